@@ -1,0 +1,82 @@
+//! Activations. Each keeps NaN as it is, so that a broken value is seen and not clamped away.
+
+use rayon::prelude::*;
+
+use crate::error::{KernelError, check_length};
+
+/// What follows a layer's normalisation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Activation {
+    /// `min(max(x, 0), 6)`, slim's choice (the paper's text says ReLU).
+    #[default]
+    Relu6,
+    /// `max(x, 0)`.
+    Relu,
+    /// Nothing.
+    Identity,
+}
+
+impl Activation {
+    /// Smallest and largest value of the activation.
+    #[inline]
+    pub fn bounds(self) -> (f32, f32) {
+        match self {
+            Self::Relu6 => (0.0, 6.0),
+            Self::Relu => (0.0, f32::INFINITY),
+            Self::Identity => (f32::NEG_INFINITY, f32::INFINITY),
+        }
+    }
+
+    /// The activation of one value.
+    #[inline]
+    pub fn apply(self, x: f32) -> f32 {
+        let (low, high) = self.bounds();
+        x.clamp(low, high)
+    }
+}
+
+/// Values a task; smaller inputs are not worth another thread.
+const CHUNK: usize = 1 << 14;
+
+/// `output = activation(input)`, element by element.
+///
+/// # Errors
+/// Where the lengths differ.
+pub fn activate(
+    input: &[f32],
+    activation: Activation,
+    output: &mut [f32],
+) -> Result<(), KernelError> {
+    check_length("output", output.len(), &[input.len()])?;
+    let (low, high) = activation.bounds();
+    output
+        .par_chunks_mut(CHUNK)
+        .zip(input.par_chunks(CHUNK))
+        .for_each(|(output, input)| {
+            for (y, x) in output.iter_mut().zip(input) {
+                *y = x.clamp(low, high);
+            }
+        });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn relu6_clamps_and_keeps_nan() {
+        let input = [-1.0, 0.0, 3.5, 6.0, 7.0, f32::NAN, f32::INFINITY];
+        let mut output = [0.0; 7];
+        activate(&input, Activation::Relu6, &mut output).unwrap();
+        assert_eq!(output[..5], [0.0, 0.0, 3.5, 6.0, 6.0]);
+        assert!(output[5].is_nan());
+        assert_eq!(output[6], 6.0);
+    }
+
+    #[test]
+    fn wrong_lengths_are_errors() {
+        let error = activate(&[1.0; 3], Activation::Relu, &mut [0.0; 2]).unwrap_err();
+        assert_eq!(error.to_string(), "output holds 2 values, expected 3");
+    }
+}

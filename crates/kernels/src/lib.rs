@@ -1,0 +1,32 @@
+//! CPU kernels of separable convolutional networks, on plain `f32` slices.
+//!
+//! Activations are NHWC (`[batch, height, width, channels]`, channels contiguous), because the
+//! channels are the vector: a depthwise tap is one multiply-add over neighbouring channels, and a
+//! pointwise convolution is a matrix product of all pixels with the weights.
+//!
+//! | module | operation |
+//! |---|---|
+//! | [`geometry`] | kernel size, stride, dilation, padding -> output size and valid ranges |
+//! | [`mod@conv`] | full convolution, used for the stem |
+//! | [`mod@depthwise`] | one filter (or `multiplier` filters) per channel |
+//! | [`mod@pointwise`] | 1x1 convolution as a matrix product |
+//! | [`batch_norm`] | inference form as scale and shift, and folding into weights |
+//! | [`activation`] | ReLU and ReLU6 |
+//! | [`pool`] | average pooling |
+//! | [`mod@reference`] | the naive specification that every kernel is tested against |
+//!
+//! Kernels run on the current rayon pool; `ThreadPool::install` chooses the number of threads.
+
+pub mod activation;
+pub mod batch_norm;
+pub mod conv;
+pub mod depthwise;
+mod error;
+pub mod geometry;
+pub mod pointwise;
+pub mod pool;
+pub mod reference;
+
+pub use activation::Activation;
+pub use error::KernelError;
+pub use geometry::{Axis, ConvGeometry, ConvSize, Padding};

@@ -1,0 +1,241 @@
+//! Every kernel against the naive reference: sizes around the block of 16 channels, odd and
+//! non-square maps, stride 1 and 2, dilation 1, 2 and 4, SAME and explicit padding.
+
+use mobilenet_kernels::batch_norm::{self, BatchNormParameters};
+use mobilenet_kernels::conv::conv;
+use mobilenet_kernels::depthwise::depthwise;
+use mobilenet_kernels::pointwise::pointwise;
+use mobilenet_kernels::pool::{average_pool, global_average_pool};
+use mobilenet_kernels::{Activation, ConvGeometry, ConvSize, Padding, reference};
+use proptest::prelude::*;
+
+/// Relative to the largest value; f32 sums of up to 1,000 terms stay well below this.
+const TOLERANCE: f64 = 1e-5;
+
+fn assert_close(found: &[f32], expected: &[f64]) -> Result<(), TestCaseError> {
+    prop_assert_eq!(found.len(), expected.len());
+    let scale = expected.iter().fold(1.0f64, |max, x| max.max(x.abs()));
+    for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
+        let error = (f64::from(*found) - expected).abs() / scale;
+        prop_assert!(
+            error <= TOLERANCE,
+            "value {}: {} instead of {} (relative error {:e})",
+            i,
+            found,
+            expected,
+            error
+        );
+    }
+    Ok(())
+}
+
+/// Reproducible values in [-1, 1).
+fn values(seed: u64, len: usize) -> Vec<f32> {
+    let mut state = seed | 1;
+    (0..len)
+        .map(|_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+        })
+        .collect()
+}
+
+fn channel_counts() -> impl Strategy<Value = usize> {
+    prop::sample::select(vec![1, 3, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33])
+}
+
+fn paddings() -> impl Strategy<Value = Padding> {
+    prop_oneof![
+        Just(Padding::Same),
+        Just(Padding::VALID),
+        Just(Padding::symmetric(1)),
+        Just(Padding::symmetric(4)),
+        Just(Padding::Explicit {
+            top: 0,
+            bottom: 1,
+            left: 0,
+            right: 1
+        }),
+        Just(Padding::Explicit {
+            top: 2,
+            bottom: 0,
+            left: 1,
+            right: 3
+        }),
+    ]
+}
+
+/// A window and an input that it fits.
+fn sizes() -> impl Strategy<Value = ConvSize> {
+    let kernels = prop::sample::select(vec![[3, 3], [1, 1], [2, 3], [5, 5]]);
+    let dilations = prop::sample::select(vec![1, 2, 4]);
+    (
+        kernels,
+        1usize..=2,
+        dilations,
+        paddings(),
+        1usize..=2,
+        1usize..=13,
+        1usize..=13,
+    )
+        .prop_filter_map(
+            "the kernel does not fit",
+            |(kernel, stride, dilation, padding, b, h, w)| {
+                let geometry = ConvGeometry {
+                    kernel,
+                    stride,
+                    dilation,
+                    padding,
+                };
+                geometry.resolve(b, h, w).ok()
+            },
+        )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn conv_equals_reference(size in sizes(), i in 1usize..=5, o in channel_counts(), seed: u64) {
+        let input = values(seed, size.input_len(i).unwrap());
+        let weights = values(!seed, size.rows.kernel * size.columns.kernel * i * o);
+        let mut output = vec![f32::NAN; size.output_len(o).unwrap()];
+        conv(&input, &weights, &size, i, o, &mut output).unwrap();
+        assert_close(&output, &reference::conv(&input, &weights, &size, i, o))?;
+    }
+
+    #[test]
+    fn depthwise_equals_reference(
+        size in sizes(), c in channel_counts(), m in 1usize..=3, seed: u64,
+    ) {
+        let input = values(seed, size.input_len(c).unwrap());
+        let weights = values(!seed, size.rows.kernel * size.columns.kernel * c * m);
+        let mut output = vec![f32::NAN; size.output_len(c * m).unwrap()];
+        depthwise(&input, &weights, &size, c, m, &mut output).unwrap();
+        assert_close(&output, &reference::depthwise(&input, &weights, &size, c, m))?;
+    }
+
+    #[test]
+    fn pointwise_equals_reference(
+        p in 1usize..=40, i in channel_counts(), o in channel_counts(), biased: bool, seed: u64,
+    ) {
+        let input = values(seed, p * i);
+        let weights = values(!seed, o * i);
+        let bias = values(seed ^ 7, o);
+        let bias = biased.then_some(&bias[..]);
+        let mut output = vec![f32::NAN; p * o];
+        pointwise(&input, &weights, bias, p, i, o, &mut output).unwrap();
+        assert_close(&output, &reference::pointwise(&input, &weights, bias, p, i, o))?;
+    }
+
+    #[test]
+    fn batch_norm_equals_reference(
+        p in 1usize..=40, c in channel_counts(), scaled: bool, centred: bool, seed: u64,
+    ) {
+        let input = values(seed, p * c);
+        let (gamma, beta, mean) = (values(!seed, c), values(seed ^ 1, c), values(seed ^ 2, c));
+        let variance: Vec<f32> = values(seed ^ 3, c).iter().map(|v| v + 1.0).collect();
+        let parameters = BatchNormParameters {
+            gamma: scaled.then_some(&gamma[..]),
+            beta: centred.then_some(&beta[..]),
+            mean: &mean,
+            variance: &variance,
+            epsilon: 1e-3,
+        };
+        let folded = parameters.scale_shift().unwrap();
+        for activation in [Activation::Relu6, Activation::Relu, Activation::Identity] {
+            let mut output = vec![f32::NAN; p * c];
+            batch_norm::scale_shift(&input, &folded.scale, &folded.shift, activation, &mut output)
+                .unwrap();
+            assert_close(&output, &reference::batch_norm(&input, &parameters, activation))?;
+        }
+    }
+
+    #[test]
+    fn folded_pointwise_equals_pointwise_then_batch_norm(
+        p in 1usize..=20, i in channel_counts(), o in channel_counts(), seed: u64,
+    ) {
+        let input = values(seed, p * i);
+        let weights = values(!seed, o * i);
+        let (gamma, beta, mean) = (values(seed ^ 1, o), values(seed ^ 2, o), values(seed ^ 3, o));
+        let variance: Vec<f32> = values(seed ^ 4, o).iter().map(|v| v + 1.5).collect();
+        let parameters = BatchNormParameters {
+            gamma: Some(&gamma),
+            beta: Some(&beta),
+            mean: &mean,
+            variance: &variance,
+            epsilon: 1e-3,
+        };
+        let mut folded = weights.clone();
+        let bias = parameters.fold_into(&mut folded).unwrap();
+        let mut output = vec![f32::NAN; p * o];
+        pointwise(&input, &folded, Some(&bias), p, i, o, &mut output).unwrap();
+        let plain: Vec<f32> = reference::pointwise(&input, &weights, None, p, i, o)
+            .iter()
+            .map(|&v| v as f32)
+            .collect();
+        assert_close(&output, &reference::batch_norm(&plain, &parameters, Activation::Identity))?;
+    }
+
+    #[test]
+    fn average_pool_equals_reference(size in sizes(), c in channel_counts(), seed: u64) {
+        let input = values(seed, size.input_len(c).unwrap());
+        let mut output = vec![f32::NAN; size.output_len(c).unwrap()];
+        average_pool(&input, &size, c, &mut output).unwrap();
+        assert_close(&output, &reference::average_pool(&input, &size, c))?;
+    }
+
+    #[test]
+    fn global_pool_is_the_pool_of_the_whole_map(
+        b in 1usize..=3, h in 1usize..=9, w in 1usize..=9, c in channel_counts(), seed: u64,
+    ) {
+        let input = values(seed, b * h * w * c);
+        let mut output = vec![f32::NAN; b * c];
+        global_average_pool(&input, b, h * w, c, &mut output).unwrap();
+        let whole = ConvGeometry { kernel: [h, w], stride: 1, dilation: 1, padding: Padding::VALID };
+        let size = whole.resolve(b, h, w).unwrap();
+        assert_close(&output, &reference::average_pool(&input, &size, c))?;
+    }
+}
+
+#[test]
+fn one_thread_and_two_threads_give_the_same_bits() {
+    let geometry = ConvGeometry {
+        kernel: [3, 3],
+        stride: 2,
+        dilation: 1,
+        padding: Padding::Same,
+    };
+    let size = geometry.resolve(2, 31, 17).unwrap();
+    let input = values(1, size.input_len(24).unwrap());
+    let weights = values(2, 9 * 24);
+    let run = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        let mut output = vec![0.0; size.output_len(24).unwrap()];
+        pool.install(|| depthwise(&input, &weights, &size, 24, 1, &mut output).unwrap());
+        output
+    };
+    assert_eq!(run(1), run(2));
+}
+
+#[test]
+fn slices_of_wrong_length_are_errors() {
+    let geometry = ConvGeometry {
+        kernel: [3, 3],
+        stride: 1,
+        dilation: 1,
+        padding: Padding::Same,
+    };
+    let size = geometry.resolve(1, 4, 4).unwrap();
+    let error = depthwise(&[0.0; 15], &[0.0; 9], &size, 1, 1, &mut [0.0; 16]).unwrap_err();
+    assert_eq!(error.to_string(), "input holds 15 values, expected 16");
+    assert!(conv(&[0.0; 16], &[0.0; 8], &size, 1, 1, &mut [0.0; 16]).is_err());
+    assert!(pointwise(&[0.0; 16], &[0.0; 4], None, 4, 4, 2, &mut [0.0; 8]).is_err());
+    assert!(average_pool(&[0.0; 16], &size, 1, &mut [0.0; 15]).is_err());
+    assert!(global_average_pool(&[0.0; 16], 1, 0, 1, &mut [0.0; 1]).is_err());
+}
