@@ -1,0 +1,114 @@
+//! The same ops composed of candle's own: for GPUs, for f16, bf16 and f64, and differentiable.
+//! Slower than the kernels, and tested against them on the CPU.
+
+use candle_core::{Result, Tensor};
+use mobilenet_kernels::{Activation, Axis, ConvSize};
+
+/// Zeros after the input along an axis.
+fn zeros_after(axis: &Axis) -> usize {
+    let span = (axis.kernel - 1) * axis.dilation + 1;
+    ((axis.output - 1) * axis.stride + span).saturating_sub(axis.before + axis.input)
+}
+
+fn pad(xs: &Tensor, size: &ConvSize) -> Result<Tensor> {
+    xs.pad_with_zeros(2, size.rows.before, zeros_after(&size.rows))?
+        .pad_with_zeros(3, size.columns.before, zeros_after(&size.columns))
+}
+
+/// What tap `tap` reads for every output along dimension `dim` of the padded input.
+fn tap(padded: &Tensor, dim: usize, axis: &Axis, tap: usize) -> Result<Tensor> {
+    let start = tap * axis.dilation;
+    if axis.stride == 1 {
+        return padded.narrow(dim, start, axis.output);
+    }
+    let indices: Vec<u32> = (0..axis.output)
+        .map(|output| (start + output * axis.stride) as u32)
+        .collect();
+    let indices = Tensor::new(indices, padded.device())?;
+    padded.index_select(&indices, dim)
+}
+
+/// Every tap of the window in row-major order, each `[B, C, H', W']`.
+fn taps(xs: &Tensor, size: &ConvSize) -> Result<Vec<Tensor>> {
+    let padded = pad(xs, size)?.contiguous()?;
+    let mut all = Vec::with_capacity(size.rows.kernel * size.columns.kernel);
+    for ky in 0..size.rows.kernel {
+        let rows = tap(&padded, 2, &size.rows, ky)?.contiguous()?;
+        for kx in 0..size.columns.kernel {
+            all.push(tap(&rows, 3, &size.columns, kx)?);
+        }
+    }
+    Ok(all)
+}
+
+/// [`crate::conv2d`] as a matrix product with all taps side by side.
+pub fn conv2d(xs: &Tensor, weight: &Tensor, size: &ConvSize) -> Result<Tensor> {
+    let (out_channels, in_channels, rows, columns) = weight.dims4()?;
+    let columns_of_taps = Tensor::cat(&taps(xs, size)?, 1)?;
+    let matrix = weight
+        .permute((0, 2, 3, 1))?
+        .reshape((out_channels, rows * columns * in_channels))?;
+    pointwise_conv2d(&columns_of_taps, &matrix)
+}
+
+/// [`crate::depthwise_conv2d`] as a sum over taps.
+pub fn depthwise_conv2d(xs: &Tensor, weight: &Tensor, size: &ConvSize) -> Result<Tensor> {
+    let (batch, channels, _, _) = xs.dims4()?;
+    let (out_channels, _, rows, columns) = weight.dims4()?;
+    let multiplier = out_channels / channels;
+    let (height, width) = (size.rows.output, size.columns.output);
+    let weight = weight.reshape((channels, multiplier, rows * columns))?;
+    let mut sum: Option<Tensor> = None;
+    for (index, values) in taps(xs, size)?.iter().enumerate() {
+        let weight = weight
+            .narrow(2, index, 1)?
+            .reshape((1, channels, multiplier, 1))?;
+        let values = values.reshape((batch, channels, 1, height * width))?;
+        let product = values.broadcast_mul(&weight)?;
+        sum = Some(match sum {
+            Some(sum) => (sum + product)?,
+            None => product,
+        });
+    }
+    sum.ok_or_else(|| candle_core::Error::Msg("depthwise_conv2d: empty kernel".into()))?
+        .reshape((batch, out_channels, height, width))
+}
+
+/// [`crate::pointwise_conv2d`] as a matrix product; `weight` is `[O, I]`.
+pub fn pointwise_conv2d(xs: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    let (batch, in_channels, height, width) = xs.dims4()?;
+    let pixels = xs.reshape((batch, in_channels, height * width))?;
+    weight
+        .broadcast_matmul(&pixels)?
+        .reshape((batch, weight.dim(0)?, height, width))
+}
+
+/// [`crate::scale_shift`] as a multiplication, an addition and a clamp.
+pub fn scale_shift(
+    xs: &Tensor,
+    scale: &Tensor,
+    shift: &Tensor,
+    activation: Activation,
+) -> Result<Tensor> {
+    let channels = xs.dim(1)?;
+    let scale = scale.reshape((1, channels, 1, 1))?;
+    let shift = shift.reshape((1, channels, 1, 1))?;
+    activate(
+        &xs.broadcast_mul(&scale)?.broadcast_add(&shift)?,
+        activation,
+    )
+}
+
+/// [`crate::activate`] by candle's clamp and relu.
+pub fn activate(xs: &Tensor, activation: Activation) -> Result<Tensor> {
+    match activation {
+        Activation::Relu6 => xs.clamp(0f32, 6f32),
+        Activation::Relu => xs.relu(),
+        Activation::Identity => Ok(xs.clone()),
+    }
+}
+
+/// [`crate::avg_pool2d`] as a mean over taps; the window has no padding.
+pub fn avg_pool2d(xs: &Tensor, size: &ConvSize) -> Result<Tensor> {
+    Tensor::stack(&taps(xs, size)?, 0)?.mean(0)
+}

@@ -1,0 +1,16 @@
+//! Functions on tensors; one file an op. Each file holds the public function, which chooses
+//! between the CPU kernel and the fallback, and the `CustomOp` that calls the kernel.
+
+mod activation;
+mod conv2d;
+mod depthwise;
+mod pointwise;
+mod pool;
+mod scale_shift;
+
+pub use activation::{activate, relu6};
+pub use conv2d::conv2d;
+pub use depthwise::depthwise_conv2d;
+pub use pointwise::pointwise_conv2d;
+pub use pool::{avg_pool2d, global_avg_pool2d};
+pub use scale_shift::scale_shift;

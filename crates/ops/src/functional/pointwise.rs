@@ -1,0 +1,68 @@
+//! Pointwise (1x1) convolution.
+
+use candle_core::{CpuStorage, CustomOp2, Error, Layout, Result, Shape, Tensor};
+use mobilenet_kernels::pointwise::pointwise;
+
+use crate::layout::{as_channels_first, kernels_take, slice, to_channels_last};
+
+/// Multiplies the channels of every pixel with a matrix, without bias.
+///
+/// # Shapes
+/// `xs` `[B, I, H, W]`, `weight` `[O, I, 1, 1]` or `[O, I]` -> `[B, O, H, W]`.
+///
+/// # Errors
+/// Where the shapes do not fit each other.
+pub fn pointwise_conv2d(xs: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    let in_channels = xs.dims4()?.1;
+    let matrix = match *weight.dims() {
+        [out_channels, inputs, 1, 1] => weight.reshape((out_channels, inputs))?,
+        _ => weight.clone(),
+    };
+    if matrix.rank() != 2 || matrix.dim(1)? != in_channels {
+        return Err(Error::Msg(format!(
+            "pointwise_conv2d: weight {:?} does not fit input {:?}",
+            weight.dims(),
+            xs.dims()
+        ))
+        .bt());
+    }
+    if !kernels_take(xs) {
+        return crate::fallback::pointwise_conv2d(xs, &matrix);
+    }
+    let matrix = matrix.contiguous()?;
+    as_channels_first(&to_channels_last(xs)?.apply_op2(&matrix, PointwiseConv2dOp)?)
+}
+
+/// Input `[B, H, W, I]`, weights `[O, I]`, output `[B, H, W, O]`.
+struct PointwiseConv2dOp;
+
+impl CustomOp2 for PointwiseConv2dOp {
+    fn name(&self) -> &'static str {
+        "pointwise_conv2d"
+    }
+
+    fn cpu_fwd(
+        &self,
+        input: &CpuStorage,
+        input_layout: &Layout,
+        weights: &CpuStorage,
+        weights_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (batch, height, width, in_channels) = input_layout.shape().dims4()?;
+        let out_channels = weights_layout.shape().dims2()?.0;
+        let pixels = batch * height * width;
+        let mut output = vec![0.0; pixels * out_channels];
+        pointwise(
+            slice("pointwise_conv2d input", input, input_layout)?,
+            slice("pointwise_conv2d weight", weights, weights_layout)?,
+            None,
+            pixels,
+            in_channels,
+            out_channels,
+            &mut output,
+        )
+        .map_err(Error::wrap)?;
+        let shape = (batch, height, width, out_channels);
+        Ok((CpuStorage::F32(output), shape.into()))
+    }
+}

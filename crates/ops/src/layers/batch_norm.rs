@@ -1,0 +1,196 @@
+//! Batch normalisation with TensorFlow's conventions (slim's `batch_norm`).
+
+use candle_core::{D, Result, Tensor, Var};
+use candle_nn::{Init, VarBuilder};
+
+use crate::functional::{activate, scale_shift};
+use mobilenet_kernels::Activation;
+
+/// Settings of a batch normalisation. The defaults are those of slim's
+/// `mobilenet_v1_arg_scope`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BatchNormConfig {
+    /// `running = running * decay + batch * (1 - decay)`; PyTorch's momentum is `1 - decay`.
+    pub decay: f64,
+    /// Added to the variance.
+    pub epsilon: f64,
+    /// Whether there is a shift (beta, here `bias`).
+    pub center: bool,
+    /// Whether there is a factor (gamma, here `weight`).
+    pub scale: bool,
+}
+
+impl Default for BatchNormConfig {
+    fn default() -> Self {
+        Self {
+            decay: 0.9997,
+            epsilon: 1e-3,
+            center: true,
+            scale: true,
+        }
+    }
+}
+
+/// Normalises every channel: by its running statistics in evaluation, by those of the batch in
+/// training, which also moves the running ones.
+#[derive(Debug, Clone)]
+pub struct BatchNorm {
+    weight: Option<Tensor>,
+    bias: Option<Tensor>,
+    running_mean: Var,
+    running_var: Var,
+    config: BatchNormConfig,
+}
+
+impl BatchNorm {
+    /// Reads `weight`, `bias` (each where the config has it), `running_mean` and `running_var`,
+    /// all `[channels]`.
+    pub fn new(channels: usize, config: BatchNormConfig, vb: VarBuilder) -> Result<Self> {
+        let get = |name: &str, init: f64| vb.get_with_hints(channels, name, Init::Const(init));
+        Ok(Self {
+            weight: config.scale.then(|| get("weight", 1.0)).transpose()?,
+            bias: config.center.then(|| get("bias", 0.0)).transpose()?,
+            running_mean: Var::from_tensor(&get("running_mean", 0.0)?)?,
+            running_var: Var::from_tensor(&get("running_var", 1.0)?)?,
+            config,
+        })
+    }
+
+    /// Mean that evaluation normalises by, `[channels]`.
+    pub fn running_mean(&self) -> &Tensor {
+        &self.running_mean
+    }
+
+    /// Variance that evaluation normalises by, `[channels]`.
+    pub fn running_var(&self) -> &Tensor {
+        &self.running_var
+    }
+
+    /// Normalises and applies the activation.
+    ///
+    /// # Shapes
+    /// `[B, C, H, W]` -> `[B, C, H, W]`.
+    pub fn forward_t(&self, xs: &Tensor, activation: Activation, train: bool) -> Result<Tensor> {
+        if train {
+            self.normalise_by_batch(xs, activation)
+        } else {
+            let mean = self.running_mean.detach();
+            let (scale, shift) = self.scale_and_shift(&mean, &self.running_var.detach())?;
+            scale_shift(xs, &scale, &shift, activation)
+        }
+    }
+
+    fn scale_and_shift(&self, mean: &Tensor, variance: &Tensor) -> Result<(Tensor, Tensor)> {
+        let inverse = (variance + self.config.epsilon)?.sqrt()?.recip()?;
+        let scale = match &self.weight {
+            Some(weight) => (weight * inverse)?,
+            None => inverse,
+        };
+        let offset = (mean * &scale)?;
+        let shift = match &self.bias {
+            Some(bias) => (bias - offset)?,
+            None => offset.neg()?,
+        };
+        Ok((scale, shift))
+    }
+
+    /// Training: composed of candle's ops, so that gradients flow through the statistics.
+    fn normalise_by_batch(&self, xs: &Tensor, activation: Activation) -> Result<Tensor> {
+        let (batch, channels, height, width) = xs.dims4()?;
+        let count = batch * height * width;
+        let rows = xs.transpose(0, 1)?.reshape((channels, count))?;
+        let mean = rows.mean_keepdim(D::Minus1)?;
+        let centred = rows.broadcast_sub(&mean)?;
+        let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
+        self.move_running(&mean.flatten_all()?, &variance.flatten_all()?, count)?;
+        let inverse = (&variance + self.config.epsilon)?.sqrt()?.recip()?;
+        let mut normalised = centred.broadcast_mul(&inverse)?;
+        if let Some(weight) = &self.weight {
+            normalised = normalised.broadcast_mul(&weight.reshape((channels, 1))?)?;
+        }
+        if let Some(bias) = &self.bias {
+            normalised = normalised.broadcast_add(&bias.reshape((channels, 1))?)?;
+        }
+        let output = normalised
+            .reshape((channels, batch, height, width))?
+            .transpose(0, 1)?;
+        activate(&output, activation)
+    }
+
+    /// Moves the running statistics towards the batch's. The running variance takes the unbiased
+    /// estimate, as TensorFlow's fused kernel does; of a single value there is none, and the
+    /// biased one (0) stands in.
+    fn move_running(&self, mean: &Tensor, variance: &Tensor, count: usize) -> Result<()> {
+        let correction = count as f64 / (count - 1).max(1) as f64;
+        let step = 1.0 - self.config.decay;
+        for (running, batch) in [
+            (&self.running_mean, mean.detach()),
+            (&self.running_var, (variance.detach() * correction)?),
+        ] {
+            let batch = batch.to_dtype(running.dtype())?;
+            running.set(&((running.as_tensor() * self.config.decay)? + (batch * step)?)?)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{DType, Device};
+    use candle_nn::{VarBuilder, VarMap};
+
+    fn batch_norm(channels: usize, config: BatchNormConfig) -> (BatchNorm, VarMap) {
+        let map = VarMap::new();
+        let vb = VarBuilder::from_varmap(&map, DType::F32, &Device::Cpu);
+        (BatchNorm::new(channels, config, vb).unwrap(), map)
+    }
+
+    #[test]
+    fn training_normalises_by_the_batch_and_moves_the_running_statistics() -> Result<()> {
+        let config = BatchNormConfig {
+            decay: 0.75,
+            epsilon: 0.0,
+            ..BatchNormConfig::default()
+        };
+        let (layer, map) = batch_norm(1, config);
+        let xs = Tensor::new(&[1f32, 3.0, 5.0, 7.0], &Device::Cpu)?.reshape((2, 1, 1, 2))?;
+        let ys = layer.forward_t(&xs, Activation::Identity, true)?;
+        // mean 4, biased variance 5, unbiased 20/3
+        let expected = [-3.0f32, -1.0, 1.0, 3.0].map(|d| d / 5f32.sqrt());
+        for (y, e) in ys.flatten_all()?.to_vec1::<f32>()?.iter().zip(expected) {
+            assert!((y - e).abs() < 1e-6, "{y} {e}");
+        }
+        let mean = layer.running_mean().to_vec1::<f32>()?[0];
+        let var = layer.running_var().to_vec1::<f32>()?[0];
+        assert!((mean - 1.0).abs() < 1e-6, "{mean}");
+        assert!((var - (0.75 + 0.25 * 20.0 / 3.0)).abs() < 1e-6, "{var}");
+        // The variables of the map are the layer's own.
+        let shared = map.data().lock().unwrap()["running_mean"].to_vec1::<f32>()?[0];
+        assert_eq!(shared, mean);
+        Ok(())
+    }
+
+    #[test]
+    fn a_single_value_gives_no_nan() -> Result<()> {
+        let (layer, _) = batch_norm(2, BatchNormConfig::default());
+        let xs = Tensor::new(&[2f32, -3.0], &Device::Cpu)?.reshape((1, 2, 1, 1))?;
+        let ys = layer.forward_t(&xs, Activation::Relu6, true)?;
+        assert_eq!(ys.flatten_all()?.to_vec1::<f32>()?, [0.0, 0.0]);
+        assert!(layer.running_var().to_vec1::<f32>()?[0].is_finite());
+        Ok(())
+    }
+
+    #[test]
+    fn without_scale_and_center_there_are_no_such_variables() {
+        let config = BatchNormConfig {
+            center: false,
+            scale: false,
+            ..BatchNormConfig::default()
+        };
+        let (_, map) = batch_norm(3, config);
+        let mut names: Vec<String> = map.data().lock().unwrap().keys().cloned().collect();
+        names.sort();
+        assert_eq!(names, ["running_mean", "running_var"]);
+    }
+}

@@ -1,0 +1,11 @@
+//! Layers: parameters from a `VarBuilder`, and `forward_t(xs, train)`.
+
+mod batch_norm;
+mod conv2d;
+mod normalizer;
+mod separable;
+
+pub use batch_norm::{BatchNorm, BatchNormConfig};
+pub use conv2d::Conv2d;
+pub use normalizer::Normalizer;
+pub use separable::{SeparableConv2d, SeparableConv2dConfig};

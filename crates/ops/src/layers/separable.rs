@@ -1,0 +1,71 @@
+//! Depthwise separable convolution (slim's `separable_conv2d`).
+
+use candle_core::{Result, Tensor};
+use candle_nn::{ModuleT, VarBuilder};
+
+use super::normalizer::{Epilogue, Normalizer};
+use crate::functional::{depthwise_conv2d, pointwise_conv2d};
+use mobilenet_kernels::{Activation, ConvGeometry};
+
+/// Settings of a [`SeparableConv2d`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SeparableConv2dConfig {
+    /// Output channels of the pointwise part; `None` leaves that part out, which is how slim's
+    /// MobileNetV1 builds its depthwise layers.
+    pub out_channels: Option<usize>,
+    /// Filters a channel in the depthwise part.
+    pub depth_multiplier: usize,
+    /// Window of the depthwise part; `dilation` is slim's `rate`.
+    pub geometry: ConvGeometry,
+    /// Follows the last part; nothing stands between the two parts.
+    pub normalizer: Normalizer,
+    /// Follows the normaliser.
+    pub activation: Activation,
+}
+
+/// Depthwise part, pointwise part where there is one, normaliser, activation.
+#[derive(Debug, Clone)]
+pub struct SeparableConv2d {
+    depthwise: Tensor,
+    pointwise: Option<Tensor>,
+    geometry: ConvGeometry,
+    epilogue: Epilogue,
+}
+
+impl SeparableConv2d {
+    /// Reads the depthwise weights `[in_channels * depth_multiplier, 1, kernel rows, kernel
+    /// columns]` and, with `out_channels`, the pointwise weights `[out_channels, in_channels *
+    /// depth_multiplier, 1, 1]`. They are named `depthwise.weight` and `pointwise.weight`; a
+    /// depthwise part alone is named `weight`.
+    pub fn new(in_channels: usize, config: SeparableConv2dConfig, vb: VarBuilder) -> Result<Self> {
+        let middle = in_channels * config.depth_multiplier;
+        let [rows, columns] = config.geometry.kernel;
+        let shape = (middle, 1, rows, columns);
+        let (depthwise, pointwise) = match config.out_channels {
+            Some(out_channels) => (
+                vb.get(shape, "depthwise.weight")?,
+                Some(vb.get((out_channels, middle, 1, 1), "pointwise.weight")?),
+            ),
+            None => (vb.get(shape, "weight")?, None),
+        };
+        let channels = config.out_channels.unwrap_or(middle);
+        Ok(Self {
+            depthwise,
+            pointwise,
+            geometry: config.geometry,
+            epilogue: Epilogue::new(channels, config.normalizer, config.activation, vb)?,
+        })
+    }
+}
+
+impl ModuleT for SeparableConv2d {
+    /// # Shapes
+    /// `[B, in_channels, H, W]` -> `[B, out_channels or in_channels * depth_multiplier, H', W']`.
+    fn forward_t(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
+        let mut xs = depthwise_conv2d(xs, &self.depthwise, &self.geometry)?;
+        if let Some(weight) = &self.pointwise {
+            xs = pointwise_conv2d(&xs, weight)?;
+        }
+        self.epilogue.forward_t(&xs, train)
+    }
+}

@@ -1,0 +1,25 @@
+//! Separable convolution for candle: functions on tensors and the layers built from them.
+//!
+//! Every function takes and returns tensors of candle's convention, `[batch, channels, height,
+//! width]`. In memory the results are channels-last: a view, by `permute`, of contiguous
+//! `[batch, height, width, channels]`, so that a chain of these ops never moves data to change
+//! the layout. Plain contiguous or otherwise strided inputs work as well; they are copied once.
+//!
+//! On the CPU in f32 the work is done by `mobilenet-kernels`. On other devices and in other
+//! dtypes the same function is composed of candle's own ops (`fallback`), which also differentiate.
+//! The CPU kernels have no backward yet: `backward` through them returns
+//! [`candle_core::Error::BackwardNotSupported`] rather than a wrong gradient.
+
+pub mod fallback;
+pub mod functional;
+pub mod layers;
+mod layout;
+
+pub use functional::{
+    activate, avg_pool2d, conv2d, depthwise_conv2d, global_avg_pool2d, pointwise_conv2d, relu6,
+    scale_shift,
+};
+pub use layers::{
+    BatchNorm, BatchNormConfig, Conv2d, Normalizer, SeparableConv2d, SeparableConv2dConfig,
+};
+pub use mobilenet_kernels::{Activation, ConvGeometry, ConvSize, Padding};
