@@ -1,0 +1,36 @@
+//! MobileNetV1 ("MobileNets: Efficient Convolutional Neural Networks for Mobile Vision
+//! Applications", arXiv 1704.04861) on candle, after Google's TF-slim code.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`conv_defs`] | the architecture as a table |
+//! | [`config`] | every argument of slim's functions |
+//! | [`architecture`] | arguments applied to the table: layers and parameters |
+//! | [`mobilenet_v1`] | the network on candle |
+//! | [`inspect`] | parameters and multiply-adds of every layer |
+//! | [`initialize`] | initial weights from a seed |
+//! | [`checkpoint`] | files of several frameworks -> parameters, and back to ours |
+//! | [`preprocess`] | photo -> pixels |
+//! | [`labels`] | class numbers -> names |
+
+pub mod architecture;
+pub mod checkpoint;
+pub mod config;
+pub mod conv_defs;
+mod dropout;
+pub mod endpoint;
+mod error;
+pub mod initialize;
+pub mod inspect;
+pub mod labels;
+pub mod mobilenet_v1;
+pub mod preprocess;
+
+pub use config::{
+    ArgScope, BaseConfig, DEFAULT_IMAGE_SIZE, MobileNetV1Config, PaddingRule, WeightInitializer,
+};
+pub use conv_defs::{ConvDef, MOBILENET_V1_CONV_DEFS};
+pub use dropout::Dropout;
+pub use endpoint::{Endpoint, Endpoints, LayerKind};
+pub use error::ModelError;
+pub use mobilenet_v1::{MobileNetV1, MobileNetV1Base};

@@ -1,0 +1,159 @@
+//! Shapes -> width, input channels, channel multiplier and classes, for files that do not say.
+
+use super::metadata::Metadata;
+use super::name_map::NameMap;
+use super::readers::{NamedTensors, RawTensor};
+use crate::architecture::{LayerName, Part, body_layers, scaled_depth};
+use crate::config::BaseConfig;
+use crate::conv_defs::{ConvDef, MOBILENET_V1_CONV_DEFS};
+use crate::endpoint::{Endpoint, LayerKind};
+use crate::labels::Labels;
+
+/// slim, transformers and timm have at least 8 channels everywhere, Keras has no such limit.
+const MIN_DEPTHS: [usize; 2] = [8, 1];
+
+/// The tensor of a parameter, by any of its names.
+pub(super) fn find<'a>(
+    file: &'a NamedTensors,
+    map: &NameMap,
+    layer: LayerName,
+    part: Part,
+) -> Option<(String, &'a RawTensor)> {
+    map.names(layer, part)
+        .into_iter()
+        .find_map(|name| file.tensors.get(&name).map(|tensor| (name, tensor)))
+}
+
+fn weight_shape(file: &NamedTensors, map: &NameMap, layer: LayerName) -> Option<[usize; 4]> {
+    let (_, tensor) = find(file, map, layer, Part::Weights)?;
+    let shape = map.layout_of(layer, Part::Weights).our_shape(&tensor.shape);
+    shape.try_into().ok()
+}
+
+/// Fills in what the shapes tell.
+///
+/// # Errors
+/// A sentence, where no width gives the numbers of channels found.
+pub(super) fn apply(
+    file: &NamedTensors,
+    map: &NameMap,
+    metadata: &mut Metadata,
+) -> Result<(), String> {
+    let shape = |layer| weight_shape(file, map, layer);
+    let body = |index, kind| shape(LayerName::Body(Endpoint { index, kind }));
+    let stem = body(0, LayerKind::Conv);
+    if let Some([_, in_channels, _, _]) = stem {
+        metadata.in_channels = in_channels;
+    }
+    if let (Some([channels, ..]), Some([filters, ..])) = (stem, body(1, LayerKind::Depthwise))
+        && channels > 0
+        && filters > 0
+        && filters % channels == 0
+    {
+        metadata.channel_multiplier = filters / channels;
+    }
+    metadata.classes = shape(LayerName::Logits)
+        .map(|[classes, ..]| classes)
+        .or_else(|| {
+            let (_, bias) = find(file, map, LayerName::Logits, Part::Biases)?;
+            bias.shape.first().copied()
+        });
+    metadata.labels = Labels::for_classes(metadata.classes.unwrap_or(0));
+
+    // Full depth and channels found, for every layer that has a depth of its own.
+    let found: Vec<(usize, usize)> = MOBILENET_V1_CONV_DEFS
+        .iter()
+        .enumerate()
+        .filter_map(|(index, def)| {
+            let (depth, kind) = match *def {
+                ConvDef::Conv { depth, .. } => (depth, LayerKind::Conv),
+                ConvDef::DepthSepConv { depth, .. } => (depth, LayerKind::Pointwise),
+            };
+            body(index, kind).map(|[channels, ..]| (depth, channels))
+        })
+        .collect();
+    let (width, min_depth) = MIN_DEPTHS
+        .into_iter()
+        .find_map(|min_depth| Some((width(&found, min_depth)?, min_depth)))
+        .ok_or_else(|| {
+            let channels: Vec<usize> = found.iter().map(|&(_, channels)| channels).collect();
+            format!("no width multiplier of MobileNetV1 gives the output channels {channels:?}")
+        })?;
+    (metadata.width, metadata.min_depth) = (width, min_depth);
+    Ok(())
+}
+
+/// The roundest width multiplier that gives all the channels found.
+fn width(found: &[(usize, usize)], min_depth: usize) -> Option<f64> {
+    let free = || found.iter().filter(|&&(_, channels)| channels > min_depth);
+    let low = free()
+        .map(|&(d, c)| c as f64 / d as f64)
+        .fold(0.0, f64::max);
+    let high = found
+        .iter()
+        .map(|&(d, c)| (c as f64 + 1.0) / d as f64)
+        .fold(f64::INFINITY, f64::min);
+    if found.is_empty() || low >= high {
+        return None;
+    }
+    // 1, 0.5, 0.25, 0.125, ... and then decimals: of all widths in the interval, the one that a
+    // person would have typed.
+    let powers = (0..8).map(|n| 0.5f64.powi(n));
+    let decimals = (1..=6).filter_map(|digits| {
+        let unit = 10f64.powi(digits);
+        let rounded = (low * unit).ceil() / unit;
+        (rounded < high).then_some(rounded)
+    });
+    powers
+        .chain(decimals)
+        .chain([low])
+        .filter(|&width| width > 0.0)
+        .find(|&width| {
+            found
+                .iter()
+                .all(|&(depth, channels)| scaled_depth(depth, width, min_depth) == channels)
+        })
+}
+
+/// Whether the metadata builds the layers of which the file has the weights; a sentence if not.
+pub(super) fn check(metadata: &Metadata) -> Result<(), String> {
+    let base: BaseConfig = metadata.config().base;
+    body_layers(&base)
+        .map(drop)
+        .map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn channels(width: f64, min_depth: usize) -> Vec<(usize, usize)> {
+        MOBILENET_V1_CONV_DEFS
+            .iter()
+            .map(|def| {
+                let (ConvDef::Conv { depth, .. } | ConvDef::DepthSepConv { depth, .. }) = *def;
+                (depth, scaled_depth(depth, width, min_depth))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_width_that_was_typed_comes_back() {
+        for typed in [
+            1.0, 0.75, 0.5, 0.25, 0.125, 0.0625, 1.25, 2.0, 0.35, 0.3, 1.4,
+        ] {
+            assert_eq!(width(&channels(typed, 8), 8), Some(typed));
+        }
+        assert_eq!(width(&channels(0.03125, 1), 1), Some(0.03125));
+        // Every layer at the minimum: any small width will do.
+        let tiny = channels(0.001, 8);
+        let found = width(&tiny, 8).unwrap();
+        assert!(tiny.iter().all(|&(d, c)| scaled_depth(d, found, 8) == c));
+    }
+
+    #[test]
+    fn other_networks_have_no_width() {
+        assert_eq!(width(&[(32, 32), (64, 16), (128, 24)], 8), None);
+        assert_eq!(width(&[], 8), None);
+    }
+}

@@ -1,0 +1,104 @@
+//! How frameworks lay out weights, and how each becomes candle's `[out, in, rows, columns]`.
+
+use candle_core::{Result, Tensor};
+
+/// A layout of one tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// As ours.
+    Same,
+    /// `[rows, columns, in, out]`: full and pointwise convolutions in TensorFlow and Keras.
+    Hwio,
+    /// `[rows, columns, channels, multiplier]`: depthwise convolutions in TensorFlow and Keras.
+    /// Ours is `[channels * multiplier, 1, rows, columns]`.
+    Hwcm,
+    /// `[classes, in]`: a classifier as a linear layer. Ours is `[classes, in, 1, 1]`.
+    Linear,
+}
+
+impl Layout {
+    /// The shape in this layout of a tensor that has shape `ours`; `multiplier` is the depthwise
+    /// channel multiplier.
+    pub(super) fn source_shape(self, ours: &[usize], multiplier: usize) -> Vec<usize> {
+        match (self, ours) {
+            (Self::Hwio, &[o, i, h, w]) => vec![h, w, i, o],
+            (Self::Hwcm, &[o, _, h, w]) => vec![h, w, o / multiplier.max(1), multiplier],
+            (Self::Linear, &[o, i, _, _]) => vec![o, i],
+            _ => ours.to_vec(),
+        }
+    }
+
+    /// The shape in our layout of a tensor that has shape `source`.
+    pub(super) fn our_shape(self, source: &[usize]) -> Vec<usize> {
+        match (self, source) {
+            (Self::Hwio, &[h, w, i, o]) => vec![o, i, h, w],
+            (Self::Hwcm, &[h, w, c, m]) => vec![c.saturating_mul(m), 1, h, w],
+            (Self::Linear, &[o, i]) => vec![o, i, 1, 1],
+            _ => source.to_vec(),
+        }
+    }
+
+    /// A tensor of this layout in ours. Its shape must be `source_shape(ours)`.
+    pub(super) fn to_ours(self, tensor: &Tensor, ours: &[usize]) -> Result<Tensor> {
+        match self {
+            Self::Same => Ok(tensor.clone()),
+            Self::Hwio => tensor.permute((3, 2, 0, 1))?.contiguous(),
+            Self::Hwcm => tensor.permute((2, 3, 0, 1))?.contiguous()?.reshape(ours),
+            Self::Linear => tensor.reshape(ours),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    /// Values that tell their own index in the source layout.
+    fn counted(shape: &[usize]) -> Tensor {
+        let count = shape.iter().product::<usize>() as u32;
+        Tensor::arange(0u32, count, &Device::Cpu)
+            .and_then(|t| t.reshape(shape))
+            .unwrap()
+    }
+
+    #[test]
+    fn asymmetric_shapes_come_out_in_place() -> Result<()> {
+        let ours = [5, 4, 2, 3];
+        let source = Layout::Hwio.source_shape(&ours, 1);
+        assert_eq!(source, [2, 3, 4, 5]);
+        assert_eq!(Layout::Hwio.our_shape(&source), ours);
+        let tensor = Layout::Hwio.to_ours(&counted(&source), &ours)?;
+        assert_eq!(tensor.dims(), ours);
+        // [o, i, h, w] = [4, 1, 1, 2] lies at ((h * 3 + w) * 4 + i) * 5 + o.
+        let value = tensor.get(4)?.get(1)?.get(1)?.get(2)?.to_scalar::<u32>()?;
+        assert_eq!(value, ((3 + 2) * 4 + 1) * 5 + 4);
+        Ok(())
+    }
+
+    #[test]
+    fn depthwise_channels_come_out_channel_by_channel() -> Result<()> {
+        let ours = [8, 1, 2, 3];
+        let source = Layout::Hwcm.source_shape(&ours, 2);
+        assert_eq!(source, [2, 3, 4, 2]);
+        assert_eq!(Layout::Hwcm.our_shape(&source), ours);
+        let tensor = Layout::Hwcm.to_ours(&counted(&source), &ours)?;
+        assert_eq!(tensor.dims(), ours);
+        // Output channel 5 is filter 1 of channel 2; tap [1, 0] lies at ((1 * 3) * 4 + 2) * 2 + 1.
+        let value = tensor.get(5)?.get(0)?.get(1)?.get(0)?.to_scalar::<u32>()?;
+        assert_eq!(value, (3 * 4 + 2) * 2 + 1);
+        Ok(())
+    }
+
+    #[test]
+    fn linear_classifiers_become_1x1_kernels() -> Result<()> {
+        let ours = [5, 3, 1, 1];
+        assert_eq!(Layout::Linear.source_shape(&ours, 1), [5, 3]);
+        assert_eq!(Layout::Linear.our_shape(&[5, 3]), ours);
+        assert_eq!(
+            Layout::Linear.to_ours(&counted(&[5, 3]), &ours)?.dims(),
+            ours
+        );
+        Ok(())
+    }
+}

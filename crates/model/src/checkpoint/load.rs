@@ -1,0 +1,324 @@
+//! The whole way from a file to a [`Checkpoint`].
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Tensor};
+
+use super::error::CheckpointError;
+use super::metadata::Metadata;
+use super::name_map::NameMap;
+use super::readers::{Format, NamedTensors, RawTensor, ReadLimits};
+use super::report::{Applied, LoadReport, Mismatch};
+use super::{hugging_face_config, infer};
+use crate::architecture::{Parameter, Part, parameters};
+use crate::error::ModelError;
+use crate::initialize::{Parameters, initial_parameters, var_builder};
+use crate::labels::Labels;
+use crate::mobilenet_v1::MobileNetV1;
+
+/// Names of weights in a folder, in order of preference.
+const IN_FOLDER: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
+
+/// A network's parameters and all that is known of it.
+#[derive(Debug, Clone)]
+pub struct Checkpoint {
+    /// Parameters by our names, f32 on the CPU.
+    pub parameters: Parameters,
+    /// Everything else.
+    pub metadata: Metadata,
+    /// What became of each tensor of the file.
+    pub report: LoadReport,
+}
+
+impl Checkpoint {
+    /// Builds the network.
+    ///
+    /// # Errors
+    /// Never for a checkpoint that [`load`] returned unchanged.
+    pub fn build(&self) -> Result<MobileNetV1, ModelError> {
+        let vb = var_builder(self.parameters.clone());
+        MobileNetV1::new(&self.metadata.config(), vb)
+    }
+
+    /// The same body with a new classifier, drawn by slim's initialiser from a seed; `None` or 0
+    /// classes leave it out. Labels become unknown.
+    ///
+    /// # Errors
+    /// Never for a checkpoint that [`load`] returned unchanged.
+    pub fn with_classes(mut self, classes: Option<usize>, seed: u64) -> Result<Self, ModelError> {
+        self.metadata.classes = classes.filter(|&classes| classes > 0);
+        self.metadata.labels = Labels::Unknown;
+        let prefix = crate::architecture::LOGITS_LAYER;
+        self.parameters.retain(|name, _| !name.starts_with(prefix));
+        let fresh = initial_parameters(&self.metadata.config(), seed)?;
+        let head = fresh
+            .into_iter()
+            .filter(|(name, _)| name.starts_with(prefix));
+        self.parameters.extend(head);
+        Ok(self)
+    }
+}
+
+/// Loads weights from a file, or from a folder as Hugging Face lays them out, in any format that
+/// we read; recognised by content.
+///
+/// # Errors
+/// Where the file cannot be read, is broken, is no MobileNetV1, or lacks parameters.
+pub fn load(path: &Path, limits: ReadLimits) -> Result<Checkpoint, CheckpointError> {
+    load_as(path, None, limits)
+}
+
+/// [`load`] by a stated reader.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_as(
+    path: &Path,
+    format: Option<Format>,
+    limits: ReadLimits,
+) -> Result<Checkpoint, CheckpointError> {
+    let path = &weights_file(path)?;
+    let bytes = read_file(path, limits.file_bytes)?;
+    let format = match format.or_else(|| Format::detect(&bytes)) {
+        Some(format) => format,
+        None => {
+            return Err(CheckpointError::UnknownFormat {
+                path: path.clone(),
+                start: String::from_utf8_lossy(&bytes[..bytes.len().min(16)])
+                    .escape_debug()
+                    .to_string(),
+            });
+        }
+    };
+    let file = format
+        .read(&bytes, limits)
+        .map_err(|source| CheckpointError::Read {
+            path: path.clone(),
+            source,
+        })?;
+    drop(bytes);
+    assemble(path, file)
+}
+
+/// The file itself, or the weights inside a folder.
+fn weights_file(path: &Path) -> Result<PathBuf, CheckpointError> {
+    if !path.is_dir() {
+        return Ok(path.to_path_buf());
+    }
+    IN_FOLDER
+        .iter()
+        .map(|name| path.join(name))
+        .find(|file| file.is_file())
+        .ok_or_else(|| CheckpointError::EmptyFolder {
+            path: path.to_path_buf(),
+            expected: IN_FOLDER.join(", "),
+        })
+}
+
+fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, CheckpointError> {
+    let io = |source| CheckpointError::Io {
+        path: path.to_path_buf(),
+        source,
+    };
+    let file = File::open(path).map_err(io)?;
+    let size = file.metadata().map_err(io)?.len();
+    let too_large = |bytes| CheckpointError::FileTooLarge {
+        path: path.to_path_buf(),
+        bytes,
+        limit,
+    };
+    if size > limit {
+        return Err(too_large(size));
+    }
+    let mut bytes = Vec::with_capacity(size as usize);
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(io)?;
+    if bytes.len() as u64 > limit {
+        return Err(too_large(bytes.len() as u64));
+    }
+    Ok(bytes)
+}
+
+/// Named tensors -> our parameters.
+fn assemble(path: &Path, mut file: NamedTensors) -> Result<Checkpoint, CheckpointError> {
+    let map = NameMap::detect(file.tensors.keys().map(String::as_str)).ok_or_else(|| {
+        let first: Vec<&str> = file.tensors.keys().take(3).map(String::as_str).collect();
+        CheckpointError::UnknownNames {
+            path: path.to_path_buf(),
+            count: file.tensors.len(),
+            first: first.join(", "),
+        }
+    })?;
+    let metadata = describe(path, &file, &map)?;
+    let config = metadata.config();
+    let expected = parameters(&config).map_err(|source| CheckpointError::Model {
+        path: path.to_path_buf(),
+        source,
+    })?;
+
+    let mut report = LoadReport::default();
+    let mut found = Parameters::new();
+    let mut used = HashSet::new();
+    for parameter in &expected {
+        let Some((source, tensor)) = infer::find(&file, &map, parameter.layer, parameter.part)
+        else {
+            let name = map.names(parameter.layer, parameter.part).swap_remove(0);
+            report.missing.push(name);
+            continue;
+        };
+        let tensor = tensor.clone();
+        file.tensors.remove(&source);
+        used.insert(source.clone());
+        let layout = map.layout(parameter);
+        let wanted = layout.source_shape(&parameter.shape, metadata.channel_multiplier);
+        if tensor.shape != wanted {
+            report.mismatched.push(Mismatch {
+                name: parameter.name(),
+                source,
+                expected: wanted,
+                found: tensor.shape,
+            });
+            continue;
+        }
+        let values = convert(path, &source, &tensor, parameter, &map)?;
+        check_values(
+            path,
+            &source,
+            &values,
+            parameter,
+            metadata.batch_norm_epsilon,
+        )?;
+        found.insert(parameter.name(), values);
+        report.applied.push(Applied {
+            name: parameter.name(),
+            source,
+        });
+    }
+    report.unused = file
+        .tensors
+        .into_keys()
+        .filter(|name| !used.contains(name) && !map.is_bookkeeping(name))
+        .collect();
+    if !report.is_complete() {
+        return Err(CheckpointError::Incomplete {
+            path: path.to_path_buf(),
+            report: Box::new(report),
+        });
+    }
+    Ok(Checkpoint {
+        parameters: found,
+        metadata,
+        report,
+    })
+}
+
+/// What the file, its neighbours and its shapes say of the network.
+fn describe(path: &Path, file: &NamedTensors, map: &NameMap) -> Result<Metadata, CheckpointError> {
+    let of_metadata = |key: &str, problem: String| CheckpointError::Metadata {
+        path: path.to_path_buf(),
+        key: key.to_string(),
+        problem,
+    };
+    if let Some(own) = Metadata::of_file(&file.metadata) {
+        let own = own.map_err(|error| of_metadata("metadata", error.to_string()))?;
+        infer::check(&own).map_err(|problem| of_metadata("metadata", problem))?;
+        return Ok(own);
+    }
+    let mut metadata = map.defaults();
+    infer::apply(file, map, &mut metadata).map_err(|problem| CheckpointError::Architecture {
+        path: path.to_path_buf(),
+        problem,
+    })?;
+    match map {
+        NameMap::HuggingFace { .. } => {
+            if let Some(folder) = path.parent() {
+                hugging_face_config::apply(folder, &mut metadata)?;
+            }
+        }
+        NameMap::Slim { .. } => {
+            if let Some(epsilon) = slim_epsilon(file) {
+                metadata.batch_norm_epsilon = epsilon;
+            }
+        }
+        NameMap::Ours | NameMap::Timm | NameMap::Keras => {}
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    metadata.source = format!("{name}, names of {map}");
+    infer::check(&metadata).map_err(|problem| of_metadata("configuration", problem))?;
+    Ok(metadata)
+}
+
+/// The epsilon that a graph says its batch normalisation has: an attribute of fused nodes, a
+/// constant in decomposed ones.
+fn slim_epsilon(file: &NamedTensors) -> Option<f64> {
+    let fused = file.epsilons.values().copied().next();
+    fused.or_else(|| {
+        let constant = file
+            .tensors
+            .iter()
+            .find(|(name, _)| name.ends_with(super::name_map::SLIM_EPSILON))?;
+        let value = constant.1.values.as_ref()?.flatten_all().ok()?;
+        let value = value.to_dtype(DType::F32).ok()?.to_vec1::<f32>().ok()?;
+        // f32 to the decimal that was meant.
+        value.first()?.to_string().parse().ok()
+    })
+}
+
+fn convert(
+    path: &Path,
+    source: &str,
+    tensor: &RawTensor,
+    parameter: &Parameter,
+    map: &NameMap,
+) -> Result<Tensor, CheckpointError> {
+    let broken = |problem: String| CheckpointError::Read {
+        path: path.to_path_buf(),
+        source: super::error::ReadError::Tensor {
+            tensor: source.to_string(),
+            problem,
+        },
+    };
+    let Some(values) = &tensor.values else {
+        let problem = format!("expected f32, f16, bf16 or f64, found {}", tensor.dtype);
+        return Err(broken(problem));
+    };
+    values
+        .to_dtype(DType::F32)
+        .and_then(|values| map.layout(parameter).to_ours(&values, &parameter.shape))
+        .map_err(|error| broken(error.to_string()))
+}
+
+/// A trained network has finite values and variances whose root exists.
+fn check_values(
+    path: &Path,
+    source: &str,
+    tensor: &Tensor,
+    parameter: &Parameter,
+    epsilon: f64,
+) -> Result<(), CheckpointError> {
+    let values = tensor
+        .flatten_all()
+        .and_then(|values| values.to_vec1::<f32>())
+        .map_err(|error| CheckpointError::Model {
+            path: path.to_path_buf(),
+            source: error.into(),
+        })?;
+    let variance = parameter.part == Part::MovingVariance;
+    let is_good = |value: f32| value.is_finite() && (!variance || f64::from(value) + epsilon > 0.0);
+    match values.iter().position(|&value| !is_good(value)) {
+        None => Ok(()),
+        Some(index) => Err(CheckpointError::Value {
+            path: path.to_path_buf(),
+            tensor: source.to_string(),
+            index,
+            value: values[index],
+            expected: if variance {
+                "expected a finite variance that is not negative"
+            } else {
+                "expected finite values"
+            },
+        }),
+    }
+}

@@ -1,0 +1,115 @@
+//! What travels with weights: all that is needed to use them and that the tensors do not say.
+
+use std::collections::BTreeMap;
+
+use mobilenet_ops::{BatchNormConfig, Normalizer};
+use serde::{Deserialize, Serialize};
+
+use crate::config::{ArgScope, BaseConfig, MobileNetV1Config, PaddingRule};
+use crate::labels::Labels;
+use crate::preprocess::Preprocessing;
+
+/// Key of our entry in safetensors' `__metadata__`; its value is [`Metadata`] as JSON.
+pub(super) const KEY: &str = "mobilenet_v1";
+
+/// Everything about a network but its parameters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metadata {
+    /// Width multiplier.
+    pub width: f64,
+    /// Least number of channels of a layer.
+    pub min_depth: usize,
+    /// Channels of the input image.
+    pub in_channels: usize,
+    /// Filters a channel in depthwise layers.
+    pub channel_multiplier: usize,
+    /// Number of classes; `None` without a classifier.
+    pub classes: Option<usize>,
+    /// What the classes are called.
+    pub labels: Labels,
+    /// How a photo becomes the network's input.
+    pub preprocessing: Preprocessing,
+    /// Epsilon of every batch normalisation.
+    pub batch_norm_epsilon: f64,
+    /// How layers pad.
+    pub padding: PaddingRule,
+    /// What follows every batch normalisation.
+    pub activation: Activation,
+    /// Whether the head averages the whole map.
+    pub global_pool: bool,
+    /// Where the weights come from.
+    pub source: String,
+}
+
+/// The activations that files of weights may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Activation {
+    /// ReLU6.
+    #[default]
+    Relu6,
+    /// ReLU.
+    Relu,
+}
+
+impl From<Activation> for mobilenet_ops::Activation {
+    fn from(activation: Activation) -> Self {
+        match activation {
+            Activation::Relu6 => Self::Relu6,
+            Activation::Relu => Self::Relu,
+        }
+    }
+}
+
+impl Metadata {
+    /// slim's network of width 1 with 1001 classes, and the given preprocessing.
+    pub fn new(preprocessing: Preprocessing) -> Self {
+        Self {
+            width: 1.0,
+            min_depth: 8,
+            in_channels: 3,
+            channel_multiplier: 1,
+            classes: Some(crate::labels::IMAGENET_CLASSES),
+            labels: Labels::ImageNet,
+            preprocessing,
+            batch_norm_epsilon: 1e-3,
+            padding: PaddingRule::Same,
+            activation: Activation::Relu6,
+            global_pool: false,
+            source: String::new(),
+        }
+    }
+
+    /// The arguments that build the network.
+    pub fn config(&self) -> MobileNetV1Config {
+        MobileNetV1Config {
+            base: BaseConfig {
+                min_depth: self.min_depth,
+                depth_multiplier: self.width,
+                padding: self.padding,
+                in_channels: self.in_channels,
+                channel_multiplier: self.channel_multiplier,
+                arg_scope: ArgScope {
+                    normalizer: Normalizer::BatchNorm(BatchNormConfig {
+                        epsilon: self.batch_norm_epsilon,
+                        ..BatchNormConfig::default()
+                    }),
+                    activation: self.activation.into(),
+                    ..ArgScope::default()
+                },
+                ..BaseConfig::default()
+            },
+            num_classes: self.classes,
+            global_pool: self.global_pool,
+            ..MobileNetV1Config::default()
+        }
+    }
+
+    /// Our entry of a file's metadata, where there is one.
+    pub(super) fn of_file(
+        entries: &BTreeMap<String, String>,
+    ) -> Option<Result<Self, serde_json::Error>> {
+        Some(serde_json::from_str(entries.get(KEY)?))
+    }
+}

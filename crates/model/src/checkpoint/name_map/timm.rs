@@ -1,0 +1,87 @@
+//! timm: `blocks.1.0.conv_dw.weight`. A stage begins with each change of depth; `bn1` follows the
+//! depthwise, `bn2` the pointwise convolution.
+
+use super::{of_convolution, pytorch_suffix};
+use crate::architecture::{LayerName, Part};
+use crate::checkpoint::metadata::Metadata;
+use crate::config::PaddingRule;
+use crate::conv_defs::{ConvDef, MOBILENET_V1_CONV_DEFS};
+use crate::endpoint::LayerKind;
+use crate::preprocess::Preprocessing;
+
+pub(super) fn names(layer: LayerName, part: Part) -> Vec<String> {
+    let suffix = pytorch_suffix(part);
+    let LayerName::Body(endpoint) = layer else {
+        return vec![format!("classifier.{suffix}")];
+    };
+    let (convolution, normalization) = match endpoint.kind {
+        LayerKind::Conv => ("conv_stem", "bn1"),
+        LayerKind::Depthwise => ("conv_dw", "bn1"),
+        LayerKind::Pointwise => ("conv_pw", "bn2"),
+    };
+    let module = if of_convolution(part) {
+        convolution
+    } else {
+        normalization
+    };
+    vec![match endpoint.kind {
+        LayerKind::Conv => format!("{module}.{suffix}"),
+        LayerKind::Depthwise | LayerKind::Pointwise => {
+            let (stage, block) = stage_and_block(endpoint.index);
+            format!("blocks.{stage}.{block}.{module}.{suffix}")
+        }
+    }]
+}
+
+/// Row of `conv_defs` -> timm's stage and block.
+fn stage_and_block(index: usize) -> (usize, usize) {
+    let depth = |row: &ConvDef| match *row {
+        ConvDef::Conv { depth, .. } | ConvDef::DepthSepConv { depth, .. } => depth,
+    };
+    let rows = &MOBILENET_V1_CONV_DEFS[1..];
+    let before = &rows[..index.clamp(1, rows.len()) - 1];
+    let own = rows.get(before.len()).map_or(0, depth);
+    let block = before
+        .iter()
+        .rev()
+        .take_while(|row| depth(row) == own)
+        .count();
+    let mut stages: Vec<usize> = before.iter().map(depth).filter(|&d| d != own).collect();
+    stages.dedup();
+    (stages.len(), block)
+}
+
+pub(super) fn defaults() -> Metadata {
+    Metadata {
+        batch_norm_epsilon: 1e-5,
+        padding: PaddingRule::Explicit,
+        global_pool: true,
+        ..Metadata::new(Preprocessing::timm(crate::DEFAULT_IMAGE_SIZE, 0.875))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stage_and_block;
+
+    #[test]
+    fn stages_follow_the_depths() {
+        let found: Vec<_> = (1..=13).map(stage_and_block).collect();
+        let expected = [
+            (0, 0),
+            (1, 0),
+            (1, 1),
+            (2, 0),
+            (2, 1),
+            (3, 0),
+            (3, 1),
+            (3, 2),
+            (3, 3),
+            (3, 4),
+            (3, 5),
+            (4, 0),
+            (4, 1),
+        ];
+        assert_eq!(found, expected);
+    }
+}

@@ -1,0 +1,404 @@
+//! Just enough of Python's pickle to see the objects that `torch.save` wrote. Nothing is
+//! executed: a call is recorded as the name of the callable and its arguments.
+//!
+//! All values lie in one arena and refer to each other by index, so a hostile pickle can neither
+//! grow exponentially by repetition nor overflow the stack when it is dropped. candle's own
+//! reader copies values deeply on every reference.
+
+use std::collections::HashMap;
+
+use crate::checkpoint::error::ReadError;
+
+/// More values than any list of weights has.
+const MOST_VALUES: usize = 1 << 20;
+
+/// Index of a value in the arena.
+pub(super) type Id = usize;
+
+/// A value; containers hold indices.
+#[derive(Debug, Clone)]
+pub(super) enum Value {
+    /// None, ellipsis, and whatever we never look into.
+    Nothing,
+    Int(i64),
+    Text(String),
+    /// Tuple or list.
+    Sequence(Vec<Id>),
+    /// Dict.
+    Entries(Vec<(Id, Id)>),
+    /// `module.name`.
+    Global(String),
+    /// `callable(arguments)`, and entries set on the result (an `OrderedDict` is made this way).
+    Call {
+        callable: Id,
+        arguments: Id,
+        entries: Vec<(Id, Id)>,
+    },
+    /// A reference to something outside the pickle: a storage.
+    Persistent(Id),
+}
+
+/// All values of a pickle.
+pub(super) struct Pickle {
+    values: Vec<Value>,
+    root: Id,
+}
+
+impl Pickle {
+    pub(super) fn root(&self) -> Id {
+        self.root
+    }
+
+    pub(super) fn value(&self, id: Id) -> &Value {
+        &self.values[id]
+    }
+
+    pub(super) fn text(&self, id: Id) -> Option<&str> {
+        match self.value(id) {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(super) fn sequence(&self, id: Id) -> Option<&[Id]> {
+        match self.value(id) {
+            Value::Sequence(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// Entries of a dict or an `OrderedDict`.
+    pub(super) fn entries(&self, id: Id) -> Option<&[(Id, Id)]> {
+        match self.value(id) {
+            Value::Entries(entries) | Value::Call { entries, .. } => Some(entries),
+            _ => None,
+        }
+    }
+
+    /// A tuple of sizes.
+    pub(super) fn sizes(&self, id: Id) -> Option<Vec<usize>> {
+        self.sequence(id)?
+            .iter()
+            .map(|&item| self.size(item))
+            .collect()
+    }
+
+    pub(super) fn size(&self, id: Id) -> Option<usize> {
+        match self.value(id) {
+            Value::Int(value) => usize::try_from(*value).ok(),
+            _ => None,
+        }
+    }
+
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, ReadError> {
+        let mut machine = Machine {
+            bytes,
+            position: 0,
+            values: Vec::new(),
+            stack: Vec::new(),
+            marks: Vec::new(),
+            memo: HashMap::new(),
+        };
+        loop {
+            let start = machine.position;
+            match machine.step() {
+                Ok(None) => {}
+                Ok(Some(root)) => {
+                    return Ok(Self {
+                        values: machine.values,
+                        root,
+                    });
+                }
+                Err(problem) => {
+                    return Err(ReadError::malformed(
+                        format!("pickle, byte {start}"),
+                        problem,
+                    ));
+                }
+            }
+        }
+    }
+}
+
+struct Machine<'a> {
+    bytes: &'a [u8],
+    position: usize,
+    values: Vec<Value>,
+    stack: Vec<Id>,
+    marks: Vec<usize>,
+    memo: HashMap<u64, Id>,
+}
+
+type Step<T> = Result<T, String>;
+
+impl<'a> Machine<'a> {
+    fn take(&mut self, length: u64) -> Step<&'a [u8]> {
+        let rest = &self.bytes[self.position..];
+        let taken = usize::try_from(length)
+            .ok()
+            .and_then(|length| rest.get(..length))
+            .ok_or_else(|| format!("{length} bytes wanted, {} left", rest.len()))?;
+        self.position += taken.len();
+        Ok(taken)
+    }
+
+    /// An unsigned little-endian number of up to 8 bytes.
+    fn number(&mut self, length: u64) -> Step<u64> {
+        let bytes = self.take(length)?;
+        Ok(bytes
+            .iter()
+            .rev()
+            .fold(0, |number, &byte| number << 8 | u64::from(byte)))
+    }
+
+    fn line(&mut self) -> Step<&'a str> {
+        let rest = &self.bytes[self.position..];
+        let end = rest
+            .iter()
+            .position(|&byte| byte == b'\n')
+            .ok_or("a line without end")?;
+        self.position += end + 1;
+        std::str::from_utf8(&rest[..end]).map_err(|error| error.to_string())
+    }
+
+    fn push(&mut self, value: Value) -> Step<()> {
+        if self.values.len() >= MOST_VALUES {
+            return Err(format!("more than {MOST_VALUES} values"));
+        }
+        self.stack.push(self.values.len());
+        self.values.push(value);
+        Ok(())
+    }
+
+    fn push_text(&mut self, length: u64) -> Step<()> {
+        let bytes = self.take(length)?;
+        let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
+        self.push(Value::Text(text.to_string()))
+    }
+
+    /// Pops a value; one below the last mark is not to be had.
+    fn pop(&mut self) -> Step<Id> {
+        if self.stack.len() <= self.marks.last().copied().unwrap_or(0) {
+            return Err("the stack is empty".into());
+        }
+        self.stack.pop().ok_or_else(|| "the stack is empty".into())
+    }
+
+    /// Pops all values above the last mark.
+    fn pop_mark(&mut self) -> Step<Vec<Id>> {
+        let mark = self.marks.pop().ok_or("no mark")?;
+        Ok(self.stack.split_off(mark.min(self.stack.len())))
+    }
+
+    fn top(&self) -> Step<Id> {
+        let floor = self.marks.last().copied().unwrap_or(0);
+        match self.stack.last() {
+            Some(&id) if self.stack.len() > floor => Ok(id),
+            _ => Err("the stack is empty".into()),
+        }
+    }
+
+    fn push_sequence(&mut self, count: usize) -> Step<()> {
+        let mut items = Vec::with_capacity(count);
+        for _ in 0..count {
+            items.push(self.pop()?);
+        }
+        items.reverse();
+        self.push(Value::Sequence(items))
+    }
+
+    fn push_call(&mut self) -> Step<()> {
+        let arguments = self.pop()?;
+        let callable = self.pop()?;
+        self.push(Value::Call {
+            callable,
+            arguments,
+            entries: Vec::new(),
+        })
+    }
+
+    fn set_entries(&mut self, items: &[Id]) -> Step<()> {
+        let target = self.top()?;
+        let (Value::Entries(entries) | Value::Call { entries, .. }) = &mut self.values[target]
+        else {
+            return Err("entries set on something that is no dict".into());
+        };
+        let (pairs, []) = items.as_chunks::<2>() else {
+            return Err("a key without a value".into());
+        };
+        entries.extend(pairs.iter().map(|&[key, value]| (key, value)));
+        Ok(())
+    }
+
+    fn append(&mut self, items: Vec<Id>) -> Step<()> {
+        let target = self.top()?;
+        match &mut self.values[target] {
+            Value::Sequence(list) => list.extend(items),
+            // A list-like object, of which nothing is needed.
+            Value::Call { .. } => {}
+            _ => return Err("items appended to something that is no list".into()),
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, key: u64) -> Step<()> {
+        let top = self.top()?;
+        self.memo.insert(key, top);
+        Ok(())
+    }
+
+    fn recall(&mut self, key: u64) -> Step<()> {
+        let id = *self
+            .memo
+            .get(&key)
+            .ok_or_else(|| format!("memo {key} is empty"))?;
+        if self.stack.len() >= MOST_VALUES {
+            return Err(format!("more than {MOST_VALUES} values on the stack"));
+        }
+        self.stack.push(id);
+        Ok(())
+    }
+
+    /// Runs one opcode; the root when it is the last.
+    fn step(&mut self) -> Step<Option<Id>> {
+        let opcode = self.take(1)?[0];
+        match opcode {
+            // PROTO, FRAME
+            0x80 => drop(self.take(1)?),
+            0x95 => drop(self.take(8)?),
+            b'.' => return self.pop().map(Some),
+            b'(' => self.marks.push(self.stack.len()),
+            b'0' => drop(self.pop()?),
+            b'1' => drop(self.pop_mark()?),
+            // NONE, NEWTRUE, NEWFALSE
+            b'N' | 0x88 | 0x89 => self.push(Value::Nothing)?,
+            // BININT, BININT1, BININT2, LONG1, BINFLOAT
+            b'J' => {
+                let number = self.number(4)? as u32 as i32;
+                self.push(Value::Int(number.into()))?;
+            }
+            b'K' => {
+                let number = self.number(1)? as i64;
+                self.push(Value::Int(number))?;
+            }
+            b'M' => {
+                let number = self.number(2)? as i64;
+                self.push(Value::Int(number))?;
+            }
+            0x8a => {
+                let length = self.number(1)?;
+                if length > 8 {
+                    return Err("an integer of more than 8 bytes".into());
+                }
+                let shift = 64 - 8 * length as u32;
+                let number = self.number(length)?;
+                // Shifted up and down again to carry the sign; no bytes are the number 0.
+                let number = number.checked_shl(shift).unwrap_or(0) as i64;
+                self.push(Value::Int(number.checked_shr(shift).unwrap_or(0)))?;
+            }
+            b'G' => {
+                self.take(8)?;
+                self.push(Value::Nothing)?;
+            }
+            // BINUNICODE, SHORT_BINUNICODE, BINUNICODE8
+            b'X' => {
+                let length = self.number(4)?;
+                self.push_text(length)?;
+            }
+            0x8c => {
+                let length = self.number(1)?;
+                self.push_text(length)?;
+            }
+            0x8d => {
+                let length = self.number(8)?;
+                self.push_text(length)?;
+            }
+            // BINBYTES, SHORT_BINBYTES
+            b'B' | b'C' => {
+                let length = self.number(if opcode == b'B' { 4 } else { 1 })?;
+                self.take(length)?;
+                self.push(Value::Nothing)?;
+            }
+            // EMPTY_TUPLE, TUPLE1, TUPLE2, TUPLE3, TUPLE
+            b')' => self.push(Value::Sequence(Vec::new()))?,
+            0x85..=0x87 => self.push_sequence(usize::from(opcode - 0x84))?,
+            b't' => {
+                let items = self.pop_mark()?;
+                self.push(Value::Sequence(items))?;
+            }
+            // EMPTY_LIST, APPEND, APPENDS, LIST
+            b']' => self.push(Value::Sequence(Vec::new()))?,
+            b'a' => {
+                let item = self.pop()?;
+                self.append(vec![item])?;
+            }
+            b'e' => {
+                let items = self.pop_mark()?;
+                self.append(items)?;
+            }
+            // EMPTY_DICT, SETITEM, SETITEMS
+            b'}' => self.push(Value::Entries(Vec::new()))?,
+            b's' => {
+                let value = self.pop()?;
+                let key = self.pop()?;
+                self.set_entries(&[key, value])?;
+            }
+            b'u' => {
+                let items = self.pop_mark()?;
+                self.set_entries(&items)?;
+            }
+            // EMPTY_SET, ADDITEMS
+            0x8f => self.push(Value::Sequence(Vec::new()))?,
+            0x90 => {
+                let items = self.pop_mark()?;
+                self.append(items)?;
+            }
+            // GLOBAL, STACK_GLOBAL
+            b'c' => {
+                let (module, name) = (self.line()?, self.line()?);
+                self.push(Value::Global(format!("{module}.{name}")))?;
+            }
+            0x93 => {
+                let (name, module) = (self.pop()?, self.pop()?);
+                let (Value::Text(module), Value::Text(name)) =
+                    (&self.values[module], &self.values[name])
+                else {
+                    return Err("a global whose name is no text".into());
+                };
+                let global = Value::Global(format!("{module}.{name}"));
+                self.push(global)?;
+            }
+            // REDUCE, NEWOBJ
+            b'R' | 0x81 => self.push_call()?,
+            // BUILD: the state of an object is never needed.
+            b'b' => {
+                self.pop()?;
+                self.top()?;
+            }
+            b'Q' => {
+                let id = self.pop()?;
+                self.push(Value::Persistent(id))?;
+            }
+            // BINPUT, LONG_BINPUT, MEMOIZE, BINGET, LONG_BINGET
+            b'q' => {
+                let key = self.number(1)?;
+                self.remember(key)?;
+            }
+            b'r' => {
+                let key = self.number(4)?;
+                self.remember(key)?;
+            }
+            0x94 => self.remember(self.memo.len() as u64)?,
+            b'h' => {
+                let key = self.number(1)?;
+                self.recall(key)?;
+            }
+            b'j' => {
+                let key = self.number(4)?;
+                self.recall(key)?;
+            }
+            other => return Err(format!("opcode {other:#04x} has no place in a state dict")),
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,79 @@
+//! What became of each tensor of a file.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// A parameter that was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Applied {
+    /// Our name.
+    pub name: String,
+    /// Its name in the file.
+    pub source: String,
+}
+
+/// A tensor that has the right name and the wrong shape.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Mismatch {
+    /// Our name.
+    pub name: String,
+    /// Its name in the file.
+    pub source: String,
+    /// Shape that the network needs, in the file's layout.
+    pub expected: Vec<usize>,
+    /// Shape in the file.
+    pub found: Vec<usize>,
+}
+
+/// Every parameter of the network and every tensor of the file, each in one list.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct LoadReport {
+    /// Parameters that were found.
+    pub applied: Vec<Applied>,
+    /// Names that the file should hold and does not.
+    pub missing: Vec<String>,
+    /// Tensors of the file that the network has no use for.
+    pub unused: Vec<String>,
+    /// Tensors of the wrong shape.
+    pub mismatched: Vec<Mismatch>,
+}
+
+impl LoadReport {
+    /// Whether every parameter was found.
+    pub fn is_complete(&self) -> bool {
+        self.missing.is_empty() && self.mismatched.is_empty()
+    }
+}
+
+/// At most this many names of a list are shown.
+const SHOWN: usize = 8;
+
+impl fmt::Display for LoadReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} applied, {} missing, {} unused, {} mismatched",
+            self.applied.len(),
+            self.missing.len(),
+            self.unused.len(),
+            self.mismatched.len()
+        )?;
+        for mismatch in self.mismatched.iter().take(SHOWN) {
+            write!(
+                f,
+                "\n  mismatched {}: expected {:?}, found {:?}",
+                mismatch.source, mismatch.expected, mismatch.found
+            )?;
+        }
+        for (title, names) in [("missing", &self.missing), ("unused", &self.unused)] {
+            for name in names.iter().take(SHOWN) {
+                write!(f, "\n  {title} {name}")?;
+            }
+            if names.len() > SHOWN {
+                write!(f, "\n  {title} ... and {} more", names.len() - SHOWN)?;
+            }
+        }
+        Ok(())
+    }
+}

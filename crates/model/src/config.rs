@@ -1,0 +1,214 @@
+//! Every argument of slim's `mobilenet_v1_base`, `mobilenet_v1` and `mobilenet_v1_arg_scope`.
+
+use candle_core::Tensor;
+use mobilenet_ops::{Activation, BatchNormConfig, Normalizer};
+use serde::{Deserialize, Serialize};
+
+use crate::conv_defs::{ConvDef, MOBILENET_V1_CONV_DEFS};
+use crate::endpoint::Endpoint;
+
+/// Side of the images that the published network is trained on (slim's `default_image_size`).
+pub const DEFAULT_IMAGE_SIZE: usize = 224;
+
+/// How every windowed layer pads its input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PaddingRule {
+    /// TensorFlow's SAME, slim's default.
+    #[default]
+    Same,
+    /// slim's `use_explicit_padding`, and PyTorch's `padding=1`: the same on both sides, whatever
+    /// the input's size. Output sizes equal SAME's, values differ on even sizes at stride 2.
+    Explicit,
+    /// Keras: as SAME, except that stride-2 depthwise layers pad one row at the bottom and one
+    /// column at the right. Differs from SAME on odd sizes.
+    Keras,
+}
+
+/// How weights are drawn before training.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum WeightInitializer {
+    /// Normal distribution of mean 0, cut off at two standard deviations.
+    TruncatedNormal {
+        /// Standard deviation of the uncut distribution.
+        stddev: f64,
+    },
+    /// Uniform within `sqrt(6 / (fan_in + fan_out))`, tf-slim's own default.
+    XavierUniform,
+}
+
+/// slim's `mobilenet_v1_arg_scope`: what all layers share.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ArgScope {
+    /// What batch normalisation in [`crate::MobileNetV1Base`] does: normalise by the batch
+    /// (`Some(true)`), by the running statistics (`Some(false)`), or whatever the call says
+    /// (`None`). [`crate::MobileNetV1`] always lets the call decide, as slim's classifier does by
+    /// an inner scope.
+    pub is_training: Option<bool>,
+    /// Factor of `sum(w^2) / 2` in the loss, for the weights of full and pointwise convolutions
+    /// and of the logits.
+    pub weight_decay: f64,
+    /// Whether depthwise weights are decayed as well; the paper advises against it.
+    pub regularize_depthwise: bool,
+    /// Initial values of weights.
+    pub initializer: WeightInitializer,
+    /// What follows each convolution.
+    pub normalizer: Normalizer,
+    /// What follows the normaliser.
+    pub activation: Activation,
+}
+
+impl Default for ArgScope {
+    /// `mobilenet_v1_arg_scope(is_training=None)`.
+    fn default() -> Self {
+        Self {
+            is_training: None,
+            weight_decay: 4e-5,
+            regularize_depthwise: false,
+            initializer: WeightInitializer::TruncatedNormal { stddev: 0.09 },
+            normalizer: Normalizer::BatchNorm(BatchNormConfig::default()),
+            activation: Activation::Relu6,
+        }
+    }
+}
+
+impl ArgScope {
+    /// tf-slim's layer defaults, which hold outside any scope: ReLU, Xavier, biases instead of
+    /// batch normalisation, no decay.
+    pub fn tf_slim_defaults() -> Self {
+        Self {
+            is_training: None,
+            weight_decay: 0.0,
+            regularize_depthwise: false,
+            initializer: WeightInitializer::XavierUniform,
+            normalizer: Normalizer::Bias,
+            activation: Activation::Relu,
+        }
+    }
+
+    /// tf-slim's own defaults of `batch_norm`, outside `mobilenet_v1_arg_scope`: no gamma.
+    pub fn tf_slim_batch_norm() -> BatchNormConfig {
+        BatchNormConfig {
+            decay: 0.999,
+            epsilon: 1e-3,
+            center: true,
+            scale: false,
+        }
+    }
+}
+
+/// Arguments of slim's `mobilenet_v1_base`, and two that other frameworks have.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BaseConfig {
+    /// Last layer to build.
+    pub final_endpoint: Endpoint,
+    /// Least number of channels of a layer.
+    pub min_depth: usize,
+    /// The width multiplier (the paper's alpha): every depth becomes
+    /// `max(trunc(depth * depth_multiplier), min_depth)`.
+    pub depth_multiplier: f64,
+    /// The layers.
+    pub conv_defs: Vec<ConvDef>,
+    /// Largest total stride, 8, 16 or 32; beyond it layers are dilated instead of strided.
+    pub output_stride: Option<usize>,
+    /// slim's `use_explicit_padding`, and Keras' rule.
+    pub padding: PaddingRule,
+    /// Channels of the input image.
+    pub in_channels: usize,
+    /// Filters a channel in depthwise layers (Keras' `depth_multiplier`), 1 in slim.
+    pub channel_multiplier: usize,
+    /// What all layers share.
+    pub arg_scope: ArgScope,
+}
+
+impl Default for BaseConfig {
+    fn default() -> Self {
+        Self {
+            final_endpoint: Endpoint::LAST,
+            min_depth: 8,
+            depth_multiplier: 1.0,
+            conv_defs: MOBILENET_V1_CONV_DEFS.to_vec(),
+            output_stride: None,
+            padding: PaddingRule::Same,
+            in_channels: 3,
+            channel_multiplier: 1,
+            arg_scope: ArgScope::default(),
+        }
+    }
+}
+
+/// Maps logits `[B, classes]` or `[B, classes, H, W]` to predictions.
+pub type PredictionFn = fn(&Tensor) -> candle_core::Result<Tensor>;
+
+/// Softmax over the classes, slim's default `prediction_fn`.
+pub fn softmax(logits: &Tensor) -> candle_core::Result<Tensor> {
+    candle_nn::ops::softmax(logits, 1)
+}
+
+/// Arguments of slim's `mobilenet_v1`.
+#[derive(Debug, Clone)]
+pub struct MobileNetV1Config {
+    /// The body. slim's classifier passes on only three of its arguments; here all of them hold.
+    pub base: BaseConfig,
+    /// Number of classes; `None` or 0 leaves the classifier out and gives pooled features.
+    pub num_classes: Option<usize>,
+    /// Probability with which training keeps a feature.
+    pub dropout_keep_prob: f64,
+    /// What turns logits into the endpoint `Predictions`; `None` leaves that out.
+    pub prediction_fn: Option<PredictionFn>,
+    /// Whether logits are `[B, classes]` rather than `[B, classes, 1, 1]`.
+    pub spatial_squeeze: bool,
+    /// Whether the whole map is averaged, whatever its size, instead of a 7x7 window at stride 2.
+    pub global_pool: bool,
+}
+
+impl Default for MobileNetV1Config {
+    fn default() -> Self {
+        Self {
+            base: BaseConfig::default(),
+            num_classes: Some(1000),
+            dropout_keep_prob: 0.999,
+            prediction_fn: Some(softmax),
+            spatial_squeeze: true,
+            global_pool: false,
+        }
+    }
+}
+
+impl MobileNetV1Config {
+    /// The network of a given width multiplier.
+    pub fn with_width(depth_multiplier: f64) -> Self {
+        Self {
+            base: BaseConfig {
+                depth_multiplier,
+                ..BaseConfig::default()
+            },
+            ..Self::default()
+        }
+    }
+
+    /// Preset of width 1.0 (slim's `mobilenet_v1`).
+    pub fn mobilenet_v1() -> Self {
+        Self::default()
+    }
+
+    /// Preset of width 0.75 (slim's `mobilenet_v1_075`).
+    pub fn mobilenet_v1_075() -> Self {
+        Self::with_width(0.75)
+    }
+
+    /// Preset of width 0.5 (slim's `mobilenet_v1_050`).
+    pub fn mobilenet_v1_050() -> Self {
+        Self::with_width(0.5)
+    }
+
+    /// Preset of width 0.25 (slim's `mobilenet_v1_025`).
+    pub fn mobilenet_v1_025() -> Self {
+        Self::with_width(0.25)
+    }
+
+    /// Number of classes, with 0 read as `None`.
+    pub fn classes(&self) -> Option<usize> {
+        self.num_classes.filter(|&classes| classes > 0)
+    }
+}

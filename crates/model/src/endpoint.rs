@@ -1,0 +1,129 @@
+//! Names of the network's layers and what they hold: slim's endpoint names.
+
+use std::fmt;
+use std::str::FromStr;
+
+use candle_core::Tensor;
+
+use crate::error::ModelError;
+
+/// What a body layer does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum LayerKind {
+    /// Full convolution.
+    Conv,
+    /// Depthwise convolution.
+    Depthwise,
+    /// Pointwise convolution.
+    Pointwise,
+}
+
+/// A layer of the body: `Conv2d_0`, `Conv2d_1_depthwise`, `Conv2d_1_pointwise`, ...
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Endpoint {
+    /// Row of `conv_defs`.
+    pub index: usize,
+    /// Which layer of that row.
+    pub kind: LayerKind,
+}
+
+impl Endpoint {
+    /// The last layer of MobileNetV1's body.
+    pub const LAST: Self = Self {
+        index: 13,
+        kind: LayerKind::Pointwise,
+    };
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let suffix = match self.kind {
+            LayerKind::Conv => "",
+            LayerKind::Depthwise => "_depthwise",
+            LayerKind::Pointwise => "_pointwise",
+        };
+        write!(f, "Conv2d_{}{suffix}", self.index)
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = ModelError;
+
+    fn from_str(name: &str) -> Result<Self, ModelError> {
+        let unknown = || ModelError::UnknownEndpoint { name: name.into() };
+        let rest = name.strip_prefix("Conv2d_").ok_or_else(unknown)?;
+        let (index, kind) = match rest.split_once('_') {
+            None => (rest, LayerKind::Conv),
+            Some((index, "depthwise")) => (index, LayerKind::Depthwise),
+            Some((index, "pointwise")) => (index, LayerKind::Pointwise),
+            Some(_) => return Err(unknown()),
+        };
+        let index = index.parse().map_err(|_| unknown())?;
+        Ok(Self { index, kind })
+    }
+}
+
+/// Names of the head's endpoints, as slim has them.
+pub mod head {
+    /// Average pool of the last map.
+    pub const AVG_POOL: &str = "AvgPool_1a";
+    /// Mean of the last map, with `global_pool`.
+    pub const GLOBAL_POOL: &str = "global_pool";
+    /// Class scores before the softmax.
+    pub const LOGITS: &str = "Logits";
+    /// Class probabilities.
+    pub const PREDICTIONS: &str = "Predictions";
+}
+
+/// Activations by name, in order of computation (slim's `end_points`).
+///
+/// Maps are `[B, C, H, W]`; logits and predictions are `[B, classes]`, or `[B, classes, H, W]`
+/// where they are not squeezed.
+#[derive(Debug, Clone, Default)]
+pub struct Endpoints(Vec<(String, Tensor)>);
+
+impl Endpoints {
+    pub(crate) fn push(&mut self, name: impl Into<String>, value: Tensor) {
+        self.0.push((name.into(), value));
+    }
+
+    /// The activation of that name.
+    pub fn get(&self, name: &str) -> Option<&Tensor> {
+        self.iter()
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value)
+    }
+
+    /// Names in order of computation.
+    pub fn names(&self) -> Vec<&str> {
+        self.iter().map(|(name, _)| name).collect()
+    }
+
+    /// Names and activations in order of computation.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip() {
+        for name in ["Conv2d_0", "Conv2d_13_depthwise", "Conv2d_7_pointwise"] {
+            assert_eq!(name.parse::<Endpoint>().unwrap().to_string(), name);
+        }
+        for name in [
+            "",
+            "Mixed_5a",
+            "Conv2d_",
+            "Conv2d_x",
+            "Conv2d_1_bias",
+            "Logits",
+        ] {
+            let error = name.parse::<Endpoint>().unwrap_err();
+            assert!(error.to_string().contains(name));
+        }
+    }
+}

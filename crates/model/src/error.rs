@@ -1,0 +1,74 @@
+//! What the model refuses: the cases in which slim raises `ValueError`, typed.
+
+use mobilenet_kernels::KernelError;
+
+/// A network that cannot be built, or an input that it cannot take.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// slim: "depth_multiplier is not greater than zero".
+    #[error("depth_multiplier must be greater than zero, was {found}")]
+    DepthMultiplier {
+        /// The value given.
+        found: f64,
+    },
+    /// slim: "Only allowed output_stride values are 8, 16, 32".
+    #[error("output_stride must be 8, 16 or 32, was {found}")]
+    OutputStride {
+        /// The value given.
+        found: usize,
+    },
+    /// slim: "Unknown final endpoint".
+    #[error("unknown endpoint `{name}`")]
+    UnknownEndpoint {
+        /// The name given.
+        name: String,
+    },
+    /// slim: "Invalid input tensor rank, expected 4, was: N".
+    #[error("invalid input tensor rank, expected 4, was: {found}")]
+    Rank {
+        /// Rank of the input.
+        found: usize,
+    },
+    /// The network was built for another number of input channels.
+    #[error("expected {expected} input channels, found {found} in an input of shape {shape:?}")]
+    InputChannels {
+        /// Channels that the network takes.
+        expected: usize,
+        /// Channels of the input.
+        found: usize,
+        /// Shape of the input, `[B, C, H, W]`.
+        shape: Vec<usize>,
+    },
+    /// The pooled map is larger than one pixel and cannot be squeezed.
+    #[error(
+        "the pooled map is {height}x{width}, not 1x1, and cannot be squeezed: \
+         use global_pool, or spatial_squeeze = false"
+    )]
+    NotSqueezable {
+        /// Rows after pooling.
+        height: usize,
+        /// Columns after pooling.
+        width: usize,
+    },
+    /// A setting out of its range.
+    #[error("{setting} must be {range}, was {found}")]
+    Setting {
+        /// Name of the setting.
+        setting: &'static str,
+        /// Allowed values.
+        range: &'static str,
+        /// The value given.
+        found: String,
+    },
+    /// The input is too small for the window of a layer.
+    #[error("layer {layer}: {source}")]
+    Geometry {
+        /// Name of the layer.
+        layer: String,
+        /// What does not fit.
+        source: KernelError,
+    },
+    /// From candle: a tensor that is missing or of a wrong shape, a device failure.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+}

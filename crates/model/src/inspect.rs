@@ -1,0 +1,107 @@
+//! What the network costs: output sizes, parameters and multiply-adds of every layer, derived
+//! from the layer table.
+
+use serde::Serialize;
+
+use crate::architecture::{Parameter, body_layers, parameters};
+use crate::config::MobileNetV1Config;
+use crate::endpoint::LayerKind;
+use crate::error::ModelError;
+
+/// One row of the layer table.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LayerSummary {
+    /// slim's name.
+    pub name: String,
+    /// `conv`, `depthwise`, `pointwise` or `logits`.
+    pub kind: &'static str,
+    /// Step between outputs.
+    pub stride: usize,
+    /// Step between taps.
+    pub dilation: usize,
+    /// Rows, columns and channels of the output.
+    pub output: [usize; 3],
+    /// Values in weights, biases and batch normalisation, running statistics included.
+    pub parameters: usize,
+    /// Multiplications with weights, for one image.
+    pub multiply_adds: u64,
+}
+
+/// The layer table and its totals, for one image.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    /// Every layer with parameters.
+    pub layers: Vec<LayerSummary>,
+    /// All values, running statistics included (Keras' "total").
+    pub parameters: usize,
+    /// Values that training changes (timm's and PyTorch's count).
+    pub trainable_parameters: usize,
+    /// Of the body and the classifier.
+    pub multiply_adds: u64,
+    /// Of the body alone, which is what the paper counts in its tables.
+    pub body_multiply_adds: u64,
+}
+
+/// Walks an input of `height` x `width` through the layers.
+///
+/// # Errors
+/// As [`body_layers`], and where the input is too small for a window.
+pub fn summary(
+    config: &MobileNetV1Config,
+    height: usize,
+    width: usize,
+) -> Result<Summary, ModelError> {
+    let all = parameters(config)?;
+    let values_of = |name: &str| -> usize {
+        all.iter()
+            .filter(|parameter| parameter.layer.to_string() == name)
+            .map(Parameter::len)
+            .sum()
+    };
+    let (mut height, mut width) = (height, width);
+    let mut layers = Vec::new();
+    for layer in body_layers(&config.base)? {
+        let size = layer.size(1, height, width)?;
+        (height, width) = (size.rows.output, size.columns.output);
+        let name = layer.endpoint.to_string();
+        let weights: usize = layer.weight_shape().iter().product();
+        layers.push(LayerSummary {
+            kind: match layer.endpoint.kind {
+                LayerKind::Conv => "conv",
+                LayerKind::Depthwise => "depthwise",
+                LayerKind::Pointwise => "pointwise",
+            },
+            stride: layer.geometry.stride,
+            dilation: layer.geometry.dilation,
+            output: [height, width, layer.out_channels],
+            parameters: values_of(&name),
+            multiply_adds: (height * width) as u64 * weights as u64,
+            name,
+        });
+    }
+    let body_multiply_adds = layers.iter().map(|layer| layer.multiply_adds).sum();
+    if let Some(classes) = config.classes() {
+        let name = crate::architecture::LOGITS_LAYER.to_string();
+        let channels = layers.last().map_or(0, |layer| layer.output[2]);
+        layers.push(LayerSummary {
+            kind: "logits",
+            stride: 1,
+            dilation: 1,
+            output: [1, 1, classes],
+            parameters: values_of(&name),
+            multiply_adds: channels as u64 * classes as u64,
+            name,
+        });
+    }
+    Ok(Summary {
+        parameters: all.iter().map(Parameter::len).sum(),
+        trainable_parameters: all
+            .iter()
+            .filter(|parameter| parameter.is_trainable())
+            .map(Parameter::len)
+            .sum(),
+        multiply_adds: layers.iter().map(|layer| layer.multiply_adds).sum(),
+        body_multiply_adds,
+        layers,
+    })
+}

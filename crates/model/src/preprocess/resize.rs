@@ -1,0 +1,267 @@
+//! The two families of resize rules: slim's (crop, then squeeze to the size) and that of Hugging
+//! Face and timm (short edge to a length, then crop).
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use serde::{Deserialize, Serialize};
+
+use super::PhotoError;
+
+/// How a photo comes to the network's size.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "rule", rename_all = "snake_case")]
+pub enum Resize {
+    /// slim's evaluation: the central `fraction` of each side, squeezed to the size by TF1's
+    /// bilinear interpolation (no half-pixel centres, no antialiasing). Non-square photos are
+    /// squeezed, not cut.
+    CentralCrop {
+        /// Part of each side that is kept, 0.875 in slim; 1 keeps all.
+        fraction: f64,
+    },
+    /// Hugging Face and timm: the short edge is resized to `edge` with an antialiasing filter,
+    /// the long edge in proportion, then the centre is cut out.
+    ShortestEdge {
+        /// Length of the short edge.
+        edge: usize,
+        /// Interpolation.
+        filter: Filter,
+        /// Where the centre lies when it falls on half a pixel.
+        rounding: CropRounding,
+    },
+}
+
+/// An antialiasing filter, as Pillow has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Filter {
+    /// Triangle.
+    Bilinear,
+    /// Cubic with a = -0.5.
+    Bicubic,
+}
+
+/// Rounding of the crop's offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CropRounding {
+    /// Hugging Face.
+    Down,
+    /// torchvision and timm.
+    HalfToEven,
+}
+
+/// No side of an intermediate image may be longer.
+const LONGEST_SIDE: usize = 1 << 15;
+
+impl Resize {
+    /// Resizes `samples` `[height, width, channels]` to `size` (rows, columns); the result is in
+    /// units of full white.
+    pub(super) fn apply(
+        &self,
+        samples: &[u8],
+        [height, width, channels]: [usize; 3],
+        size: [usize; 2],
+    ) -> Result<Vec<f32>, PhotoError> {
+        let reject = |message: String| Err(PhotoError::Rule(message));
+        if height == 0 || width == 0 || size.contains(&0) {
+            return reject(format!(
+                "{width}x{height} cannot become {}x{}",
+                size[1], size[0]
+            ));
+        }
+        if size.iter().any(|&side| side > LONGEST_SIDE) {
+            return reject(format!("{}x{} is too large", size[1], size[0]));
+        }
+        match *self {
+            Self::CentralCrop { fraction } => {
+                if !(fraction > 0.0 && fraction <= 1.0) {
+                    return reject(format!("crop fraction {fraction} is not in (0, 1]"));
+                }
+                let rows = Interpolation::new(central(height, fraction), size[0]);
+                let columns = Interpolation::new(central(width, fraction), size[1]);
+                Ok(bilinear(samples, width, channels, &rows, &columns))
+            }
+            Self::ShortestEdge {
+                edge,
+                filter,
+                rounding,
+            } => {
+                let (short, long) = (height.min(width), height.max(width));
+                let long_edge = (edge as f64 * long as f64 / short as f64) as usize;
+                if edge < size[0].max(size[1]) {
+                    return reject(format!("short edge {edge} is less than the crop {size:?}"));
+                }
+                if long_edge > LONGEST_SIDE {
+                    return reject(format!(
+                        "{width}x{height} is too narrow to resize to {edge}"
+                    ));
+                }
+                let (new_height, new_width) = if height <= width {
+                    (edge, long_edge)
+                } else {
+                    (long_edge, edge)
+                };
+                let resized = filtered(
+                    samples,
+                    [height, width, channels],
+                    [new_height, new_width],
+                    filter,
+                )?;
+                let top = rounding.offset(new_height - size[0]);
+                let left = rounding.offset(new_width - size[1]);
+                let mut pixels = Vec::with_capacity(size[0] * size[1] * channels);
+                for y in top..top + size[0] {
+                    let row = &resized[(y * new_width + left) * channels..][..size[1] * channels];
+                    pixels.extend(row.iter().map(|&v| f32::from(v) / 255.0));
+                }
+                Ok(pixels)
+            }
+        }
+    }
+}
+
+impl CropRounding {
+    fn offset(self, spare: usize) -> usize {
+        match self {
+            Self::Down => spare / 2,
+            Self::HalfToEven => spare / 2 + usize::from(spare % 4 == 3),
+        }
+    }
+}
+
+/// First index and length of the central part of a side, TensorFlow's `central_crop`.
+fn central(side: usize, fraction: f64) -> (usize, usize) {
+    let start = ((side as f64 - side as f64 * fraction) / 2.0) as usize;
+    (start, side - 2 * start)
+}
+
+/// For each output position the two input positions and the share of the second.
+struct Interpolation(Vec<(usize, usize, f32)>);
+
+impl Interpolation {
+    /// TF1's `resize_bilinear`: `source = output * (input size / output size)`, in f32.
+    fn new((start, input): (usize, usize), output: usize) -> Self {
+        let scale = input as f32 / output as f32;
+        let taps = (0..output).map(|index| {
+            let source = index as f32 * scale;
+            let low = (source as usize).min(input - 1);
+            let high = (low + 1).min(input - 1);
+            (start + low, start + high, source - low as f32)
+        });
+        Self(taps.collect())
+    }
+}
+
+fn bilinear(
+    samples: &[u8],
+    width: usize,
+    channels: usize,
+    rows: &Interpolation,
+    columns: &Interpolation,
+) -> Vec<f32> {
+    let value = |y: usize, x: usize, c: usize| {
+        f32::from(samples[(y * width + x) * channels + c]) * (1.0 / 255.0)
+    };
+    let mut pixels = Vec::with_capacity(rows.0.len() * columns.0.len() * channels);
+    for &(top, bottom, down) in &rows.0 {
+        for &(left, right, across) in &columns.0 {
+            for c in 0..channels {
+                let lerp = |a: f32, b: f32, share: f32| a + (b - a) * share;
+                let upper = lerp(value(top, left, c), value(top, right, c), across);
+                let lower = lerp(value(bottom, left, c), value(bottom, right, c), across);
+                pixels.push(lerp(upper, lower, down));
+            }
+        }
+    }
+    pixels
+}
+
+/// Pillow's resize, by the fast_image_resize crate: the columns first, then the rows. Between the
+/// two the values are rounded and clamped to 8 bits, so the order shows where a cubic filter
+/// overshoots; the crate's own order is the other one.
+fn filtered(
+    samples: &[u8],
+    [height, width, channels]: [usize; 3],
+    [new_height, new_width]: [usize; 2],
+    filter: Filter,
+) -> Result<Vec<u8>, PhotoError> {
+    let narrowed = convolve(
+        samples,
+        channels,
+        [height, width],
+        [height, new_width],
+        filter,
+    )?;
+    convolve(
+        &narrowed,
+        channels,
+        [height, new_width],
+        [new_height, new_width],
+        filter,
+    )
+}
+
+/// Resizes along one axis, from one size (rows, columns) to another.
+fn convolve(
+    samples: &[u8],
+    channels: usize,
+    from: [usize; 2],
+    to: [usize; 2],
+    filter: Filter,
+) -> Result<Vec<u8>, PhotoError> {
+    let pixel = if channels == 1 {
+        PixelType::U8
+    } else {
+        PixelType::U8x3
+    };
+    let filter = match filter {
+        Filter::Bilinear => FilterType::Bilinear,
+        Filter::Bicubic => FilterType::CatmullRom,
+    };
+    let failed = |error: &dyn std::fmt::Display| PhotoError::Rule(error.to_string());
+    let source = ImageRef::new(from[1] as u32, from[0] as u32, samples, pixel)
+        .map_err(|error| failed(&error))?;
+    let mut resized = Image::new(to[1] as u32, to[0] as u32, pixel);
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
+    Resizer::new()
+        .resize(&source, &mut resized, &options)
+        .map_err(|error| failed(&error))?;
+    Ok(resized.into_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn central_crop_truncates_as_tensorflow_does() {
+        assert_eq!(central(47, 0.875), (2, 43));
+        assert_eq!(central(61, 0.875), (3, 55));
+        assert_eq!(central(224, 0.875), (14, 196));
+        assert_eq!(central(5, 1.0), (0, 5));
+    }
+
+    #[test]
+    fn offsets_round_as_the_frameworks_do() {
+        let offsets = |rounding: CropRounding| [1, 2, 3, 4, 5].map(|n| rounding.offset(n));
+        assert_eq!(offsets(CropRounding::Down), [0, 1, 1, 2, 2]);
+        assert_eq!(offsets(CropRounding::HalfToEven), [0, 1, 2, 2, 2]);
+    }
+
+    #[test]
+    fn impossible_rules_are_errors() {
+        let samples = vec![0; 12];
+        let apply = |resize: Resize, size| resize.apply(&samples, [2, 2, 3], size);
+        assert!(apply(Resize::CentralCrop { fraction: 0.0 }, [2, 2]).is_err());
+        assert!(apply(Resize::CentralCrop { fraction: f64::NAN }, [2, 2]).is_err());
+        let edge = |edge| Resize::ShortestEdge {
+            edge,
+            filter: Filter::Bilinear,
+            rounding: CropRounding::Down,
+        };
+        assert!(apply(edge(3), [4, 4]).is_err());
+        assert!(apply(edge(usize::MAX), [4, 4]).is_err());
+        assert!(apply(edge(4), [0, 4]).is_err());
+        assert!(edge(4000).apply(&[0; 300], [1, 100, 3], [4, 4]).is_err());
+    }
+}

@@ -1,0 +1,333 @@
+//! Preprocessing against TensorFlow, transformers and timm (`golden/preprocess.py`), and decoding.
+
+mod support;
+
+use std::io::Cursor;
+
+use image::{DynamicImage, ImageFormat, RgbImage};
+use mobilenet_model::preprocess::{
+    CropRounding, DecodeLimits, Filter, Photo, PhotoError, Preprocessing, Resize, decode, open,
+};
+use safetensors::SafeTensors;
+use support::golden;
+
+/// One step of 8 bits, in units of the normalised result.
+const STEP: f32 = 2.0 / 255.0;
+
+fn bytes_of(name: &str) -> Vec<u8> {
+    let file = std::fs::read(golden("preprocess.safetensors")).unwrap();
+    SafeTensors::deserialize(&file)
+        .unwrap()
+        .tensor(name)
+        .unwrap()
+        .data()
+        .to_vec()
+}
+
+fn expected(name: &str) -> Vec<f32> {
+    let bytes = bytes_of(name);
+    let (chunks, []) = bytes.as_chunks::<4>() else {
+        panic!("not f32")
+    };
+    chunks
+        .iter()
+        .map(|chunk| f32::from_le_bytes(*chunk))
+        .collect()
+}
+
+fn photo(name: &str) -> Photo {
+    RgbImage::from_raw(61, 47, bytes_of(name)).unwrap()
+}
+
+fn worst(rule: &Preprocessing, image: &str, name: &str) -> f32 {
+    let found = rule.pixels(&photo(image)).unwrap();
+    let expected = expected(name);
+    assert_eq!(found.len(), expected.len(), "{name}");
+    let worst = found
+        .iter()
+        .zip(&expected)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f32::max);
+    println!("{name}: {worst:e}");
+    worst
+}
+
+fn sized(rule: Preprocessing, height: usize, width: usize) -> Preprocessing {
+    Preprocessing {
+        size: [height, width],
+        ..rule
+    }
+}
+
+#[test]
+fn slim_rule_equals_tensorflow() {
+    for (rule, image, name) in [
+        (Preprocessing::slim(32), "noise_image", "slim"),
+        (
+            sized(Preprocessing::slim(32), 33, 21),
+            "noise_image",
+            "slim_odd",
+        ),
+        (Preprocessing::plain(32), "noise_image", "plain"),
+        (
+            sized(Preprocessing::plain(32), 64, 80),
+            "noise_image",
+            "plain_up",
+        ),
+        (Preprocessing::slim(32), "smooth_image", "smooth_slim"),
+    ] {
+        assert!(worst(&rule, image, name) <= 1e-5, "{name}");
+    }
+}
+
+fn shortest(edge: usize, filter: Filter, rounding: CropRounding, side: usize) -> Preprocessing {
+    let resize = Resize::ShortestEdge {
+        edge,
+        filter,
+        rounding,
+    };
+    Preprocessing {
+        resize,
+        ..Preprocessing::plain(side)
+    }
+}
+
+#[test]
+fn hugging_face_rule_equals_transformers() {
+    let rule = shortest(40, Filter::Bilinear, CropRounding::Down, 32);
+    for (image, name) in [
+        ("noise_image", "hugging_face"),
+        ("smooth_image", "smooth_hugging_face"),
+    ] {
+        assert!(worst(&rule, image, name) <= STEP * 1.01, "{name}");
+    }
+}
+
+#[test]
+fn timm_rule_equals_timm() {
+    let rule = Preprocessing::timm(32, 0.875);
+    // Crops of 18 and 12 fall on half a pixel.
+    for (rule, image, name) in [
+        (rule.clone(), "noise_image", "timm"),
+        (rule, "smooth_image", "smooth_timm"),
+        (
+            Preprocessing::timm(18, 1.0),
+            "noise_image",
+            "timm_half_down",
+        ),
+        (Preprocessing::timm(12, 1.0), "noise_image", "timm_half_up"),
+    ] {
+        assert!(worst(&rule, image, name) <= STEP * 1.01, "{name}");
+    }
+}
+
+fn encode(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    image.write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}
+
+#[test]
+fn every_format_decodes_to_the_same_photo() {
+    // Few enough colours for GIF's palette.
+    let mut posterised = photo("smooth_image");
+    posterised.iter_mut().for_each(|value| *value &= 0xC0);
+    let original = DynamicImage::ImageRgb8(posterised);
+    for format in [
+        ImageFormat::Png,
+        ImageFormat::Bmp,
+        ImageFormat::WebP,
+        ImageFormat::Gif,
+        ImageFormat::Jpeg,
+    ] {
+        // The name says nothing: the content decides.
+        let found = decode(
+            "photo.txt",
+            &encode(&original, format),
+            DecodeLimits::default(),
+        )
+        .unwrap();
+        assert_eq!(found.dimensions(), (61, 47));
+        let difference: f64 = found
+            .as_raw()
+            .iter()
+            .zip(original.as_bytes())
+            .map(|(a, b)| f64::from(a.abs_diff(*b)))
+            .sum::<f64>()
+            / found.as_raw().len() as f64;
+        let allowed = if format == ImageFormat::Jpeg {
+            8.0
+        } else {
+            0.0
+        };
+        assert!(difference <= allowed, "{format:?}: {difference}");
+    }
+}
+
+#[test]
+fn grey_alpha_and_16_bit_become_rgb() {
+    let rgb = DynamicImage::ImageRgb8(photo("smooth_image"));
+    let expected = rgb.to_rgb8();
+    for variant in [
+        DynamicImage::ImageRgba8(rgb.to_rgba8()),
+        DynamicImage::ImageRgb16(rgb.to_rgb16()),
+        DynamicImage::ImageRgba16(rgb.to_rgba16()),
+    ] {
+        let found = decode(
+            "x",
+            &encode(&variant, ImageFormat::Png),
+            DecodeLimits::default(),
+        )
+        .unwrap();
+        assert_eq!(found, expected);
+    }
+    let grey = DynamicImage::ImageLuma8(rgb.to_luma8());
+    let found = decode(
+        "x",
+        &encode(&grey, ImageFormat::Png),
+        DecodeLimits::default(),
+    )
+    .unwrap();
+    assert!(found.pixels().all(|p| p[0] == p[1] && p[1] == p[2]));
+}
+
+/// A JPEG with an EXIF block that says "turned by 90 degrees clockwise" (orientation 6).
+#[test]
+fn exif_orientation_turns_the_photo_upright() {
+    let jpeg = encode(
+        &DynamicImage::ImageRgb8(photo("smooth_image")),
+        ImageFormat::Jpeg,
+    );
+    let mut exif = b"Exif\0\0MM\0\x2a\0\0\0\x08\0\x01".to_vec();
+    // tag 0x0112, type short, count 1, value 6, no further directory
+    exif.extend([0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0]);
+    let mut turned = jpeg[..2].to_vec();
+    turned.extend([0xff, 0xe1]);
+    turned.extend((exif.len() as u16 + 2).to_be_bytes());
+    turned.extend(exif);
+    turned.extend(&jpeg[2..]);
+    let lying = decode("x", &jpeg, DecodeLimits::default()).unwrap();
+    let upright = decode("x", &turned, DecodeLimits::default()).unwrap();
+    assert_eq!(upright.dimensions(), (47, 61));
+    assert_eq!(upright, image::imageops::rotate90(&lying));
+}
+
+#[test]
+fn a_grey_network_gets_grey_pixels() {
+    let rule = Preprocessing {
+        mean: vec![0.0],
+        std: vec![1.0],
+        ..Preprocessing::plain(8)
+    };
+    let tensor = rule.tensor(&photo("smooth_image")).unwrap();
+    assert_eq!(tensor.dims(), [1, 1, 8, 8]);
+    let odd = Preprocessing {
+        mean: vec![0.0; 4],
+        std: vec![1.0; 4],
+        ..Preprocessing::plain(8)
+    };
+    assert!(matches!(
+        odd.tensor(&photo("smooth_image")),
+        Err(PhotoError::Rule(_))
+    ));
+}
+
+#[test]
+fn a_huge_header_is_refused_without_allocating() {
+    // A BMP header that announces 50,000 x 50,000 pixels.
+    let mut bmp = encode(
+        &DynamicImage::ImageRgb8(photo("smooth_image")),
+        ImageFormat::Bmp,
+    );
+    bmp[18..22].copy_from_slice(&50_000u32.to_le_bytes());
+    bmp[22..26].copy_from_slice(&50_000u32.to_le_bytes());
+    let error = decode("huge.bmp", &bmp, DecodeLimits::default()).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            PhotoError::TooLarge {
+                width: 50_000,
+                height: 50_000,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    // The same in a PNG, whose header is checked by a checksum.
+    let png = huge_png_header();
+    let error = decode("huge.png", &png, DecodeLimits::default()).unwrap_err();
+    assert!(matches!(error, PhotoError::TooLarge { .. }), "{error}");
+}
+
+fn huge_png_header() -> Vec<u8> {
+    let mut chunk = b"IHDR".to_vec();
+    chunk.extend(50_000u32.to_be_bytes());
+    chunk.extend(50_000u32.to_be_bytes());
+    chunk.extend([8, 2, 0, 0, 0]);
+    let mut crc = !0u32;
+    for byte in &chunk {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = if crc & 1 == 1 {
+                crc >> 1 ^ 0xEDB8_8320
+            } else {
+                crc >> 1
+            };
+        }
+    }
+    let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\x0d".to_vec();
+    png.extend(chunk);
+    png.extend((!crc).to_be_bytes());
+    // The start of a data chunk, so that the header ends.
+    png.extend(b"\0\0\0\x01IDAT\0");
+    png
+}
+
+#[test]
+fn what_is_no_photo_is_a_typed_error_that_names_it() {
+    let error = decode("notes.jpg", b"Dear diary, today", DecodeLimits::default()).unwrap_err();
+    assert!(matches!(error, PhotoError::NotAnImage { .. }));
+    assert!(
+        error.to_string().starts_with("notes.jpg: not a JPEG"),
+        "{error}"
+    );
+    assert!(matches!(
+        decode("e", b"", DecodeLimits::default()),
+        Err(PhotoError::NotAnImage { .. })
+    ));
+    let missing = open("no/such/photo.jpg".as_ref(), DecodeLimits::default()).unwrap_err();
+    assert!(missing.to_string().contains("no/such/photo.jpg"));
+}
+
+/// Every truncation and a flipped bit in every byte: an error or a photo, never a panic.
+#[test]
+fn broken_photos_do_not_panic() {
+    let small = image::imageops::thumbnail(&photo("noise_image"), 12, 9);
+    for format in [
+        ImageFormat::Png,
+        ImageFormat::Bmp,
+        ImageFormat::WebP,
+        ImageFormat::Gif,
+        ImageFormat::Jpeg,
+    ] {
+        let bytes = encode(&DynamicImage::ImageRgb8(small.clone()), format);
+        let limits = DecodeLimits {
+            image_bytes: 1 << 20,
+            ..DecodeLimits::default()
+        };
+        let mut errors = 0;
+        for end in 0..bytes.len() {
+            errors += usize::from(decode("cut", &bytes[..end], limits).is_err());
+        }
+        assert!(
+            errors > bytes.len() / 4,
+            "{format:?}: {errors} of {}",
+            bytes.len()
+        );
+        for index in 0..bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[index] ^= 1 << (index % 8);
+            drop(decode("flipped", &flipped, limits));
+        }
+    }
+}
