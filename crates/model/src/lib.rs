@@ -12,6 +12,7 @@
 //! | [`checkpoint`] | files of several frameworks -> parameters, and back to ours |
 //! | [`preprocess`] | photo -> pixels |
 //! | [`labels`] | class numbers -> names |
+//! | [`prediction`] | logits -> the best classes |
 
 pub mod architecture;
 pub mod checkpoint;
@@ -24,6 +25,7 @@ pub mod initialize;
 pub mod inspect;
 pub mod labels;
 pub mod mobilenet_v1;
+pub mod prediction;
 pub mod preprocess;
 
 pub use config::{
@@ -34,3 +36,4 @@ pub use dropout::Dropout;
 pub use endpoint::{Endpoint, Endpoints, LayerKind};
 pub use error::ModelError;
 pub use mobilenet_v1::{MobileNetV1, MobileNetV1Base};
+pub use prediction::Prediction;

@@ -61,6 +61,10 @@ fn sized(rule: Preprocessing, height: usize, width: usize) -> Preprocessing {
 
 #[test]
 fn slim_rule_equals_tensorflow() {
+    let uncropped = Preprocessing {
+        resize: Resize::CentralCrop { fraction: 1.0 },
+        ..Preprocessing::slim(32)
+    };
     for (rule, image, name) in [
         (Preprocessing::slim(32), "noise_image", "slim"),
         (
@@ -68,16 +72,17 @@ fn slim_rule_equals_tensorflow() {
             "noise_image",
             "slim_odd",
         ),
-        (Preprocessing::plain(32), "noise_image", "plain"),
-        (
-            sized(Preprocessing::plain(32), 64, 80),
-            "noise_image",
-            "plain_up",
-        ),
+        (uncropped.clone(), "noise_image", "uncropped"),
+        (sized(uncropped, 50, 64), "noise_image", "uncropped_up"),
         (Preprocessing::slim(32), "smooth_image", "smooth_slim"),
     ] {
         assert!(worst(&rule, image, name) <= 1e-5, "{name}");
     }
+}
+
+#[test]
+fn plain_rule_equals_pillow() {
+    assert!(worst(&Preprocessing::plain(32), "noise_image", "plain") <= STEP * 1.01);
 }
 
 fn shortest(edge: usize, filter: Filter, rounding: CropRounding, side: usize) -> Preprocessing {

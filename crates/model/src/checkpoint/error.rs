@@ -167,6 +167,6 @@ pub enum CheckpointError {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        source: ModelError,
+        source: Box<ModelError>,
     },
 }

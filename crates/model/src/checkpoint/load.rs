@@ -155,7 +155,7 @@ fn assemble(path: &Path, mut file: NamedTensors) -> Result<Checkpoint, Checkpoin
     let config = metadata.config();
     let expected = parameters(&config).map_err(|source| CheckpointError::Model {
         path: path.to_path_buf(),
-        source,
+        source: Box::new(source),
     })?;
 
     let mut report = LoadReport::default();
@@ -303,7 +303,7 @@ fn check_values(
         .and_then(|values| values.to_vec1::<f32>())
         .map_err(|error| CheckpointError::Model {
             path: path.to_path_buf(),
-            source: error.into(),
+            source: Box::new(error.into()),
         })?;
     let variance = parameter.part == Part::MovingVariance;
     let is_good = |value: f32| value.is_finite() && (!variance || f64::from(value) + epsilon > 0.0);

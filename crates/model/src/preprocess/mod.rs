@@ -76,9 +76,10 @@ impl Preprocessing {
         Self::symmetric(side, Resize::CentralCrop { fraction: 0.875 })
     }
 
-    /// The whole photo, squeezed to the size: slim's rule without the crop.
+    /// The whole photo, squeezed to the size by Pillow's bilinear filter.
     pub fn plain(side: usize) -> Self {
-        Self::symmetric(side, Resize::CentralCrop { fraction: 1.0 })
+        let filter = Filter::Bilinear;
+        Self::symmetric(side, Resize::Squeeze { filter })
     }
 
     /// Hugging Face's image processor for Google's weights: short edge to `side + 32`, bilinear,

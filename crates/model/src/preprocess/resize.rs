@@ -1,5 +1,5 @@
-//! The two families of resize rules: slim's (crop, then squeeze to the size) and that of Hugging
-//! Face and timm (short edge to a length, then crop).
+//! The resize rules: slim's (crop, then squeeze to the size), the plain squeeze, and that of
+//! Hugging Face and timm (short edge to a length, then crop).
 
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
@@ -17,6 +17,11 @@ pub enum Resize {
     CentralCrop {
         /// Part of each side that is kept, 0.875 in slim; 1 keeps all.
         fraction: f64,
+    },
+    /// The whole photo squeezed to the size with an antialiasing filter.
+    Squeeze {
+        /// Interpolation.
+        filter: Filter,
     },
     /// Hugging Face and timm: the short edge is resized to `edge` with an antialiasing filter,
     /// the long edge in proportion, then the centre is cut out.
@@ -81,6 +86,10 @@ impl Resize {
                 let columns = Interpolation::new(central(width, fraction), size[1]);
                 Ok(bilinear(samples, width, channels, &rows, &columns))
             }
+            Self::Squeeze { filter } => {
+                let resized = filtered(samples, [height, width, channels], size, filter)?;
+                Ok(resized.into_iter().map(unit).collect())
+            }
             Self::ShortestEdge {
                 edge,
                 filter,
@@ -112,7 +121,7 @@ impl Resize {
                 let mut pixels = Vec::with_capacity(size[0] * size[1] * channels);
                 for y in top..top + size[0] {
                     let row = &resized[(y * new_width + left) * channels..][..size[1] * channels];
-                    pixels.extend(row.iter().map(|&v| f32::from(v) / 255.0));
+                    pixels.extend(row.iter().copied().map(unit));
                 }
                 Ok(pixels)
             }
@@ -127,6 +136,11 @@ impl CropRounding {
             Self::HalfToEven => spare / 2 + usize::from(spare % 4 == 3),
         }
     }
+}
+
+/// 8 bits in units of full white.
+fn unit(value: u8) -> f32 {
+    f32::from(value) / 255.0
 }
 
 /// First index and length of the central part of a side, TensorFlow's `central_crop`.

@@ -54,6 +54,12 @@ def hugging_face(image, edge=40, size=32):
     return np.ascontiguousarray(pixels.transpose(1, 2, 0), dtype=np.float32)
 
 
+def plain(image, size=32):
+    """The whole image squeezed by Pillow's bilinear filter, [-1, 1]."""
+    resized = Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR)
+    return (np.asarray(resized, dtype=np.float32) / 255 - 0.5) / 0.5
+
+
 def timm_eval(image, size=32, crop=0.875):
     """timm evaluation: bicubic shorter edge of floor(size / crop), centre crop, [-1, 1]."""
     transform = create_transform(
@@ -69,8 +75,9 @@ def main():
         "smooth_image": smooth,
         "slim": slim(noise, 32, 32),
         "slim_odd": slim(noise, 33, 21),
-        "plain": slim(noise, 32, 32, crop=None),
-        "plain_up": slim(noise, 64, 80, crop=None),
+        "uncropped": slim(noise, 32, 32, crop=None),
+        "uncropped_up": slim(noise, 50, 64, crop=None),
+        "plain": plain(noise),
         "hugging_face": hugging_face(noise),
         "timm": timm_eval(noise),
         # Left offsets of 2.5 and 1.5 pixels: torchvision rounds both to 2 (half to even).

@@ -1,0 +1,108 @@
+//! A repository of the Hugging Face hub, by the hf-hub crate.
+
+use std::net::{TcpStream, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hf_hub::api::sync::{ApiBuilder, ApiRepo};
+
+use crate::error::HubError;
+use crate::progress::Progress;
+
+/// Files that say what the weights do not; not every repository has them.
+const CONFIGURATIONS: [&str; 2] = ["config.json", "preprocessor_config.json"];
+
+/// The weights, in order of preference.
+const WEIGHTS: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
+
+/// How long the hub may take to answer at all, before the next source is tried.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Fetches a repository into `scratch`; gives the file of weights, with the configurations beside
+/// it.
+pub(crate) fn fetch(
+    repository: &str,
+    scratch: &Path,
+    progress: &mut dyn Progress,
+) -> Result<PathBuf, HubError> {
+    let failed = |problem: String| HubError::Source {
+        origin: format!("Hugging Face hub, {repository}"),
+        problem,
+    };
+    let endpoint = std::env::var("HF_ENDPOINT").unwrap_or("https://huggingface.co".into());
+    reachable(&endpoint).map_err(failed)?;
+    let api = ApiBuilder::from_env()
+        .with_cache_dir(scratch.to_path_buf())
+        .with_progress(false)
+        .with_retries(2)
+        .build()
+        .map_err(|error| failed(error.to_string()))?
+        .model(repository.to_string());
+    progress.message(&format!("fetching {repository} from the Hugging Face hub"));
+    for name in CONFIGURATIONS {
+        // Absent is fine; should it be there and fail, the shapes still tell most of it.
+        if let Err(error) = download(&api, name, progress) {
+            progress.message(&format!("{name}: {error}; going on without it"));
+        }
+    }
+    let mut problems = Vec::new();
+    for name in WEIGHTS {
+        match download(&api, name, progress) {
+            Ok(path) => return Ok(path),
+            Err(error) => problems.push(format!("{name}: {error}")),
+        }
+    }
+    Err(failed(problems.join("; ")))
+}
+
+fn download(
+    api: &ApiRepo,
+    name: &str,
+    progress: &mut dyn Progress,
+) -> Result<PathBuf, hf_hub::api::sync::ApiError> {
+    api.download_with_progress(name, Bar(progress))
+}
+
+/// A quick look whether anybody is there: without it an offline machine may wait for minutes.
+fn reachable(endpoint: &str) -> Result<(), String> {
+    let proxied = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
+    if proxied {
+        return Ok(());
+    }
+    let (scheme, rest) = endpoint.split_once("://").unwrap_or(("https", endpoint));
+    let host = rest.split('/').next().unwrap_or(rest);
+    let port = if scheme == "http" { 80 } else { 443 };
+    let address = if host.contains(':') {
+        host.to_string()
+    } else {
+        format!("{host}:{port}")
+    };
+    let unreachable = |error: std::io::Error| format!("{host} cannot be reached ({error})");
+    let mut last = std::io::Error::other("no address");
+    for address in address.to_socket_addrs().map_err(unreachable)? {
+        match TcpStream::connect_timeout(&address, PATIENCE) {
+            Ok(_) => return Ok(()),
+            Err(error) => last = error,
+        }
+    }
+    Err(unreachable(last))
+}
+
+/// Our progress as hf-hub's.
+struct Bar<'a>(&'a mut dyn Progress);
+
+impl hf_hub::api::Progress for Bar<'_> {
+    fn init(&mut self, size: usize, filename: &str) {
+        self.0.begin(filename, size as u64);
+    }
+
+    fn update(&mut self, size: usize) {
+        self.0.advance(size as u64);
+    }
+
+    fn finish(&mut self) {
+        self.0.end();
+    }
+}

