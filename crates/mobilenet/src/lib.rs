@@ -45,3 +45,8 @@ use mobilenet_model::preprocess::{DecodeLimits, open};
 pub fn open_photo(path: impl AsRef<std::path::Path>) -> Result<Photo, Error> {
     Ok(open(path.as_ref(), DecodeLimits::default())?)
 }
+
+/// The README's examples, compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
