@@ -227,6 +227,8 @@ pub(crate) struct Weights {
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum BenchEngine {
+    /// Folded, packed and planned, without candle
+    Plan,
     /// Our layers on candle, one after the other
     Eager,
     /// The same network from candle_nn's layers, the baseline
@@ -247,7 +249,7 @@ pub(crate) struct Bench {
     /// Number of threads
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = threads())]
     pub(crate) threads: u64,
-    /// What is measured; several alternate run by run [default: eager]
+    /// What is measured; several alternate run by run [default: plan]
     #[arg(long, value_enum)]
     pub(crate) engine: Vec<BenchEngine>,
     /// Numbers of the computation

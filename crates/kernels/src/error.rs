@@ -31,6 +31,12 @@ pub enum KernelError {
         /// The size in question.
         what: &'static str,
     },
+    /// Threads could not be started.
+    #[error("cannot start threads: {problem}")]
+    Threads {
+        /// Why not.
+        problem: String,
+    },
     /// A slice has another length than its shape says.
     #[error("{what} holds {found} values, expected {expected}")]
     Length {

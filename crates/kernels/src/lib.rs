@@ -13,9 +13,12 @@
 //! | [`batch_norm`] | inference form as scale and shift, and folding into weights |
 //! | [`activation`] | ReLU and ReLU6 |
 //! | [`pool`] | average pooling |
+//! | [`inference`] | a whole network as a program: packed weights, one arena, a team of threads |
+//! | [`simd`] | the instruction sets, chosen at run time |
 //! | [`mod@reference`] | the naive specification that every kernel is tested against |
 //!
-//! Kernels run on the current rayon pool; `ThreadPool::install` chooses the number of threads.
+//! The single kernels run on the current rayon pool; `ThreadPool::install` chooses the number of
+//! threads. A program has threads of its own.
 
 pub mod activation;
 pub mod batch_norm;
@@ -23,9 +26,13 @@ pub mod conv;
 pub mod depthwise;
 mod error;
 pub mod geometry;
+#[allow(unsafe_code, reason = "threads share an arena through pointers")]
+pub mod inference;
 pub mod pointwise;
 pub mod pool;
 pub mod reference;
+#[allow(unsafe_code, reason = "intrinsics, and memory shared by threads")]
+pub mod simd;
 
 pub use activation::Activation;
 pub use error::KernelError;

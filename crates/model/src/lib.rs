@@ -7,6 +7,7 @@
 //! | [`config`] | every argument of slim's functions |
 //! | [`architecture`] | arguments applied to the table: layers and parameters |
 //! | [`mobilenet_v1`] | the network on candle |
+//! | [`plan`] | the network without candle: folded, packed, planned for one input size |
 //! | [`inspect`] | parameters and multiply-adds of every layer |
 //! | [`initialize`] | initial weights from a seed |
 //! | [`checkpoint`] | files of several frameworks -> parameters, and back to ours |
@@ -25,6 +26,7 @@ pub mod initialize;
 pub mod inspect;
 pub mod labels;
 pub mod mobilenet_v1;
+pub mod plan;
 pub mod prediction;
 pub mod preprocess;
 
@@ -36,4 +38,5 @@ pub use dropout::Dropout;
 pub use endpoint::{Endpoint, Endpoints, LayerKind};
 pub use error::ModelError;
 pub use mobilenet_v1::{MobileNetV1, MobileNetV1Base};
+pub use plan::{InferencePlan, PlanOptions, PlanOutput, PlanWeights};
 pub use prediction::Prediction;

@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use candle_core::{Device, Module, Tensor};
+use mobilenet::kernels::simd::Isa;
 use mobilenet::model::initialize::{random_parameters, var_builder};
-use mobilenet::model::{MobileNetV1, MobileNetV1Config};
+use mobilenet::model::{InferencePlan, MobileNetV1, MobileNetV1Config, PlanOptions, PlanWeights};
 use mobilenet_benches::CandleBaseline;
 use serde::Serialize;
 
@@ -26,7 +27,7 @@ struct Line {
     batch: u64,
     threads: u64,
     precision: &'static str,
-    isa: &'static str,
+    isa: String,
     min_ms: f64,
     median_ms: f64,
     runs_ms: Vec<f64>,
@@ -35,21 +36,49 @@ struct Line {
 
 /// A network ready to run.
 enum Network {
+    Plan(Box<InferencePlan>, Vec<f32>),
     Eager(Box<MobileNetV1>),
     Candle(CandleBaseline),
 }
 
 impl Network {
-    fn new(engine: BenchEngine, config: &MobileNetV1Config) -> Result<Self> {
-        let vb = var_builder(random_parameters(config, 0)?);
-        Ok(match engine {
+    /// Builds a network; gives the milliseconds that took, from parameters in memory.
+    fn new(
+        engine: BenchEngine,
+        config: &MobileNetV1Config,
+        side: usize,
+        threads: usize,
+    ) -> Result<(Self, f64)> {
+        let parameters = random_parameters(config, 0)?;
+        let start = Instant::now();
+        let vb = var_builder(parameters.clone());
+        let network = match engine {
+            BenchEngine::Plan => {
+                let weights = PlanWeights::new(config, &parameters)?;
+                let options = PlanOptions::new([side, side], threads);
+                Self::Plan(
+                    Box::new(InferencePlan::new(&weights, &options)?),
+                    Vec::new(),
+                )
+            }
             BenchEngine::Eager => Self::Eager(Box::new(MobileNetV1::new(config, vb)?)),
             BenchEngine::Candle => Self::Candle(CandleBaseline::new(config, vb)?),
-        })
+        };
+        Ok((network, start.elapsed().as_secs_f64() * 1e3))
     }
 
-    fn run(&self, images: &Tensor) -> Result<Vec<f32>> {
+    fn run(&mut self, images: &Pixels) -> Result<Vec<f32>> {
+        let Pixels {
+            tensor: images,
+            nhwc,
+        } = images;
         let logits = match self {
+            Self::Plan(plan, logits) => {
+                let batch = nhwc.len() / plan.input_len();
+                logits.resize(batch * plan.output_len(), 0.0);
+                plan.run(nhwc, logits)?;
+                return Ok(logits.clone());
+            }
             Self::Eager(network) => network.forward_t(images, false)?,
             Self::Candle(network) => network.forward(images)?,
         };
@@ -91,18 +120,19 @@ fn measure(arguments: &Bench) -> Result<()> {
         ..MobileNetV1Config::with_width(arguments.width)
     };
     let side = arguments.resolution as usize;
-    let images = images(arguments.batch as usize, side)?;
+    let threads = arguments.threads as usize;
+    let images = Pixels::new(arguments.batch as usize, side)?;
     let engines = match arguments.engine.as_slice() {
-        [] => vec![BenchEngine::Eager],
+        [] => vec![BenchEngine::Plan],
         engines => engines.to_vec(),
     };
-    // Whatever is timed is first compared with the other engine, on the same weights and image.
-    agree(&config, &images)?;
+    // Whatever is timed is first compared with candle's network, on the same weights and image.
+    for &engine in &engines {
+        agree(engine, &config, side, threads)?;
+    }
     let mut networks = Vec::new();
     for engine in engines {
-        let start = Instant::now();
-        let network = Network::new(engine, &config)?;
-        let load_ms = start.elapsed().as_secs_f64() * 1e3;
+        let (mut network, load_ms) = Network::new(engine, &config, side, threads)?;
         network.run(&images)?;
         networks.push((engine, network, load_ms, Vec::new()));
     }
@@ -118,6 +148,7 @@ fn measure(arguments: &Bench) -> Result<()> {
         sorted.sort_by(f64::total_cmp);
         let line = Line {
             engine: match engine {
+                BenchEngine::Plan => "plan",
                 BenchEngine::Eager => "eager",
                 BenchEngine::Candle => "candle",
             },
@@ -127,8 +158,9 @@ fn measure(arguments: &Bench) -> Result<()> {
             threads: arguments.threads,
             precision: "f32",
             isa: match engine {
-                BenchEngine::Eager => "portable",
-                BenchEngine::Candle => "candle",
+                BenchEngine::Plan => Isa::best()?.to_string(),
+                BenchEngine::Eager => "portable".to_string(),
+                BenchEngine::Candle => "candle".to_string(),
             },
             min_ms: sorted[0],
             median_ms: sorted[sorted.len() / 2],
@@ -154,23 +186,34 @@ fn measure(arguments: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// Reproducible images in [-1, 1].
-fn images(batch: usize, side: usize) -> Result<Tensor> {
-    let values: Vec<f32> = (0..batch * 3 * side * side)
-        .map(|i| ((i as u32).wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 23) as f32 - 1.0)
-        .collect();
-    Ok(Tensor::from_vec(
-        values,
-        (batch, 3, side, side),
-        &Device::Cpu,
-    )?)
+/// The same images as a tensor and as an array.
+struct Pixels {
+    tensor: Tensor,
+    nhwc: Vec<f32>,
 }
 
-/// An honest check: the largest difference of all logits of one image.
-fn agree(config: &MobileNetV1Config, images: &Tensor) -> Result<()> {
-    let image = images.narrow(0, 0, 1)?;
-    let ours = Network::new(BenchEngine::Eager, config)?.run(&image)?;
-    let theirs = Network::new(BenchEngine::Candle, config)?.run(&image)?;
+impl Pixels {
+    /// Reproducible, in [-1, 1].
+    fn new(batch: usize, side: usize) -> Result<Self> {
+        let nhwc: Vec<f32> = (0..batch * side * side * 3)
+            .map(|i| ((i as u32).wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 23) as f32 - 1.0)
+            .collect();
+        let tensor = Tensor::from_slice(&nhwc, (batch, side, side, 3), &Device::Cpu)?;
+        let tensor = tensor.permute((0, 3, 1, 2))?;
+        Ok(Self { tensor, nhwc })
+    }
+}
+
+/// An honest check: the largest difference of all logits of one image from candle's.
+fn agree(
+    engine: BenchEngine,
+    config: &MobileNetV1Config,
+    side: usize,
+    threads: usize,
+) -> Result<()> {
+    let image = Pixels::new(1, side)?;
+    let logits = |engine| Network::new(engine, config, side, threads)?.0.run(&image);
+    let (ours, theirs) = (logits(engine)?, logits(BenchEngine::Candle)?);
     let largest = theirs.iter().fold(0f32, |max, x| max.max(x.abs()));
     let difference = ours
         .iter()
@@ -186,9 +229,10 @@ fn agree(config: &MobileNetV1Config, images: &Tensor) -> Result<()> {
     let error = difference / largest;
     if error.is_nan() || error > TOLERANCE || ours.len() != theirs.len() {
         bail!(
-            "the engines disagree by {error:e}, relative to the largest logit: nothing was timed"
+            "{engine:?} and candle disagree by {error:e}, relative to the largest logit: \
+             nothing was timed"
         );
     }
-    eprintln!("engines agree to {error:.1e}");
+    eprintln!("{engine:?} and candle agree to {error:.1e}");
     Ok(())
 }

@@ -1,0 +1,117 @@
+//! Tiles and panels: how a matrix product over many pixels is cut into calls of the tile kernel.
+
+use super::map::Map;
+use super::program::Run;
+use crate::simd::{Simd, tile};
+
+/// At least the tile of every instruction set.
+pub(super) const LARGEST_TILE: usize = 16;
+
+/// A matrix product.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Matrix {
+    /// Values of an input pixel that take part.
+    pub(super) depth: usize,
+    /// Values between input pixels.
+    pub(super) pixel: usize,
+    /// Vectors of output channels, and how many make a panel.
+    pub(super) vectors: usize,
+    pub(super) panel: usize,
+    /// Places of the packed weights and biases.
+    pub(super) weights: usize,
+    pub(super) bias: usize,
+    pub(super) bounds: (f32, f32),
+    pub(super) output: Map,
+}
+
+/// A tile's place in a product.
+pub(super) struct Tile<'a> {
+    /// Number of the panel.
+    pub(super) panel: usize,
+    /// First value of each segment, for the first pixel.
+    pub(super) segments: &'a [*const f32],
+    /// Values in a segment.
+    pub(super) length: usize,
+    /// Values between the segments of neighbouring pixels.
+    pub(super) step: usize,
+    /// Where channel 0 of a pixel goes, without its offset.
+    pub(super) output: *mut f32,
+    /// The output pixels.
+    pub(super) offsets: &'a [usize],
+    /// Which of how many tiles of the panel it is: its share of the prefetching.
+    pub(super) turn: (usize, usize),
+}
+
+impl Matrix {
+    pub(super) fn panels(&self) -> usize {
+        self.vectors.div_ceil(self.panel)
+    }
+
+    /// Computes one tile.
+    ///
+    /// # Safety
+    /// As [`tile::run`].
+    #[inline(always)]
+    pub(super) unsafe fn tile<S: Simd>(&self, simd: S, run: &Run<'_>, tile: &Tile<'_>) {
+        let first = tile.panel * self.panel;
+        let vectors = self.panel.min(self.vectors - first);
+        let channel = first * S::LANES;
+        let weights = run.weights(self.weights + channel * self.depth);
+        // The panel after this one, or the next layer's first, in equal parts by the tiles.
+        let (turn, turns) = tile.turn;
+        let values = vectors * S::LANES * self.depth;
+        let ahead = weights.wrapping_add(values + values * turn / turns);
+        let panel = tile::Panel {
+            segments: tile.segments,
+            length: tile.length,
+            step: tile.step,
+            weights,
+            bias: run.weights(self.bias + channel),
+            bounds: self.bounds,
+            output: tile.output.wrapping_add(channel),
+            prefetch: (ahead, vectors * S::LANES / turns),
+        };
+        // SAFETY: passed on from the caller; weights and biases are packed to these sizes.
+        unsafe { tile::run(simd, &panel, tile.offsets.len(), vectors, tile.offsets) }
+    }
+}
+
+/// Cuts pixels into tiles of nearly equal size: (first pixel, number of pixels). Full tiles and a
+/// small rest would leave the units idle in the rest: 49 pixels by 14 are 13 + 12 + 12 + 12.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tiles {
+    pixels: usize,
+    pub(super) count: usize,
+}
+
+impl Tiles {
+    pub(super) fn new(pixels: usize, largest: usize) -> Self {
+        let count = pixels.div_ceil(largest).max(1);
+        Self { pixels, count }
+    }
+
+    pub(super) fn get(&self, index: usize) -> (usize, usize) {
+        let start = self.pixels * index / self.count;
+        let end = self.pixels * (index + 1) / self.count;
+        (start, end - start)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tiles;
+
+    #[test]
+    fn tiles_cover_all_pixels_and_differ_by_one() {
+        for pixels in 1..200 {
+            let tiles = Tiles::new(pixels, 14);
+            let sizes: Vec<_> = (0..tiles.count).map(|i| tiles.get(i)).collect();
+            assert_eq!(sizes.iter().map(|s| s.1).sum::<usize>(), pixels);
+            let (least, most) = (
+                sizes.iter().map(|s| s.1).min(),
+                sizes.iter().map(|s| s.1).max(),
+            );
+            assert!(most <= Some(14) && most.unwrap() - least.unwrap() <= 1);
+        }
+    }
+}

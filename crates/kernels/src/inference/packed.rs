@@ -1,0 +1,267 @@
+//! Weights in the order in which kernels read them.
+//!
+//! ```text
+//! matrix     [panels][k][vectors of the panel][LANES], then all biases [vectors][LANES]
+//! depthwise  [vectors][taps + bias][LANES]
+//! ```
+//!
+//! All layers lie in one buffer in the order of computation, so that prefetching beyond the end of
+//! one layer brings in the next. Channels are padded with zeros to whole vectors: a padded
+//! channel's sum is 0, its activation 0, and no tail needs other code.
+
+use crate::error::{KernelError, check_length};
+use crate::geometry::ConvGeometry;
+use crate::simd::{AlignedBuffer, Isa};
+use crate::{Activation, simd};
+
+/// What a layer does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LayerKind {
+    /// Full convolution, pointwise included; weights `[out, in, rows, columns]`.
+    Conv,
+    /// Depthwise convolution; weights `[channels, 1, rows, columns]`, in and out channels equal.
+    Depthwise,
+}
+
+/// One layer as the caller has it, batch normalisation folded in.
+#[derive(Debug, Clone, Copy)]
+pub struct Layer<'a> {
+    /// What it does.
+    pub kind: LayerKind,
+    /// Its window. Padding decides where zeros are, and nothing else of the packed weights.
+    pub geometry: ConvGeometry,
+    /// Input channels.
+    pub in_channels: usize,
+    /// Output channels.
+    pub out_channels: usize,
+    /// Weights.
+    pub weights: &'a [f32],
+    /// One value an output channel.
+    pub bias: &'a [f32],
+    /// What follows.
+    pub activation: Activation,
+}
+
+/// The classifier: a matrix on pooled features.
+#[derive(Debug, Clone, Copy)]
+pub struct Head<'a> {
+    /// Number of classes.
+    pub classes: usize,
+    /// `[classes, channels]`.
+    pub weights: &'a [f32],
+    /// `[classes]`.
+    pub bias: &'a [f32],
+}
+
+/// Where a packed layer's weights are, in values from the start of the buffer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct PackedLayer {
+    pub(super) kind: LayerKind,
+    pub(super) kernel: [usize; 2],
+    pub(super) in_channels: usize,
+    pub(super) out_channels: usize,
+    pub(super) activation: Activation,
+    /// First panel, or first vector of a depthwise layer.
+    pub(super) weights: usize,
+    /// Biases of a matrix.
+    pub(super) bias: usize,
+}
+
+/// Packed weights of a network for one instruction set; read-only, shared by programs of any
+/// input size, stride and number of threads.
+#[derive(Debug)]
+pub struct PackedNetwork {
+    isa: Isa,
+    pub(super) layers: Vec<PackedLayer>,
+    pub(super) head: Option<PackedLayer>,
+    pub(super) buffer: AlignedBuffer,
+}
+
+/// Vectors in a panel of the classifier. One pixel alone has one sum a vector, so it takes this
+/// many to cover the multiply-add's latency of 4 cycles on 2 units.
+pub(super) const HEAD_PANEL: usize = 8;
+
+impl PackedNetwork {
+    /// Packs layers and a classifier.
+    ///
+    /// # Errors
+    /// Where a slice has not the length of its shape, or channels do not fit each other.
+    pub fn new(
+        isa: Isa,
+        layers: &[Layer<'_>],
+        head: Option<&Head<'_>>,
+    ) -> Result<Self, KernelError> {
+        let mut packer = Packer::new(isa);
+        let mut channels = None;
+        let mut packed = Vec::with_capacity(layers.len());
+        for layer in layers {
+            if channels.is_some_and(|channels| channels != layer.in_channels) {
+                return Err(KernelError::Length {
+                    what: "channels of the next layer",
+                    expected: channels.unwrap_or(0),
+                    found: layer.in_channels,
+                });
+            }
+            channels = Some(layer.out_channels);
+            packed.push(packer.layer(layer)?);
+        }
+        let head = match (head, channels) {
+            (Some(head), Some(channels)) => Some(packer.head(head, channels)?),
+            _ => None,
+        };
+        Ok(Self {
+            isa,
+            layers: packed,
+            head,
+            buffer: packer.finish(),
+        })
+    }
+
+    /// The instruction set that the weights are packed for.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// Bytes of packed weights.
+    pub fn bytes(&self) -> usize {
+        4 * self.buffer.as_slice().len()
+    }
+}
+
+struct Packer {
+    isa: Isa,
+    lanes: usize,
+    values: Vec<f32>,
+}
+
+impl Packer {
+    fn new(isa: Isa) -> Self {
+        Self {
+            isa,
+            lanes: isa.lanes(),
+            values: Vec::new(),
+        }
+    }
+
+    fn layer(&mut self, layer: &Layer<'_>) -> Result<PackedLayer, KernelError> {
+        let [rows, columns] = layer.geometry.kernel;
+        let (inputs, outputs) = (layer.in_channels, layer.out_channels);
+        for (what, size) in [
+            ("channels", inputs),
+            ("channels", outputs),
+            ("kernel size", rows),
+            ("kernel size", columns),
+        ] {
+            if size == 0 {
+                return Err(KernelError::Zero { what });
+            }
+        }
+        check_length("bias", layer.bias.len(), &[outputs])?;
+        let taps = rows * columns;
+        let weights = self.align();
+        match layer.kind {
+            LayerKind::Depthwise => {
+                check_length("channels of a depthwise layer", outputs, &[inputs])?;
+                check_length("weights", layer.weights.len(), &[outputs, taps])?;
+                for vector in 0..outputs.div_ceil(self.lanes) {
+                    for tap in 0..taps {
+                        self.vector(vector, outputs, |o| layer.weights[o * taps + tap]);
+                    }
+                    self.vector(vector, outputs, |o| layer.bias[o]);
+                }
+            }
+            LayerKind::Conv => {
+                check_length("weights", layer.weights.len(), &[outputs, inputs, taps])?;
+                // k runs over taps, then input channels: the order of values in a map.
+                self.matrix(
+                    outputs,
+                    taps * inputs,
+                    simd::panel_vectors(self.isa),
+                    |o, k| layer.weights[(o * inputs + k % inputs) * taps + k / inputs],
+                );
+            }
+        }
+        let bias = self.values.len();
+        if layer.kind == LayerKind::Conv {
+            self.biases(layer.bias);
+        }
+        Ok(PackedLayer {
+            kind: layer.kind,
+            kernel: layer.geometry.kernel,
+            in_channels: inputs,
+            out_channels: outputs,
+            activation: layer.activation,
+            weights,
+            bias,
+        })
+    }
+
+    fn head(&mut self, head: &Head<'_>, channels: usize) -> Result<PackedLayer, KernelError> {
+        if head.classes == 0 {
+            return Err(KernelError::Zero { what: "classes" });
+        }
+        check_length("weights", head.weights.len(), &[head.classes, channels])?;
+        check_length("bias", head.bias.len(), &[head.classes])?;
+        let weights = self.align();
+        self.matrix(head.classes, channels, HEAD_PANEL, |o, k| {
+            head.weights[o * channels + k]
+        });
+        let bias = self.values.len();
+        self.biases(head.bias);
+        Ok(PackedLayer {
+            kind: LayerKind::Conv,
+            kernel: [1, 1],
+            in_channels: channels,
+            out_channels: head.classes,
+            activation: Activation::Identity,
+            weights,
+            bias,
+        })
+    }
+
+    fn matrix(
+        &mut self,
+        outputs: usize,
+        depth: usize,
+        panel: usize,
+        value: impl Fn(usize, usize) -> f32,
+    ) {
+        let vectors = outputs.div_ceil(self.lanes);
+        let mut first = 0;
+        while first < vectors {
+            let count = panel.min(vectors - first);
+            for k in 0..depth {
+                for vector in first..first + count {
+                    self.vector(vector, outputs, |o| value(o, k));
+                }
+            }
+            first += count;
+        }
+    }
+
+    fn biases(&mut self, bias: &[f32]) {
+        for vector in 0..bias.len().div_ceil(self.lanes) {
+            self.vector(vector, bias.len(), |o| bias[o]);
+        }
+    }
+
+    /// One vector of output channels, zeros beyond the last.
+    fn vector(&mut self, vector: usize, outputs: usize, value: impl Fn(usize) -> f32) {
+        let first = vector * self.lanes;
+        self.values
+            .extend((first..first + self.lanes).map(|o| if o < outputs { value(o) } else { 0.0 }));
+    }
+
+    /// The next cache line.
+    fn align(&mut self) -> usize {
+        let aligned = self.values.len().next_multiple_of(16);
+        self.values.resize(aligned, 0.0);
+        aligned
+    }
+
+    fn finish(self) -> AlignedBuffer {
+        let mut buffer = AlignedBuffer::zeros(self.values.len());
+        buffer.as_mut_slice().copy_from_slice(&self.values);
+        buffer
+    }
+}

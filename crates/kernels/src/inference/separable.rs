@@ -1,0 +1,195 @@
+//! Depthwise convolution, alone or followed by the pointwise one that reads it, band by band: the
+//! depthwise result of a few rows stays in the L2 cache until it is read.
+
+use std::ops::Range;
+
+use super::convolution::MOST_TAPS;
+use super::map::Map;
+use super::matrix::{LARGEST_TILE, Matrix, Tile, Tiles};
+use super::program::{Run, share};
+use crate::geometry::ConvSize;
+use crate::simd::{Simd, depthwise};
+
+/// A depthwise convolution.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Depthwise {
+    pub(super) input: Map,
+    pub(super) size: ConvSize,
+    /// Place of the packed weights.
+    pub(super) weights: usize,
+    pub(super) channels: usize,
+    pub(super) bounds: (f32, f32),
+}
+
+impl Depthwise {
+    /// Output row `y`, of some vectors of channels; pixels go to `output`, `step` values apart.
+    #[inline(always)]
+    fn row<S: Simd>(
+        &self,
+        simd: S,
+        run: &Run<'_>,
+        y: usize,
+        vectors: &Range<usize>,
+        output: *mut f32,
+        step: usize,
+    ) {
+        let Self { input, size, .. } = self;
+        let channel = vectors.start * S::LANES;
+        let taps = size.rows.kernel * size.columns.kernel;
+        let mut rows = [std::ptr::null(); MOST_TAPS];
+        let rows = &mut rows[..size.rows.kernel];
+        for (ky, row) in rows.iter_mut().enumerate() {
+            *row = run
+                .input_row(input, size.rows.source(y, ky))
+                .wrapping_add(channel);
+        }
+        let row = depthwise::Row {
+            rows,
+            taps: size.columns.kernel,
+            tap_step: size.columns.dilation * input.pixel,
+            column_step: size.columns.stride * input.pixel,
+            weights: run.weights(self.weights + channel * (taps + 1)),
+            vectors: vectors.len(),
+            columns: size.columns.output,
+            bounds: self.bounds,
+            output: output.wrapping_add(channel),
+            output_step: step,
+        };
+        // SAFETY: the rows lie in the input map and its zeros or in the row of zeros, which
+        // `build` made large enough; the output row's channels are this thread's.
+        unsafe { depthwise::row(simd, &row) }
+    }
+
+    /// The thread's rows, into a map.
+    #[inline(always)]
+    pub(super) fn run<S: Simd>(&self, simd: S, run: &Run<'_>, output: &Map, thread: usize) {
+        let rows = share(output.height, thread, run.threads);
+        run.zero_columns(output, rows.clone());
+        let vectors = 0..self.channels.div_ceil(S::LANES);
+        for y in rows {
+            self.row(
+                simd,
+                run,
+                y,
+                &vectors,
+                run.pointer(output.at(y, 0)),
+                output.pixel,
+            );
+        }
+    }
+}
+
+/// How threads share a separable step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Split {
+    /// Each thread has its own rows, from the depthwise input to the pointwise output.
+    Rows,
+    /// Each thread has its own channels of the depthwise result, and then its own panels.
+    Channels,
+}
+
+/// A depthwise convolution and the pointwise one that reads it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Separable {
+    pub(super) depthwise: Depthwise,
+    pub(super) matrix: Matrix,
+    pub(super) split: Split,
+    /// Rows of the depthwise result that are made and read before the next.
+    pub(super) band: usize,
+    /// Place of the depthwise result, and values of it for each thread.
+    pub(super) scratch: usize,
+    pub(super) scratch_stride: usize,
+}
+
+impl Separable {
+    #[inline(always)]
+    pub(super) fn run<S: Simd>(&self, simd: S, run: &Run<'_>, thread: usize) {
+        let output = &self.matrix.output;
+        let all_vectors = self.depthwise.channels.div_ceil(S::LANES);
+        match self.split {
+            Split::Rows => {
+                let rows = share(output.height, thread, run.threads);
+                let scratch = run.pointer(self.scratch + thread * self.scratch_stride);
+                run.zero_columns(output, rows.clone());
+                let mut first = rows.start;
+                while first < rows.end {
+                    let band = first..rows.end.min(first + self.band);
+                    self.depthwise_rows(simd, run, &band, &(0..all_vectors), scratch);
+                    self.pointwise_rows(simd, run, &band, 0..self.matrix.panels(), scratch);
+                    first = band.end;
+                }
+            }
+            Split::Channels => {
+                let scratch = run.pointer(self.scratch);
+                let rows = 0..output.height;
+                let vectors = share(all_vectors, thread, run.threads);
+                self.depthwise_rows(simd, run, &rows, &vectors, scratch);
+                run.zero_columns(output, share(output.height, thread, run.threads));
+                run.barrier.wait();
+                let panels = share(self.matrix.panels(), thread, run.threads);
+                self.pointwise_rows(simd, run, &rows, panels, scratch);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn depthwise_rows<S: Simd>(
+        &self,
+        simd: S,
+        run: &Run<'_>,
+        rows: &Range<usize>,
+        vectors: &Range<usize>,
+        scratch: *mut f32,
+    ) {
+        let pixel = self.matrix.pixel;
+        let width = self.depthwise.size.columns.output;
+        for (index, y) in rows.clone().enumerate() {
+            let output = scratch.wrapping_add(index * width * pixel);
+            self.depthwise.row(simd, run, y, vectors, output, pixel);
+        }
+    }
+
+    #[inline(always)]
+    fn pointwise_rows<S: Simd>(
+        &self,
+        simd: S,
+        run: &Run<'_>,
+        rows: &Range<usize>,
+        panels: Range<usize>,
+        scratch: *const f32,
+    ) {
+        let Matrix {
+            output,
+            pixel,
+            depth,
+            ..
+        } = &self.matrix;
+        let tiles = Tiles::new(rows.len() * output.width, S::TILE);
+        for panel in panels {
+            for index in 0..tiles.count {
+                let (first, pixels) = tiles.get(index);
+                let mut offsets = [0; LARGEST_TILE];
+                let (mut y, mut x) = (rows.start + first / output.width, first % output.width);
+                for offset in &mut offsets[..pixels] {
+                    *offset = output.at(y, x);
+                    x += 1;
+                    if x == output.width {
+                        (y, x) = (y + 1, 0);
+                    }
+                }
+                let tile = Tile {
+                    panel,
+                    segments: &[scratch.wrapping_add(first * pixel)],
+                    length: *depth,
+                    step: *pixel,
+                    output: run.pointer(0),
+                    offsets: &offsets[..pixels],
+                    turn: (index, tiles.count),
+                };
+                // SAFETY: the depthwise result of these rows is in the scratch; the output rows
+                // or panels are this thread's.
+                unsafe { self.matrix.tile(simd, run, &tile) }
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The steps of a program, and those that are no convolution.
+//!
+//! All places in the arena come from `build`, which gives every thread its own rows, channels or
+//! panels of each output; a barrier stands between a step that writes a map and the one that reads
+//! it. That is why the pointers here and in the other files are sound.
+
+use super::convolution::Convolution;
+use super::input::ImageLayout;
+use super::map::Map;
+use super::packed::{HEAD_PANEL, PackedLayer};
+use super::program::{Run, share};
+use super::separable::{Depthwise, Separable};
+use crate::simd::{Simd, pool, tile};
+
+/// One step.
+#[derive(Debug, Clone)]
+pub(super) enum Step {
+    /// Image -> input map.
+    Load,
+    /// Full convolution.
+    Convolution(Convolution),
+    /// Depthwise and pointwise convolution.
+    Separable(Separable),
+    /// Depthwise convolution alone, into a map.
+    Depthwise(Depthwise, Map),
+    /// Mean of the last map's first rows and columns.
+    Pool {
+        /// How many.
+        window: [usize; 2],
+    },
+    /// Classifier on pooled features, into the output.
+    Head(PackedLayer),
+    /// Last map -> output.
+    Export,
+    /// Pooled features -> output.
+    ExportFeatures,
+}
+
+impl Step {
+    /// The thread's part of the step.
+    #[inline(always)]
+    pub(super) fn run<S: Simd>(&self, simd: S, run: &Run<'_>, thread: usize) {
+        match self {
+            Self::Load => load(run, thread),
+            Self::Convolution(step) => step.run(simd, run, thread),
+            Self::Separable(step) => step.run(simd, run, thread),
+            Self::Depthwise(step, output) => step.run(simd, run, output, thread),
+            Self::Pool { window } => mean(simd, run, *window, thread),
+            Self::Head(layer) => head(simd, run, layer, thread),
+            Self::Export => export(run, thread),
+            Self::ExportFeatures => export_features(run, thread),
+        }
+    }
+}
+
+fn load(run: &Run<'_>, thread: usize) {
+    let map = &run.plan.input;
+    let rows = share(map.height, thread, run.threads);
+    run.zero_columns(map, rows.clone());
+    for y in rows {
+        // SAFETY: the row lies in the arena, is initialised, and belongs to this thread.
+        let row = unsafe {
+            std::slice::from_raw_parts_mut(run.pointer(map.at(y, 0)), map.width * map.channels)
+        };
+        run.images.write_row(map, run.image, y, row);
+    }
+}
+
+#[inline(always)]
+fn mean<S: Simd>(simd: S, run: &Run<'_>, window: [usize; 2], thread: usize) {
+    let map = &run.plan.last;
+    let vectors = share(map.channels.div_ceil(S::LANES), thread, run.threads);
+    let channel = vectors.start * S::LANES;
+    let mean = pool::Mean {
+        input: run.pointer(map.at(0, 0) + channel),
+        size: window,
+        steps: [map.row(), map.pixel],
+        vectors: vectors.len(),
+        output: run.pointer(run.plan.pooled + channel),
+    };
+    // SAFETY: the window lies in the last map; the vectors of the mean are this thread's.
+    unsafe { pool::mean(simd, &mean) }
+}
+
+#[inline(always)]
+fn head<S: Simd>(simd: S, run: &Run<'_>, layer: &PackedLayer, thread: usize) {
+    let vectors = layer.out_channels.div_ceil(S::LANES);
+    let features: [*const f32; 1] = [run.pointer(run.plan.pooled)];
+    for panel in share(vectors.div_ceil(HEAD_PANEL), thread, run.threads) {
+        let first = panel * HEAD_PANEL;
+        let count = HEAD_PANEL.min(vectors - first);
+        let channel = first * S::LANES;
+        let place = run.plan.logits + channel;
+        let weights = run.weights(layer.weights + channel * layer.in_channels);
+        let panel = tile::Panel {
+            segments: &features,
+            length: layer.in_channels,
+            step: 0,
+            weights,
+            bias: run.weights(layer.bias + channel),
+            bounds: layer.activation.bounds(),
+            output: run.pointer(place),
+            prefetch: (weights.wrapping_add(AHEAD), count * S::LANES),
+        };
+        // SAFETY: features, packed weights and the room for logits have these sizes, and the
+        // panel's logits are this thread's.
+        unsafe { tile::run_single(simd, &panel, count) }
+        let end = layer.out_channels.min(channel + count * S::LANES);
+        for class in channel..end {
+            // SAFETY: the logit was just written by this thread; the output has one place a class.
+            unsafe {
+                run.output(class)
+                    .write(run.pointer(run.plan.logits + class).read())
+            }
+        }
+    }
+}
+
+/// How far ahead the classifier's weights are asked for: they come once and from far away.
+const AHEAD: usize = 4096;
+
+fn export(run: &Run<'_>, thread: usize) {
+    let map = &run.plan.last;
+    for y in share(map.height, thread, run.threads) {
+        for x in 0..map.width {
+            let pixel = run.pointer(map.at(y, x));
+            for c in 0..map.channels {
+                let place = match run.layout {
+                    ImageLayout::Nhwc => (y * map.width + x) * map.channels + c,
+                    ImageLayout::Nchw => (c * map.height + y) * map.width + x,
+                };
+                // SAFETY: the pixel lies in the last map; the output has one place a value, and
+                // those of this row are this thread's.
+                unsafe { run.output(place).write(pixel.add(c).read()) }
+            }
+        }
+    }
+}
+
+fn export_features(run: &Run<'_>, thread: usize) {
+    for c in share(run.plan.last.channels, thread, run.threads) {
+        // SAFETY: the arena holds that many features, the output has one place for each.
+        unsafe { run.output(c).write(run.pointer(run.plan.pooled + c).read()) }
+    }
+}

@@ -1,0 +1,125 @@
+//! Which instruction sets there are, which the machine has, and the one way to choose.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::scalar::Scalar;
+use super::{Kernel, Simd};
+
+/// An instruction set that kernels are compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Isa {
+    /// Portable code.
+    Scalar,
+    /// x86-64 with AVX2 and FMA.
+    Avx2,
+    /// x86-64 with AVX-512F.
+    Avx512,
+    /// AArch64.
+    Neon,
+}
+
+/// The variable that forces an instruction set.
+const VARIABLE: &str = "MOBILENET_ISA";
+
+/// An instruction set that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IsaError {
+    /// No such name.
+    #[error("unknown instruction set `{0}`; there are scalar, avx2, avx512, neon")]
+    Unknown(String),
+    /// The machine has not got it.
+    #[error("this machine has no {0}")]
+    Unavailable(Isa),
+}
+
+impl Isa {
+    /// All, slowest first.
+    pub const ALL: [Self; 4] = [Self::Scalar, Self::Neon, Self::Avx2, Self::Avx512];
+
+    /// Whether this machine has it.
+    pub fn is_available(self) -> bool {
+        match self {
+            Self::Scalar => true,
+            Self::Neon => cfg!(target_arch = "aarch64"),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => super::avx2::Avx2::detect().is_some(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => super::avx512::Avx512::detect().is_some(),
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::Avx2 | Self::Avx512 => false,
+        }
+    }
+
+    /// The fastest that the machine has, or the one that `MOBILENET_ISA` names.
+    ///
+    /// # Errors
+    /// Where the variable names none that can be used.
+    pub fn best() -> Result<Self, IsaError> {
+        let forced = std::env::var(VARIABLE).unwrap_or_default();
+        if forced.is_empty() {
+            let available = Self::ALL.into_iter().rev().find(|isa| isa.is_available());
+            return Ok(available.unwrap_or(Self::Scalar));
+        }
+        let isa: Self = forced.parse()?;
+        if isa.is_available() {
+            Ok(isa)
+        } else {
+            Err(IsaError::Unavailable(isa))
+        }
+    }
+
+    /// Values in a vector.
+    pub fn lanes(self) -> usize {
+        match self {
+            Self::Scalar | Self::Avx2 => 8,
+            Self::Avx512 => 16,
+            Self::Neon => 4,
+        }
+    }
+}
+
+impl fmt::Display for Isa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Scalar => "scalar",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+            Self::Neon => "neon",
+        })
+    }
+}
+
+impl FromStr for Isa {
+    type Err = IsaError;
+
+    fn from_str(name: &str) -> Result<Self, IsaError> {
+        Self::ALL
+            .into_iter()
+            .find(|isa| isa.to_string() == name)
+            .ok_or_else(|| IsaError::Unknown(name.to_string()))
+    }
+}
+
+/// Runs a kernel by the instruction set. A set that the machine has not got cannot get here by
+/// way of [`Isa::best`]; should it, portable code answers.
+pub(crate) fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => {
+            if let Some(simd) = super::avx512::Avx512::detect() {
+                return simd.vectorize(kernel);
+            }
+        }
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => {
+            if let Some(simd) = super::avx2::Avx2::detect() {
+                return simd.vectorize(kernel);
+            }
+        }
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon => return super::neon::Neon.vectorize(kernel),
+        _ => {}
+    }
+    Scalar.vectorize(kernel)
+}

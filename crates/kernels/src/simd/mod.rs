@@ -1,0 +1,90 @@
+//! The vector operations that kernels are written over, one file an instruction set.
+//!
+//! A kernel is written once, generic over [`Simd`], and entered through [`Simd::vectorize`], which
+//! compiles it for the instruction set. The set is chosen once at run time ([`Isa::best`]);
+//! `MOBILENET_ISA=scalar|avx2|avx512|neon` forces one.
+//!
+//! Why not the `pulp` crate: its vectors have one width per set and no prefetch, broadcast from
+//! memory or tile sizes of our choice, and those decide the speed here.
+
+mod aligned;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+pub(crate) mod depthwise;
+mod isa;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod peak;
+pub(crate) mod pool;
+mod scalar;
+mod shared;
+pub(crate) mod team;
+pub(crate) mod tile;
+
+pub use aligned::AlignedBuffer;
+pub(crate) use isa::dispatch;
+pub use isa::{Isa, IsaError};
+pub use peak::measure_peak;
+pub(crate) use shared::SharedBuffer;
+
+/// Vectors of output channels in a full panel of the matrix product of an instruction set.
+pub(crate) fn panel_vectors(isa: Isa) -> usize {
+    struct Panel;
+    impl Kernel for Panel {
+        type Output = usize;
+
+        #[inline(always)]
+        fn run<S: Simd>(self, _: S) -> usize {
+            S::PANEL
+        }
+    }
+    dispatch(isa, Panel)
+}
+
+/// Work that is compiled for every instruction set.
+pub(crate) trait Kernel {
+    /// What it gives.
+    type Output;
+
+    /// Does the work. Must be `#[inline(always)]`, and so must be all that it calls with `S`:
+    /// only then is it compiled for the instruction set.
+    fn run<S: Simd>(self, simd: S) -> Self::Output;
+}
+
+/// Vectors of f32 of one instruction set. A value of the type proves that the machine has it.
+pub(crate) trait Simd: Copy + Send + Sync + 'static {
+    /// A vector.
+    type Vector: Copy;
+    /// Values in a vector.
+    const LANES: usize;
+    /// Pixels of a full tile of the matrix product.
+    const TILE: usize;
+    /// Vectors of output channels of a full panel of the matrix product.
+    const PANEL: usize;
+
+    /// Runs a kernel compiled for the instruction set.
+    fn vectorize<K: Kernel>(self, kernel: K) -> K::Output;
+
+    fn splat(self, value: f32) -> Self::Vector;
+
+    /// # Safety
+    /// `LANES` values must be readable at `from`.
+    unsafe fn load(self, from: *const f32) -> Self::Vector;
+
+    /// # Safety
+    /// `LANES` values must be writable at `to`.
+    unsafe fn store(self, to: *mut f32, vector: Self::Vector);
+
+    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+
+    /// `a * b + c`.
+    fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+
+    /// Between `low` and `high`; NaN stays NaN.
+    fn clamp(self, v: Self::Vector, low: Self::Vector, high: Self::Vector) -> Self::Vector;
+
+    /// Asks for the cache line at `at` in L2. Any address is allowed.
+    fn prefetch(self, at: *const f32);
+}

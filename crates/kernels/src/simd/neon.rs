@@ -1,0 +1,62 @@
+//! AArch64 with NEON, which every such machine has: 32 registers of 4 values.
+
+use std::arch::aarch64::*;
+
+use super::{Kernel, Simd};
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Neon;
+
+impl Simd for Neon {
+    type Vector = float32x4_t;
+    const LANES: usize = 4;
+    const TILE: usize = 6;
+    const PANEL: usize = 4;
+
+    #[inline(always)]
+    fn vectorize<K: Kernel>(self, kernel: K) -> K::Output {
+        kernel.run(self)
+    }
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> Self::Vector {
+        // SAFETY: NEON is part of AArch64's baseline.
+        unsafe { vdupq_n_f32(value) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> Self::Vector {
+        // SAFETY: the caller vouches for the values; NEON is part of the baseline.
+        unsafe { vld1q_f32(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32, vector: Self::Vector) {
+        // SAFETY: the caller vouches for the room; NEON is part of the baseline.
+        unsafe { vst1q_f32(to, vector) }
+    }
+
+    #[inline(always)]
+    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: NEON is part of AArch64's baseline.
+        unsafe { vaddq_f32(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+        // SAFETY: NEON is part of AArch64's baseline.
+        unsafe { vfmaq_f32(c, a, b) }
+    }
+
+    #[inline(always)]
+    fn clamp(self, v: Self::Vector, low: Self::Vector, high: Self::Vector) -> Self::Vector {
+        // These propagate NaN.
+        // SAFETY: NEON is part of AArch64's baseline.
+        unsafe { vminq_f32(high, vmaxq_f32(low, v)) }
+    }
+
+    #[inline(always)]
+    fn prefetch(self, _: *const f32) {
+        // No stable intrinsic; the hardware's own prefetcher must do.
+    }
+}

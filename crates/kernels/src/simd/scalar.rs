@@ -1,0 +1,60 @@
+//! Portable: arrays that the compiler may turn into vectors of the target's baseline.
+
+use super::{Kernel, Simd};
+
+const LANES: usize = 8;
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scalar;
+
+impl Simd for Scalar {
+    type Vector = [f32; LANES];
+    const LANES: usize = LANES;
+    const TILE: usize = 2;
+    const PANEL: usize = 2;
+
+    #[inline(always)]
+    fn vectorize<K: Kernel>(self, kernel: K) -> K::Output {
+        kernel.run(self)
+    }
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> Self::Vector {
+        [value; LANES]
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> Self::Vector {
+        // SAFETY: the caller vouches for LANES readable values; arrays of f32 need no more
+        // alignment than f32.
+        unsafe { from.cast::<Self::Vector>().read() }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32, vector: Self::Vector) {
+        // SAFETY: the caller vouches for LANES writable values.
+        unsafe { to.cast::<Self::Vector>().write(vector) }
+    }
+
+    #[inline(always)]
+    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        std::array::from_fn(|i| a[i] + b[i])
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+        // Not f32::mul_add: without the instruction that is a call into libm.
+        std::array::from_fn(|i| a[i] * b[i] + c[i])
+    }
+
+    #[inline(always)]
+    fn clamp(self, v: Self::Vector, low: Self::Vector, high: Self::Vector) -> Self::Vector {
+        std::array::from_fn(|i| {
+            let v = if v[i] < low[i] { low[i] } else { v[i] };
+            if v > high[i] { high[i] } else { v }
+        })
+    }
+
+    #[inline(always)]
+    fn prefetch(self, _: *const f32) {}
+}

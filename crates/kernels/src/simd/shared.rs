@@ -1,0 +1,44 @@
+//! Memory that the threads of one team write in different places at the same time.
+
+use super::AlignedBuffer;
+
+/// A buffer of which several threads hold a pointer. All access is by `unsafe` reads and writes
+/// through [`Self::pointer`]; who writes where is the executor's plan.
+pub(crate) struct SharedBuffer {
+    #[expect(dead_code, reason = "owns the memory that `start` points to")]
+    buffer: AlignedBuffer,
+    start: *mut f32,
+    len: usize,
+}
+
+// SAFETY: the buffer is plain f32; whoever accesses it through the pointer promises that no place
+// is written by one thread while another reads or writes it.
+unsafe impl Sync for SharedBuffer {}
+// SAFETY: the pointer is to memory that the buffer owns and that moves with it.
+unsafe impl Send for SharedBuffer {}
+
+impl SharedBuffer {
+    pub(crate) fn zeros(len: usize) -> Self {
+        let mut buffer = AlignedBuffer::zeros(len);
+        let start = buffer.as_mut_slice().as_mut_ptr();
+        Self { buffer, start, len }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The place at `offset`, which must be at most `len`.
+    #[inline]
+    pub(crate) fn pointer(&self, offset: usize) -> *mut f32 {
+        debug_assert!(offset <= self.len);
+        // wrapping_add: whether the place is inside is the business of who dereferences it.
+        self.start.wrapping_add(offset)
+    }
+}
+
+impl std::fmt::Debug for SharedBuffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SharedBuffer({} values)", self.len)
+    }
+}

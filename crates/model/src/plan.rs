@@ -1,0 +1,341 @@
+//! Inference without candle: weights folded and packed once, a program for each input size.
+//!
+//! ```text
+//! parameters -> batch norm folded (f64) -> PlanWeights (packed, shared)
+//! PlanWeights + PlanOptions (size, threads, ...) -> InferencePlan -> run(pixels, logits)
+//! ```
+//!
+//! A run allocates nothing, takes no lock and makes no system call while its threads are warm.
+
+use std::sync::Arc;
+
+use mobilenet_kernels::batch_norm::BatchNormParameters;
+use mobilenet_kernels::inference::{
+    Head, ImageLayout, Images, Layer, LayerKind as Kind, Normalization, Output, PackedNetwork,
+    Pooling, Program, ProgramConfig,
+};
+use mobilenet_kernels::simd::Isa;
+use mobilenet_ops::Normalizer;
+
+use crate::architecture::{LayerName, Parameter, Part, body_layers};
+use crate::config::{BaseConfig, MobileNetV1Config};
+use crate::endpoint::{Endpoint, LayerKind};
+use crate::error::ModelError;
+use crate::initialize::Parameters;
+use crate::preprocess::Preprocessing;
+
+/// Rows and columns of the head's average pool, as in the eager model.
+const POOL_WINDOW: usize = 7;
+
+/// Packed weights, shared by any number of plans (cloning shares, too).
+#[derive(Debug, Clone)]
+pub struct PlanWeights {
+    network: Arc<PackedNetwork>,
+    config: MobileNetV1Config,
+}
+
+/// What a plan is built for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlanOptions {
+    /// Rows and columns of an image.
+    pub size: [usize; 2],
+    /// Number of threads, the caller's included.
+    pub threads: usize,
+    /// What a run gives.
+    pub output: PlanOutput,
+    /// Largest total stride, 8, 16 or 32.
+    pub output_stride: Option<usize>,
+    /// Order of an f32 image's values, and of an output map's.
+    pub layout: ImageLayout,
+}
+
+/// What a run gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PlanOutput {
+    /// Class scores, `[batch, classes]`.
+    #[default]
+    Logits,
+    /// Pooled features, `[batch, channels]`.
+    Features,
+    /// The activation of a layer, `[batch, height, width, channels]` or by the plan's layout.
+    Endpoint(Endpoint),
+}
+
+impl PlanOptions {
+    /// Logits of images of that size, on so many threads.
+    pub fn new(size: [usize; 2], threads: usize) -> Self {
+        Self {
+            size,
+            threads,
+            output: PlanOutput::Logits,
+            output_stride: None,
+            layout: ImageLayout::Nhwc,
+        }
+    }
+}
+
+impl PlanWeights {
+    /// Folds and packs the parameters of a network for the machine's best instruction set, or the
+    /// one that `MOBILENET_ISA` names.
+    ///
+    /// # Errors
+    /// Where a parameter is missing or of another shape.
+    pub fn new(config: &MobileNetV1Config, parameters: &Parameters) -> Result<Self, ModelError> {
+        let isa = Isa::best().map_err(candle_core::Error::wrap)?;
+        Self::for_isa(isa, config, parameters)
+    }
+
+    /// [`Self::new`] for a stated instruction set.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn for_isa(
+        isa: Isa,
+        config: &MobileNetV1Config,
+        parameters: &Parameters,
+    ) -> Result<Self, ModelError> {
+        let layers = body_layers(&config.base)?;
+        let multiplier = config.base.channel_multiplier;
+        let mut folded = Vec::with_capacity(layers.len());
+        for (index, layer) in layers.iter().enumerate() {
+            let (mut weights, mut bias) = fold(&config.base, layer.endpoint, parameters)?;
+            let mut in_channels = layer.in_channels;
+            let mut out_channels = layer.out_channels;
+            match layer.endpoint.kind {
+                // A depthwise layer of several filters a channel is one of one filter on channels
+                // that the layer before gives several times.
+                LayerKind::Depthwise => in_channels = layer.out_channels,
+                LayerKind::Conv | LayerKind::Pointwise => {
+                    let next = layers.get(index + 1).map(|next| next.endpoint.kind);
+                    if multiplier > 1 && next == Some(LayerKind::Depthwise) {
+                        weights = repeated(&weights, out_channels, multiplier);
+                        bias = repeated(&bias, out_channels, multiplier);
+                        out_channels *= multiplier;
+                    }
+                }
+            }
+            folded.push((*layer, in_channels, out_channels, weights, bias));
+        }
+        let activation = config.base.arg_scope.activation;
+        let packed: Vec<Layer<'_>> = folded
+            .iter()
+            .map(|(layer, in_channels, out_channels, weights, bias)| Layer {
+                kind: match layer.endpoint.kind {
+                    LayerKind::Depthwise => Kind::Depthwise,
+                    LayerKind::Conv | LayerKind::Pointwise => Kind::Conv,
+                },
+                geometry: layer.geometry,
+                in_channels: *in_channels,
+                out_channels: *out_channels,
+                weights,
+                bias,
+                activation,
+            })
+            .collect();
+        let logits = |part| values(parameters, LayerName::Logits, part);
+        let head = match config.classes() {
+            Some(classes) => Some((classes, logits(Part::Weights)?, logits(Part::Biases)?)),
+            None => None,
+        };
+        let head = head.as_ref().map(|(classes, weights, bias)| Head {
+            classes: *classes,
+            weights,
+            bias,
+        });
+        let network = PackedNetwork::new(isa, &packed, head.as_ref()).map_err(kernel)?;
+        Ok(Self {
+            network: Arc::new(network),
+            config: config.clone(),
+        })
+    }
+
+    /// The instruction set.
+    pub fn isa(&self) -> Isa {
+        self.network.isa()
+    }
+
+    /// Bytes of packed weights.
+    pub fn bytes(&self) -> usize {
+        self.network.bytes()
+    }
+}
+
+/// A network for one input size, ready to run. `Send`; several plans share their weights.
+#[derive(Debug)]
+pub struct InferencePlan {
+    program: Program,
+}
+
+impl InferencePlan {
+    /// Plans the steps, allocates the arena, starts the threads.
+    ///
+    /// # Errors
+    /// Where the network cannot take images of that size, or an option is impossible.
+    pub fn new(weights: &PlanWeights, options: &PlanOptions) -> Result<Self, ModelError> {
+        let mut base = weights.config.base.clone();
+        base.output_stride = options.output_stride;
+        if let PlanOutput::Endpoint(endpoint) = options.output {
+            base.final_endpoint = endpoint;
+        }
+        let layers = body_layers(&base)?;
+        let (mut height, mut width) = (options.size[0], options.size[1]);
+        for layer in &layers {
+            let size = layer.size(1, height, width)?;
+            (height, width) = (size.rows.output, size.columns.output);
+        }
+        let is_map = matches!(options.output, PlanOutput::Endpoint(_));
+        let pooling = if weights.config.global_pool {
+            Pooling::Global
+        } else {
+            let windows = |side: usize| (side - side.min(POOL_WINDOW)) / 2 + 1;
+            if !is_map && (windows(height) > 1 || windows(width) > 1) {
+                return Err(ModelError::NotSqueezable {
+                    height: windows(height),
+                    width: windows(width),
+                });
+            }
+            Pooling::Window([POOL_WINDOW; 2])
+        };
+        let config = ProgramConfig {
+            height: options.size[0],
+            width: options.size[1],
+            geometries: layers.iter().map(|layer| layer.geometry).collect(),
+            output: match options.output {
+                PlanOutput::Logits => Output::Logits,
+                PlanOutput::Features => Output::Features,
+                PlanOutput::Endpoint(_) => Output::Map,
+            },
+            pooling,
+            layout: options.layout,
+            threads: options.threads,
+        };
+        let program = Program::new(weights.network.clone(), &config).map_err(kernel)?;
+        Ok(Self { program })
+    }
+
+    /// Rows, columns and channels of one image's output; 1 and 1 for logits and features.
+    pub fn output_shape(&self) -> [usize; 3] {
+        self.program.output_shape()
+    }
+
+    /// Values of one image.
+    pub fn input_len(&self) -> usize {
+        self.program.input_len()
+    }
+
+    /// Values of one image's output.
+    pub fn output_len(&self) -> usize {
+        self.program.output_len()
+    }
+
+    /// Bytes of activations.
+    pub fn arena_bytes(&self) -> usize {
+        self.program.arena_bytes()
+    }
+
+    /// Runs normalised images, one or a batch; their number follows from the lengths.
+    ///
+    /// # Shapes
+    /// `images` `[batch, height, width, channels]` (or by the plan's layout), `output`
+    /// `[batch, classes]`, or features, or the endpoint's map.
+    ///
+    /// # Errors
+    /// Where a slice has the wrong length; nothing is computed then.
+    pub fn run(&mut self, images: &[f32], output: &mut [f32]) -> Result<(), ModelError> {
+        let layout = self.program.layout();
+        let images = Images::F32(images, layout);
+        self.program.run(&images, output).map_err(kernel)
+    }
+
+    /// Runs 8-bit RGB frames, `[batch, height, width, channels]`, normalised on the way in.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn run_u8(
+        &mut self,
+        images: &[u8],
+        normalization: &Normalization,
+        output: &mut [f32],
+    ) -> Result<(), ModelError> {
+        let images = Images::U8(images, normalization);
+        self.program.run(&images, output).map_err(kernel)
+    }
+}
+
+impl Preprocessing {
+    /// The normalisation alone, for frames that have the network's size already.
+    pub fn normalization(&self) -> Normalization {
+        let pairs = self.mean.iter().zip(&self.std);
+        Normalization {
+            scale: self.std.iter().map(|std| 1.0 / (255.0 * std)).collect(),
+            shift: pairs.map(|(mean, std)| -mean / std).collect(),
+        }
+    }
+}
+
+fn kernel(error: mobilenet_kernels::KernelError) -> ModelError {
+    candle_core::Error::wrap(error).into()
+}
+
+/// Weights and bias of a layer with its normalisation folded in.
+fn fold(
+    config: &BaseConfig,
+    endpoint: Endpoint,
+    parameters: &Parameters,
+) -> Result<(Vec<f32>, Vec<f32>), ModelError> {
+    let get = |part| values(parameters, LayerName::Body(endpoint), part);
+    let mut weights = get(Part::Weights)?;
+    let bias = match config.arg_scope.normalizer {
+        Normalizer::None => {
+            let [outputs, ..] = *shape(parameters, endpoint)? else {
+                return Ok((weights, Vec::new()));
+            };
+            vec![0.0; outputs]
+        }
+        Normalizer::Bias => get(Part::Biases)?,
+        Normalizer::BatchNorm(settings) => {
+            let gamma = settings.scale.then(|| get(Part::Gamma)).transpose()?;
+            let beta = settings.center.then(|| get(Part::Beta)).transpose()?;
+            BatchNormParameters {
+                gamma: gamma.as_deref(),
+                beta: beta.as_deref(),
+                mean: &get(Part::MovingMean)?,
+                variance: &get(Part::MovingVariance)?,
+                epsilon: settings.epsilon,
+            }
+            .fold_into(&mut weights)
+            .map_err(kernel)?
+        }
+    };
+    Ok((weights, bias))
+}
+
+fn tensor(
+    parameters: &Parameters,
+    layer: LayerName,
+    part: Part,
+) -> Result<&candle_core::Tensor, ModelError> {
+    let shape = Vec::new();
+    let name = Parameter { layer, part, shape }.name();
+    parameters
+        .get(&name)
+        .ok_or_else(|| candle_core::Error::CannotFindTensor { path: name }.into())
+}
+
+fn shape(parameters: &Parameters, endpoint: Endpoint) -> Result<&[usize], ModelError> {
+    Ok(tensor(parameters, LayerName::Body(endpoint), Part::Weights)?.dims())
+}
+
+fn values(parameters: &Parameters, layer: LayerName, part: Part) -> Result<Vec<f32>, ModelError> {
+    Ok(tensor(parameters, layer, part)?.flatten_all()?.to_vec1()?)
+}
+
+/// Each output channel's values so many times.
+fn repeated(values: &[f32], channels: usize, times: usize) -> Vec<f32> {
+    let each = values.len() / channels.max(1);
+    values
+        .chunks(each.max(1))
+        .flat_map(|channel| std::iter::repeat_n(channel, times).flatten())
+        .copied()
+        .collect()
+}

@@ -1,0 +1,55 @@
+//! A warm run allocates nothing: counted by the allocator itself, over all threads.
+#![allow(unsafe_code, reason = "an allocator that counts")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use mobilenet_model::initialize::random_parameters;
+use mobilenet_model::{InferencePlan, MobileNetV1Config, PlanOptions, PlanWeights};
+
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: everything is passed on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::SeqCst);
+        // SAFETY: passed on from the caller.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: passed on from the caller.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn a_warm_run_allocates_nothing() {
+    let config = MobileNetV1Config::mobilenet_v1_025();
+    let weights = PlanWeights::new(&config, &random_parameters(&config, 0).unwrap()).unwrap();
+    for threads in [1, 2] {
+        let options = PlanOptions::new([96, 96], threads);
+        let mut plan = InferencePlan::new(&weights, &options).unwrap();
+        let images = vec![0.5; 3 * plan.input_len()];
+        let mut logits = vec![0.0; 3 * plan.output_len()];
+        plan.run(&images, &mut logits).unwrap();
+        let before = ALLOCATIONS.load(Ordering::SeqCst);
+        for _ in 0..20 {
+            plan.run(&images, &mut logits).unwrap();
+        }
+        assert_eq!(
+            ALLOCATIONS.load(Ordering::SeqCst) - before,
+            0,
+            "{threads} threads"
+        );
+    }
+    // The counter does count.
+    let before = ALLOCATIONS.load(Ordering::SeqCst);
+    drop(std::hint::black_box(vec![1u8; 100]));
+    assert!(ALLOCATIONS.load(Ordering::SeqCst) > before);
+}
