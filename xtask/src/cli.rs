@@ -44,6 +44,8 @@ pub(crate) enum Command {
 /// Who computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Engine {
+    /// Folded, packed and planned, without candle
+    Plan,
     /// Our layers on candle, one after the other
     Eager,
 }
@@ -86,7 +88,7 @@ pub(crate) struct Classify {
     #[arg(long, value_name = "N", value_parser = threads())]
     pub(crate) threads: Option<u64>,
     /// Who computes
-    #[arg(long, value_enum, default_value_t = Engine::Eager)]
+    #[arg(long, value_enum, default_value_t = Engine::Plan)]
     pub(crate) engine: Engine,
     /// Numbers of the computation
     #[arg(long, value_enum, default_value_t = Precision::F32)]
@@ -129,7 +131,7 @@ pub(crate) struct Predict {
     #[arg(long, value_name = "N", value_parser = threads())]
     pub(crate) threads: Option<u64>,
     /// Who computes
-    #[arg(long, value_enum, default_value_t = Engine::Eager)]
+    #[arg(long, value_enum, default_value_t = Engine::Plan)]
     pub(crate) engine: Engine,
     /// Numbers of the computation
     #[arg(long, value_enum, default_value_t = Precision::F32)]

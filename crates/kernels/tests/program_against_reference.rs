@@ -481,7 +481,7 @@ fn what_does_not_fit_is_an_error() {
         self::program(
             Isa::Scalar,
             std::slice::from_ref(&large),
-            &config(&[large.clone()], 9, 9, Output::Map, 1)
+            &config(std::slice::from_ref(&large), 9, 9, Output::Map, 1)
         )
         .is_err()
     );

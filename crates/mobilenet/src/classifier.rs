@@ -1,11 +1,15 @@
 //! The whole way from a photo to names, in one type.
 
+use std::sync::{Mutex, PoisonError};
+
 use candle_core::Tensor;
 use mobilenet_hub::{Cache, HubError, Silent, resolve};
 use mobilenet_model::checkpoint::{Checkpoint, CheckpointError, Metadata};
 use mobilenet_model::prediction::predictions;
 use mobilenet_model::preprocess::{Photo, PhotoError};
-use mobilenet_model::{MobileNetV1, ModelError, Prediction};
+use mobilenet_model::{
+    InferencePlan, MobileNetV1, ModelError, PlanOptions, PlanOutput, PlanWeights, Prediction,
+};
 
 /// Whatever can go wrong on the way.
 #[derive(Debug, thiserror::Error)]
@@ -33,12 +37,46 @@ impl From<candle_core::Error> for Error {
     }
 }
 
-/// A network with all that it needs to take photos.
-///
-/// It runs on the current rayon pool; `ThreadPool::install` chooses the number of threads.
-#[derive(Debug, Clone)]
+/// How a [`Classifier`] computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// The inference plan, on so many threads: fastest, and without candle.
+    Plan {
+        /// The caller's thread included.
+        threads: usize,
+    },
+    /// The layers on candle, one after the other, on the current rayon pool.
+    Eager,
+}
+
+impl Default for Engine {
+    /// The plan on all cores.
+    fn default() -> Self {
+        Self::Plan {
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Network {
+    Plan(Box<Planned>),
+    Eager(Box<MobileNetV1>),
+}
+
+/// Packed weights, and the plan that gives logits (or features, where there is no classifier).
+#[derive(Debug)]
+struct Planned {
+    weights: PlanWeights,
+    threads: usize,
+    plan: Mutex<InferencePlan>,
+}
+
+/// A network with all that it needs to take photos. `Send` and `Sync`; calls from several threads
+/// take turns.
+#[derive(Debug)]
 pub struct Classifier {
-    network: MobileNetV1,
+    network: Network,
     metadata: Metadata,
 }
 
@@ -69,18 +107,32 @@ impl Classifier {
     /// ```
     pub fn new(weights: &str) -> Result<Self, Error> {
         let checkpoint = resolve(weights, &Cache::of_user()?, &mut Silent)?;
-        Self::from_checkpoint(&checkpoint)
+        Self::from_checkpoint(&checkpoint, Engine::default())
     }
 
     /// From weights that are already loaded.
     ///
     /// # Errors
     /// Where the checkpoint's tensors do not fit its metadata.
-    pub fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Self, Error> {
-        Ok(Self {
-            network: checkpoint.build()?,
-            metadata: checkpoint.metadata.clone(),
-        })
+    pub fn from_checkpoint(checkpoint: &Checkpoint, engine: Engine) -> Result<Self, Error> {
+        let metadata = checkpoint.metadata.clone();
+        let network = match engine {
+            Engine::Eager => Network::Eager(Box::new(checkpoint.build()?)),
+            Engine::Plan { threads } => {
+                let weights = PlanWeights::new(&metadata.config(), &checkpoint.parameters)?;
+                let output = match metadata.classes {
+                    Some(_) => PlanOutput::Logits,
+                    None => PlanOutput::Features,
+                };
+                let plan = Mutex::new(plan(&weights, &metadata, threads, output)?);
+                Network::Plan(Box::new(Planned {
+                    weights,
+                    threads,
+                    plan,
+                }))
+            }
+        };
+        Ok(Self { network, metadata })
     }
 
     /// What is known of the weights.
@@ -88,17 +140,12 @@ impl Classifier {
         &self.metadata
     }
 
-    /// The network itself.
-    pub fn network(&self) -> &MobileNetV1 {
-        &self.network
-    }
-
-    /// The network's input for a photo, `[1, channels, rows, columns]`.
+    /// The network's input for a photo, `[rows, columns, channels]`.
     ///
     /// # Errors
     /// Where the weights ask for something that a photo cannot give.
-    pub fn pixels(&self, photo: &Photo) -> Result<Tensor, Error> {
-        Ok(self.metadata.preprocessing.tensor(photo)?)
+    pub fn pixels(&self, photo: &Photo) -> Result<Vec<f32>, Error> {
+        Ok(self.metadata.preprocessing.pixels(photo)?)
     }
 
     /// The `top` likeliest classes of a photo, best first.
@@ -109,16 +156,25 @@ impl Classifier {
         self.classify_pixels(&self.pixels(photo)?, top)
     }
 
-    /// [`Self::classify`] of pixels that are prepared, `[1, channels, rows, columns]`.
+    /// [`Self::classify`] of pixels that are prepared, `[rows, columns, channels]`.
     ///
     /// # Errors
-    /// As [`Self::classify`], and where the pixels have another shape.
-    pub fn classify_pixels(&self, pixels: &Tensor, top: usize) -> Result<Vec<Prediction>, Error> {
+    /// As [`Self::classify`], and where their number is another.
+    pub fn classify_pixels(&self, pixels: &[f32], top: usize) -> Result<Vec<Prediction>, Error> {
         if self.metadata.classes.is_none() {
             return Err(Error::NoClassifier);
         }
-        let logits = self.network.forward_t(pixels, false)?;
-        let logits = logits.flatten_all()?.to_vec1::<f32>()?;
+        let logits = match &self.network {
+            Network::Plan(planned) => {
+                // A poisoned plan is still a plan: each run writes all that it reads.
+                let mut plan = planned.plan.lock().unwrap_or_else(PoisonError::into_inner);
+                run(&mut plan, pixels)?
+            }
+            Network::Eager(network) => {
+                let logits = network.forward_t(&self.tensor(pixels)?, false)?;
+                logits.flatten_all()?.to_vec1()?
+            }
+        };
         Ok(predictions(&logits, &self.metadata.labels, top))
     }
 
@@ -128,20 +184,57 @@ impl Classifier {
     /// Where the weights ask for something that a photo cannot give.
     ///
     /// ```
-    /// use mobilenet::{Classifier, Photo};
+    /// use mobilenet::{Classifier, Engine, Photo};
     /// # use mobilenet::model::checkpoint::{Checkpoint, LoadReport, Metadata};
     /// # use mobilenet::model::{initialize::random_parameters, preprocess::Preprocessing};
     /// # let metadata = Metadata { width: 0.25, ..Metadata::new(Preprocessing::slim(96)) };
     /// # let parameters = random_parameters(&metadata.config(), 0)?;
     /// # let checkpoint = Checkpoint { parameters, metadata, report: LoadReport::default() };
-    /// let classifier = Classifier::from_checkpoint(&checkpoint)?;
+    /// let classifier = Classifier::from_checkpoint(&checkpoint, Engine::Plan { threads: 1 })?;
     /// let photo = Photo::from_pixel(200, 150, [90, 120, 30].into());
     /// let features = classifier.features(&photo)?;
     /// assert_eq!(features.len(), 256); // width 0.25
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn features(&self, photo: &Photo) -> Result<Vec<f32>, Error> {
-        let features = self.network.features(&self.pixels(photo)?)?;
-        Ok(features.flatten_all()?.to_vec1::<f32>()?)
+        let pixels = self.pixels(photo)?;
+        match &self.network {
+            Network::Plan(planned) => {
+                let (weights, threads) = (&planned.weights, planned.threads);
+                let mut features = plan(weights, &self.metadata, threads, PlanOutput::Features)?;
+                run(&mut features, &pixels)
+            }
+            Network::Eager(network) => {
+                let features = network.features(&self.tensor(&pixels)?)?;
+                Ok(features.flatten_all()?.to_vec1()?)
+            }
+        }
     }
+
+    /// Pixels as candle has them, `[1, channels, rows, columns]`.
+    fn tensor(&self, pixels: &[f32]) -> Result<Tensor, Error> {
+        let [rows, columns] = self.metadata.preprocessing.size;
+        let shape = (1, rows, columns, self.metadata.preprocessing.channels());
+        let tensor = Tensor::from_slice(pixels, shape, &candle_core::Device::Cpu)?;
+        Ok(tensor.permute((0, 3, 1, 2))?)
+    }
+}
+
+fn plan(
+    weights: &PlanWeights,
+    metadata: &Metadata,
+    threads: usize,
+    output: PlanOutput,
+) -> Result<InferencePlan, Error> {
+    let options = PlanOptions::new(metadata.preprocessing.size, threads);
+    Ok(InferencePlan::new(
+        weights,
+        &PlanOptions { output, ..options },
+    )?)
+}
+
+fn run(plan: &mut InferencePlan, pixels: &[f32]) -> Result<Vec<f32>, Error> {
+    let mut output = vec![0.0; plan.output_len()];
+    plan.run(pixels, &mut output)?;
+    Ok(output)
 }

@@ -17,7 +17,7 @@
 
 mod classifier;
 
-pub use classifier::{Classifier, Error};
+pub use classifier::{Classifier, Engine, Error};
 pub use mobilenet_hub as hub;
 pub use mobilenet_kernels as kernels;
 pub use mobilenet_model as model;

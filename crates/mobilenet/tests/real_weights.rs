@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use mobilenet::hub::{Cache, DEFAULT_WEIGHTS};
 use mobilenet::model::checkpoint::{Checkpoint, ReadLimits, WeightsDtype, load, save};
 use mobilenet::model::preprocess::Preprocessing;
-use mobilenet::{Classifier, open_photo};
+use mobilenet::{Classifier, Engine, open_photo};
 
 fn weights() -> Option<Checkpoint> {
     let path = match std::env::var_os("MOBILENET_REAL_WEIGHTS") {
@@ -56,7 +56,7 @@ fn photos() -> Vec<(PathBuf, &'static str, f32)> {
 }
 
 fn best(checkpoint: &Checkpoint, photo: &Path) -> (String, f32) {
-    let classifier = Classifier::from_checkpoint(checkpoint).unwrap();
+    let classifier = Classifier::from_checkpoint(checkpoint, Engine::default()).unwrap();
     let best = classifier
         .classify(&open_photo(photo).unwrap(), 1)
         .unwrap()
@@ -72,6 +72,15 @@ fn photos_get_their_names_and_probabilities() {
     checkpoint.metadata.preprocessing = Preprocessing::plain(224);
     for (photo, name, probability) in photos() {
         let (found, found_probability) = best(&checkpoint, &photo);
+        let eager = Classifier::from_checkpoint(&checkpoint, Engine::Eager).unwrap();
+        let eager = eager
+            .classify(&open_photo(&photo).unwrap(), 1)
+            .unwrap()
+            .remove(0);
+        assert!(
+            (eager.probability - found_probability).abs() < 1e-4,
+            "{eager:?}"
+        );
         println!("{}: {found} {found_probability:.4}", photo.display());
         assert_eq!(found, name);
         assert!(

@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use candle_core::{Device, Module, Tensor};
-use mobilenet::kernels::simd::Isa;
+use mobilenet::kernels::simd::{Isa, measure_peak};
 use mobilenet::model::initialize::{random_parameters, var_builder};
+use mobilenet::model::inspect::summary;
 use mobilenet::model::{InferencePlan, MobileNetV1, MobileNetV1Config, PlanOptions, PlanWeights};
 use mobilenet_benches::CandleBaseline;
 use serde::Serialize;
@@ -32,6 +33,12 @@ struct Line {
     median_ms: f64,
     runs_ms: Vec<f64>,
     load_ms: f64,
+    /// Measured multiply-add peak of one core in GFLOP/s, and the share of it (of all threads)
+    /// that the fastest run reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peak_gflops: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    share_of_peak: Option<f64>,
 }
 
 /// A network ready to run.
@@ -126,6 +133,7 @@ fn measure(arguments: &Bench) -> Result<()> {
         [] => vec![BenchEngine::Plan],
         engines => engines.to_vec(),
     };
+    let multiply_adds = summary(&config, side, side)?.multiply_adds;
     // Whatever is timed is first compared with candle's network, on the same weights and image.
     for &engine in &engines {
         agree(engine, &config, side, threads)?;
@@ -146,7 +154,17 @@ fn measure(arguments: &Bench) -> Result<()> {
     for (engine, _, load_ms, runs_ms) in networks {
         let mut sorted: Vec<f64> = runs_ms.clone();
         sorted.sort_by(f64::total_cmp);
+        let peak_gflops = match engine {
+            BenchEngine::Plan => Some(measure_peak(Isa::best()?)),
+            BenchEngine::Eager | BenchEngine::Candle => None,
+        };
+        let share_of_peak = peak_gflops.map(|peak| {
+            let images = arguments.batch as f64;
+            2.0 * images * multiply_adds as f64 / (sorted[0] * 1e6) / (peak * threads as f64)
+        });
         let line = Line {
+            peak_gflops,
+            share_of_peak,
             engine: match engine {
                 BenchEngine::Plan => "plan",
                 BenchEngine::Eager => "eager",
@@ -170,8 +188,14 @@ fn measure(arguments: &Bench) -> Result<()> {
         if arguments.json {
             output::json(&line)?;
         } else {
+            let peak = match (line.peak_gflops, line.share_of_peak) {
+                (Some(peak), Some(share)) => {
+                    format!(", {:.0} % of {peak:.0} GFLOP/s a core", 100.0 * share)
+                }
+                _ => String::new(),
+            };
             output::line(format!(
-                "{}: {}/{}, batch {}, {} threads: min {:.2} ms, median {:.2} ms of {} runs",
+                "{}: {}/{}, batch {}, {} threads: min {:.2} ms, median {:.2} ms of {} runs{peak}",
                 line.engine,
                 line.width,
                 line.resolution,

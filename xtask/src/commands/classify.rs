@@ -4,11 +4,11 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use mobilenet::{Classifier, Prediction, open_photo};
+use mobilenet::{Classifier, Engine, Prediction, open_photo};
 use serde::Serialize;
 
 use super::{load, with_rule};
-use crate::cli::{Classify, Engine, Precision};
+use crate::cli::{self, Classify, Precision};
 use crate::{output, threads};
 
 #[derive(Serialize)]
@@ -25,13 +25,19 @@ struct ErrorLine<'a> {
 }
 
 pub(crate) fn run(arguments: &Classify) -> Result<()> {
-    let (Engine::Eager, Precision::F32) = (arguments.engine, arguments.precision);
+    let Precision::F32 = arguments.precision;
     let mut checkpoint = load(&arguments.weights)?;
     if let Some(rule) = arguments.preprocess {
         let metadata = &mut checkpoint.metadata;
         metadata.preprocessing = with_rule(&metadata.preprocessing, rule);
     }
-    let classifier = Classifier::from_checkpoint(&checkpoint)?;
+    let threads = arguments.threads.map(|threads| threads as usize);
+    let engine = match (arguments.engine, threads) {
+        (cli::Engine::Eager, _) => Engine::Eager,
+        (cli::Engine::Plan, Some(threads)) => Engine::Plan { threads },
+        (cli::Engine::Plan, None) => Engine::default(),
+    };
+    let classifier = Classifier::from_checkpoint(&checkpoint, engine)?;
     if checkpoint.metadata.classes.is_none() {
         bail!("{} has no classifier", arguments.weights);
     }

@@ -6,9 +6,14 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use candle_core::{Device, Tensor};
+use candle_nn::VarBuilder;
+use mobilenet::model::checkpoint::Checkpoint;
 use mobilenet::model::endpoint::head;
 use mobilenet::model::initialize::var_builder;
-use mobilenet::model::{MobileNetV1, MobileNetV1Base};
+use mobilenet::model::{
+    Endpoint, InferencePlan, MobileNetV1, MobileNetV1Base, MobileNetV1Config, ModelError,
+    PlanOptions, PlanOutput, PlanWeights,
+};
 use npyz::{NpyFile, WriterBuilder};
 
 use super::load;
@@ -16,33 +21,106 @@ use crate::cli::{ArrayLayout, Engine, Precision, Predict};
 use crate::threads;
 
 pub(crate) fn run(arguments: &Predict) -> Result<()> {
-    let (Engine::Eager, Precision::F32) = (arguments.engine, arguments.precision);
+    let Precision::F32 = arguments.precision;
     let checkpoint = load(&arguments.weights)?;
     let input = read(&arguments.input, arguments.layout)
         .with_context(|| format!("cannot read {}", arguments.input.display()))?;
     let mut config = checkpoint.metadata.config();
     config.base.output_stride = arguments.output_stride;
-    let vb = var_builder(checkpoint.parameters);
-    let output = threads::install(arguments.threads, || match arguments.endpoint.as_deref() {
-        // A map of the body needs no more of the network than itself, so that no head can fail.
-        Some(name) if name.starts_with("Conv2d") => {
-            config.base.final_endpoint = name.parse()?;
-            Ok(MobileNetV1Base::new(&config.base, vb)?.forward_t(&input, false)?)
+    let output = match (arguments.engine, arguments.endpoint.as_deref()) {
+        // The plan gives maps of the body and logits; the head's other endpoints are candle's.
+        (Engine::Plan, None | Some(head::LOGITS)) => {
+            plan(arguments, &config, &checkpoint, &input, None)?
         }
-        name => {
-            let name = name.unwrap_or(head::LOGITS);
-            let (_, endpoints) = MobileNetV1::new(&config, vb)?.forward_endpoints(&input, false)?;
-            match endpoints.get(name) {
-                Some(output) => Ok(output.clone()),
-                None => bail!(
-                    "no endpoint `{name}`; there are {}",
-                    endpoints.names().join(", ")
-                ),
-            }
+        (Engine::Plan, Some(name)) if name.starts_with("Conv2d") => {
+            plan(arguments, &config, &checkpoint, &input, Some(name.parse()?))?
         }
-    })?;
+        (_, name) => threads::install(arguments.threads, || {
+            eager(&config, var_builder(checkpoint.parameters), &input, name)
+        })?,
+    };
     write(&arguments.output, &output, arguments.layout)
         .with_context(|| format!("cannot write {}", arguments.output.display()))
+}
+
+/// The layers on candle.
+fn eager(
+    config: &MobileNetV1Config,
+    vb: VarBuilder,
+    input: &Tensor,
+    endpoint: Option<&str>,
+) -> Result<Tensor> {
+    // A map of the body needs no more of the network than itself, so that no head can fail.
+    if let Some(name) = endpoint.filter(|name| name.starts_with("Conv2d")) {
+        let mut base = config.base.clone();
+        base.final_endpoint = name.parse()?;
+        return Ok(MobileNetV1Base::new(&base, vb)?.forward_t(input, false)?);
+    }
+    let name = endpoint.unwrap_or(head::LOGITS);
+    let (_, endpoints) = MobileNetV1::new(config, vb)?.forward_endpoints(input, false)?;
+    match endpoints.get(name) {
+        Some(output) => Ok(output.clone()),
+        None => bail!(
+            "no endpoint `{name}`; there are {}",
+            endpoints.names().join(", ")
+        ),
+    }
+}
+
+/// The inference plan.
+fn plan(
+    arguments: &Predict,
+    config: &MobileNetV1Config,
+    checkpoint: &Checkpoint,
+    input: &Tensor,
+    endpoint: Option<Endpoint>,
+) -> Result<Tensor> {
+    let &[batch, channels, height, width] = input.dims() else {
+        return Err(ModelError::Rank {
+            found: input.rank(),
+        }
+        .into());
+    };
+    if channels != config.base.in_channels {
+        let (expected, found) = (config.base.in_channels, channels);
+        let shape = input.dims().to_vec();
+        return Err(ModelError::InputChannels {
+            expected,
+            found,
+            shape,
+        }
+        .into());
+    }
+    let threads = match arguments.threads {
+        Some(threads) => threads as usize,
+        None => std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    let output = match (endpoint, config.classes()) {
+        (Some(endpoint), _) => PlanOutput::Endpoint(endpoint),
+        (None, Some(_)) => PlanOutput::Logits,
+        (None, None) => bail!("the weights have no classifier; name an endpoint"),
+    };
+    let options = PlanOptions {
+        output,
+        output_stride: arguments.output_stride,
+        ..PlanOptions::new([height, width], threads)
+    };
+    let weights = PlanWeights::new(config, &checkpoint.parameters)?;
+    let mut plan = InferencePlan::new(&weights, &options)?;
+    let pixels = input
+        .permute((0, 2, 3, 1))?
+        .flatten_all()?
+        .to_vec1::<f32>()?;
+    let mut values = vec![0.0; batch * plan.output_len()];
+    plan.run(&pixels, &mut values)?;
+    let [rows, columns, depth] = plan.output_shape();
+    match endpoint {
+        Some(_) => {
+            let map = Tensor::from_vec(values, (batch, rows, columns, depth), &Device::Cpu)?;
+            Ok(map.permute((0, 3, 1, 2))?)
+        }
+        None => Ok(Tensor::from_vec(values, (batch, depth), &Device::Cpu)?),
+    }
 }
 
 /// An f32 array as `[B, C, H, W]`.

@@ -91,7 +91,7 @@ impl PackedNetwork {
         layers: &[Layer<'_>],
         head: Option<&Head<'_>>,
     ) -> Result<Self, KernelError> {
-        let mut packer = Packer::new(isa);
+        let mut packer = Packer::new(isa, layers, head);
         let mut channels = None;
         let mut packed = Vec::with_capacity(layers.len());
         for layer in layers {
@@ -113,7 +113,7 @@ impl PackedNetwork {
             isa,
             layers: packed,
             head,
-            buffer: packer.finish(),
+            buffer: packer.buffer,
         })
     }
 
@@ -128,18 +128,32 @@ impl PackedNetwork {
     }
 }
 
+/// Writes packed weights one after the other into a buffer that is large enough from the start:
+/// growing it would take twice the memory while weights are loaded.
 struct Packer {
     isa: Isa,
     lanes: usize,
-    values: Vec<f32>,
+    buffer: AlignedBuffer,
+    len: usize,
 }
 
 impl Packer {
-    fn new(isa: Isa) -> Self {
+    fn new(isa: Isa, layers: &[Layer<'_>], head: Option<&Head<'_>>) -> Self {
+        let lanes = isa.lanes();
+        let room = |outputs: usize, weights: usize| {
+            // Each output channel has its weights and a bias; both end on a cache line.
+            let depth = weights.checked_div(outputs).unwrap_or(0) + 1;
+            outputs.next_multiple_of(lanes) * depth + 2 * LINE
+        };
+        let layers = layers
+            .iter()
+            .map(|layer| room(layer.out_channels, layer.weights.len()));
+        let head = head.map_or(0, |head| room(head.classes, head.weights.len()));
         Self {
             isa,
-            lanes: isa.lanes(),
-            values: Vec::new(),
+            lanes,
+            buffer: AlignedBuffer::zeros(layers.sum::<usize>() + head),
+            len: 0,
         }
     }
 
@@ -181,7 +195,7 @@ impl Packer {
                 );
             }
         }
-        let bias = self.values.len();
+        let bias = self.len;
         if layer.kind == LayerKind::Conv {
             self.biases(layer.bias);
         }
@@ -206,7 +220,7 @@ impl Packer {
         self.matrix(head.classes, channels, HEAD_PANEL, |o, k| {
             head.weights[o * channels + k]
         });
-        let bias = self.values.len();
+        let bias = self.len;
         self.biases(head.bias);
         Ok(PackedLayer {
             kind: LayerKind::Conv,
@@ -219,6 +233,8 @@ impl Packer {
         })
     }
 
+    /// Panels of `[depth][vectors of the panel][LANES]`. Output by output, because that is the
+    /// order in which the weights are read; the writes stay within one panel at a time.
     fn matrix(
         &mut self,
         outputs: usize,
@@ -226,16 +242,17 @@ impl Packer {
         panel: usize,
         value: impl Fn(usize, usize) -> f32,
     ) {
-        let vectors = outputs.div_ceil(self.lanes);
-        let mut first = 0;
-        while first < vectors {
-            let count = panel.min(vectors - first);
-            for k in 0..depth {
-                for vector in first..first + count {
-                    self.vector(vector, outputs, |o| value(o, k));
+        let (lanes, vectors) = (self.lanes, outputs.div_ceil(self.lanes));
+        let values = self.take(vectors * lanes * depth);
+        for first in (0..vectors).step_by(panel) {
+            let width = panel.min(vectors - first) * lanes;
+            let packed = &mut values[first * lanes * depth..][..width * depth];
+            let outputs = first * lanes..outputs.min(first * lanes + width);
+            for (lane, output) in outputs.enumerate() {
+                for (k, to) in packed.iter_mut().skip(lane).step_by(width).enumerate() {
+                    *to = value(output, k);
                 }
             }
-            first += count;
         }
     }
 
@@ -248,20 +265,25 @@ impl Packer {
     /// One vector of output channels, zeros beyond the last.
     fn vector(&mut self, vector: usize, outputs: usize, value: impl Fn(usize) -> f32) {
         let first = vector * self.lanes;
-        self.values
-            .extend((first..first + self.lanes).map(|o| if o < outputs { value(o) } else { 0.0 }));
+        let values = self.take(self.lanes);
+        for (o, to) in (first..outputs).zip(values) {
+            *to = value(o);
+        }
+    }
+
+    /// The next values of the buffer.
+    fn take(&mut self, count: usize) -> &mut [f32] {
+        let start = self.len;
+        self.len += count;
+        &mut self.buffer.as_mut_slice()[start..self.len]
     }
 
     /// The next cache line.
     fn align(&mut self) -> usize {
-        let aligned = self.values.len().next_multiple_of(16);
-        self.values.resize(aligned, 0.0);
-        aligned
-    }
-
-    fn finish(self) -> AlignedBuffer {
-        let mut buffer = AlignedBuffer::zeros(self.values.len());
-        buffer.as_mut_slice().copy_from_slice(&self.values);
-        buffer
+        self.len = self.len.next_multiple_of(LINE);
+        self.len
     }
 }
+
+/// Values in a cache line.
+const LINE: usize = 16;

@@ -44,6 +44,10 @@ pub(crate) struct Panel<'a> {
 /// bias must have the stated sizes; at `output + offsets[i]`, `vectors * LANES` values must be
 /// writable and belong to nobody else.
 #[inline(always)]
+#[expect(
+    clippy::collapsible_match,
+    reason = "a guard would not keep other sizes from being compiled"
+)]
 pub(crate) unsafe fn run<S: Simd>(
     simd: S,
     panel: &Panel<'_>,
