@@ -1,55 +1,93 @@
-//! Each kernel on each layer shape of MobileNetV1, and the whole network. Shapes come from the
-//! layer table. `cargo bench -p mobilenet-benches -- FILTER`.
+//! Each kernel of the inference plan on each layer shape of MobileNetV1 1.0/224, alone and hot on
+//! one thread, with the share of the measured multiply-add peak; and whole networks. Shapes come
+//! from the layer table. `cargo bench -p mobilenet-benches -- FILTER`.
 
 use std::collections::HashSet;
-use std::hint::black_box;
+use std::sync::Arc;
 
 use candle_core::{Device, Module, Tensor};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use mobilenet::kernels::conv::conv;
-use mobilenet::kernels::depthwise::depthwise;
-use mobilenet::kernels::pointwise::pointwise;
-use mobilenet::model::architecture::body_layers;
+use mobilenet::kernels::inference::{
+    ImageLayout, Images, Layer, LayerKind as Kind, Output, PackedNetwork, Pooling, Program,
+    ProgramConfig,
+};
+use mobilenet::kernels::simd::{Isa, measure_peak};
+use mobilenet::model::fold::{FoldedLayer, folded_layers};
 use mobilenet::model::initialize::{random_parameters, var_builder};
-use mobilenet::model::{LayerKind, MobileNetV1, MobileNetV1Config};
+use mobilenet::model::{
+    InferencePlan, LayerKind, MobileNetV1, MobileNetV1Config, PlanOptions, PlanWeights,
+};
 use mobilenet_benches::CandleBaseline;
 
-/// Layers of 1.0/224, each distinct shape once.
+/// A program of a few layers on a `side` x `side` input.
+fn program(isa: Isa, layers: &[FoldedLayer], side: usize) -> Program {
+    let layers: Vec<Layer<'_>> = layers
+        .iter()
+        .map(
+            |FoldedLayer {
+                 layer,
+                 weights,
+                 bias,
+             }| Layer {
+                kind: match layer.endpoint.kind {
+                    LayerKind::Depthwise => Kind::Depthwise,
+                    LayerKind::Conv | LayerKind::Pointwise => Kind::Conv,
+                },
+                geometry: layer.geometry,
+                in_channels: layer.in_channels,
+                out_channels: layer.out_channels,
+                weights,
+                bias,
+                activation: mobilenet::ops::Activation::Relu6,
+            },
+        )
+        .collect();
+    let network = PackedNetwork::new(isa, &layers, None).expect("the network is valid");
+    let config = ProgramConfig {
+        height: side,
+        width: side,
+        geometries: layers.iter().map(|layer| layer.geometry).collect(),
+        output: Output::Features,
+        pooling: Pooling::Window([1, 1]),
+        layout: ImageLayout::Nhwc,
+        threads: 1,
+    };
+    Program::new(Arc::new(network), &config).expect("the shapes fit")
+}
+
 fn layers(criterion: &mut Criterion) {
+    let isa = Isa::best().expect("MOBILENET_ISA is valid");
+    println!(
+        "multiply-add peak of {isa}: {:.1} G a second",
+        measure_peak(isa) / 2.0
+    );
     let config = MobileNetV1Config::mobilenet_v1();
-    let (mut height, mut width) = (224, 224);
+    let parameters = random_parameters(&config, 0).expect("the network is valid");
+    let layers = folded_layers(&config, &parameters).expect("all parameters are there");
+    let mut group = criterion.benchmark_group(format!("layer_{isa}"));
     let mut seen = HashSet::new();
-    let mut group = criterion.benchmark_group("layer");
-    for layer in body_layers(&config.base).expect("the default network is valid") {
-        let size = layer.size(1, height, width).expect("224 pixels fit");
-        let new = seen.insert((
-            height,
-            layer.geometry,
-            layer.in_channels,
-            layer.out_channels,
-        ));
-        (height, width) = (size.rows.output, size.columns.output);
-        if !new {
+    let mut side = 224;
+    for folded in &layers {
+        let layer = &folded.layer;
+        let size = layer.size(1, side, side).expect("224 pixels fit");
+        let input = side;
+        side = size.rows.output;
+        if !seen.insert((input, layer.geometry, layer.in_channels, layer.out_channels)) {
             continue;
         }
-        let (i, o) = (layer.in_channels, layer.out_channels);
-        let input = vec![0.5; size.input_len(i).expect("it fits")];
-        let weights: Vec<f32> = vec![0.1; layer.weight_shape().iter().product()];
-        let mut output = vec![0.0; size.output_len(o).expect("it fits")];
+        let mut program = program(isa, std::slice::from_ref(folded), input);
+        let image = vec![0.5; program.input_len()];
+        let mut features = vec![0.0; program.output_len()];
+        // Elements are multiply-adds; the copy of the input, with which a program begins, counts.
         group.throughput(Throughput::Elements(
-            (height * width * weights.len()) as u64,
+            (side * side * folded.weights.len()) as u64,
         ));
         group.bench_function(layer.endpoint.to_string(), |bencher| {
             bencher.iter(|| {
-                match layer.endpoint.kind {
-                    LayerKind::Conv => conv(&input, &weights, &size, i, o, &mut output),
-                    LayerKind::Depthwise => depthwise(&input, &weights, &size, i, 1, &mut output),
-                    LayerKind::Pointwise => {
-                        pointwise(&input, &weights, None, height * width, i, o, &mut output)
-                    }
-                }
-                .expect("the shapes fit");
-                black_box(&mut output);
+                let images = Images::F32(&image, ImageLayout::Nhwc);
+                program
+                    .run(&images, &mut features)
+                    .expect("the lengths fit");
             });
         });
     }
@@ -57,14 +95,22 @@ fn layers(criterion: &mut Criterion) {
 
 fn networks(criterion: &mut Criterion) {
     let config = MobileNetV1Config::mobilenet_v1();
-    let parameters = random_parameters(&config, 0).expect("the default network is valid");
-    let ours = MobileNetV1::new(&config, var_builder(parameters.clone())).expect("all there");
+    let parameters = random_parameters(&config, 0).expect("the network is valid");
+    let weights = PlanWeights::new(&config, &parameters).expect("all parameters are there");
+    let options = PlanOptions::new([224, 224], 1);
+    let mut plan = InferencePlan::new(&weights, &options).expect("224 pixels fit");
+    let eager = MobileNetV1::new(&config, var_builder(parameters.clone())).expect("all there");
     let candle = CandleBaseline::new(&config, var_builder(parameters)).expect("all there");
     let image = Tensor::rand(-1f32, 1.0, (1, 3, 224, 224), &Device::Cpu).expect("it fits");
+    let pixels = vec![0.5; plan.input_len()];
+    let mut logits = vec![0.0; plan.output_len()];
     let mut group = criterion.benchmark_group("network");
     group.sample_size(10);
+    group.bench_function("plan", |bencher| {
+        bencher.iter(|| plan.run(&pixels, &mut logits).expect("the lengths fit"));
+    });
     group.bench_function("eager", |bencher| {
-        bencher.iter(|| ours.forward_t(&image, false).expect("it runs"));
+        bencher.iter(|| eager.forward_t(&image, false).expect("it runs"));
     });
     group.bench_function("candle", |bencher| {
         bencher.iter(|| candle.forward(&image).expect("it runs"));

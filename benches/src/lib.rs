@@ -1,5 +1,7 @@
-//! What our network is measured against: the same network from candle's own layers.
+//! What our network is measured against, and how engines in other processes are measured.
 
 mod candle_baseline;
+mod protocol;
 
 pub use candle_baseline::CandleBaseline;
+pub use protocol::{AnyError, peak_rss_mb, serve};

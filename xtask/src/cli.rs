@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Weights(Weights),
     /// Measure the network's speed
     Bench(Bench),
+    /// Compare with other engines and write docs/benchmarks/
+    Report(Report),
     /// Write the generated tables in docs/ anew
     Docs(Docs),
     /// Check the project's own invariants
@@ -263,6 +265,13 @@ pub(crate) struct Bench {
     /// One JSON object an engine on standard output
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// Measure nothing; fail where tables or plots are not what the stored results say
+    #[arg(long)]
+    pub(crate) check: bool,
 }
 
 #[derive(Debug, Args)]

@@ -29,6 +29,12 @@ fn assert_close(found: &[f32], expected: &[f64]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// Random cases of a property; `PROPTEST_CASES` overrides it, for slow machines.
+fn cases(usual: u32) -> u32 {
+    let wanted = std::env::var("PROPTEST_CASES").ok();
+    wanted.and_then(|cases| cases.parse().ok()).unwrap_or(usual)
+}
+
 /// Reproducible values in [-1, 1).
 fn values(seed: u64, len: usize) -> Vec<f32> {
     let mut state = seed | 1;
@@ -95,7 +101,7 @@ fn sizes() -> impl Strategy<Value = ConvSize> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(cases(400)))]
 
     #[test]
     fn conv_equals_reference(size in sizes(), i in 1usize..=5, o in channel_counts(), seed: u64) {

@@ -35,6 +35,12 @@ fn avx2_is_tested_where_ci_runs() {
     }
 }
 
+/// Random cases of a property; `PROPTEST_CASES` overrides it, for slow machines.
+fn cases(usual: u32) -> u32 {
+    let wanted = std::env::var("PROPTEST_CASES").ok();
+    wanted.and_then(|cases| cases.parse().ok()).unwrap_or(usual)
+}
+
 fn values(seed: u64, len: usize) -> Vec<f32> {
     let mut state = seed | 1;
     (0..len)
@@ -219,7 +225,7 @@ fn window(kernel: [usize; 2], stride: usize, dilation: usize, padding: Padding) 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(cases(150)))]
 
     /// Stem, depthwise, pointwise, and once more: every kind of step, and maps that take turns.
     #[test]

@@ -7,6 +7,7 @@
 //! | [`config`] | every argument of slim's functions |
 //! | [`architecture`] | arguments applied to the table: layers and parameters |
 //! | [`mobilenet_v1`] | the network on candle |
+//! | [`fold`] | batch normalisation folded into the weights |
 //! | [`plan`] | the network without candle: folded, packed, planned for one input size |
 //! | [`inspect`] | parameters and multiply-adds of every layer |
 //! | [`initialize`] | initial weights from a seed |
@@ -22,6 +23,7 @@ pub mod conv_defs;
 mod dropout;
 pub mod endpoint;
 mod error;
+pub mod fold;
 pub mod initialize;
 pub mod inspect;
 pub mod labels;

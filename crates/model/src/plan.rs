@@ -9,18 +9,17 @@
 
 use std::sync::Arc;
 
-use mobilenet_kernels::batch_norm::BatchNormParameters;
 use mobilenet_kernels::inference::{
     Head, ImageLayout, Images, Layer, LayerKind as Kind, Normalization, Output, PackedNetwork,
     Pooling, Program, ProgramConfig,
 };
 use mobilenet_kernels::simd::Isa;
-use mobilenet_ops::Normalizer;
 
-use crate::architecture::{LayerName, Parameter, Part, body_layers};
-use crate::config::{BaseConfig, MobileNetV1Config};
+use crate::architecture::body_layers;
+use crate::config::MobileNetV1Config;
 use crate::endpoint::{Endpoint, LayerKind};
 use crate::error::ModelError;
+use crate::fold::{FoldedLayer, folded_layers, folded_logits};
 use crate::initialize::Parameters;
 use crate::preprocess::Preprocessing;
 
@@ -94,53 +93,35 @@ impl PlanWeights {
         config: &MobileNetV1Config,
         parameters: &Parameters,
     ) -> Result<Self, ModelError> {
-        let layers = body_layers(&config.base)?;
-        let multiplier = config.base.channel_multiplier;
-        let mut folded = Vec::with_capacity(layers.len());
-        for (index, layer) in layers.iter().enumerate() {
-            let (mut weights, mut bias) = fold(&config.base, layer.endpoint, parameters)?;
-            let mut in_channels = layer.in_channels;
-            let mut out_channels = layer.out_channels;
-            match layer.endpoint.kind {
-                // A depthwise layer of several filters a channel is one of one filter on channels
-                // that the layer before gives several times.
-                LayerKind::Depthwise => in_channels = layer.out_channels,
-                LayerKind::Conv | LayerKind::Pointwise => {
-                    let next = layers.get(index + 1).map(|next| next.endpoint.kind);
-                    if multiplier > 1 && next == Some(LayerKind::Depthwise) {
-                        weights = repeated(&weights, out_channels, multiplier);
-                        bias = repeated(&bias, out_channels, multiplier);
-                        out_channels *= multiplier;
-                    }
-                }
-            }
-            folded.push((*layer, in_channels, out_channels, weights, bias));
-        }
+        let mut layers = folded_layers(config, parameters)?;
+        repeat_channels(&mut layers, config.base.channel_multiplier);
         let activation = config.base.arg_scope.activation;
-        let packed: Vec<Layer<'_>> = folded
+        let packed: Vec<Layer<'_>> = layers
             .iter()
-            .map(|(layer, in_channels, out_channels, weights, bias)| Layer {
-                kind: match layer.endpoint.kind {
-                    LayerKind::Depthwise => Kind::Depthwise,
-                    LayerKind::Conv | LayerKind::Pointwise => Kind::Conv,
+            .map(
+                |FoldedLayer {
+                     layer,
+                     weights,
+                     bias,
+                 }| Layer {
+                    kind: match layer.endpoint.kind {
+                        LayerKind::Depthwise => Kind::Depthwise,
+                        LayerKind::Conv | LayerKind::Pointwise => Kind::Conv,
+                    },
+                    geometry: layer.geometry,
+                    in_channels: layer.in_channels,
+                    out_channels: layer.out_channels,
+                    weights,
+                    bias,
+                    activation,
                 },
-                geometry: layer.geometry,
-                in_channels: *in_channels,
-                out_channels: *out_channels,
-                weights,
-                bias,
-                activation,
-            })
+            )
             .collect();
-        let logits = |part| values(parameters, LayerName::Logits, part);
-        let head = match config.classes() {
-            Some(classes) => Some((classes, logits(Part::Weights)?, logits(Part::Biases)?)),
-            None => None,
-        };
-        let head = head.as_ref().map(|(classes, weights, bias)| Head {
-            classes: *classes,
-            weights,
-            bias,
+        let logits = folded_logits(config, parameters)?;
+        let head = logits.as_ref().map(|logits| Head {
+            classes: logits.classes,
+            weights: &logits.weights,
+            bias: &logits.bias,
         });
         let network = PackedNetwork::new(isa, &packed, head.as_ref()).map_err(kernel)?;
         Ok(Self {
@@ -277,57 +258,27 @@ fn kernel(error: mobilenet_kernels::KernelError) -> ModelError {
     candle_core::Error::wrap(error).into()
 }
 
-/// Weights and bias of a layer with its normalisation folded in.
-fn fold(
-    config: &BaseConfig,
-    endpoint: Endpoint,
-    parameters: &Parameters,
-) -> Result<(Vec<f32>, Vec<f32>), ModelError> {
-    let get = |part| values(parameters, LayerName::Body(endpoint), part);
-    let mut weights = get(Part::Weights)?;
-    let bias = match config.arg_scope.normalizer {
-        Normalizer::None => {
-            let [outputs, ..] = *shape(parameters, endpoint)? else {
-                return Ok((weights, Vec::new()));
-            };
-            vec![0.0; outputs]
+/// Kernels know depthwise layers of one filter a channel. One of several is the same on channels
+/// that the layer before gives several times.
+fn repeat_channels(layers: &mut [FoldedLayer], multiplier: usize) {
+    for index in 0..layers.len() {
+        if layers[index].layer.endpoint.kind == LayerKind::Depthwise {
+            layers[index].layer.in_channels = layers[index].layer.out_channels;
+        } else if multiplier > 1
+            && layers
+                .get(index + 1)
+                .is_some_and(|next| next.layer.endpoint.kind == LayerKind::Depthwise)
+        {
+            let FoldedLayer {
+                layer,
+                weights,
+                bias,
+            } = &mut layers[index];
+            *weights = repeated(weights, layer.out_channels, multiplier);
+            *bias = repeated(bias, layer.out_channels, multiplier);
+            layer.out_channels *= multiplier;
         }
-        Normalizer::Bias => get(Part::Biases)?,
-        Normalizer::BatchNorm(settings) => {
-            let gamma = settings.scale.then(|| get(Part::Gamma)).transpose()?;
-            let beta = settings.center.then(|| get(Part::Beta)).transpose()?;
-            BatchNormParameters {
-                gamma: gamma.as_deref(),
-                beta: beta.as_deref(),
-                mean: &get(Part::MovingMean)?,
-                variance: &get(Part::MovingVariance)?,
-                epsilon: settings.epsilon,
-            }
-            .fold_into(&mut weights)
-            .map_err(kernel)?
-        }
-    };
-    Ok((weights, bias))
-}
-
-fn tensor(
-    parameters: &Parameters,
-    layer: LayerName,
-    part: Part,
-) -> Result<&candle_core::Tensor, ModelError> {
-    let shape = Vec::new();
-    let name = Parameter { layer, part, shape }.name();
-    parameters
-        .get(&name)
-        .ok_or_else(|| candle_core::Error::CannotFindTensor { path: name }.into())
-}
-
-fn shape(parameters: &Parameters, endpoint: Endpoint) -> Result<&[usize], ModelError> {
-    Ok(tensor(parameters, LayerName::Body(endpoint), Part::Weights)?.dims())
-}
-
-fn values(parameters: &Parameters, layer: LayerName, part: Part) -> Result<Vec<f32>, ModelError> {
-    Ok(tensor(parameters, layer, part)?.flatten_all()?.to_vec1()?)
+    }
 }
 
 /// Each output channel's values so many times.

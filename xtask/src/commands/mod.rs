@@ -6,6 +6,7 @@ pub(crate) mod convert;
 pub(crate) mod docs;
 pub(crate) mod inspect;
 pub(crate) mod predict;
+pub(crate) mod report;
 pub(crate) mod tidy;
 pub(crate) mod weights;
 

@@ -1,0 +1,79 @@
+//! `peer plan|eager|candle FOLDER BATCH THREADS`: our engines and the candle baseline in a process
+//! of their own, for `cargo xtask report`.
+
+use std::path::Path;
+
+use candle_core::{Device, Module, Tensor};
+use mobilenet::model::checkpoint::{ReadLimits, load};
+use mobilenet::model::initialize::var_builder;
+use mobilenet::model::{InferencePlan, PlanOptions, PlanWeights};
+use mobilenet_benches::{AnyError, CandleBaseline, serve};
+use safetensors::SafeTensors;
+
+fn main() -> Result<(), AnyError> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [engine, folder, batch, threads] = arguments.as_slice() else {
+        return Err("usage: peer plan|eager|candle FOLDER BATCH THREADS".into());
+    };
+    let (folder, batch, threads) = (Path::new(folder), batch.parse()?, threads.parse()?);
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()?;
+    pool.install(|| run(engine, folder, batch, threads))
+}
+
+fn run(engine: &str, folder: &Path, batch: usize, threads: usize) -> Result<(), AnyError> {
+    let (image, [height, width]) = image(&folder.join("network.safetensors"))?;
+    let images = image.repeat(batch);
+    let tensor = Tensor::from_slice(&images, (batch, height, width, 3), &Device::Cpu)?;
+    let tensor = tensor.permute((0, 3, 1, 2))?;
+    let flat =
+        |logits: Tensor| -> Result<Vec<f32>, AnyError> { Ok(logits.flatten_all()?.to_vec1()?) };
+    let checkpoint = || {
+        load(
+            &folder.join("checkpoint.safetensors"),
+            ReadLimits::default(),
+        )
+    };
+    match engine {
+        "plan" => serve(env!("CARGO_PKG_VERSION"), || {
+            let checkpoint = checkpoint()?;
+            let config = checkpoint.metadata.config();
+            let weights = PlanWeights::new(&config, &checkpoint.parameters)?;
+            let mut plan =
+                InferencePlan::new(&weights, &PlanOptions::new([height, width], threads))?;
+            let mut logits = vec![0.0; batch * plan.output_len()];
+            Ok(move || {
+                plan.run(&images, &mut logits)?;
+                Ok(logits.clone())
+            })
+        }),
+        "eager" => serve(env!("CARGO_PKG_VERSION"), || {
+            let network = checkpoint()?.build()?;
+            Ok(move || flat(network.forward_t(&tensor, false)?))
+        }),
+        "candle" => serve("0.11", || {
+            let checkpoint = checkpoint()?;
+            let vb = var_builder(checkpoint.parameters.clone());
+            let network = CandleBaseline::new(&checkpoint.metadata.config(), vb)?;
+            Ok(move || flat(network.forward(&tensor)?))
+        }),
+        other => Err(format!("unknown engine {other}").into()),
+    }
+}
+
+/// The image that all engines take, NHWC, and its rows and columns.
+fn image(path: &Path) -> Result<(Vec<f32>, [usize; 2]), AnyError> {
+    let bytes = std::fs::read(path)?;
+    let file = SafeTensors::deserialize(&bytes)?;
+    let view = file.tensor("image")?;
+    let &[1, height, width, 3] = view.shape() else {
+        return Err(format!("the image has shape {:?}", view.shape()).into());
+    };
+    let (chunks, _) = view.data().as_chunks::<4>();
+    let values = chunks
+        .iter()
+        .map(|chunk| f32::from_le_bytes(*chunk))
+        .collect();
+    Ok((values, [height, width]))
+}

@@ -1,0 +1,110 @@
+//! Batch normalisation folded into the convolution before it, in f64: the network as convolutions
+//! with biases, which is what inference engines take.
+
+use mobilenet_kernels::batch_norm::BatchNormParameters;
+use mobilenet_ops::Normalizer;
+
+use crate::architecture::{Layer, LayerName, Parameter, Part, body_layers};
+use crate::config::MobileNetV1Config;
+use crate::endpoint::Endpoint;
+use crate::error::ModelError;
+use crate::initialize::Parameters;
+
+/// A layer of the body with its normalisation folded in.
+#[derive(Debug, Clone)]
+pub struct FoldedLayer {
+    /// The layer.
+    pub layer: Layer,
+    /// `[out, in, rows, columns]`; `in` is 1 in a depthwise layer.
+    pub weights: Vec<f32>,
+    /// `[out]`.
+    pub bias: Vec<f32>,
+}
+
+/// The classifier.
+#[derive(Debug, Clone)]
+pub struct FoldedLogits {
+    /// Number of classes.
+    pub classes: usize,
+    /// `[classes, channels]`.
+    pub weights: Vec<f32>,
+    /// `[classes]`.
+    pub bias: Vec<f32>,
+}
+
+/// Folds every layer of the body.
+///
+/// # Errors
+/// Where a parameter is missing or of another shape.
+pub fn folded_layers(
+    config: &MobileNetV1Config,
+    parameters: &Parameters,
+) -> Result<Vec<FoldedLayer>, ModelError> {
+    body_layers(&config.base)?
+        .into_iter()
+        .map(|layer| {
+            let (weights, bias) = fold(config, &layer, parameters)?;
+            Ok(FoldedLayer {
+                layer,
+                weights,
+                bias,
+            })
+        })
+        .collect()
+}
+
+/// The classifier, where there is one.
+///
+/// # Errors
+/// Where a parameter is missing.
+pub fn folded_logits(
+    config: &MobileNetV1Config,
+    parameters: &Parameters,
+) -> Result<Option<FoldedLogits>, ModelError> {
+    let Some(classes) = config.classes() else {
+        return Ok(None);
+    };
+    let get = |part| values(parameters, LayerName::Logits, part);
+    Ok(Some(FoldedLogits {
+        classes,
+        weights: get(Part::Weights)?,
+        bias: get(Part::Biases)?,
+    }))
+}
+
+fn fold(
+    config: &MobileNetV1Config,
+    layer: &Layer,
+    parameters: &Parameters,
+) -> Result<(Vec<f32>, Vec<f32>), ModelError> {
+    let endpoint: Endpoint = layer.endpoint;
+    let get = |part| values(parameters, LayerName::Body(endpoint), part);
+    let mut weights = get(Part::Weights)?;
+    let bias = match config.base.arg_scope.normalizer {
+        Normalizer::None => vec![0.0; layer.out_channels],
+        Normalizer::Bias => get(Part::Biases)?,
+        Normalizer::BatchNorm(settings) => {
+            let gamma = settings.scale.then(|| get(Part::Gamma)).transpose()?;
+            let beta = settings.center.then(|| get(Part::Beta)).transpose()?;
+            BatchNormParameters {
+                gamma: gamma.as_deref(),
+                beta: beta.as_deref(),
+                mean: &get(Part::MovingMean)?,
+                variance: &get(Part::MovingVariance)?,
+                epsilon: settings.epsilon,
+            }
+            .fold_into(&mut weights)
+            .map_err(candle_core::Error::wrap)?
+        }
+    };
+    Ok((weights, bias))
+}
+
+fn values(parameters: &Parameters, layer: LayerName, part: Part) -> Result<Vec<f32>, ModelError> {
+    let shape = Vec::new();
+    let name = Parameter { layer, part, shape }.name();
+    let tensor = parameters
+        .get(&name)
+        .ok_or(candle_core::Error::CannotFindTensor { path: name })?;
+    Ok(tensor.flatten_all()?.to_vec1()?)
+}

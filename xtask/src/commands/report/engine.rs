@@ -1,0 +1,160 @@
+//! One engine in a process of its own.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use super::environment::{Environment, Peer, PeerKind};
+use super::network::Network;
+use super::results::{Measurement, Scenario};
+
+/// A process that has loaded the network and waits for its turn.
+pub(super) struct Engine {
+    pub(super) name: String,
+    pub(super) logits: Vec<f32>,
+    version: String,
+    load_ms: f64,
+    runs_ms: Vec<f64>,
+    process: Process,
+}
+
+#[derive(Deserialize)]
+struct Ready {
+    version: String,
+    load_ms: f64,
+    logits: Vec<f32>,
+}
+
+#[derive(Deserialize)]
+struct End {
+    peak_rss_mb: f64,
+}
+
+struct Process {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Gone already where it has ended by itself.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+impl Process {
+    fn answer<T: for<'a> Deserialize<'a>>(&mut self) -> Result<T> {
+        let mut line = String::new();
+        self.output.read_line(&mut line)?;
+        serde_json::from_str(&line).with_context(|| "it ended without an answer".to_string())
+    }
+
+    fn runs(&mut self, count: usize) -> Result<Vec<f64>> {
+        if let Some(input) = &mut self.input {
+            writeln!(input, "run {count}")?;
+            input.flush()?;
+        }
+        self.answer()
+    }
+}
+
+impl Engine {
+    pub(super) fn start(
+        environment: &Environment,
+        peer: Peer,
+        network: &Network,
+        scenario: Scenario,
+    ) -> Result<Self> {
+        let folder = network.folder();
+        let (batch, threads) = (scenario.batch.to_string(), scenario.threads.to_string());
+        let mut command = match peer.kind {
+            PeerKind::Ours => {
+                let mut command = Command::new(environment.ours());
+                command.arg(peer.name).arg(folder).args([&batch, &threads]);
+                command
+                    .env("CANDLE_NUM_THREADS", &threads)
+                    .env("RAYON_NUM_THREADS", &threads);
+                command
+            }
+            PeerKind::Python => {
+                let mut command = Command::new(environment.python(peer.name)?);
+                command
+                    .arg(environment.script("peer.py"))
+                    .arg(peer.name)
+                    .arg(folder);
+                command.args([&batch, &threads]);
+                command.env("OMP_NUM_THREADS", &threads);
+                command
+            }
+            PeerKind::Rust => {
+                let (model, images) = network.onnx(environment, scenario.batch)?;
+                let mut command = Command::new(environment.rust()?);
+                let side = scenario.resolution.to_string();
+                command
+                    .arg(peer.name)
+                    .arg(model)
+                    .arg(images)
+                    .args([&batch, &side, &side, &threads]);
+                command.env("RTEN_NUM_THREADS", &threads);
+                command
+            }
+        };
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("cannot start {}", peer.name))?;
+        let input = child.stdin.take();
+        let output = BufReader::new(child.stdout.take().context("no output")?);
+        let mut process = Process {
+            child,
+            input,
+            output,
+        };
+        let ready: Ready = process.answer()?;
+        Ok(Self {
+            name: peer.name.to_string(),
+            logits: ready.logits,
+            version: ready.version,
+            load_ms: ready.load_ms,
+            runs_ms: Vec::new(),
+            process,
+        })
+    }
+
+    /// One run that is not counted, and some that are.
+    pub(super) fn turn(&mut self, runs: usize, slow_ms: f64) -> Result<()> {
+        let first = self.process.runs(1)?;
+        let slow = first.first().is_some_and(|&ms| ms > slow_ms);
+        let counted = self.process.runs(if slow { 1 } else { runs })?;
+        self.runs_ms.extend(counted);
+        // Time for its threads to fall asleep before the next engine runs.
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self, scenario: Scenario, difference: f32) -> Result<Measurement> {
+        self.process.input = None;
+        let end: End = self.process.answer()?;
+        let mut sorted = self.runs_ms.clone();
+        sorted.sort_by(f64::total_cmp);
+        let microseconds = |ms: f64| (ms * 1e3).round() / 1e3;
+        Ok(Measurement {
+            engine: self.name,
+            version: self.version,
+            scenario,
+            min_ms: microseconds(sorted[0]),
+            median_ms: microseconds(sorted[sorted.len() / 2]),
+            load_ms: microseconds(self.load_ms),
+            peak_rss_mb: microseconds(end.peak_rss_mb),
+            difference,
+            runs_ms: self.runs_ms.into_iter().map(microseconds).collect(),
+        })
+    }
+}

@@ -1,0 +1,132 @@
+//! Where the peers run: a virtual environment for each Python peer under `target/peers`, and the
+//! two Rust programs. A peer that cannot be had is an error of its own, and the others go on.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+/// An engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Peer {
+    pub(super) name: &'static str,
+    pub(super) kind: PeerKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PeerKind {
+    /// `benches/src/bin/peer.rs`.
+    Ours,
+    /// `benches/peers/peer.py`.
+    Python,
+    /// `benches/peers/rust`.
+    Rust,
+}
+
+/// All engines.
+pub(super) fn peers() -> Vec<Peer> {
+    let of = |kind, names: &[&'static str]| -> Vec<Peer> {
+        names.iter().map(|&name| Peer { name, kind }).collect()
+    };
+    [
+        of(PeerKind::Ours, &["plan", "eager"]),
+        of(
+            PeerKind::Python,
+            &["onnxruntime", "openvino", "litert", "ncnn", "pytorch"],
+        ),
+        of(PeerKind::Rust, &["tract", "rten"]),
+        of(PeerKind::Ours, &["candle"]),
+    ]
+    .concat()
+}
+
+/// Folders and programs.
+pub(super) struct Environment {
+    sources: PathBuf,
+    built: PathBuf,
+    root: PathBuf,
+}
+
+impl Environment {
+    /// Builds our own program; peers are made when they are first asked for.
+    pub(super) fn new(root: &Path) -> Result<Self> {
+        let environment = Self {
+            sources: root.join("benches/peers"),
+            built: root.join("target/peers"),
+            root: root.to_path_buf(),
+        };
+        std::fs::create_dir_all(&environment.built)?;
+        let mut cargo = Command::new("cargo");
+        cargo
+            .args(["build", "--release", "--quiet", "--bin", "peer"])
+            .current_dir(root);
+        run(cargo)?;
+        Ok(environment)
+    }
+
+    /// Our program.
+    pub(super) fn ours(&self) -> PathBuf {
+        self.root.join("target/release/peer")
+    }
+
+    /// The Python of a peer's virtual environment, made on first use.
+    pub(super) fn python(&self, peer: &str) -> Result<PathBuf> {
+        let folder = self.built.join(peer);
+        let python = folder.join("bin/python");
+        let done = folder.join("installed");
+        if !done.exists() {
+            eprintln!("installing {peer}");
+            let mut venv = Command::new("python3");
+            venv.args(["-m", "venv"]).arg(&folder);
+            run(venv)?;
+            let mut pip = Command::new(&python);
+            pip.args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "-r",
+            ]);
+            pip.arg(self.sources.join(format!("requirements/{peer}.txt")));
+            run(pip).with_context(|| format!("cannot install {peer}"))?;
+            std::fs::write(done, "")?;
+        }
+        Ok(python)
+    }
+
+    /// The program that runs a Python peer.
+    pub(super) fn script(&self, name: &str) -> PathBuf {
+        self.sources.join(name)
+    }
+
+    /// tract and rten, built on first use.
+    pub(super) fn rust(&self) -> Result<PathBuf> {
+        let target = self.built.join("rust");
+        let mut cargo = Command::new("cargo");
+        cargo.args(["build", "--release", "--quiet", "--manifest-path"]);
+        cargo
+            .arg(self.sources.join("rust/Cargo.toml"))
+            .arg("--target-dir")
+            .arg(&target);
+        run(cargo).context("cannot build tract and rten")?;
+        Ok(target.join("release/rust-peers"))
+    }
+}
+
+/// Runs a command to its end; an error has its last words.
+pub(super) fn run(mut command: Command) -> Result<()> {
+    let output = command
+        .output()
+        .with_context(|| format!("cannot run {command:?}"))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let last = said
+            .lines()
+            .rev()
+            .find(|line| !line.trim().is_empty())
+            .unwrap_or("it said nothing");
+        bail!("{last}");
+    }
+    Ok(())
+}
