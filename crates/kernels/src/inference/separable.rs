@@ -10,6 +10,9 @@ use super::program::{Run, share};
 use crate::geometry::ConvSize;
 use crate::simd::{Simd, depthwise};
 
+/// Rows of input that are asked for ahead.
+const MOST_AHEAD: usize = 2;
+
 /// A depthwise convolution.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Depthwise {
@@ -43,8 +46,18 @@ impl Depthwise {
                 .input_row(input, size.rows.source(y, ky))
                 .wrapping_add(channel);
         }
+        // The rows that are new to the window of the next output row.
+        let mut ahead = [std::ptr::null(); MOST_AHEAD];
+        let new = size.rows.stride.min(MOST_AHEAD);
+        let last = size.rows.source(y, size.rows.kernel - 1);
+        for (index, row) in ahead[..new].iter_mut().enumerate() {
+            let next = last.map(|last| (last + 1 + index).min(size.rows.input - 1));
+            *row = run.input_row(input, next).wrapping_add(channel);
+        }
         let row = depthwise::Row {
             rows,
+            ahead: &ahead[..new],
+            pixel: input.pixel,
             taps: size.columns.kernel,
             tap_step: size.columns.dilation * input.pixel,
             column_step: size.columns.stride * input.pixel,

@@ -73,4 +73,10 @@ impl Simd for Avx2 {
         // SAFETY: a prefetch reads nothing and faults on no address.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
     }
+
+    #[inline(always)]
+    fn prefetch_near(self, at: *const f32) {
+        // SAFETY: a prefetch reads nothing and faults on no address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+    }
 }

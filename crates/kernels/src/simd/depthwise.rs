@@ -14,6 +14,10 @@ const COLUMNS: usize = 7;
 pub(crate) struct Row<'a> {
     /// For each row of taps, the input under the first tap of output column 0.
     pub(crate) rows: &'a [*const f32],
+    /// The input rows that the next output row will read first, to be asked for meanwhile.
+    pub(crate) ahead: &'a [*const f32],
+    /// Values between neighbouring input pixels.
+    pub(crate) pixel: usize,
     /// Taps in a row.
     pub(crate) taps: usize,
     /// Values between neighbouring taps: dilation times the pixel stride.
@@ -98,6 +102,12 @@ unsafe fn group<S: Simd, const COLUMNS: usize>(
                     for (x, sum) in sums.iter_mut().enumerate() {
                         *sum = simd.mul_add(simd.load(input.add(x * row.column_step)), w, *sum);
                     }
+                }
+            }
+            for &ahead in row.ahead {
+                let ahead = ahead.wrapping_add(start + channel);
+                for x in 0..COLUMNS * row.column_step / row.pixel {
+                    simd.prefetch_near(ahead.wrapping_add(x * row.pixel));
                 }
             }
             let output = row.output.add(first * row.output_step + channel);

@@ -87,4 +87,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
 
     /// Asks for the cache line at `at` in L2. Any address is allowed.
     fn prefetch(self, at: *const f32);
+
+    /// Asks for the cache line at `at` in L1. Any address is allowed.
+    fn prefetch_near(self, at: *const f32);
 }

@@ -59,4 +59,7 @@ impl Simd for Neon {
     fn prefetch(self, _: *const f32) {
         // No stable intrinsic; the hardware's own prefetcher must do.
     }
+
+    #[inline(always)]
+    fn prefetch_near(self, _: *const f32) {}
 }

@@ -57,4 +57,7 @@ impl Simd for Scalar {
 
     #[inline(always)]
     fn prefetch(self, _: *const f32) {}
+
+    #[inline(always)]
+    fn prefetch_near(self, _: *const f32) {}
 }
