@@ -3,57 +3,15 @@
 //! from the layer table. `cargo bench -p mobilenet-benches -- FILTER`.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use candle_core::{Device, Module, Tensor};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use mobilenet::kernels::inference::{
-    ImageLayout, Images, Layer, LayerKind as Kind, Output, PackedNetwork, Pooling, Program,
-    ProgramConfig,
-};
+use mobilenet::kernels::inference::{ImageLayout, Images};
 use mobilenet::kernels::simd::{Isa, measure_peak};
-use mobilenet::model::fold::{FoldedLayer, folded_layers};
+use mobilenet::model::fold::folded_layers;
 use mobilenet::model::initialize::{random_parameters, var_builder};
-use mobilenet::model::{
-    InferencePlan, LayerKind, MobileNetV1, MobileNetV1Config, PlanOptions, PlanWeights,
-};
-use mobilenet_benches::CandleBaseline;
-
-/// A program of a few layers on a `side` x `side` input.
-fn program(isa: Isa, layers: &[FoldedLayer], side: usize) -> Program {
-    let layers: Vec<Layer<'_>> = layers
-        .iter()
-        .map(
-            |FoldedLayer {
-                 layer,
-                 weights,
-                 bias,
-             }| Layer {
-                kind: match layer.endpoint.kind {
-                    LayerKind::Depthwise => Kind::Depthwise,
-                    LayerKind::Conv | LayerKind::Pointwise => Kind::Conv,
-                },
-                geometry: layer.geometry,
-                in_channels: layer.in_channels,
-                out_channels: layer.out_channels,
-                weights,
-                bias,
-                activation: mobilenet::ops::Activation::Relu6,
-            },
-        )
-        .collect();
-    let network = PackedNetwork::new(isa, &layers, None).expect("the network is valid");
-    let config = ProgramConfig {
-        height: side,
-        width: side,
-        geometries: layers.iter().map(|layer| layer.geometry).collect(),
-        output: Output::Features,
-        pooling: Pooling::Window([1, 1]),
-        layout: ImageLayout::Nhwc,
-        threads: 1,
-    };
-    Program::new(Arc::new(network), &config).expect("the shapes fit")
-}
+use mobilenet::model::{InferencePlan, MobileNetV1, MobileNetV1Config, PlanOptions, PlanWeights};
+use mobilenet_benches::{CandleBaseline, step_program};
 
 fn layers(criterion: &mut Criterion) {
     let isa = Isa::best().expect("MOBILENET_ISA is valid");
@@ -75,7 +33,8 @@ fn layers(criterion: &mut Criterion) {
         if !seen.insert((input, layer.geometry, layer.in_channels, layer.out_channels)) {
             continue;
         }
-        let mut program = program(isa, std::slice::from_ref(folded), input);
+        let program = step_program(isa, std::slice::from_ref(folded), input);
+        let mut program = program.expect("the shapes fit");
         let image = vec![0.5; program.input_len()];
         let mut features = vec![0.0; program.output_len()];
         // Elements are multiply-adds; the copy of the input, with which a program begins, counts.

@@ -2,6 +2,8 @@
 
 mod candle_baseline;
 mod protocol;
+mod step_program;
 
 pub use candle_baseline::CandleBaseline;
 pub use protocol::{AnyError, peak_rss_mb, serve};
+pub use step_program::step_program;

@@ -2,11 +2,12 @@
 //! with biases, which is what inference engines take.
 
 use mobilenet_kernels::batch_norm::BatchNormParameters;
-use mobilenet_ops::Normalizer;
+use mobilenet_kernels::inference;
+use mobilenet_ops::{Activation, Normalizer};
 
 use crate::architecture::{Layer, LayerName, Parameter, Part, body_layers};
 use crate::config::MobileNetV1Config;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, LayerKind};
 use crate::error::ModelError;
 use crate::initialize::Parameters;
 
@@ -19,6 +20,29 @@ pub struct FoldedLayer {
     pub weights: Vec<f32>,
     /// `[out]`.
     pub bias: Vec<f32>,
+}
+
+impl FoldedLayer {
+    /// The layer as kernels take it, followed by an activation.
+    pub fn as_kernel(&self, activation: Activation) -> inference::Layer<'_> {
+        let layer = &self.layer;
+        let (kind, in_channels) = match layer.endpoint.kind {
+            // Of several filters a channel, see `repeat_channels` in the plan.
+            LayerKind::Depthwise => (inference::LayerKind::Depthwise, layer.out_channels),
+            LayerKind::Conv | LayerKind::Pointwise => {
+                (inference::LayerKind::Conv, layer.in_channels)
+            }
+        };
+        inference::Layer {
+            kind,
+            geometry: layer.geometry,
+            in_channels,
+            out_channels: layer.out_channels,
+            weights: &self.weights,
+            bias: &self.bias,
+            activation,
+        }
+    }
 }
 
 /// The classifier.

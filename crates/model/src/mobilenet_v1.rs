@@ -15,10 +15,10 @@ use crate::error::ModelError;
 
 /// Window of the head's average pool; smaller maps shrink it (slim's
 /// `_reduced_kernel_size_for_small_input`).
-const POOL_WINDOW: usize = 7;
+pub(crate) const POOL_WINDOW: usize = 7;
 
 /// tf-slim's default stride of `avg_pool2d`. It shows only on maps larger than the window.
-const POOL_STRIDE: usize = 2;
+pub(crate) const POOL_STRIDE: usize = 2;
 
 /// The body: from an image to its last feature map.
 #[derive(Debug, Clone)]

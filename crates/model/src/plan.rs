@@ -10,8 +10,8 @@
 use std::sync::Arc;
 
 use mobilenet_kernels::inference::{
-    Head, ImageLayout, Images, Layer, LayerKind as Kind, Normalization, Output, PackedNetwork,
-    Pooling, Program, ProgramConfig,
+    Head, ImageLayout, Images, Normalization, Output, PackedNetwork, Pooling, Program,
+    ProgramConfig,
 };
 use mobilenet_kernels::simd::Isa;
 
@@ -21,10 +21,8 @@ use crate::endpoint::{Endpoint, LayerKind};
 use crate::error::ModelError;
 use crate::fold::{FoldedLayer, folded_layers, folded_logits};
 use crate::initialize::Parameters;
+use crate::mobilenet_v1::{POOL_STRIDE, POOL_WINDOW};
 use crate::preprocess::Preprocessing;
-
-/// Rows and columns of the head's average pool, as in the eager model.
-const POOL_WINDOW: usize = 7;
 
 /// Packed weights, shared by any number of plans (cloning shares, too).
 #[derive(Debug, Clone)]
@@ -96,26 +94,9 @@ impl PlanWeights {
         let mut layers = folded_layers(config, parameters)?;
         repeat_channels(&mut layers, config.base.channel_multiplier);
         let activation = config.base.arg_scope.activation;
-        let packed: Vec<Layer<'_>> = layers
+        let packed: Vec<_> = layers
             .iter()
-            .map(
-                |FoldedLayer {
-                     layer,
-                     weights,
-                     bias,
-                 }| Layer {
-                    kind: match layer.endpoint.kind {
-                        LayerKind::Depthwise => Kind::Depthwise,
-                        LayerKind::Conv | LayerKind::Pointwise => Kind::Conv,
-                    },
-                    geometry: layer.geometry,
-                    in_channels: layer.in_channels,
-                    out_channels: layer.out_channels,
-                    weights,
-                    bias,
-                    activation,
-                },
-            )
+            .map(|layer| layer.as_kernel(activation))
             .collect();
         let logits = folded_logits(config, parameters)?;
         let head = logits.as_ref().map(|logits| Head {
@@ -168,7 +149,7 @@ impl InferencePlan {
         let pooling = if weights.config.global_pool {
             Pooling::Global
         } else {
-            let windows = |side: usize| (side - side.min(POOL_WINDOW)) / 2 + 1;
+            let windows = |side: usize| (side - side.min(POOL_WINDOW)) / POOL_STRIDE + 1;
             if !is_map && (windows(height) > 1 || windows(width) > 1) {
                 return Err(ModelError::NotSqueezable {
                     height: windows(height),
@@ -262,12 +243,10 @@ fn kernel(error: mobilenet_kernels::KernelError) -> ModelError {
 /// that the layer before gives several times.
 fn repeat_channels(layers: &mut [FoldedLayer], multiplier: usize) {
     for index in 0..layers.len() {
-        if layers[index].layer.endpoint.kind == LayerKind::Depthwise {
-            layers[index].layer.in_channels = layers[index].layer.out_channels;
-        } else if multiplier > 1
-            && layers
-                .get(index + 1)
-                .is_some_and(|next| next.layer.endpoint.kind == LayerKind::Depthwise)
+        let next = layers.get(index + 1).map(|next| next.layer.endpoint.kind);
+        if multiplier > 1
+            && layers[index].layer.endpoint.kind != LayerKind::Depthwise
+            && next == Some(LayerKind::Depthwise)
         {
             let FoldedLayer {
                 layer,

@@ -232,6 +232,25 @@ fn batches_equal_single_images_bit_by_bit() {
     }
 }
 
+/// Two threads over and over: the same bits each time. `MOBILENET_LONG_RUN` sets how often.
+#[test]
+fn a_long_run_gives_the_same_bits_each_time() {
+    let runs = std::env::var("MOBILENET_LONG_RUN").ok();
+    let runs: usize = runs.and_then(|runs| runs.parse().ok()).unwrap_or(2_000);
+    let config = MobileNetV1Config::mobilenet_v1_025();
+    let packed = PlanWeights::new(&config, &random_parameters(&config, 3).unwrap()).unwrap();
+    let mut plan = InferencePlan::new(&packed, &PlanOptions::new([128, 128], 2)).unwrap();
+    let image: Vec<f32> = (0..plan.input_len())
+        .map(|i| (i % 89) as f32 / 45.0 - 1.0)
+        .collect();
+    let (mut first, mut logits) = (vec![0.0; 1000], vec![0.0; 1000]);
+    plan.run(&image, &mut first).unwrap();
+    for run in 0..runs {
+        plan.run(&image, &mut logits).unwrap();
+        assert_eq!(logits, first, "run {run}");
+    }
+}
+
 #[test]
 fn impossible_plans_are_errors() {
     let config = narrow();

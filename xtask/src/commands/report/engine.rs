@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use super::environment::{Environment, Peer, PeerKind};
@@ -69,6 +69,9 @@ impl Engine {
         network: &Network,
         scenario: Scenario,
     ) -> Result<Self> {
+        if peer.name == "tract" && scenario.threads > 1 {
+            bail!("it computes on one thread");
+        }
         let folder = network.folder();
         let (batch, threads) = (scenario.batch.to_string(), scenario.threads.to_string());
         let mut command = match peer.kind {

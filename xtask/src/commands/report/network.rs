@@ -3,15 +3,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Result;
 use candle_core::{Device, Tensor};
-use mobilenet::kernels::inference::{
-    ImageLayout, Images, Layer, LayerKind as Kind, Output, PackedNetwork, Pooling, Program,
-    ProgramConfig,
-};
+use mobilenet::kernels::inference::{ImageLayout, Images};
 use mobilenet::kernels::simd::Isa;
 use mobilenet::model::checkpoint::{Checkpoint, LoadReport, Metadata, WeightsDtype, save};
 use mobilenet::model::fold::{FoldedLayer, folded_layers, folded_logits};
@@ -19,6 +15,7 @@ use mobilenet::model::initialize::random_parameters;
 use mobilenet::model::inspect::summary;
 use mobilenet::model::preprocess::Preprocessing;
 use mobilenet::model::{InferencePlan, LayerKind, MobileNetV1Config, PlanOptions, PlanWeights};
+use mobilenet_benches::step_program;
 use serde::Serialize;
 
 use super::environment::{Environment, run};
@@ -170,6 +167,7 @@ impl Network {
             let (step, after) = rest.split_at(count.min(rest.len()));
             rest = after;
             let (mut multiply_adds, mut weights) = (0, 0);
+            let input_side = side;
             let input = side * side * first.layer.in_channels;
             for FoldedLayer {
                 layer,
@@ -189,7 +187,7 @@ impl Network {
                 name: first.layer.endpoint.to_string().replace("_depthwise", ""),
                 multiply_adds,
                 bytes: 4 * (input + output + weights) as u64,
-                min_ms: step_ms(isa, step, input)?,
+                min_ms: step_ms(isa, step, input_side, input)?,
             });
         }
         Ok(speeds)
@@ -198,44 +196,8 @@ impl Network {
 
 /// Milliseconds of a step: the best of many runs, less a copy of its input, with which a program
 /// begins.
-fn step_ms(isa: Isa, step: &[FoldedLayer], input: usize) -> Result<f64> {
-    let layers: Vec<Layer<'_>> = step
-        .iter()
-        .map(
-            |FoldedLayer {
-                 layer,
-                 weights,
-                 bias,
-             }| Layer {
-                kind: match layer.endpoint.kind {
-                    LayerKind::Depthwise => Kind::Depthwise,
-                    LayerKind::Conv | LayerKind::Pointwise => Kind::Conv,
-                },
-                geometry: layer.geometry,
-                in_channels: layer.in_channels,
-                out_channels: layer.out_channels,
-                weights,
-                bias,
-                activation: mobilenet::ops::Activation::Relu6,
-            },
-        )
-        .collect();
-    let channels = layers.first().map_or(1, |layer| layer.in_channels);
-    let side = ((input / channels) as f64).sqrt() as usize;
-    let program = |layers: &[Layer<'_>]| -> Result<Program> {
-        let network = Arc::new(PackedNetwork::new(isa, layers, None)?);
-        let config = ProgramConfig {
-            height: side,
-            width: side,
-            geometries: layers.iter().map(|layer| layer.geometry).collect(),
-            output: Output::Features,
-            pooling: Pooling::Window([1, 1]),
-            layout: ImageLayout::Nhwc,
-            threads: 1,
-        };
-        Ok(Program::new(network, &config)?)
-    };
-    let mut program = program(&layers)?;
+fn step_ms(isa: Isa, step: &[FoldedLayer], side: usize, input: usize) -> Result<f64> {
+    let mut program = step_program(isa, step, side)?;
     let values = vec![0.5; input];
     let mut features = vec![0.0; program.output_len()];
     let best = (0..200)

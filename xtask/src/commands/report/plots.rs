@@ -66,7 +66,7 @@ fn bars(results: &Results, scenario: Scenario) -> Result<String> {
             )
             .margin(12)
             .set_label_area_size(LabelAreaPosition::Bottom, 30)
-            .build_cartesian_2d(-0.22 * longest..longest * 1.12, 0.0..found.len() as f64)
+            .build_cartesian_2d(-0.22 * longest..longest * 1.2, 0.0..found.len() as f64)
             .map_err(failed)?;
         chart
             .configure_mesh()
@@ -97,8 +97,13 @@ fn bars(results: &Results, scenario: Scenario) -> Result<String> {
                 (-0.2 * longest, top - 0.42),
                 FONT,
             );
+            let cut = if measurement.min_ms > longest {
+                " (cut)"
+            } else {
+                ""
+            };
             let label = Text::new(
-                format!("{:.2}", measurement.min_ms),
+                format!("{:.2}{cut}", measurement.min_ms),
                 (length + 0.01 * longest, top - 0.42),
                 FONT,
             );

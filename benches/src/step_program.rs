@@ -1,0 +1,34 @@
+//! A program of one layer or separable block, to be measured alone.
+
+use std::sync::Arc;
+
+use mobilenet::kernels::KernelError;
+use mobilenet::kernels::inference::{
+    ImageLayout, Output, PackedNetwork, Pooling, Program, ProgramConfig,
+};
+use mobilenet::kernels::simd::Isa;
+use mobilenet::model::fold::FoldedLayer;
+use mobilenet::ops::Activation;
+
+/// Layers on one `side` x `side` image, on one thread. The output is one pixel, so that writing it
+/// costs nothing; the copy of the input, with which a program begins, does.
+///
+/// # Errors
+/// Where the layers do not fit each other or the image.
+pub fn step_program(isa: Isa, layers: &[FoldedLayer], side: usize) -> Result<Program, KernelError> {
+    let packed: Vec<_> = layers
+        .iter()
+        .map(|layer| layer.as_kernel(Activation::Relu6))
+        .collect();
+    let network = PackedNetwork::new(isa, &packed, None)?;
+    let config = ProgramConfig {
+        height: side,
+        width: side,
+        geometries: layers.iter().map(|layer| layer.layer.geometry).collect(),
+        output: Output::Features,
+        pooling: Pooling::Window([1, 1]),
+        layout: ImageLayout::Nhwc,
+        threads: 1,
+    };
+    Program::new(Arc::new(network), &config)
+}
