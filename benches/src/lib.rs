@@ -1,9 +1,11 @@
 //! What our network is measured against, and how engines in other processes are measured.
 
+mod agreement;
 mod candle_baseline;
 mod protocol;
 mod step_program;
 
+pub use agreement::relative_difference;
 pub use candle_baseline::CandleBaseline;
 pub use protocol::{AnyError, peak_rss_mb, serve};
 pub use step_program::step_program;

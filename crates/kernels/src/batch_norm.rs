@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use crate::activation::Activation;
 use crate::error::{KernelError, check_length};
+use crate::simd::{Isa, Kernel, Simd, dispatch};
 
 /// The statistics and parameters of one batch normalisation, each of one value a channel.
 #[derive(Debug, Clone, Copy)]
@@ -109,21 +110,57 @@ pub fn scale_shift(
     check_length("shift", shift.len(), &[channels])?;
     check_length("input", input.len(), &[input.len() / channels, channels])?;
     check_length("output", output.len(), &[input.len()])?;
-    let (low, high) = activation.bounds();
+    let isa = Isa::current()?;
+    let bounds = activation.bounds();
     output
         .par_chunks_mut(PIXELS * channels)
         .zip(input.par_chunks(PIXELS * channels))
         .for_each(|(output, input)| {
-            for (output, input) in output
-                .chunks_exact_mut(channels)
-                .zip(input.chunks_exact(channels))
-            {
-                for (((y, x), scale), shift) in output.iter_mut().zip(input).zip(scale).zip(shift) {
-                    *y = (x * scale + shift).clamp(low, high);
-                }
-            }
+            dispatch(
+                isa,
+                Pixels {
+                    input,
+                    scale,
+                    shift,
+                    bounds,
+                    output,
+                },
+            );
         });
     Ok(())
+}
+
+/// Some pixels. Written in portable Rust, compiled for every instruction set.
+struct Pixels<'a> {
+    input: &'a [f32],
+    scale: &'a [f32],
+    shift: &'a [f32],
+    bounds: (f32, f32),
+    output: &'a mut [f32],
+}
+
+impl Kernel for Pixels<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let Self {
+            input,
+            scale,
+            shift,
+            bounds: (low, high),
+            output,
+        } = self;
+        let channels = scale.len();
+        for (output, input) in output
+            .chunks_exact_mut(channels)
+            .zip(input.chunks_exact(channels))
+        {
+            for (((y, x), scale), shift) in output.iter_mut().zip(input).zip(scale).zip(shift) {
+                *y = (x * scale + shift).clamp(low, high);
+            }
+        }
+    }
 }
 
 #[cfg(test)]

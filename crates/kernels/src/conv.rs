@@ -11,6 +11,7 @@ use rayon::prelude::*;
 
 use crate::error::{KernelError, check_length};
 use crate::geometry::ConvSize;
+use crate::simd::{Isa, Kernel, Simd, dispatch};
 
 /// Output channels that are summed at once: their sums stay in registers over all taps.
 const BLOCK: usize = 16;
@@ -40,44 +41,69 @@ pub fn conv(
     if in_channels == 0 || out_channels == 0 {
         return Err(KernelError::Zero { what: "channels" });
     }
-    let row_len = size.columns.input * in_channels;
+    let isa = Isa::current()?;
+    let image_len = size.rows.input * size.columns.input * in_channels;
     output
         .par_chunks_mut(size.columns.output * out_channels)
         .enumerate()
         .for_each(|(row, output)| {
             let (image, y) = (row / size.rows.output, row % size.rows.output);
-            let image = &input[image * size.rows.input * row_len..][..size.rows.input * row_len];
-            for (x, pixel) in output.chunks_exact_mut(out_channels).enumerate() {
-                for (block, sums) in pixel.chunks_mut(BLOCK).enumerate() {
-                    sum_taps(
-                        image,
-                        weights,
-                        size,
-                        (y, x),
-                        in_channels,
-                        out_channels,
-                        block * BLOCK,
-                        sums,
-                    );
-                }
-            }
+            let image = &input[image * image_len..][..image_len];
+            let channels = [in_channels, out_channels];
+            dispatch(
+                isa,
+                Row {
+                    image,
+                    weights,
+                    size,
+                    y,
+                    channels,
+                    output,
+                },
+            );
         });
     Ok(())
 }
 
+/// One output row. Written in portable Rust, compiled for every instruction set.
+struct Row<'a> {
+    image: &'a [f32],
+    weights: &'a [f32],
+    size: &'a ConvSize,
+    y: usize,
+    channels: [usize; 2],
+    output: &'a mut [f32],
+}
+
+impl Kernel for Row<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let Self {
+            image,
+            weights,
+            size,
+            y,
+            channels,
+            output,
+        } = self;
+        for (x, pixel) in output.chunks_exact_mut(channels[1]).enumerate() {
+            for (block, sums) in pixel.chunks_mut(BLOCK).enumerate() {
+                sum_taps(image, weights, size, (y, x), channels, block * BLOCK, sums);
+            }
+        }
+    }
+}
+
 /// Sums of one output pixel for the output channels from `first` on.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the inner loop of one caller, kept apart so that its sums stay in registers"
-)]
-#[inline]
+#[inline(always)]
 fn sum_taps(
     image: &[f32],
     weights: &[f32],
     size: &ConvSize,
     (y, x): (usize, usize),
-    in_channels: usize,
-    out_channels: usize,
+    [in_channels, out_channels]: [usize; 2],
     first: usize,
     output: &mut [f32],
 ) {
@@ -91,8 +117,15 @@ fn sum_taps(
             let tap = (ky * size.columns.kernel + kx) * in_channels;
             for (i, &value) in image[pixel..pixel + in_channels].iter().enumerate() {
                 let weights = &weights[(tap + i) * out_channels + first..][..output.len()];
-                for (sum, weight) in sums.iter_mut().zip(weights) {
-                    *sum += value * weight;
+                // A full block has a length known to the compiler, which makes it vectors.
+                if let Some(weights) = weights.first_chunk::<BLOCK>() {
+                    for (sum, weight) in sums.iter_mut().zip(weights) {
+                        *sum += value * weight;
+                    }
+                } else {
+                    for (sum, weight) in sums.iter_mut().zip(weights) {
+                        *sum += value * weight;
+                    }
                 }
             }
         }

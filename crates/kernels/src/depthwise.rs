@@ -12,6 +12,7 @@ use rayon::prelude::*;
 
 use crate::error::{KernelError, check_length};
 use crate::geometry::ConvSize;
+use crate::simd::{Isa, Kernel, Simd, dispatch};
 
 /// Channels that are summed at once: their sums stay in registers over all taps.
 const BLOCK: usize = 16;
@@ -43,6 +44,7 @@ pub fn depthwise(
     )?;
     check_length("input", input.len(), &[size.input_len(channels)?])?;
     check_length("output", output.len(), &[size.output_len(out_channels)?])?;
+    let isa = Isa::current()?;
     let image_len = size.rows.input * size.columns.input * channels;
     output
         .par_chunks_mut(size.columns.output * out_channels)
@@ -50,20 +52,58 @@ pub fn depthwise(
         .for_each(|(row, output)| {
             let (image, y) = (row / size.rows.output, row % size.rows.output);
             let image = &input[image * image_len..][..image_len];
-            for (x, pixel) in output.chunks_exact_mut(out_channels).enumerate() {
-                if multiplier == 1 {
-                    pixel_of_single(image, weights, size, (y, x), pixel);
-                } else {
-                    pixel_of_multiplied(image, weights, size, (y, x), multiplier, pixel);
-                }
-            }
+            dispatch(
+                isa,
+                Row {
+                    image,
+                    weights,
+                    size,
+                    y,
+                    multiplier,
+                    output,
+                },
+            );
         });
     Ok(())
 }
 
+/// One output row. Written in portable Rust, compiled for every instruction set.
+struct Row<'a> {
+    image: &'a [f32],
+    weights: &'a [f32],
+    size: &'a ConvSize,
+    y: usize,
+    multiplier: usize,
+    output: &'a mut [f32],
+}
+
+impl Kernel for Row<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let Self {
+            image,
+            weights,
+            size,
+            y,
+            multiplier,
+            output,
+        } = self;
+        let out_channels = output.len() / size.columns.output;
+        for (x, pixel) in output.chunks_exact_mut(out_channels).enumerate() {
+            if multiplier == 1 {
+                pixel_of_single(image, weights, size, (y, x), pixel);
+            } else {
+                pixel_of_multiplied(image, weights, size, (y, x), multiplier, pixel);
+            }
+        }
+    }
+}
+
 /// Index of the input pixel under tap (`ky`, `kx`) of output (`y`, `x`). The tap must be one of
 /// `Axis::taps`.
-#[inline]
+#[inline(always)]
 fn source(size: &ConvSize, (y, x): (usize, usize), ky: usize, kx: usize) -> usize {
     let source_y = y * size.rows.stride + ky * size.rows.dilation - size.rows.before;
     let source_x = x * size.columns.stride + kx * size.columns.dilation - size.columns.before;
@@ -71,7 +111,7 @@ fn source(size: &ConvSize, (y, x): (usize, usize), ky: usize, kx: usize) -> usiz
 }
 
 /// One output pixel where each channel has one filter.
-#[inline]
+#[inline(always)]
 fn pixel_of_single(
     image: &[f32],
     weights: &[f32],
@@ -109,7 +149,7 @@ fn pixel_of_single(
 }
 
 /// One output pixel where each channel has `multiplier` filters.
-#[inline]
+#[inline(always)]
 fn pixel_of_multiplied(
     image: &[f32],
     weights: &[f32],

@@ -37,6 +37,9 @@ pub enum KernelError {
         /// Why not.
         problem: String,
     },
+    /// `MOBILENET_ISA` names an instruction set that cannot be used.
+    #[error(transparent)]
+    Isa(#[from] crate::simd::IsaError),
     /// A slice has another length than its shape says.
     #[error("{what} holds {found} values, expected {expected}")]
     Length {

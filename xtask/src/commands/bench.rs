@@ -8,7 +8,7 @@ use mobilenet::kernels::simd::{Isa, measure_peak};
 use mobilenet::model::initialize::{random_parameters, var_builder};
 use mobilenet::model::inspect::summary;
 use mobilenet::model::{InferencePlan, MobileNetV1, MobileNetV1Config, PlanOptions, PlanWeights};
-use mobilenet_benches::CandleBaseline;
+use mobilenet_benches::{CandleBaseline, relative_difference};
 use serde::Serialize;
 
 use crate::cli::{Bench, BenchEngine, Precision};
@@ -238,20 +238,8 @@ fn agree(
     let image = Pixels::new(1, side)?;
     let logits = |engine| Network::new(engine, config, side, threads)?.0.run(&image);
     let (ours, theirs) = (logits(engine)?, logits(BenchEngine::Candle)?);
-    let largest = theirs.iter().fold(0f32, |max, x| max.max(x.abs()));
-    let difference = ours
-        .iter()
-        .zip(&theirs)
-        .map(|(a, b)| (a - b).abs())
-        .fold(0f32, |max, x| {
-            if x.is_nan() {
-                f32::INFINITY
-            } else {
-                max.max(x)
-            }
-        });
-    let error = difference / largest;
-    if error.is_nan() || error > TOLERANCE || ours.len() != theirs.len() {
+    let error = relative_difference(&ours, &theirs);
+    if error > TOLERANCE {
         bail!(
             "{engine:?} and candle disagree by {error:e}, relative to the largest logit: \
              nothing was timed"

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use super::scalar::Scalar;
 use super::{Kernel, Simd};
@@ -67,6 +68,12 @@ impl Isa {
         } else {
             Err(IsaError::Unavailable(isa))
         }
+    }
+
+    /// [`Self::best`], asked once for the life of the process: what single kernels use.
+    pub(crate) fn current() -> Result<Self, IsaError> {
+        static CURRENT: OnceLock<Result<Isa, IsaError>> = OnceLock::new();
+        CURRENT.get_or_init(Self::best).clone()
     }
 
     /// Values in a vector.

@@ -18,6 +18,7 @@ mod results;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use mobilenet_benches::relative_difference;
 
 use self::engine::Engine;
 use self::environment::{Environment, peers};
@@ -126,7 +127,7 @@ fn compare(
     };
     let ours = ours.logits.clone();
     engines.retain(|engine| {
-        let error = difference(&engine.logits, &ours);
+        let error = relative_difference(&engine.logits, &ours);
         if error > TOLERANCE {
             eprintln!("  {} left out: its logits differ by {error:e}", engine.name);
             results.not_run.push(NotRun {
@@ -146,31 +147,12 @@ fn compare(
         }
     }
     for engine in engines {
-        let error = difference(&engine.logits, &ours);
+        let error = relative_difference(&engine.logits, &ours);
         let measurement: Measurement = engine.finish(scenario, error)?;
         eprintln!("  {measurement}");
         results.measurements.push(measurement);
     }
     Ok(())
-}
-
-fn difference(found: &[f32], expected: &[f32]) -> f32 {
-    if found.len() != expected.len() {
-        return f32::INFINITY;
-    }
-    let largest = expected.iter().fold(0f32, |max, x| max.max(x.abs()));
-    let difference = found
-        .iter()
-        .zip(expected)
-        .map(|(a, b)| (a - b).abs())
-        .fold(0f32, |max, x| {
-            if x.is_nan() {
-                f32::INFINITY
-            } else {
-                max.max(x)
-            }
-        });
-    difference / largest
 }
 
 fn first_line(text: &str) -> String {
