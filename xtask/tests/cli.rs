@@ -389,18 +389,21 @@ fn bench_checks_that_engines_agree_and_times_them_in_turn() {
         "--repeat",
         "3",
         "--engine",
+        "plan",
+        "--engine",
         "eager",
         "--engine",
         "candle",
         "--json",
     ]);
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(stderr(&output).contains("engines agree to"));
+    for engine in ["Plan", "Eager"] {
+        let agreed = format!("{engine} and candle agree to");
+        assert!(stderr(&output).contains(&agreed), "{}", stderr(&output));
+    }
     let lines = lines(&output);
-    assert_eq!(
-        (&lines[0]["engine"], &lines[1]["engine"]),
-        (&"eager".into(), &"candle".into())
-    );
+    let engines: Vec<&Value> = lines.iter().map(|line| &line["engine"]).collect();
+    assert_eq!(engines, ["plan", "eager", "candle"]);
     for line in lines {
         assert_eq!(line["runs_ms"].as_array().unwrap().len(), 3);
         assert!(line["min_ms"].as_f64().unwrap() <= line["median_ms"].as_f64().unwrap());
