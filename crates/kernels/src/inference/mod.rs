@@ -8,13 +8,13 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | [`mod@packed`] | weights in the order in which kernels read them |
-//! | [`map`] | where an activation lies in the arena, and the zeros around it |
-//! | [`build`] | layers and an input size -> steps |
-//! | [`step`] | the steps, and those that are no convolution |
-//! | [`convolution`], [`separable`], [`matrix`] | what one thread does in a convolution |
-//! | [`program`] | arena, team, and the loop over steps |
-//! | [`input`] | images of several layouts -> the first map |
+//! | `packed` | weights in the order in which kernels read them |
+//! | `map` | where an activation lies in the arena, and the zeros around it |
+//! | `build` | layers and an input size -> steps |
+//! | `step` | the steps, and those that are no convolution |
+//! | `convolution`, `separable`, `matrix` | what one thread does in a convolution |
+//! | `program` | arena, team, and the loop over steps |
+//! | `input` | images of several layouts -> the first map |
 
 mod build;
 mod convolution;

@@ -1,6 +1,6 @@
 //! The vector operations that kernels are written over, one file an instruction set.
 //!
-//! A kernel is written once, generic over [`Simd`], and entered through [`Simd::vectorize`], which
+//! A kernel is written once, generic over `Simd`, and entered through `Simd::vectorize`, which
 //! compiles it for the instruction set. The set is chosen once at run time ([`Isa::best`]);
 //! `MOBILENET_ISA=scalar|avx2|avx512|neon` forces one.
 //!
