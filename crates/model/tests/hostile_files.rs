@@ -317,7 +317,7 @@ fn pickles_that_would_run_grow_or_recurse() {
     assert_error(format, &pytorch(b"\x80\x02N."), "no dict of tensors");
 }
 
-/// A zip bomb: 1 GiB of zeros in 1 MB.
+/// A zip bomb: 128 MiB of zeros in less than 1 MiB.
 #[test]
 fn a_compressed_storage_that_explodes_is_refused() {
     let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
