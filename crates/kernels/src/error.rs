@@ -31,6 +31,12 @@ pub enum KernelError {
         /// The size in question.
         what: &'static str,
     },
+    /// A network that the kernels cannot compute.
+    #[error("not supported: {what}")]
+    Unsupported {
+        /// What is not supported.
+        what: &'static str,
+    },
     /// Threads could not be started.
     #[error("cannot start threads: {problem}")]
     Threads {

@@ -14,6 +14,7 @@
 //! | [`activation`] | ReLU and ReLU6 |
 //! | [`pool`] | average pooling |
 //! | [`inference`] | a whole network as a program: packed weights, one arena, a team of threads |
+//! | [`training`] | a whole network in training: forward, backward, batch statistics |
 //! | [`simd`] | the instruction sets, chosen at run time |
 //! | [`mod@reference`] | the naive specification that every kernel is tested against |
 //!
@@ -28,11 +29,14 @@ mod error;
 pub mod geometry;
 #[allow(unsafe_code, reason = "threads share an arena through pointers")]
 pub mod inference;
+mod partition;
 pub mod pointwise;
 pub mod pool;
 pub mod reference;
 #[allow(unsafe_code, reason = "intrinsics, and memory shared by threads")]
 pub mod simd;
+#[allow(unsafe_code, reason = "threads share an arena through pointers")]
+pub mod training;
 
 pub use activation::Activation;
 pub use error::KernelError;

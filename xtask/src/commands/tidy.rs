@@ -11,6 +11,7 @@ use crate::output;
 const UNSAFE_ALLOWED: [&str; 4] = [
     "crates/kernels/src/simd/",
     "crates/kernels/src/inference/",
+    "crates/kernels/src/training/",
     "crates/kernels/src/pointwise.rs",
     "crates/model/tests/plan_allocations.rs",
 ];

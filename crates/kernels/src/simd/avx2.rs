@@ -24,6 +24,7 @@ impl Simd for Avx2 {
     const LANES: usize = 8;
     const TILE: usize = 6;
     const PANEL: usize = 2;
+    const OUTER_ROWS: usize = 4;
 
     #[inline(always)]
     fn vectorize<K: Kernel>(self, kernel: K) -> K::Output {
@@ -66,6 +67,22 @@ impl Simd for Avx2 {
         // Of a NaN and a number these instructions return the second operand: v, so NaN stays.
         // SAFETY: `self` exists, so the machine has the instruction set.
         unsafe { _mm256_min_ps(high, _mm256_max_ps(low, v)) }
+    }
+
+    #[inline(always)]
+    fn gate(
+        self,
+        v: Self::Vector,
+        y: Self::Vector,
+        low: Self::Vector,
+        high: Self::Vector,
+    ) -> Self::Vector {
+        // SAFETY: `self` exists, so the machine has the instruction set.
+        unsafe {
+            let above = _mm256_cmp_ps::<_CMP_LT_OQ>(low, y);
+            let below = _mm256_cmp_ps::<_CMP_LT_OQ>(y, high);
+            _mm256_and_ps(v, _mm256_and_ps(above, below))
+        }
     }
 
     #[inline(always)]

@@ -24,6 +24,7 @@ impl Simd for Avx512 {
     const LANES: usize = 16;
     const TILE: usize = 14;
     const PANEL: usize = 2;
+    const OUTER_ROWS: usize = 8;
 
     #[inline(always)]
     fn vectorize<K: Kernel>(self, kernel: K) -> K::Output {
@@ -66,6 +67,22 @@ impl Simd for Avx512 {
         // Of a NaN and a number these instructions return the second operand: v, so NaN stays.
         // SAFETY: `self` exists, so the machine has the instruction set.
         unsafe { _mm512_min_ps(high, _mm512_max_ps(low, v)) }
+    }
+
+    #[inline(always)]
+    fn gate(
+        self,
+        v: Self::Vector,
+        y: Self::Vector,
+        low: Self::Vector,
+        high: Self::Vector,
+    ) -> Self::Vector {
+        // SAFETY: `self` exists, so the machine has the instruction set.
+        unsafe {
+            let above = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(low, y);
+            let open = _mm512_mask_cmp_ps_mask::<_CMP_LT_OQ>(above, y, high);
+            _mm512_maskz_mov_ps(open, v)
+        }
     }
 
     #[inline(always)]

@@ -16,10 +16,13 @@ pub(crate) mod depthwise;
 mod isa;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+pub(crate) mod normalization;
+pub(crate) mod outer;
 mod peak;
 pub(crate) mod pool;
 mod scalar;
 mod shared;
+pub(crate) mod taps;
 pub(crate) mod team;
 pub(crate) mod tile;
 
@@ -63,6 +66,9 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     const TILE: usize;
     /// Vectors of output channels of a full panel of the matrix product.
     const PANEL: usize;
+    /// Rows of sums of outer products: enough, with a panel's vectors, to cover the latency of the
+    /// multiply-add. They divide `LANES`.
+    const OUTER_ROWS: usize;
 
     /// Runs a kernel compiled for the instruction set.
     fn vectorize<K: Kernel>(self, kernel: K) -> K::Output;
@@ -84,6 +90,15 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
 
     /// Between `low` and `high`; NaN stays NaN.
     fn clamp(self, v: Self::Vector, low: Self::Vector, high: Self::Vector) -> Self::Vector;
+
+    /// `v` in the lanes where `low < y < high`, 0 in the others: the gradient of a clamp.
+    fn gate(
+        self,
+        v: Self::Vector,
+        y: Self::Vector,
+        low: Self::Vector,
+        high: Self::Vector,
+    ) -> Self::Vector;
 
     /// Asks for the cache line at `at` in L2. Any address is allowed.
     fn prefetch(self, at: *const f32);

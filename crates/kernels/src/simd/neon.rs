@@ -12,6 +12,7 @@ impl Simd for Neon {
     const LANES: usize = 4;
     const TILE: usize = 6;
     const PANEL: usize = 4;
+    const OUTER_ROWS: usize = 4;
 
     #[inline(always)]
     fn vectorize<K: Kernel>(self, kernel: K) -> K::Output {
@@ -53,6 +54,21 @@ impl Simd for Neon {
         // These propagate NaN.
         // SAFETY: NEON is part of AArch64's baseline.
         unsafe { vminq_f32(high, vmaxq_f32(low, v)) }
+    }
+
+    #[inline(always)]
+    fn gate(
+        self,
+        v: Self::Vector,
+        y: Self::Vector,
+        low: Self::Vector,
+        high: Self::Vector,
+    ) -> Self::Vector {
+        // SAFETY: NEON is part of AArch64's baseline.
+        unsafe {
+            let open = vandq_u32(vcltq_f32(low, y), vcltq_f32(y, high));
+            vreinterpretq_f32_u32(vandq_u32(open, vreinterpretq_u32_f32(v)))
+        }
     }
 
     #[inline(always)]

@@ -12,6 +12,7 @@ impl Simd for Scalar {
     const LANES: usize = LANES;
     const TILE: usize = 2;
     const PANEL: usize = 2;
+    const OUTER_ROWS: usize = 2;
 
     #[inline(always)]
     fn vectorize<K: Kernel>(self, kernel: K) -> K::Output {
@@ -52,6 +53,23 @@ impl Simd for Scalar {
         std::array::from_fn(|i| {
             let v = if v[i] < low[i] { low[i] } else { v[i] };
             if v > high[i] { high[i] } else { v }
+        })
+    }
+
+    #[inline(always)]
+    fn gate(
+        self,
+        v: Self::Vector,
+        y: Self::Vector,
+        low: Self::Vector,
+        high: Self::Vector,
+    ) -> Self::Vector {
+        std::array::from_fn(|i| {
+            if low[i] < y[i] && y[i] < high[i] {
+                v[i]
+            } else {
+                0.0
+            }
         })
     }
 

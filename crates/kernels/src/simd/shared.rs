@@ -24,6 +24,27 @@ impl SharedBuffer {
         Self { buffer, start, len }
     }
 
+    /// Values from `offset` on. No thread may write them while the slice is in use.
+    ///
+    /// # Panics
+    /// Where they are not inside.
+    pub(crate) fn read(&self, offset: usize, len: usize) -> &[f32] {
+        assert!(offset <= self.len && len <= self.len - offset);
+        // SAFETY: inside the buffer and initialised; jobs of a team write only while their owner
+        // waits for them, and the owner is who calls this.
+        unsafe { std::slice::from_raw_parts(self.start.add(offset), len) }
+    }
+
+    /// Values from `offset` on, to be written.
+    ///
+    /// # Panics
+    /// Where they are not inside.
+    pub(crate) fn write(&mut self, offset: usize, len: usize) -> &mut [f32] {
+        assert!(offset <= self.len && len <= self.len - offset);
+        // SAFETY: as in `read`, and `self` is borrowed mutably.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(offset), len) }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.len
     }

@@ -1,9 +1,15 @@
 //! The specification of every kernel: the defining sums, written as they read, in f64. Slow on
 //! purpose; the tests compare every kernel with these.
 
+mod gradients;
+
 use crate::activation::Activation;
 use crate::batch_norm::BatchNormParameters;
 use crate::geometry::ConvSize;
+
+pub use gradients::{
+    BatchStatistics, batch_norm_gradients, batch_norm_of_batch, conv_gradients, depthwise_gradients,
+};
 
 /// Calls `visit(output pixel, input pixel, tap)` for each tap of each window that falls inside
 /// the input; pixels are counted through all images.
@@ -31,9 +37,9 @@ fn output_pixels(size: &ConvSize) -> usize {
 }
 
 /// Full convolution, shapes as in [`fn@crate::conv::conv`].
-pub fn conv(
-    input: &[f32],
-    weights: &[f32],
+pub fn conv<T: Copy + Into<f64>>(
+    input: &[T],
+    weights: &[T],
     size: &ConvSize,
     in_channels: usize,
     out_channels: usize,
@@ -42,8 +48,8 @@ pub fn conv(
     for_each_tap(size, |to, from, tap| {
         for i in 0..in_channels {
             for o in 0..out_channels {
-                output[to * out_channels + o] += f64::from(input[from * in_channels + i])
-                    * f64::from(weights[(tap * in_channels + i) * out_channels + o]);
+                output[to * out_channels + o] += input[from * in_channels + i].into()
+                    * weights[(tap * in_channels + i) * out_channels + o].into();
             }
         }
     });
@@ -51,9 +57,9 @@ pub fn conv(
 }
 
 /// Depthwise convolution, shapes as in [`fn@crate::depthwise::depthwise`].
-pub fn depthwise(
-    input: &[f32],
-    weights: &[f32],
+pub fn depthwise<T: Copy + Into<f64>>(
+    input: &[T],
+    weights: &[T],
     size: &ConvSize,
     channels: usize,
     multiplier: usize,
@@ -62,18 +68,18 @@ pub fn depthwise(
     let mut output = vec![0.0; output_pixels(size) * out_channels];
     for_each_tap(size, |to, from, tap| {
         for o in 0..out_channels {
-            output[to * out_channels + o] += f64::from(input[from * channels + o / multiplier])
-                * f64::from(weights[tap * out_channels + o]);
+            output[to * out_channels + o] += input[from * channels + o / multiplier].into()
+                * weights[tap * out_channels + o].into();
         }
     });
     output
 }
 
 /// Pointwise convolution, shapes as in [`fn@crate::pointwise::pointwise`].
-pub fn pointwise(
-    input: &[f32],
-    weights: &[f32],
-    bias: Option<&[f32]>,
+pub fn pointwise<T: Copy + Into<f64>>(
+    input: &[T],
+    weights: &[T],
+    bias: Option<&[T]>,
     pixels: usize,
     in_channels: usize,
     out_channels: usize,
@@ -82,11 +88,9 @@ pub fn pointwise(
     for p in 0..pixels {
         for o in 0..out_channels {
             let product: f64 = (0..in_channels)
-                .map(|i| {
-                    f64::from(input[p * in_channels + i]) * f64::from(weights[o * in_channels + i])
-                })
+                .map(|i| input[p * in_channels + i].into() * weights[o * in_channels + i].into())
                 .sum();
-            output[p * out_channels + o] = product + bias.map_or(0.0, |bias| f64::from(bias[o]));
+            output[p * out_channels + o] = product + bias.map_or(0.0, |bias| bias[o].into());
         }
     }
     output

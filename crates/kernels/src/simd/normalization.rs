@@ -1,0 +1,222 @@
+//! Batch normalisation in training, each piece in one pass over pixels that are in the cache, or
+//! that have to be read for another reason.
+//!
+//! ```text
+//! statistics   mean and sum of squared deviations of z, per channel
+//! normalize    a   = clamp(z * scale + shift)
+//! gate         g  := g where low < z * scale + shift < high, else 0;  sums of g and g * (z - mean)
+//! differential dz  = g * factor + z * slope + offset
+//! ```
+//!
+//! Pixels are `pixel` values apart, channels are whole vectors.
+
+use super::Simd;
+
+/// Adds `count` pixels to running statistics of one thread: `seen` pixels with `mean` and
+/// `deviations` (sum of squared deviations), one value a channel. The new pixels are summed as
+/// differences from their first one, so that a large mean costs no precision, and merged by Chan's
+/// formula.
+///
+/// # Safety
+/// `count` pixels of `vectors` vectors must be readable; `mean` and `deviations` must hold as many
+/// vectors and be nobody else's.
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "one value each")]
+pub(crate) unsafe fn statistics<S: Simd>(
+    simd: S,
+    input: *const f32,
+    pixel: usize,
+    count: usize,
+    vectors: usize,
+    seen: f32,
+    mean: *mut f32,
+    deviations: *mut f32,
+) {
+    let (minus, zero) = (simd.splat(-1.0), simd.splat(0.0));
+    let number = count as f32;
+    let share = simd.splat(1.0 / number);
+    let merged = seen + number;
+    let (weight, product) = (
+        simd.splat(number / merged),
+        simd.splat(seen / merged * number),
+    );
+    for vector in 0..vectors {
+        let channel = vector * S::LANES;
+        // SAFETY: the caller vouches for all these places.
+        unsafe {
+            let input = input.add(channel);
+            let pivot = simd.load(input);
+            // Two sums of each kind: one chain of additions would wait for itself.
+            let (mut sums, mut squares) = ([zero; 2], [zero; 2]);
+            let mut add = |p: usize, chain: usize| {
+                let difference = simd.mul_add(pivot, minus, simd.load(input.add(p * pixel)));
+                sums[chain] = simd.add(sums[chain], difference);
+                squares[chain] = simd.mul_add(difference, difference, squares[chain]);
+            };
+            for pair in 0..count / 2 {
+                add(2 * pair, 0);
+                add(2 * pair + 1, 1);
+            }
+            if count % 2 == 1 {
+                add(count - 1, 0);
+            }
+            let sum = simd.add(sums[0], sums[1]);
+            let square = simd.add(squares[0], squares[1]);
+            let offset = simd.mul_add(sum, share, zero);
+            let new_mean = simd.add(pivot, offset);
+            let new_deviations = simd.mul_add(simd.mul_add(sum, minus, zero), offset, square);
+            let (old_mean, old_deviations) = (
+                simd.load(mean.add(channel)),
+                simd.load(deviations.add(channel)),
+            );
+            let delta = simd.mul_add(old_mean, minus, new_mean);
+            simd.store(mean.add(channel), simd.mul_add(delta, weight, old_mean));
+            let between = simd.mul_add(delta, delta, zero);
+            let deviation =
+                simd.mul_add(between, product, simd.add(old_deviations, new_deviations));
+            simd.store(deviations.add(channel), deviation);
+        }
+    }
+}
+
+/// Pixels to be normalised.
+pub(crate) struct Normalize {
+    /// Values before normalisation, and from one pixel to the next.
+    pub(crate) input: *const f32,
+    pub(crate) pixel: usize,
+    pub(crate) count: usize,
+    pub(crate) vectors: usize,
+    /// One value a channel.
+    pub(crate) scale: *const f32,
+    pub(crate) shift: *const f32,
+    /// Bounds of the activation.
+    pub(crate) bounds: (f32, f32),
+    /// Where vector `v` of pixel `p` goes: `output + p * output_pixel + v * output_vector`.
+    pub(crate) output: *mut f32,
+    pub(crate) output_pixel: usize,
+    pub(crate) output_vector: usize,
+}
+
+/// # Safety
+/// All places that the sizes and steps describe must be readable, the output writable and nobody
+/// else's.
+#[inline(always)]
+pub(crate) unsafe fn normalize<S: Simd>(simd: S, job: &Normalize) {
+    let (low, high) = (simd.splat(job.bounds.0), simd.splat(job.bounds.1));
+    for p in 0..job.count {
+        for v in 0..job.vectors {
+            let channel = v * S::LANES;
+            // SAFETY: the caller vouches for all these places.
+            unsafe {
+                let z = simd.load(job.input.add(p * job.pixel + channel));
+                let scale = simd.load(job.scale.add(channel));
+                let y = simd.mul_add(z, scale, simd.load(job.shift.add(channel)));
+                let output = job.output.add(p * job.output_pixel + v * job.output_vector);
+                simd.store(output, simd.clamp(y, low, high));
+            }
+        }
+    }
+}
+
+/// Pixels whose gradient goes back through activation and normalisation.
+pub(crate) struct Gate {
+    /// Gradient of the activation's output; becomes that of its input.
+    pub(crate) gradient: *mut f32,
+    /// Values before normalisation.
+    pub(crate) input: *const f32,
+    /// Values from one pixel to the next, of both.
+    pub(crate) pixel: usize,
+    pub(crate) count: usize,
+    pub(crate) vectors: usize,
+    /// One value a channel.
+    pub(crate) scale: *const f32,
+    pub(crate) shift: *const f32,
+    pub(crate) mean: *const f32,
+    /// Bounds of the activation.
+    pub(crate) bounds: (f32, f32),
+    /// Sums over pixels of the gradient, and of gradient times `input - mean`; added to.
+    pub(crate) sums: *mut f32,
+    pub(crate) products: *mut f32,
+}
+
+/// # Safety
+/// All places that the sizes and steps describe must be readable; gradient and sums writable and
+/// nobody else's.
+#[inline(always)]
+pub(crate) unsafe fn gate<S: Simd>(simd: S, job: &Gate) {
+    let (low, high) = (simd.splat(job.bounds.0), simd.splat(job.bounds.1));
+    let (minus, zero) = (simd.splat(-1.0), simd.splat(0.0));
+    for v in 0..job.vectors {
+        let channel = v * S::LANES;
+        // SAFETY: the caller vouches for all these places.
+        unsafe {
+            let scale = simd.load(job.scale.add(channel));
+            let shift = simd.load(job.shift.add(channel));
+            let mean = simd.mul_add(simd.load(job.mean.add(channel)), minus, zero);
+            let (mut sums, mut products) = ([zero; 2], [zero; 2]);
+            let mut pass = |p: usize, chain: usize| {
+                let place = p * job.pixel + channel;
+                let z = simd.load(job.input.add(place));
+                let y = simd.mul_add(z, scale, shift);
+                let g = simd.gate(simd.load(job.gradient.add(place)), y, low, high);
+                simd.store(job.gradient.add(place), g);
+                sums[chain] = simd.add(sums[chain], g);
+                products[chain] = simd.mul_add(g, simd.add(z, mean), products[chain]);
+            };
+            for pair in 0..job.count / 2 {
+                pass(2 * pair, 0);
+                pass(2 * pair + 1, 1);
+            }
+            if job.count % 2 == 1 {
+                pass(job.count - 1, 0);
+            }
+            let sum = simd.add(simd.load(job.sums.add(channel)), simd.add(sums[0], sums[1]));
+            simd.store(job.sums.add(channel), sum);
+            let product = simd.add(products[0], products[1]);
+            let product = simd.add(simd.load(job.products.add(channel)), product);
+            simd.store(job.products.add(channel), product);
+        }
+    }
+}
+
+/// Pixels whose gradient goes back to before the normalisation.
+pub(crate) struct Differential {
+    /// Gated gradient.
+    pub(crate) gradient: *const f32,
+    /// Values before normalisation.
+    pub(crate) input: *const f32,
+    /// Values from one pixel to the next, of both.
+    pub(crate) pixel: usize,
+    pub(crate) count: usize,
+    pub(crate) vectors: usize,
+    /// One value a channel.
+    pub(crate) factor: *const f32,
+    pub(crate) slope: *const f32,
+    pub(crate) offset: *const f32,
+    /// Where vector `v` of pixel `p` goes: `output + p * output_pixel + v * output_vector`.
+    pub(crate) output: *mut f32,
+    pub(crate) output_pixel: usize,
+    pub(crate) output_vector: usize,
+}
+
+/// # Safety
+/// As [`normalize`].
+#[inline(always)]
+pub(crate) unsafe fn differential<S: Simd>(simd: S, job: &Differential) {
+    for p in 0..job.count {
+        for v in 0..job.vectors {
+            let channel = v * S::LANES;
+            let place = p * job.pixel + channel;
+            // SAFETY: the caller vouches for all these places.
+            unsafe {
+                let z = simd.load(job.input.add(place));
+                let slope = simd.load(job.slope.add(channel));
+                let rest = simd.mul_add(z, slope, simd.load(job.offset.add(channel)));
+                let g = simd.load(job.gradient.add(place));
+                let dz = simd.mul_add(g, simd.load(job.factor.add(channel)), rest);
+                let output = job.output.add(p * job.output_pixel + v * job.output_vector);
+                simd.store(output, dz);
+            }
+        }
+    }
+}

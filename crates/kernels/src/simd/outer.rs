@@ -1,0 +1,94 @@
+//! The gradient of a matrix's weights: a sum over pixels of outer products, the sums of a few rows
+//! by a panel of columns in registers.
+//!
+//! ```text
+//! sums[i][j] (+)= sum over p of left[p * left_step + i] * right[j][p * right_step ..]
+//! ```
+//!
+//! `i` runs over input channels (a value broadcast), `j` over vectors of output channels.
+
+use super::Simd;
+
+/// One block of sums and where its factors are.
+pub(crate) struct Outer<'a> {
+    /// First row's value at pixel 0, and from one pixel to the next.
+    pub(crate) left: *const f32,
+    pub(crate) left_step: usize,
+    /// Each vector at pixel 0, and from one pixel to the next.
+    pub(crate) right: &'a [*const f32],
+    pub(crate) right_step: usize,
+    /// Number of pixels.
+    pub(crate) count: usize,
+    /// Where row `i`'s vector `j` goes: `sums + i * row + j * LANES`.
+    pub(crate) sums: *mut f32,
+    pub(crate) row: usize,
+    /// Whether to add to what is there.
+    pub(crate) add: bool,
+}
+
+/// Computes [`Simd::OUTER_ROWS`] rows by `right.len()` (1 to [`Simd::PANEL`]) vectors.
+///
+/// # Safety
+/// All places that the sizes and steps describe must be readable, the sums writable and nobody
+/// else's.
+#[inline(always)]
+#[expect(
+    clippy::collapsible_match,
+    reason = "a guard would not keep other sizes from being compiled"
+)]
+pub(crate) unsafe fn run<S: Simd>(simd: S, outer: &Outer<'_>) {
+    macro_rules! choose {
+        ($($rows:literal: $($vectors:literal)*;)*) => {
+            match (S::OUTER_ROWS, outer.right.len()) {
+                $($(($rows, $vectors) => {
+                    if const { $rows == S::OUTER_ROWS && $vectors <= S::PANEL } {
+                        // SAFETY: passed on from the caller.
+                        unsafe { fixed::<S, $rows, $vectors>(simd, outer) }
+                    }
+                })*)*
+                _ => {}
+            }
+        };
+    }
+    choose! {
+        2: 1 2;
+        4: 1 2 3 4;
+        8: 1 2;
+    }
+}
+
+/// # Safety
+/// As [`run`], for `ROWS` and `VECTORS`.
+#[inline(always)]
+unsafe fn fixed<S: Simd, const ROWS: usize, const VECTORS: usize>(simd: S, outer: &Outer<'_>) {
+    // SAFETY: all places are those that the caller vouches for.
+    unsafe {
+        let mut sums = [[simd.splat(0.0); VECTORS]; ROWS];
+        let mut left = outer.left;
+        let mut right: [*const f32; VECTORS] = std::array::from_fn(|j| outer.right[j]);
+        for _ in 0..outer.count {
+            let values: [S::Vector; VECTORS] = std::array::from_fn(|j| simd.load(right[j]));
+            for (i, sums) in sums.iter_mut().enumerate() {
+                let value = simd.splat(*left.add(i));
+                for (sum, right) in sums.iter_mut().zip(values) {
+                    *sum = simd.mul_add(right, value, *sum);
+                }
+            }
+            left = left.wrapping_add(outer.left_step);
+            for right in &mut right {
+                *right = right.wrapping_add(outer.right_step);
+            }
+        }
+        for (i, sums) in sums.iter().enumerate() {
+            for (j, &sum) in sums.iter().enumerate() {
+                let place = outer.sums.add(i * outer.row + j * S::LANES);
+                let sum = if outer.add {
+                    simd.add(sum, simd.load(place))
+                } else {
+                    sum
+                };
+                simd.store(place, sum);
+            }
+        }
+    }
+}

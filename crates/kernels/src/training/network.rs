@@ -1,0 +1,131 @@
+//! What is trained: layers, and where the values of each lie in one flat vector of parameters.
+
+use crate::activation::Activation;
+use crate::error::KernelError;
+use crate::geometry::ConvGeometry;
+use crate::inference::{LayerKind, Pooling};
+
+/// A convolution, its batch normalisation and activation. Places are indices into the parameters.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Layer {
+    /// Full convolution (weights `[out, in, rows, columns]`) or depthwise (`[channels, 1, rows,
+    /// columns]`).
+    pub kind: LayerKind,
+    /// Its window.
+    pub geometry: ConvGeometry,
+    /// Input channels.
+    pub in_channels: usize,
+    /// Output channels.
+    pub out_channels: usize,
+    /// Place of the weights.
+    pub weights: usize,
+    /// Place of gamma, `[out]`; `None` is 1.
+    pub gamma: Option<usize>,
+    /// Place of beta, `[out]`; `None` is 0.
+    pub beta: Option<usize>,
+    /// Place of the running mean, `[out]`.
+    pub running_mean: usize,
+    /// Place of the running variance, `[out]`.
+    pub running_variance: usize,
+    /// What follows.
+    pub activation: Activation,
+}
+
+/// The classifier on pooled features.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Head {
+    /// Number of classes.
+    pub classes: usize,
+    /// Place of the weights, `[classes, channels]`.
+    pub weights: usize,
+    /// Place of the biases, `[classes]`.
+    pub bias: usize,
+}
+
+/// A network to be trained.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Network {
+    /// Rows, columns and channels of an image.
+    pub image: [usize; 3],
+    /// The body. The first layer is a full convolution; the others are depthwise or pointwise.
+    pub layers: Vec<Layer>,
+    /// Which part of the last map is averaged.
+    pub pooling: Pooling,
+    /// The classifier.
+    pub head: Head,
+    /// Added to variances.
+    pub epsilon: f64,
+    /// Number of parameters, running statistics included.
+    pub parameters: usize,
+}
+
+/// How a network is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrainingOptions {
+    /// Images in a batch.
+    pub batch: usize,
+    /// Number of threads, the caller's included.
+    pub threads: usize,
+    /// So many first layers are not trained: they normalise by their running statistics, and have
+    /// no gradient. All of them: only the classifier is trained.
+    pub frozen_layers: usize,
+    /// Whether every layer normalises by its running statistics.
+    pub frozen_batch_norm: bool,
+}
+
+impl Network {
+    /// Whether places and channels fit.
+    pub(super) fn check(&self) -> Result<(), KernelError> {
+        let mut channels = self.image[2];
+        for (index, layer) in self.layers.iter().enumerate() {
+            let pointwise = layer.geometry.is_pointwise();
+            let possible = match layer.kind {
+                LayerKind::Conv => index == 0 || pointwise,
+                LayerKind::Depthwise => index > 0 && layer.in_channels == layer.out_channels,
+            };
+            if !possible {
+                return Err(KernelError::Unsupported {
+                    what: "training of another layer than a first full convolution, a depthwise \
+                           convolution of one filter a channel, or a pointwise one",
+                });
+            }
+            if layer.in_channels != channels {
+                return Err(KernelError::Length {
+                    what: "channels of the next layer",
+                    expected: channels,
+                    found: layer.in_channels,
+                });
+            }
+            channels = layer.out_channels;
+            let [rows, columns] = layer.geometry.kernel;
+            let inputs = match layer.kind {
+                LayerKind::Conv => layer.in_channels,
+                LayerKind::Depthwise => 1,
+            };
+            self.fits(layer.weights, &[channels, inputs, rows, columns])?;
+            for place in [layer.gamma, layer.beta].into_iter().flatten() {
+                self.fits(place, &[channels])?;
+            }
+            self.fits(layer.running_mean, &[channels])?;
+            self.fits(layer.running_variance, &[channels])?;
+        }
+        self.fits(self.head.weights, &[self.head.classes, channels])?;
+        self.fits(self.head.bias, &[self.head.classes])?;
+        if channels == 0 || self.head.classes == 0 || self.layers.is_empty() {
+            return Err(KernelError::Zero { what: "channels" });
+        }
+        Ok(())
+    }
+
+    fn fits(&self, place: usize, shape: &[usize]) -> Result<(), KernelError> {
+        let length = crate::error::volume("parameters", shape)?;
+        match place.checked_add(length) {
+            Some(end) if end <= self.parameters => Ok(()),
+            _ => Err(KernelError::Length {
+                what: "parameters",
+                expected: place.saturating_add(length),
+                found: self.parameters,
+            }),
+        }
+    }
+}

@@ -1,0 +1,479 @@
+//! A network in training against the composed reference: logits, statistics and every gradient, on
+//! every instruction set of the machine, for sizes around the vector's and any window.
+
+use std::ops::Range;
+
+use mobilenet_kernels::inference::{LayerKind, Pooling};
+use mobilenet_kernels::simd::Isa;
+use mobilenet_kernels::training::{Head, Layer, Network, TrainingOptions, TrainingProgram};
+use mobilenet_kernels::{Activation, ConvGeometry, ConvSize, Padding, reference};
+use proptest::prelude::*;
+
+const EPSILON: f64 = 1e-3;
+
+/// Relative to the largest value of a tensor, or to a fiftieth of the largest of the network's: batch
+/// normalisation makes some gradients cancel to nothing. Values that f32 and f64 put on different sides of an
+/// activation's bounds cannot be told from errors; the networks here are too small to meet one.
+const TOLERANCE: f64 = 2e-4;
+
+fn cases(usual: u32) -> u32 {
+    let wanted = std::env::var("PROPTEST_CASES").ok();
+    wanted.and_then(|cases| cases.parse().ok()).unwrap_or(usual)
+}
+
+/// Reproducible values in [-1, 1).
+fn values(seed: u64, len: usize) -> Vec<f32> {
+    let mut state = seed | 1;
+    (0..len)
+        .map(|_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+        })
+        .collect()
+}
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&v| f64::from(v)).collect()
+}
+
+/// A network whose parameters are drawn, and what it was built from.
+#[derive(Debug, Clone)]
+struct Case {
+    network: Network,
+    parameters: Vec<f32>,
+    options: TrainingOptions,
+}
+
+/// Builds a stem and some separable blocks.
+#[derive(Default)]
+struct Builder {
+    layers: Vec<Layer>,
+    parameters: Vec<f32>,
+}
+
+impl Builder {
+    fn draw(&mut self, len: usize, centre: f32, spread: f32) -> usize {
+        let place = self.parameters.len();
+        let seed = 7919 * (place as u64 + 1);
+        let drawn = values(seed, len).into_iter().map(|v| centre + spread * v);
+        self.parameters.extend(drawn);
+        place
+    }
+
+    fn layer(&mut self, kind: LayerKind, geometry: ConvGeometry, inputs: usize, outputs: usize) {
+        let taps = geometry.kernel[0] * geometry.kernel[1];
+        let depth = match kind {
+            LayerKind::Conv => inputs * taps,
+            LayerKind::Depthwise => taps,
+        };
+        let spread = (6.0 / depth as f32).sqrt();
+        let layer = Layer {
+            kind,
+            geometry,
+            in_channels: inputs,
+            out_channels: outputs,
+            weights: self.draw(outputs * depth, 0.0, spread),
+            gamma: Some(self.draw(outputs, 2.0, 1.0)),
+            beta: Some(self.draw(outputs, 1.0, 1.5)),
+            running_mean: self.draw(outputs, 0.0, 0.5),
+            running_variance: self.draw(outputs, 1.5, 0.5),
+            activation: Activation::Relu6,
+        };
+        self.layers.push(layer);
+    }
+}
+
+fn same(kernel: [usize; 2], stride: usize, dilation: usize, padding: Padding) -> ConvGeometry {
+    ConvGeometry {
+        kernel,
+        stride,
+        dilation,
+        padding,
+    }
+}
+
+fn case(
+    channels: [usize; 3],
+    image: [usize; 2],
+    [stride, dilation]: [usize; 2],
+    padding: Padding,
+    options: TrainingOptions,
+) -> Case {
+    let mut builder = Builder::default();
+    let [a, b, c] = channels;
+    builder.layer(LayerKind::Conv, same([3, 3], 2, 1, padding), 3, a);
+    let depthwise = LayerKind::Depthwise;
+    builder.layer(depthwise, same([3, 3], stride, dilation, padding), a, a);
+    builder.layer(LayerKind::Conv, ConvGeometry::POINTWISE, a, b);
+    builder.layer(depthwise, same([3, 3], 1, dilation, Padding::Same), b, b);
+    builder.layer(LayerKind::Conv, ConvGeometry::POINTWISE, b, c);
+    let classes = 5;
+    let head = Head {
+        classes,
+        weights: builder.draw(classes * c, 0.0, 0.5),
+        bias: builder.draw(classes, 0.0, 0.5),
+    };
+    let network = Network {
+        image: [image[0], image[1], 3],
+        layers: builder.layers,
+        pooling: Pooling::Window([7, 7]),
+        head,
+        epsilon: EPSILON,
+        parameters: builder.parameters.len(),
+    };
+    Case {
+        network,
+        parameters: builder.parameters,
+        options,
+    }
+}
+
+/// What the reference says of a case.
+struct Expected {
+    logits: Vec<f64>,
+    gradients: Vec<f64>,
+    running: Vec<f64>,
+}
+
+/// One layer's forward pass, kept for the backward one.
+struct Kept {
+    size: ConvSize,
+    input: Vec<f64>,
+    weights: Vec<f64>,
+    z: Vec<f64>,
+    statistics: reference::BatchStatistics,
+}
+
+/// `[out, depth, taps]` of the parameters to the reference's `[taps, depth, out]`.
+fn taps_first(weights: &[f64], [out, inputs, taps]: [usize; 3]) -> Vec<f64> {
+    let mut result = vec![0.0; weights.len()];
+    for_each_weight([out, inputs, taps], |from, to| result[to] = weights[from]);
+    result
+}
+
+fn for_each_weight([out, inputs, taps]: [usize; 3], mut visit: impl FnMut(usize, usize)) {
+    for o in 0..out {
+        for i in 0..inputs {
+            for t in 0..taps {
+                visit((o * inputs + i) * taps + t, (t * inputs + i) * out + o);
+            }
+        }
+    }
+}
+
+fn weight_dims(layer: &Layer) -> [usize; 3] {
+    let taps = layer.geometry.kernel[0] * layer.geometry.kernel[1];
+    match layer.kind {
+        LayerKind::Conv => [layer.out_channels, layer.in_channels, taps],
+        LayerKind::Depthwise => [layer.out_channels, 1, taps],
+    }
+}
+
+const DECAY: f64 = 0.9;
+
+fn expected(case: &Case, images: &[f32], dropout: &[f32], logit_gradients: &[f32]) -> Expected {
+    let parameters = wide(&case.parameters);
+    let (network, batch) = (&case.network, case.options.batch);
+    let slice = |place: usize, len: usize| parameters[place..place + len].to_vec();
+    let mut running = parameters.clone();
+    let mut gradients = vec![0.0; parameters.len()];
+    let [mut height, mut width, _] = network.image;
+    let mut activation = wide(images);
+    let mut kept: Vec<Kept> = Vec::new();
+    for layer in &network.layers {
+        let size = layer.geometry.resolve(batch, height, width).unwrap();
+        (height, width) = (size.rows.output, size.columns.output);
+        let dims = weight_dims(layer);
+        let weights = taps_first(&slice(layer.weights, dims.iter().product()), dims);
+        let channels = layer.out_channels;
+        let z = match layer.kind {
+            LayerKind::Conv => {
+                reference::conv(&activation, &weights, &size, layer.in_channels, channels)
+            }
+            LayerKind::Depthwise => reference::depthwise(&activation, &weights, &size, channels, 1),
+        };
+        let gamma = slice(layer.gamma.unwrap(), channels);
+        let beta = slice(layer.beta.unwrap(), channels);
+        let (output, statistics) =
+            reference::batch_norm_of_batch(&z, &gamma, &beta, EPSILON, layer.activation);
+        let count = (z.len() / channels) as f64;
+        for c in 0..channels {
+            let mean = &mut running[layer.running_mean + c];
+            *mean = *mean * DECAY + statistics.mean[c] * (1.0 - DECAY);
+            let unbiased = statistics.variance[c] * count / (count - 1.0).max(1.0);
+            let variance = &mut running[layer.running_variance + c];
+            *variance = *variance * DECAY + unbiased * (1.0 - DECAY);
+        }
+        let input = std::mem::replace(&mut activation, output);
+        kept.push(Kept {
+            size,
+            input,
+            weights,
+            z,
+            statistics,
+        });
+    }
+    let (channels, classes) = (
+        network.layers.last().unwrap().out_channels,
+        network.head.classes,
+    );
+    let (rows, columns) = (height.min(7), width.min(7));
+    let window = |visit: &mut dyn FnMut(usize, usize)| {
+        for b in 0..batch {
+            for y in 0..rows {
+                for x in 0..columns {
+                    for c in 0..channels {
+                        let place = ((b * height + y) * width + x) * channels + c;
+                        visit(place, b * channels + c);
+                    }
+                }
+            }
+        }
+    };
+    let share = 1.0 / (rows * columns) as f64;
+    let mut features = vec![0.0; batch * channels];
+    window(&mut |place, feature| {
+        features[feature] += activation[place] * share * f64::from(dropout[feature]);
+    });
+    let (weights, bias) = (
+        slice(network.head.weights, classes * channels),
+        slice(network.head.bias, classes),
+    );
+    let logits = reference::pointwise(&features, &weights, Some(&bias), batch, channels, classes);
+    let mut feature_gradients = vec![0.0; batch * channels];
+    for b in 0..batch {
+        for o in 0..classes {
+            let g = f64::from(logit_gradients[b * classes + o]);
+            gradients[network.head.bias + o] += g;
+            for c in 0..channels {
+                gradients[network.head.weights + o * channels + c] +=
+                    g * features[b * channels + c];
+                feature_gradients[b * channels + c] += g * weights[o * channels + c];
+            }
+        }
+    }
+    let mut gradient = vec![0.0; activation.len()];
+    window(&mut |place, feature| {
+        gradient[place] = feature_gradients[feature] * share * f64::from(dropout[feature]);
+    });
+    for (layer, kept) in network.layers.iter().zip(&kept).rev() {
+        let channels = layer.out_channels;
+        let gamma = slice(layer.gamma.unwrap(), channels);
+        let beta = slice(layer.beta.unwrap(), channels);
+        let (dz, dgamma, dbeta) = reference::batch_norm_gradients(
+            &kept.z,
+            &kept.statistics,
+            &gamma,
+            &beta,
+            EPSILON,
+            layer.activation,
+            &gradient,
+        );
+        put(&mut gradients, layer.gamma.unwrap(), &dgamma);
+        put(&mut gradients, layer.beta.unwrap(), &dbeta);
+        let (dx, dw) = match layer.kind {
+            LayerKind::Conv => reference::conv_gradients(
+                &kept.input,
+                &kept.weights,
+                &kept.size,
+                layer.in_channels,
+                channels,
+                &dz,
+            ),
+            LayerKind::Depthwise => reference::depthwise_gradients(
+                &kept.input,
+                &kept.weights,
+                &kept.size,
+                channels,
+                1,
+                &dz,
+            ),
+        };
+        for_each_weight(weight_dims(layer), |to, from| {
+            gradients[layer.weights + to] = dw[from];
+        });
+        gradient = dx;
+    }
+    Expected {
+        logits,
+        gradients,
+        running,
+    }
+}
+
+fn put(target: &mut [f64], place: usize, values: &[f64]) {
+    target[place..place + values.len()].copy_from_slice(values);
+}
+
+/// Runs a case: logits, gradients, parameters with moved statistics.
+fn found(
+    isa: Isa,
+    case: &Case,
+    images: &[f32],
+    dropout: &[f32],
+    logit_gradients: &[f32],
+) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+    let mut program = TrainingProgram::new(isa, &case.network, &case.options).unwrap();
+    let mut logits = vec![0.0; program.logits_len()];
+    let mut gradients = vec![f32::NAN; case.parameters.len()];
+    let mut parameters = case.parameters.clone();
+    // Twice, because a second run meets an arena that is not all zeros.
+    for _ in 0..2 {
+        let dropout = Some(dropout);
+        program
+            .forward(&case.parameters, images, dropout, &mut logits)
+            .unwrap();
+        program
+            .backward(
+                &case.parameters,
+                images,
+                dropout,
+                logit_gradients,
+                &mut gradients,
+            )
+            .unwrap();
+    }
+    program
+        .update_running_statistics(&mut parameters, DECAY)
+        .unwrap();
+    (logits, gradients, parameters)
+}
+
+fn inputs(case: &Case, seed: u64) -> [Vec<f32>; 3] {
+    let batch = case.options.batch;
+    let images = values(seed, batch * case.network.image.iter().product::<usize>());
+    let channels = case.network.layers.last().unwrap().out_channels;
+    let dropout = values(!seed, batch * channels)
+        .iter()
+        .map(|&v| if v < -0.6 { 0.0 } else { 1.25 })
+        .collect();
+    let logit_gradients = values(seed ^ 77, batch * case.network.head.classes);
+    [images, dropout, logit_gradients]
+}
+
+fn largest(values: &[f64]) -> f64 {
+    values.iter().fold(0.0, |max, x| max.max(x.abs()))
+}
+
+fn close(name: &str, found: &[f32], expected: &[f64], floor: f64) -> Result<(), TestCaseError> {
+    prop_assert_eq!(found.len(), expected.len());
+    let scale = largest(expected).max(floor);
+    for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
+        let error = (f64::from(*found) - expected).abs() / scale;
+        prop_assert!(
+            error <= TOLERANCE,
+            "{} {}: {} instead of {} ({:e} of the largest)",
+            name,
+            i,
+            found,
+            expected,
+            error
+        );
+    }
+    Ok(())
+}
+
+/// The tensors of a network, by place.
+fn tensors(network: &Network) -> Vec<(String, Range<usize>)> {
+    let mut tensors = Vec::new();
+    for (index, layer) in network.layers.iter().enumerate() {
+        let len: usize = weight_dims(layer).iter().product();
+        tensors.push((
+            format!("layer {index} weights"),
+            layer.weights..layer.weights + len,
+        ));
+        for (name, place) in [("gamma", layer.gamma), ("beta", layer.beta)] {
+            let place = place.unwrap();
+            tensors.push((
+                format!("layer {index} {name}"),
+                place..place + layer.out_channels,
+            ));
+        }
+    }
+    let head = network.head;
+    let channels = network.layers.last().unwrap().out_channels;
+    tensors.push((
+        "logits weights".into(),
+        head.weights..head.weights + head.classes * channels,
+    ));
+    tensors.push(("logits bias".into(), head.bias..head.bias + head.classes));
+    tensors
+}
+
+fn available() -> Vec<Isa> {
+    let (available, missing): (Vec<_>, Vec<_>) =
+        Isa::ALL.into_iter().partition(|isa| isa.is_available());
+    for isa in missing {
+        println!("skipped: this machine has no {isa}");
+    }
+    available
+}
+
+fn paddings() -> impl Strategy<Value = Padding> {
+    prop_oneof![
+        Just(Padding::Same),
+        Just(Padding::symmetric(1)),
+        Just(Padding::symmetric(2)),
+        Just(Padding::Explicit {
+            top: 0,
+            bottom: 1,
+            left: 2,
+            right: 0
+        }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(cases(40)))]
+
+    #[test]
+    fn training_equals_reference(
+        channels in prop::array::uniform3(prop::sample::select(vec![1usize, 7, 8, 9, 16, 17, 33, 40])),
+        image in prop::array::uniform2(9usize..=30),
+        stride in 1usize..=2,
+        dilation in prop::sample::select(vec![1usize, 2, 4]),
+        padding in paddings(),
+        batch in 1usize..=4,
+        threads in 1usize..=3,
+        seed: u64,
+    ) {
+        // A window that does not fit is an error of the geometry, tested there.
+        let options = TrainingOptions { batch, threads, frozen_layers: 0, frozen_batch_norm: false };
+        let case = case(channels, image, [stride, dilation], padding, options);
+        let fits = TrainingProgram::new(Isa::Scalar, &case.network, &case.options).is_ok();
+        prop_assume!(fits);
+        let [images, dropout, logit_gradients] = inputs(&case, seed);
+        let expected = expected(&case, &images, &dropout, &logit_gradients);
+        for isa in available() {
+            let (logits, gradients, parameters) =
+                found(isa, &case, &images, &dropout, &logit_gradients);
+            close("logit", &logits, &expected.logits, 0.0)?;
+            let floor = largest(&expected.gradients) / 50.0;
+            for (name, range) in tensors(&case.network) {
+                let name = format!("{isa}: gradient of {name}");
+                close(&name, &gradients[range.clone()], &expected.gradients[range], floor)?;
+            }
+            close("parameter", &parameters, &expected.running, 0.0)?;
+        }
+    }
+}
+
+#[test]
+fn the_same_threads_give_the_same_bits() {
+    let options = TrainingOptions {
+        batch: 3,
+        threads: 2,
+        frozen_layers: 0,
+        frozen_batch_norm: false,
+    };
+    let case = case([24, 48, 40], [21, 33], [2, 1], Padding::Same, options);
+    let [images, dropout, logit_gradients] = inputs(&case, 5);
+    for isa in available() {
+        let first = found(isa, &case, &images, &dropout, &logit_gradients);
+        for _ in 0..20 {
+            assert!(first == found(isa, &case, &images, &dropout, &logit_gradients));
+        }
+    }
+}
