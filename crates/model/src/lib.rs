@@ -9,6 +9,8 @@
 //! | [`mobilenet_v1`] | the network on candle |
 //! | [`fold`] | batch normalisation folded into the weights |
 //! | [`plan`] | the network without candle: folded, packed, planned for one input size |
+//! | [`flat`] | all parameters in one vector |
+//! | [`training_plan`] | the network in training without candle: logits and gradients |
 //! | [`inspect`] | parameters and multiply-adds of every layer |
 //! | [`initialize`] | initial weights from a seed |
 //! | [`checkpoint`] | files of several frameworks -> parameters, and back to ours |
@@ -23,6 +25,7 @@ pub mod conv_defs;
 mod dropout;
 pub mod endpoint;
 mod error;
+pub mod flat;
 pub mod fold;
 pub mod initialize;
 pub mod inspect;
@@ -31,6 +34,7 @@ pub mod mobilenet_v1;
 pub mod plan;
 pub mod prediction;
 pub mod preprocess;
+pub mod training_plan;
 
 pub use config::{
     ArgScope, BaseConfig, DEFAULT_IMAGE_SIZE, MobileNetV1Config, PaddingRule, WeightInitializer,
@@ -39,6 +43,8 @@ pub use conv_defs::{ConvDef, MOBILENET_V1_CONV_DEFS};
 pub use dropout::Dropout;
 pub use endpoint::{Endpoint, Endpoints, LayerKind};
 pub use error::ModelError;
+pub use flat::FlatLayout;
 pub use mobilenet_v1::{MobileNetV1, MobileNetV1Base};
 pub use plan::{InferencePlan, PlanOptions, PlanOutput, PlanWeights};
 pub use prediction::Prediction;
+pub use training_plan::{TrainingPlan, TrainingPlanOptions};

@@ -1,0 +1,130 @@
+//! All parameters of a network in one vector: what optimisers, averages and training checkpoints
+//! work on.
+
+use std::ops::Range;
+
+use candle_core::{Device, Tensor};
+
+use crate::architecture::{LayerName, Parameter, Part, parameters};
+use crate::config::MobileNetV1Config;
+use crate::error::ModelError;
+use crate::initialize::Parameters;
+
+/// Where each parameter lies, in order of computation, running statistics included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FlatLayout {
+    entries: Vec<(Parameter, Range<usize>)>,
+    len: usize,
+}
+
+impl FlatLayout {
+    /// The layout of a network.
+    ///
+    /// # Errors
+    /// As [`parameters`].
+    pub fn new(config: &MobileNetV1Config) -> Result<Self, ModelError> {
+        let mut len = 0;
+        let entries = parameters(config)?
+            .into_iter()
+            .map(|parameter| {
+                let range = len..len + parameter.len();
+                len = range.end;
+                (parameter, range)
+            })
+            .collect();
+        Ok(Self { entries, len })
+    }
+
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none; no network is without.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The parameters and their places.
+    pub fn entries(&self) -> &[(Parameter, Range<usize>)] {
+        &self.entries
+    }
+
+    /// Where a tensor of a layer lies, if the network has it.
+    pub fn place(&self, layer: LayerName, part: Part) -> Option<Range<usize>> {
+        let of_layer = |entry: &&(Parameter, _)| entry.0.layer == layer && entry.0.part == part;
+        self.entries
+            .iter()
+            .find(of_layer)
+            .map(|(_, range)| range.clone())
+    }
+
+    /// Tensors by name into one vector.
+    ///
+    /// # Errors
+    /// Where a tensor is missing or of another length.
+    pub fn flatten(&self, tensors: &Parameters) -> Result<Vec<f32>, ModelError> {
+        let mut values = Vec::with_capacity(self.len);
+        for (parameter, range) in &self.entries {
+            let name = parameter.name();
+            let tensor = tensors
+                .get(&name)
+                .ok_or_else(|| candle_core::Error::CannotFindTensor { path: name.clone() })?;
+            let found = tensor.flatten_all()?.to_vec1::<f32>()?;
+            if found.len() != range.len() {
+                return Err(candle_core::Error::Msg(format!(
+                    "{name} has shape {:?}, expected {:?}",
+                    tensor.dims(),
+                    parameter.shape
+                ))
+                .into());
+            }
+            values.extend(found);
+        }
+        Ok(values)
+    }
+
+    /// The vector as tensors by name.
+    ///
+    /// # Errors
+    /// Where the vector has another length.
+    pub fn tensors(&self, values: &[f32]) -> Result<Parameters, ModelError> {
+        if values.len() != self.len {
+            return Err(candle_core::Error::Msg(format!(
+                "{} parameters, expected {}",
+                values.len(),
+                self.len
+            ))
+            .into());
+        }
+        let tensors = self.entries.iter().map(|(parameter, range)| {
+            let values = &values[range.clone()];
+            let tensor = Tensor::from_slice(values, parameter.shape.as_slice(), &Device::Cpu)?;
+            Ok((parameter.name(), tensor))
+        });
+        Ok(tensors.collect::<candle_core::Result<Parameters>>()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::initialize::random_parameters;
+
+    #[test]
+    fn tensors_survive_the_round_trip() {
+        let config = MobileNetV1Config::with_width(0.25);
+        let layout = FlatLayout::new(&config).unwrap();
+        let tensors = random_parameters(&config, 3).unwrap();
+        let flat = layout.flatten(&tensors).unwrap();
+        assert_eq!(flat.len(), layout.len());
+        let again = layout.tensors(&flat).unwrap();
+        assert_eq!(again.len(), tensors.len());
+        for (name, tensor) in &tensors {
+            assert_eq!(again[name].dims(), tensor.dims());
+            let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            assert_eq!(values(&again[name]), values(tensor), "{name}");
+        }
+        assert!(layout.tensors(&flat[1..]).is_err());
+    }
+}

@@ -1,0 +1,240 @@
+//! Training without candle: a program for one batch size that computes logits and gradients on one
+//! flat vector of parameters.
+//!
+//! ```text
+//! config + TrainingPlanOptions -> TrainingPlan
+//! forward(parameters, images) -> logits;  backward(d loss / d logits) -> gradients
+//! ```
+
+use mobilenet_kernels::inference::{LayerKind as KernelKind, Pooling};
+use mobilenet_kernels::simd::Isa;
+use mobilenet_kernels::training::{Head, Layer, Network, TrainingOptions, TrainingProgram};
+use mobilenet_ops::Normalizer;
+
+use crate::architecture::{LayerName, Part, body_layers};
+use crate::config::MobileNetV1Config;
+use crate::endpoint::LayerKind;
+use crate::error::ModelError;
+use crate::flat::FlatLayout;
+use crate::mobilenet_v1::{POOL_STRIDE, POOL_WINDOW};
+
+/// What a plan is built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrainingPlanOptions {
+    /// Rows and columns of an image.
+    pub size: [usize; 2],
+    /// Images in a batch.
+    pub batch: usize,
+    /// Number of threads, the caller's included.
+    pub threads: usize,
+    /// So many first layers of the body are frozen: no gradient, running statistics.
+    pub frozen_layers: usize,
+    /// Every batch normalisation uses its running statistics.
+    pub frozen_batch_norm: bool,
+}
+
+impl TrainingPlanOptions {
+    /// All layers are trained.
+    pub fn new(size: [usize; 2], batch: usize, threads: usize) -> Self {
+        Self {
+            size,
+            batch,
+            threads,
+            frozen_layers: 0,
+            frozen_batch_norm: false,
+        }
+    }
+}
+
+/// A network in training, for one batch size. The same number of threads gives the same bits.
+#[derive(Debug)]
+pub struct TrainingPlan {
+    program: TrainingProgram,
+    layout: FlatLayout,
+    decay: f64,
+}
+
+impl TrainingPlan {
+    /// Plans the steps, allocates the activations, starts the threads.
+    ///
+    /// # Errors
+    /// Where the network has no classifier or no batch normalisation, several filters a channel
+    /// (train those on candle: [`crate::MobileNetV1`]), or cannot take images of that size.
+    pub fn new(
+        config: &MobileNetV1Config,
+        options: &TrainingPlanOptions,
+    ) -> Result<Self, ModelError> {
+        let isa = Isa::best().map_err(candle_core::Error::wrap)?;
+        let layout = FlatLayout::new(config)?;
+        let Normalizer::BatchNorm(batch_norm) = config.base.arg_scope.normalizer else {
+            return Err(ModelError::Setting {
+                setting: "normalizer",
+                range: "batch normalisation for training",
+                found: format!("{:?}", config.base.arg_scope.normalizer),
+            });
+        };
+        let network = network(config, &layout, options.size, batch_norm.epsilon)?;
+        let options = TrainingOptions {
+            batch: options.batch,
+            threads: options.threads,
+            frozen_layers: options.frozen_layers,
+            frozen_batch_norm: options.frozen_batch_norm,
+        };
+        let program = TrainingProgram::new(isa, &network, &options);
+        Ok(Self {
+            program: program.map_err(candle_core::Error::wrap)?,
+            layout,
+            decay: batch_norm.decay,
+        })
+    }
+
+    /// Where each parameter lies in the flat vector.
+    pub fn layout(&self) -> &FlatLayout {
+        &self.layout
+    }
+
+    /// The instruction set.
+    pub fn isa(&self) -> Isa {
+        self.program.isa()
+    }
+
+    /// Bytes of activations, gradients of them, and scratch.
+    pub fn arena_bytes(&self) -> usize {
+        self.program.arena_bytes()
+    }
+
+    /// Values of a batch of images, `[batch, height, width, channels]`.
+    pub fn images_len(&self) -> usize {
+        self.program.images_len()
+    }
+
+    /// Values of a batch of logits, `[batch, classes]`.
+    pub fn logits_len(&self) -> usize {
+        self.program.logits_len()
+    }
+
+    /// Values of a batch of pooled features, `[batch, channels]`.
+    pub fn features_len(&self) -> usize {
+        self.program.features_len()
+    }
+
+    /// Computes logits by the statistics of the batch, and keeps what [`Self::backward`] needs.
+    ///
+    /// # Shapes
+    /// `images` `[batch, height, width, channels]`, `dropout` a factor for each pooled feature
+    /// `[batch, channels]`, `logits` `[batch, classes]`.
+    ///
+    /// # Errors
+    /// Where a slice has the wrong length; nothing is computed then.
+    pub fn forward(
+        &mut self,
+        parameters: &[f32],
+        images: &[f32],
+        dropout: Option<&[f32]>,
+        logits: &mut [f32],
+    ) -> Result<(), ModelError> {
+        self.program
+            .forward(parameters, images, dropout, logits)
+            .map_err(kernel)
+    }
+
+    /// Computes the gradient of every parameter from that of the logits, for the batch of the last
+    /// [`Self::forward`]. Those of running statistics and frozen layers are 0.
+    ///
+    /// # Errors
+    /// Where a slice has the wrong length; nothing is computed then.
+    pub fn backward(
+        &mut self,
+        parameters: &[f32],
+        images: &[f32],
+        dropout: Option<&[f32]>,
+        logit_gradients: &[f32],
+        gradients: &mut [f32],
+    ) -> Result<(), ModelError> {
+        self.program
+            .backward(parameters, images, dropout, logit_gradients, gradients)
+            .map_err(kernel)
+    }
+
+    /// Moves the running statistics in `parameters` towards those of the last batch, by the
+    /// network's batch-norm decay.
+    ///
+    /// # Errors
+    /// Where `parameters` has the wrong length.
+    pub fn update_running_statistics(&self, parameters: &mut [f32]) -> Result<(), ModelError> {
+        self.program
+            .update_running_statistics(parameters, self.decay)
+            .map_err(kernel)
+    }
+
+    /// Pooled features of the last batch before dropout, image by image.
+    pub fn features(&self) -> impl Iterator<Item = &[f32]> {
+        self.program.features()
+    }
+}
+
+fn network(
+    config: &MobileNetV1Config,
+    layout: &FlatLayout,
+    size: [usize; 2],
+    epsilon: f64,
+) -> Result<Network, ModelError> {
+    let base = &config.base;
+    let place = |layer: LayerName, part| layout.place(layer, part).map(|range| range.start);
+    let required = |layer: LayerName, part| {
+        place(layer, part).ok_or(ModelError::Setting {
+            setting: "num_classes",
+            range: "at least 1 for training",
+            found: format!("{:?}", config.num_classes),
+        })
+    };
+    let mut layers = Vec::new();
+    let [mut height, mut width] = size;
+    for layer in body_layers(base)? {
+        let output = layer.size(1, height, width)?;
+        (height, width) = (output.rows.output, output.columns.output);
+        let name = LayerName::Body(layer.endpoint);
+        layers.push(Layer {
+            kind: match layer.endpoint.kind {
+                LayerKind::Depthwise => KernelKind::Depthwise,
+                LayerKind::Conv | LayerKind::Pointwise => KernelKind::Conv,
+            },
+            geometry: layer.geometry,
+            in_channels: layer.in_channels,
+            out_channels: layer.out_channels,
+            weights: required(name, Part::Weights)?,
+            gamma: place(name, Part::Gamma),
+            beta: place(name, Part::Beta),
+            running_mean: required(name, Part::MovingMean)?,
+            running_variance: required(name, Part::MovingVariance)?,
+            activation: base.arg_scope.activation,
+        });
+    }
+    let windows = |side: usize| (side - side.min(POOL_WINDOW)) / POOL_STRIDE + 1;
+    let pooling = if config.global_pool {
+        Pooling::Global
+    } else if windows(height) > 1 || windows(width) > 1 {
+        return Err(ModelError::NotSqueezable {
+            height: windows(height),
+            width: windows(width),
+        });
+    } else {
+        Pooling::Window([POOL_WINDOW; 2])
+    };
+    Ok(Network {
+        image: [size[0], size[1], base.in_channels],
+        layers,
+        pooling,
+        head: Head {
+            classes: config.classes().unwrap_or(0),
+            weights: required(LayerName::Logits, Part::Weights)?,
+            bias: required(LayerName::Logits, Part::Biases)?,
+        },
+        epsilon,
+        parameters: layout.len(),
+    })
+}
+
+fn kernel(error: mobilenet_kernels::KernelError) -> ModelError {
+    candle_core::Error::wrap(error).into()
+}
