@@ -1,5 +1,11 @@
-//! Training of MobileNetV1 after slim's scripts. So far the learning rate schedule.
+//! Training of MobileNetV1 after slim's scripts: optimisers, schedules, losses and metrics on
+//! plain slices, logs, and a report. Every part is usable alone.
 
-mod schedule;
+pub mod loss;
+pub mod moving_average;
+pub mod optimizer;
+pub mod schedule;
 
-pub use schedule::ExponentialDecay;
+mod error;
+
+pub use error::TrainError;
