@@ -5,6 +5,8 @@ use super::rule::{Rule, Slot, Value};
 pub(super) struct RmsPropTorch {
     learning_rate: f32,
     alpha: f32,
+    /// `1 - alpha`, taken in f64 as PyTorch does.
+    rest: f32,
     momentum: f32,
     epsilon: f32,
 }
@@ -14,6 +16,7 @@ impl RmsPropTorch {
         Self {
             learning_rate: learning_rate as f32,
             alpha: alpha as f32,
+            rest: (1.0 - alpha) as f32,
             momentum: momentum as f32,
             epsilon: epsilon as f32,
         }
@@ -35,7 +38,7 @@ impl Rule<2> for RmsPropTorch {
     #[inline(always)]
     fn update(&self, value: Value, [mean_square, momentum]: [f32; 2]) -> (f32, [f32; 2]) {
         let gradient = value.gradient_with_l2();
-        let mean_square = self.alpha * mean_square + (1.0 - self.alpha) * gradient * gradient;
+        let mean_square = self.alpha * mean_square + self.rest * gradient * gradient;
         let momentum = self.momentum * momentum + gradient / (mean_square.sqrt() + self.epsilon);
         (
             value.weight - self.learning_rate * momentum,
