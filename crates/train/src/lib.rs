@@ -1,11 +1,14 @@
 //! Training of MobileNetV1 after slim's scripts: optimisers, schedules, losses and metrics on
 //! plain slices, logs, and a report. Every part is usable alone.
 
+pub mod log;
 pub mod loss;
+pub mod metrics;
 pub mod moving_average;
 pub mod optimizer;
 pub mod schedule;
 
 mod error;
+mod file;
 
 pub use error::TrainError;

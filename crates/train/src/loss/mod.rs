@@ -30,13 +30,20 @@ impl Loss {
     }
 }
 
-/// Examples in `outputs`, where each has `width` values and the gradient's slice is as long.
+/// Examples in `outputs`, where each has `width` values and the gradient is as long.
 fn examples(
     what: &str,
     outputs: &[f32],
     width: usize,
     gradient: &[f32],
 ) -> Result<usize, TrainError> {
+    let examples = check_rows(what, outputs, width)?;
+    TrainError::check_length("gradient", outputs.len(), gradient.len())?;
+    Ok(examples)
+}
+
+/// Examples in `outputs`, where each has `width` values.
+pub(crate) fn check_rows(what: &str, outputs: &[f32], width: usize) -> Result<usize, TrainError> {
     if width == 0 || !outputs.len().is_multiple_of(width) {
         return Err(TrainError::Length {
             what: format!("{what} (in whole rows)"),
@@ -44,12 +51,15 @@ fn examples(
             found: outputs.len(),
         });
     }
-    TrainError::check_length("gradient", outputs.len(), gradient.len())?;
     Ok(outputs.len() / width)
 }
 
 /// Labels are one an example and name a class.
-fn check_labels(labels: &[u32], examples: usize, classes: usize) -> Result<(), TrainError> {
+pub(crate) fn check_labels(
+    labels: &[u32],
+    examples: usize,
+    classes: usize,
+) -> Result<(), TrainError> {
     TrainError::check_length("labels", examples, labels.len())?;
     let wrong = labels.iter().position(|&label| label as usize >= classes);
     wrong.map_or(Ok(()), |example| {
@@ -62,7 +72,7 @@ fn check_labels(labels: &[u32], examples: usize, classes: usize) -> Result<(), T
 }
 
 /// Writes softmax of `logits * scale` and returns the logarithm of the sum of exponentials.
-fn softmax(logits: &[f32], scale: f64, probabilities: &mut [f32]) -> f64 {
+pub(crate) fn softmax(logits: &[f32], scale: f64, probabilities: &mut [f32]) -> f64 {
     let largest = logits.iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b));
     let largest = f64::from(largest);
     let mut sum = 0.0;
