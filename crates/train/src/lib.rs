@@ -6,6 +6,7 @@ pub mod loss;
 pub mod metrics;
 pub mod moving_average;
 pub mod optimizer;
+pub mod report;
 pub mod schedule;
 
 mod error;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::TrainError;
 use crate::file::write_atomically;
@@ -15,12 +15,17 @@ const LARGEST: u64 = 1 << 30;
 pub struct StepRecord {
     /// Steps done.
     pub step: u64,
-    /// Loss of its batch, or the mean since the last record.
+    /// Loss of its batch, or the mean since the last record. JSON has no NaN: `null`.
+    #[serde(deserialize_with = "number_or_null")]
     pub loss: f64,
     /// Rate of the step.
     pub learning_rate: f64,
     /// Speed since the last record.
     pub images_per_second: f64,
+}
+
+fn number_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Option::deserialize(deserializer).map(|number| number.unwrap_or(f64::NAN))
 }
 
 /// An evaluation after an epoch.
@@ -157,6 +162,21 @@ mod tests {
         assert_eq!(history.records, [step(10), epoch(1), step(20)]);
         assert_eq!(history.steps().count(), 2);
         assert_eq!(history.epochs().count(), 1);
+    }
+
+    #[test]
+    fn a_diverged_training_can_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.jsonl");
+        let Record::Step(mut record) = step(10) else {
+            unreachable!()
+        };
+        record.loss = f64::NAN;
+        let records = vec![Record::Step(record)];
+        History { records }.write(&path).unwrap();
+        let history = History::read(&path).unwrap();
+        assert!(history.steps().all(|step| step.loss.is_nan()));
+        assert_eq!(history.steps().count(), 1);
     }
 
     #[test]
