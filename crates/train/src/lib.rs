@@ -1,5 +1,15 @@
-//! Training of MobileNetV1 after slim's scripts. So far the learning rate schedule.
+//! Training of MobileNetV1 after slim's scripts: optimisers, schedules, losses and metrics on
+//! plain slices, logs, and a report. Every part is usable alone.
 
-mod schedule;
+pub mod log;
+pub mod loss;
+pub mod metrics;
+pub mod moving_average;
+pub mod optimizer;
+pub mod report;
+pub mod schedule;
 
-pub use schedule::ExponentialDecay;
+mod error;
+mod file;
+
+pub use error::TrainError;

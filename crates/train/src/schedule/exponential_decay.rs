@@ -1,4 +1,6 @@
-//! Learning rates over steps.
+//! Staircase exponential decay, the schedule of slim's scripts.
+
+use serde::{Deserialize, Serialize};
 
 /// Images that `mobilenet_v1_train.py` takes ImageNet to have; the data set has 1,281,167, a slip
 /// of one digit. The published recipe is what the script does.
@@ -8,12 +10,12 @@ const SLIM_IMAGENET_SIZE: u64 = 1_271_167;
 /// with `staircase=True`).
 ///
 /// ```
-/// use mobilenet_train::ExponentialDecay;
+/// use mobilenet_train::schedule::ExponentialDecay;
 ///
 /// let schedule = ExponentialDecay::slim(64);
 /// assert_eq!(schedule.learning_rate(0), 0.045);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ExponentialDecay {
     /// Rate of the first step.
     pub initial: f64,
@@ -29,7 +31,7 @@ impl ExponentialDecay {
         Self {
             initial: 0.045,
             factor: 0.94,
-            steps: decay_steps(batch_size),
+            steps: steps(2.5, SLIM_IMAGENET_SIZE, batch_size),
         }
     }
 
@@ -41,6 +43,15 @@ impl ExponentialDecay {
         }
     }
 
+    /// `train_image_classifier.py`: 0.01, times 0.94 every 2 epochs of any data set.
+    pub fn slim_generic(images: u64, batch_size: u64) -> Self {
+        Self {
+            initial: 0.01,
+            factor: 0.94,
+            steps: steps(2.0, images, batch_size),
+        }
+    }
+
     /// Rate of a step, counted from 0.
     pub fn learning_rate(&self, step: u64) -> f64 {
         let times = step / self.steps.max(1);
@@ -48,9 +59,9 @@ impl ExponentialDecay {
     }
 }
 
-/// `int(imagenet_size / batch_size * 2.5)`.
-fn decay_steps(batch_size: u64) -> u64 {
-    (SLIM_IMAGENET_SIZE as f64 / batch_size.max(1) as f64 * 2.5) as u64
+/// `int(images / batch_size * epochs)`.
+fn steps(epochs: f64, images: u64, batch_size: u64) -> u64 {
+    (images as f64 / batch_size.max(1) as f64 * epochs) as u64
 }
 
 #[cfg(test)]
@@ -71,5 +82,13 @@ mod tests {
             ExponentialDecay::slim_fine_tuning(32).learning_rate(0),
             1e-4
         );
+    }
+
+    #[test]
+    fn the_generic_trainer_counts_its_own_images() {
+        let schedule = ExponentialDecay::slim_generic(60_000, 32);
+        assert_eq!(schedule.steps, 3_750);
+        assert_eq!(schedule.learning_rate(3_749), 0.01);
+        assert!((schedule.learning_rate(3_750) - 0.0094).abs() < 1e-12);
     }
 }

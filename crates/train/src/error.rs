@@ -1,0 +1,102 @@
+//! What training refuses, typed.
+
+use std::path::PathBuf;
+
+/// A setting out of its range, data of another size than stated, a file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// A setting out of its range.
+    #[error("{setting} must be {range}, was {found}")]
+    Setting {
+        /// Name of the setting.
+        setting: &'static str,
+        /// Allowed values.
+        range: &'static str,
+        /// The value given.
+        found: String,
+    },
+    /// A slice of another length than what it belongs to.
+    #[error("expected {expected} values of {what}, found {found}")]
+    Length {
+        /// What the values are.
+        what: String,
+        /// Values needed.
+        expected: usize,
+        /// Values given.
+        found: usize,
+    },
+    /// Parameter groups must cover the weights in order, without gaps or overlaps.
+    #[error(
+        "parameter group {group} begins at value {found}, expected {expected}: \
+         groups cover all weights in order"
+    )]
+    Groups {
+        /// Position in the list of groups.
+        group: usize,
+        /// Where it should begin.
+        expected: usize,
+        /// Where it begins.
+        found: usize,
+    },
+    /// Stored optimiser state without one of the slots of this optimiser, or with another.
+    #[error("the optimiser has the slots {expected:?}, found {found:?}")]
+    Slots {
+        /// Names of this optimiser's slots.
+        expected: Vec<&'static str>,
+        /// Names stored.
+        found: Vec<String>,
+    },
+    /// A label that is no class.
+    #[error("example {example}: expected a label below {classes}, found {found}")]
+    Label {
+        /// Position in the batch.
+        example: usize,
+        /// Number of classes.
+        classes: usize,
+        /// The label given.
+        found: u32,
+    },
+    /// A file that cannot be written.
+    #[error("cannot write {path}: {problem}", path = path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        problem: String,
+    },
+    /// A file that cannot be read.
+    #[error("cannot read {path}: {problem}", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        problem: String,
+    },
+    /// A figure of the report that cannot be drawn.
+    #[error("cannot draw {figure}: {problem}")]
+    Draw {
+        /// What was to be drawn.
+        figure: &'static str,
+        /// What the drawing library says.
+        problem: String,
+    },
+}
+
+impl TrainError {
+    /// `Err` where lengths differ.
+    pub(crate) fn check_length(
+        what: &str,
+        expected: usize,
+        found: usize,
+    ) -> Result<(), TrainError> {
+        if expected == found {
+            return Ok(());
+        }
+        Err(Self::Length {
+            what: what.to_string(),
+            expected,
+            found,
+        })
+    }
+}

@@ -1,0 +1,117 @@
+//! Which classes were taken for which, and what follows for each class.
+
+/// Counts of images by label and prediction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfusionMatrix {
+    classes: usize,
+    /// Rows are labels, columns predictions.
+    counts: Vec<u64>,
+}
+
+/// Figures of one class against all others; 0 where there is nothing to divide by.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ClassMetrics {
+    /// Images with this label.
+    pub images: u64,
+    /// Share of the predictions of this class that were right.
+    pub precision: f64,
+    /// Share of the images of this class that were found.
+    pub recall: f64,
+    /// Harmonic mean of the two.
+    pub f1: f64,
+}
+
+impl ConfusionMatrix {
+    /// Without images.
+    pub fn new(classes: usize) -> Self {
+        Self {
+            classes,
+            counts: vec![0; classes * classes],
+        }
+    }
+
+    /// One image.
+    ///
+    /// # Panics
+    /// Where one of the two is no class.
+    pub fn add(&mut self, label: usize, predicted: usize) {
+        assert!(label < self.classes && predicted < self.classes);
+        self.counts[label * self.classes + predicted] += 1;
+    }
+
+    /// Number of classes.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// Images with a label that were given a class; 0 where one of the two is no class.
+    pub fn count(&self, label: usize, predicted: usize) -> u64 {
+        if label.max(predicted) >= self.classes {
+            return 0;
+        }
+        self.counts[label * self.classes + predicted]
+    }
+
+    /// Figures of every class.
+    pub fn class_metrics(&self) -> Vec<ClassMetrics> {
+        (0..self.classes).map(|class| self.metrics(class)).collect()
+    }
+
+    fn metrics(&self, class: usize) -> ClassMetrics {
+        let right = self.count(class, class);
+        let images = self.labelled(class);
+        let predicted = self.predicted(class);
+        let share = |count: u64, of: u64| count as f64 / of.max(1) as f64;
+        ClassMetrics {
+            images,
+            precision: share(right, predicted),
+            recall: share(right, images),
+            f1: share(2 * right, images + predicted),
+        }
+    }
+
+    fn labelled(&self, class: usize) -> u64 {
+        (0..self.classes)
+            .map(|other| self.count(class, other))
+            .sum()
+    }
+
+    fn predicted(&self, class: usize) -> u64 {
+        (0..self.classes)
+            .map(|other| self.count(other, class))
+            .sum()
+    }
+
+    /// At most `limit` classes to show, in their order: those with the most mistakes (missed
+    /// images and wrong predictions), of those that occur at all.
+    pub fn most_confused(&self, limit: usize) -> Vec<usize> {
+        let mut classes: Vec<(u64, usize)> = (0..self.classes)
+            .map(|class| (self.labelled(class) + self.predicted(class), class))
+            .filter(|&(occurrences, _)| occurrences > 0)
+            .map(|(occurrences, class)| (occurrences - 2 * self.count(class, class), class))
+            .collect();
+        classes.sort_by_key(|&(mistakes, class)| (std::cmp::Reverse(mistakes), class));
+        classes.truncate(limit);
+        let mut classes: Vec<usize> = classes.into_iter().map(|(_, class)| class).collect();
+        classes.sort_unstable();
+        classes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_confused_classes_are_shown() {
+        let mut matrix = ConfusionMatrix::new(5);
+        for (label, predicted, times) in [(1, 1, 9), (2, 3, 2), (3, 3, 4), (4, 1, 1)] {
+            (0..times).for_each(|_| matrix.add(label, predicted));
+        }
+        assert_eq!(matrix.most_confused(10), [1, 2, 3, 4]);
+        assert_eq!(matrix.most_confused(2), [2, 3]);
+        assert_eq!(matrix.most_confused(3), [1, 2, 3]);
+        assert_eq!(matrix.count(2, 3), 2);
+        assert_eq!(matrix.count(2, 5), 0);
+    }
+}

@@ -1,0 +1,102 @@
+//! What an evaluation reports: slim's Accuracy and Recall_5, the confusion matrix with figures
+//! of each class, and the images that went most wrong. All streaming: memory does not grow with
+//! the images.
+
+mod accuracy;
+mod confusion_matrix;
+mod most_wrong;
+
+pub use accuracy::{Accuracy, argmax, in_top_k};
+pub use confusion_matrix::{ClassMetrics, ConfusionMatrix};
+pub use most_wrong::{MostWrong, WrongImage};
+
+use crate::error::TrainError;
+use crate::loss::{check_labels, check_rows, softmax};
+
+/// All metrics of one pass over labelled images.
+///
+/// ```
+/// use mobilenet_train::metrics::Evaluation;
+///
+/// let mut evaluation = Evaluation::new(3, 10);
+/// evaluation.add(&[0, 1], &[0.0, 2.0, 1.0, 5.0, 0.0, 0.0], &[1, 2])?;
+/// assert_eq!(evaluation.accuracy().accuracy(), 0.5);
+/// assert_eq!(evaluation.most_wrong()[0].image, 1);
+/// # Ok::<(), mobilenet_train::TrainError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Evaluation {
+    classes: usize,
+    accuracy: Accuracy,
+    confusion: ConfusionMatrix,
+    most_wrong: MostWrong,
+    loss: f64,
+    probabilities: Vec<f32>,
+}
+
+impl Evaluation {
+    /// Of a network with so many classes; keeps the `worst` images with the highest loss.
+    pub fn new(classes: usize, worst: usize) -> Self {
+        Self {
+            classes,
+            accuracy: Accuracy::default(),
+            confusion: ConfusionMatrix::new(classes),
+            most_wrong: MostWrong::new(worst),
+            loss: 0.0,
+            probabilities: vec![0.0; classes],
+        }
+    }
+
+    /// A batch: numbers of the images in their data set, logits `[B, classes]`, labels.
+    ///
+    /// # Errors
+    /// Where lengths do not agree or a label is no class; nothing is counted then.
+    pub fn add(
+        &mut self,
+        images: &[usize],
+        logits: &[f32],
+        labels: &[u32],
+    ) -> Result<(), TrainError> {
+        let batch = check_rows("logits", logits, self.classes)?;
+        check_labels(labels, batch, self.classes)?;
+        TrainError::check_length("image numbers", batch, images.len())?;
+        let rows = logits.chunks(self.classes).zip(labels).zip(images);
+        for ((logits, &label), &image) in rows {
+            let label = label as usize;
+            let predicted = argmax(logits);
+            self.accuracy.add(logits, label);
+            self.confusion.add(label, predicted);
+            let log_sum = softmax(logits, 1.0, &mut self.probabilities);
+            let loss = log_sum - f64::from(logits[label]);
+            self.loss += loss;
+            self.most_wrong.add(WrongImage {
+                image,
+                label,
+                predicted,
+                probability: self.probabilities[predicted],
+                loss,
+            });
+        }
+        Ok(())
+    }
+
+    /// Accuracy and Recall_5.
+    pub fn accuracy(&self) -> &Accuracy {
+        &self.accuracy
+    }
+
+    /// Mean cross-entropy, without smoothing or L2; 0 of no images.
+    pub fn loss(&self) -> f64 {
+        self.loss / self.accuracy.images().max(1) as f64
+    }
+
+    /// Which classes were taken for which.
+    pub fn confusion(&self) -> &ConfusionMatrix {
+        &self.confusion
+    }
+
+    /// The images with the highest loss, worst first.
+    pub fn most_wrong(&self) -> &[WrongImage] {
+        self.most_wrong.images()
+    }
+}

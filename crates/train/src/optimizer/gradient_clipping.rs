@@ -1,0 +1,160 @@
+//! Gradient clipping, before a step. Neither slim script clips; long rates and small batches can
+//! need it.
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::ParameterGroup;
+use super::parameter_group::check_groups;
+use crate::error::TrainError;
+
+/// Values of one partial sum; fixed, so that the order of summation is.
+const CHUNK: usize = 1 << 14;
+
+/// How gradients are limited. L2 is added by the optimiser, after clipping.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
+pub enum GradientClipping {
+    /// All gradients are scaled by one factor to at most this norm (`tf.clip_by_global_norm`).
+    GlobalNorm {
+        /// Largest root of the sum of squares.
+        limit: f64,
+    },
+    /// Each gradient is clamped to plus or minus this (`tf.clip_by_value`).
+    Value {
+        /// Largest magnitude.
+        limit: f64,
+    },
+}
+
+impl GradientClipping {
+    /// Limits the gradients of trainable groups and returns their global norm before that. A norm
+    /// that is not finite leaves them as they are: the caller has a diverged step at hand.
+    ///
+    /// # Errors
+    /// Where the limit is not above 0, or the groups do not cover the gradients in order.
+    pub fn apply(
+        self,
+        gradients: &mut [f32],
+        groups: &[ParameterGroup],
+    ) -> Result<f64, TrainError> {
+        let (Self::GlobalNorm { limit } | Self::Value { limit }) = self;
+        if limit.is_nan() || limit <= 0.0 {
+            return Err(TrainError::Setting {
+                setting: "gradient clipping limit",
+                range: "above 0",
+                found: limit.to_string(),
+            });
+        }
+        let norm = global_norm(gradients, groups)?;
+        if !norm.is_finite() {
+            return Ok(norm);
+        }
+        match self {
+            Self::GlobalNorm { limit } if norm > limit => {
+                let factor = (limit / norm) as f32;
+                change(gradients, groups, |gradient| gradient * factor);
+            }
+            Self::GlobalNorm { .. } => {}
+            Self::Value { limit } => {
+                let limit = limit as f32;
+                change(gradients, groups, |gradient| gradient.clamp(-limit, limit));
+            }
+        }
+        Ok(norm)
+    }
+}
+
+/// Root of the sum of squares over trainable groups; summed in f64 in an order that does not
+/// depend on threads.
+///
+/// # Errors
+/// Where the groups do not cover the gradients in order.
+pub fn global_norm(gradients: &[f32], groups: &[ParameterGroup]) -> Result<f64, TrainError> {
+    check_groups(groups, gradients.len())?;
+    let trainable = groups.iter().filter(|group| group.trainable);
+    let squares: f64 = trainable
+        .map(|group| sum_of_squares(&gradients[group.range.clone()]))
+        .sum();
+    Ok(squares.sqrt())
+}
+
+fn change(gradients: &mut [f32], groups: &[ParameterGroup], to: impl Fn(f32) -> f32 + Sync) {
+    for group in groups.iter().filter(|group| group.trainable) {
+        let gradients = gradients[group.range.clone()].par_chunks_mut(CHUNK);
+        gradients.for_each(|chunk| chunk.iter_mut().for_each(|value| *value = to(*value)));
+    }
+}
+
+/// In f64, in an order that does not depend on threads.
+pub(super) fn sum_of_squares(values: &[f32]) -> f64 {
+    let partial: Vec<f64> = values.par_chunks(CHUNK).map(chunk_sum_of_squares).collect();
+    partial.iter().sum()
+}
+
+/// Eight running sums, so that the loop vectorises.
+fn chunk_sum_of_squares(chunk: &[f32]) -> f64 {
+    let (blocks, rest) = chunk.as_chunks::<8>();
+    let mut sums = [0.0; 8];
+    for block in blocks {
+        for (sum, &value) in sums.iter_mut().zip(block) {
+            *sum += f64::from(value) * f64::from(value);
+        }
+    }
+    let rest = rest
+        .iter()
+        .map(|&value| f64::from(value) * f64::from(value));
+    sums.iter().sum::<f64>() + rest.sum::<f64>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_trainable_gradients_count_and_change() {
+        let groups = [
+            ParameterGroup::new(0..1).frozen(),
+            ParameterGroup::new(1..3),
+        ];
+        let mut gradients = [100.0, 3.0, -4.0];
+        let clipping = GradientClipping::GlobalNorm { limit: 1.0 };
+        assert_eq!(clipping.apply(&mut gradients, &groups).unwrap(), 5.0);
+        assert_eq!(gradients[0], 100.0);
+        assert!((global_norm(&gradients, &groups).unwrap() - 1.0).abs() < 1e-6);
+        let unchanged = gradients;
+        let clipping = GradientClipping::GlobalNorm { limit: 2.0 };
+        clipping.apply(&mut gradients, &groups).unwrap();
+        assert_eq!(gradients, unchanged);
+    }
+
+    #[test]
+    fn a_diverged_step_is_left_to_the_caller() {
+        let groups = [ParameterGroup::new(0..2)];
+        let mut gradients = [f32::INFINITY, 1.0];
+        let norm = GradientClipping::Value { limit: 1.0 }
+            .apply(&mut gradients, &groups)
+            .unwrap();
+        assert!(norm.is_infinite());
+        assert_eq!(gradients, [f32::INFINITY, 1.0]);
+    }
+
+    #[test]
+    fn a_limit_is_above_zero() {
+        let groups = [ParameterGroup::new(0..1)];
+        for limit in [0.0, -1.0, f64::NAN] {
+            let clipping = GradientClipping::GlobalNorm { limit };
+            assert!(clipping.apply(&mut [1.0], &groups).is_err());
+        }
+    }
+
+    #[test]
+    fn threads_do_not_change_the_norm() {
+        let values: Vec<f32> = (0..100_003).map(|i| (i as f32 * 0.37).sin()).collect();
+        let norm = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+            pool.unwrap().install(|| sum_of_squares(&values))
+        };
+        assert_eq!(norm(1), norm(4));
+    }
+}

@@ -1,0 +1,128 @@
+//! How an elementwise rule runs over the flat slices: in fixed pieces, spread over threads.
+
+use rayon::prelude::*;
+
+use super::ParameterGroup;
+
+/// Longest piece, in values: 64 KiB a slice, so that a piece with its slots fits the second cache.
+const LONGEST: usize = 1 << 14;
+
+/// State that a rule keeps for each weight.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Slot {
+    /// Name in checkpoints.
+    pub(super) name: &'static str,
+    /// Value before the first step.
+    pub(super) initial: f32,
+}
+
+/// One weight of a step, with what acts on it.
+#[derive(Clone, Copy)]
+pub(super) struct Value {
+    pub(super) weight: f32,
+    pub(super) gradient: f32,
+    pub(super) weight_decay: f32,
+}
+
+impl Value {
+    /// Gradient of the loss plus `weight_decay * weight^2 / 2`.
+    #[inline(always)]
+    pub(super) fn gradient_with_l2(self) -> f32 {
+        self.gradient + self.weight_decay * self.weight
+    }
+}
+
+/// An optimiser's formula for one weight: branch-free, so that the loop over it vectorises.
+pub(super) trait Rule<const SLOTS: usize>: Sync {
+    /// Its state.
+    const SLOTS: [Slot; SLOTS];
+
+    /// The new weight and the new state.
+    fn update(&self, value: Value, slots: [f32; SLOTS]) -> (f32, [f32; SLOTS]);
+}
+
+/// A part of a group that one thread does at once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Piece {
+    length: usize,
+    weight_decay: f32,
+    trainable: bool,
+}
+
+/// Cuts groups that cover the weights in order; depends on nothing but the groups.
+pub(super) fn pieces(groups: &[ParameterGroup]) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    for group in groups {
+        let mut rest = group.range.len();
+        while rest > 0 {
+            // What is frozen is skipped at once.
+            let length = if group.trainable {
+                rest.min(LONGEST)
+            } else {
+                rest
+            };
+            pieces.push(Piece {
+                length,
+                weight_decay: group.weight_decay,
+                trainable: group.trainable,
+            });
+            rest -= length;
+        }
+    }
+    pieces
+}
+
+/// Runs a rule over all trainable pieces, on the current rayon pool.
+pub(super) fn update<const SLOTS: usize, R: Rule<SLOTS>>(
+    rule: &R,
+    pieces: &[Piece],
+    mut weights: &mut [f32],
+    mut gradients: &[f32],
+    mut slots: [&mut [f32]; SLOTS],
+) {
+    let mut tasks = Vec::with_capacity(pieces.len());
+    for piece in pieces {
+        let (these, rest) = std::mem::take(&mut weights).split_at_mut(piece.length);
+        weights = rest;
+        let (theirs, rest) = gradients.split_at(piece.length);
+        gradients = rest;
+        let states = slots.each_mut().map(|slot| {
+            let (state, rest) = std::mem::take(slot).split_at_mut(piece.length);
+            *slot = rest;
+            state
+        });
+        if piece.trainable {
+            tasks.push((piece.weight_decay, these, theirs, states));
+        }
+    }
+    tasks
+        .into_par_iter()
+        .for_each(|(weight_decay, weights, gradients, slots)| {
+            update_piece(rule, weight_decay, weights, gradients, slots);
+        });
+}
+
+fn update_piece<const SLOTS: usize, R: Rule<SLOTS>>(
+    rule: &R,
+    weight_decay: f32,
+    weights: &mut [f32],
+    gradients: &[f32],
+    slots: [&mut [f32]; SLOTS],
+) {
+    // One length for all, visibly, so that the loop needs no bounds checks.
+    let length = weights.len();
+    let gradients = &gradients[..length];
+    let slots = slots.map(|slot| &mut slot[..length]);
+    for index in 0..length {
+        let value = Value {
+            weight: weights[index],
+            gradient: gradients[index],
+            weight_decay,
+        };
+        let (weight, updated) = rule.update(value, std::array::from_fn(|slot| slots[slot][index]));
+        weights[index] = weight;
+        for slot in 0..SLOTS {
+            slots[slot][index] = updated[slot];
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! The `polynomial` decay of slim's generic trainer.
+
+use serde::{Deserialize, Serialize};
+
+/// A rate that falls from `initial` to `end` along a power of the steps that are left
+/// (TensorFlow's `polynomial_decay` without cycles). `train_image_classifier.py` uses power 1 and
+/// an end of 0.0001.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PolynomialDecay {
+    /// Rate of the first step.
+    pub initial: f64,
+    /// Rate after `steps`.
+    pub end: f64,
+    /// Length of the fall.
+    pub steps: u64,
+    /// Power; 1 is a line.
+    pub power: f64,
+}
+
+impl PolynomialDecay {
+    /// Rate of a step, counted from 0.
+    pub fn learning_rate(&self, step: u64) -> f64 {
+        if step >= self.steps {
+            return self.end;
+        }
+        let left = 1.0 - step as f64 / self.steps as f64;
+        (self.initial - self.end) * left.powf(self.power) + self.end
+    }
+}

@@ -1,0 +1,36 @@
+//! Shared by the tests: golden files and a relative comparison.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "a module of several test binaries, each of which uses its own part"
+)]
+
+use std::path::{Path, PathBuf};
+
+pub fn path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(name)
+}
+
+/// A golden JSON file.
+pub fn golden<T: serde::de::DeserializeOwned>(name: &str) -> T {
+    let text = std::fs::read_to_string(path(name)).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+/// Every value within `tolerance` of the expected one, relative to it; below a thousandth of the
+/// largest, relative to that.
+pub fn close<T: Copy + Into<f64>>(what: &str, found: &[T], expected: &[T], tolerance: f64) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let values = || found.iter().zip(expected);
+    let largest = expected.iter().map(|&e| e.into().abs()).fold(0.0, f64::max);
+    for (index, (&found, &expected)) in values().enumerate() {
+        let (found, expected): (f64, f64) = (found.into(), expected.into());
+        let size = expected.abs().max(1e-3 * largest);
+        assert!(
+            (found - expected).abs() <= tolerance * size,
+            "{what}, value {index}: {found}, expected {expected}"
+        );
+    }
+}
