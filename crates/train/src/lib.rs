@@ -1,5 +1,7 @@
-//! Training of MobileNetV1 after slim's scripts. So far the learning rate schedule.
+//! Training of MobileNetV1 after slim's scripts: data and its augmentation, the learning rate.
 
+pub mod augment;
+pub mod data;
 mod schedule;
 
 pub use schedule::ExponentialDecay;
