@@ -60,22 +60,45 @@ impl ColourOrder {
             Step::Brightness,
         ]),
     ];
-}
 
-/// Recolours an image by random amounts and clips it to [0, 1].
-pub fn distort_colour(image: &mut [f32], order: ColourOrder, rng: &mut ChaCha8Rng) {
-    for step in order.0 {
-        match step {
-            Step::Brightness => {
-                adjust_brightness(image, rng.random_range(-BRIGHTNESS..BRIGHTNESS));
+    /// Recolours an image step by step, and clips it to [0, 1] at the end.
+    pub fn apply(self, image: &mut [f32], amounts: &ColourAmounts) {
+        for step in self.0 {
+            match step {
+                Step::Brightness => adjust_brightness(image, amounts.brightness),
+                Step::Saturation => adjust_saturation(image, amounts.saturation),
+                Step::Hue => adjust_hue(image, amounts.hue),
+                Step::Contrast => adjust_contrast(image, amounts.contrast),
             }
-            Step::Saturation => adjust_saturation(image, rng.random_range(FACTORS)),
-            Step::Hue => adjust_hue(image, rng.random_range(-HUE..HUE)),
-            Step::Contrast => adjust_contrast(image, rng.random_range(FACTORS)),
+        }
+        for value in image {
+            *value = value.clamp(0.0, 1.0);
         }
     }
-    for value in image {
-        *value = value.clamp(0.0, 1.0);
+}
+
+/// By how much each step changes an image.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ColourAmounts {
+    /// Added.
+    pub brightness: f32,
+    /// Factor.
+    pub saturation: f32,
+    /// Part of the circle.
+    pub hue: f32,
+    /// Factor.
+    pub contrast: f32,
+}
+
+impl ColourAmounts {
+    /// slim's: uniform within +-32/255, 0.5 to 1.5, +-0.2, and 0.5 to 1.5.
+    pub fn draw(rng: &mut ChaCha8Rng) -> Self {
+        Self {
+            brightness: rng.random_range(-BRIGHTNESS..BRIGHTNESS),
+            saturation: rng.random_range(FACTORS),
+            hue: rng.random_range(-HUE..HUE),
+            contrast: rng.random_range(FACTORS),
+        }
     }
 }
 

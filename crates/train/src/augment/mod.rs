@@ -11,7 +11,7 @@ mod flip;
 mod resize;
 
 pub use colour::{
-    ColourOrder, adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation, distort_colour,
+    ColourAmounts, ColourOrder, adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation,
 };
 pub use crop::{CropBox, CropRule};
 pub use crop_flip::Border;
@@ -87,12 +87,12 @@ impl Augmentation {
                     (true, false) => ColourOrder::FAST[case.min(1)],
                     (false, _) => ColourOrder::SLOW[case],
                 };
-                distort_colour(out, order, rng);
+                order.apply(out, &ColourAmounts::draw(rng));
             }
             Self::Mild => {
                 let method = ResizeMethod::Bilinear;
                 crop_and_mirror(photo, &CropRule::MILD, method, resolution, rng, out);
-                distort_colour(out, ColourOrder::FAST[0], rng);
+                ColourOrder::FAST[0].apply(out, &ColourAmounts::draw(rng));
             }
             Self::CropFlip { padding, border } => {
                 crop_flip::apply(photo, padding, border, resolution, rng, out);

@@ -128,7 +128,9 @@ impl Axis {
     }
 
     fn at(&self, position: usize) -> &[(usize, f32)] {
-        let start = position.checked_sub(1).map_or(0, |before| self.ends[before]);
+        let start = position
+            .checked_sub(1)
+            .map_or(0, |before| self.ends[before]);
         &self.taps[start..self.ends[position]]
     }
 

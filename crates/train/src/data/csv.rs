@@ -8,7 +8,13 @@ use super::{DataError, ImageFiles, numbered};
 
 /// First words of a header line.
 const HEADERS: [&str; 7] = [
-    "path", "file", "filename", "file_name", "filepath", "image", "image_path",
+    "path",
+    "file",
+    "filename",
+    "file_name",
+    "filepath",
+    "image",
+    "image_path",
 ];
 
 /// Opens a list. Paths are relative to the list's folder, and are first touched when a photo is
@@ -34,12 +40,16 @@ pub fn open(list: &Path, class_names: Option<&[String]>) -> Result<ImageFiles, D
         let (path, label) = (unquoted(path), unquoted(label));
         let file = folder.join(&path);
         let header = rows.is_empty() && HEADERS.contains(&path.to_ascii_lowercase().as_str());
-        if !(header && !file.exists()) {
+        if !header || file.exists() {
             rows.push((number, file, label));
         }
     }
     if rows.is_empty() {
-        return Err(DataError::malformed(list.display(), "lines `path,label`", "none"));
+        return Err(DataError::malformed(
+            list.display(),
+            "lines `path,label`",
+            "none",
+        ));
     }
     let indices: Option<Vec<usize>> = rows
         .iter()
@@ -61,14 +71,13 @@ pub fn open(list: &Path, class_names: Option<&[String]>) -> Result<ImageFiles, D
         }
     };
     let classes: HashMap<&str, usize> = names.iter().map(String::as_str).zip(0..).collect();
-    let class = |(number, file, label): (usize, PathBuf, String)| {
-        match classes.get(label.as_str()) {
-            Some(&class) => Ok((file, class)),
-            None => {
-                let expected = format!("one of the {} classes", names.len());
-                let found = format!("`{label}`");
-                Err(DataError::malformed(place(list, number), expected, found))
-            }
+    let class = |(number, file, label): (usize, PathBuf, String)| match classes.get(label.as_str())
+    {
+        Some(&class) => Ok((file, class)),
+        None => {
+            let expected = format!("one of the {} classes", names.len());
+            let found = format!("`{label}`");
+            Err(DataError::malformed(place(list, number), expected, found))
         }
     };
     let files: Result<Vec<_>, DataError> = rows.into_iter().map(class).collect();

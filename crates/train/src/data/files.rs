@@ -19,10 +19,7 @@ impl ImageFiles {
     ///
     /// # Errors
     /// Where a class index has no name.
-    pub fn new(
-        files: Vec<(PathBuf, usize)>,
-        class_names: Vec<String>,
-    ) -> Result<Self, DataError> {
+    pub fn new(files: Vec<(PathBuf, usize)>, class_names: Vec<String>) -> Result<Self, DataError> {
         if let Some((path, class)) = files.iter().find(|(_, class)| *class >= class_names.len()) {
             let expected = format!("a class index below {}", class_names.len());
             return Err(DataError::malformed(path.display(), expected, class));

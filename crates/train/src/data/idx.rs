@@ -43,7 +43,11 @@ impl IdxImages {
         let ([label_count], labels_read) = read::<1>(labels)?;
         if count != label_count {
             let expected = format!("{count} labels, one for each of {}", images.display());
-            return Err(DataError::malformed(labels.display(), expected, label_count));
+            return Err(DataError::malformed(
+                labels.display(),
+                expected,
+                label_count,
+            ));
         }
         let highest = labels_read.iter().copied().max().map_or(0, usize::from);
         let class_names = class_names.map_or_else(|| numbered(highest + 1), <[String]>::to_vec);
@@ -93,9 +97,7 @@ impl ImageDataset for IdxImages {
 }
 
 /// Dimensions and values of a file of bytes.
-fn read<const DIMENSIONS: usize>(
-    path: &Path,
-) -> Result<([u32; DIMENSIONS], Vec<u8>), DataError> {
+fn read<const DIMENSIONS: usize>(path: &Path) -> Result<([u32; DIMENSIONS], Vec<u8>), DataError> {
     let file = File::open(path).map_err(DataError::read(path))?;
     let mut start = Vec::new();
     let mut file = BufReader::new(file);
@@ -129,24 +131,33 @@ fn read_values<const DIMENSIONS: usize>(
     let magic = [0, 0, UNSIGNED_BYTE, DIMENSIONS as u8];
     take(&mut bytes, 4)?;
     if bytes != magic {
-        return malformed(format!("an IDX file that begins {magic:?}"), format!("{bytes:?}"));
+        return malformed(
+            format!("an IDX file that begins {magic:?}"),
+            format!("{bytes:?}"),
+        );
     }
     bytes.clear();
     take(&mut bytes, 4 * DIMENSIONS as u64)?;
     let mut dimensions = [0; DIMENSIONS];
     let (sizes, _) = bytes.as_chunks::<4>();
     if sizes.len() != DIMENSIONS {
-        return malformed(format!("{DIMENSIONS} dimensions"), format!("{} bytes", bytes.len()));
+        return malformed(
+            format!("{DIMENSIONS} dimensions"),
+            format!("{} bytes", bytes.len()),
+        );
     }
     for (dimension, size) in dimensions.iter_mut().zip(sizes) {
         *dimension = u32::from_be_bytes(*size);
     }
     if dimensions.contains(&0) {
-        return malformed("at least one value".into(), format!("dimensions {dimensions:?}"));
+        return malformed(
+            "at least one value".into(),
+            format!("dimensions {dimensions:?}"),
+        );
     }
-    let needed = dimensions
-        .iter()
-        .fold(1u64, |product, &size| product.saturating_mul(u64::from(size)));
+    let needed = dimensions.iter().fold(1u64, |product, &size| {
+        product.saturating_mul(u64::from(size))
+    });
     if needed > MOST_BYTES {
         return Err(DataError::TooLarge {
             place: path.display().to_string(),

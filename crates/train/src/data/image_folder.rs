@@ -133,9 +133,8 @@ fn split(classes: Classes, names: Vec<String>) -> Result<Splits<ImageFiles>, Dat
         test: ImageFiles::new(test, names)?,
     };
     if splits.test.is_empty() {
-        let message = format!(
-            "no class has the {TEST_EVERY} photos that a split needs; add a folder `test`"
-        );
+        let message =
+            format!("no class has the {TEST_EVERY} photos that a split needs; add a folder `test`");
         return Err(DataError::Settings(message));
     }
     Ok(splits)

@@ -35,7 +35,11 @@ pub fn open(
     if photos.is_empty() || photos.len() != classes.len() {
         return Err(DataError::malformed(
             labels.display(),
-            format!("a line for each of the {} photos in {}", photos.len(), dir.display()),
+            format!(
+                "a line for each of the {} photos in {}",
+                photos.len(),
+                dir.display()
+            ),
             format!("{} lines", classes.len()),
         ));
     }

@@ -92,7 +92,9 @@ fn split_checksum(
     length: usize,
     place: impl Fn() -> String,
 ) -> Result<(), DataError> {
-    let Some((bytes, check)) = record.split_at_checked(length).filter(|(_, check)| check.len() == 4)
+    let Some((bytes, check)) = record
+        .split_at_checked(length)
+        .filter(|(_, check)| check.len() == 4)
     else {
         let expected = format!("{length} bytes and a checksum of 4");
         let found = format!("{} bytes", record.len());
