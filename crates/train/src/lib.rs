@@ -1,6 +1,8 @@
-//! Training of MobileNetV1 after slim's scripts: optimisers, schedules, losses and metrics on
-//! plain slices, logs, and a report. Every part is usable alone.
+//! Training of MobileNetV1 after slim's scripts: data and its augmentation, optimisers, schedules,
+//! losses and metrics on plain slices, logs, and a report. Every part is usable alone.
 
+pub mod augment;
+pub mod data;
 pub mod log;
 pub mod loss;
 pub mod metrics;

@@ -1,0 +1,145 @@
+//! A random part of a photo: the rule of TensorFlow's `sample_distorted_bounding_box` with the whole
+//! photo as the only object, which is how slim's training scripts call it.
+
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+
+use super::resize::{Axis, ResizeMethod};
+
+/// A rectangle of a photo, in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CropBox {
+    /// First row.
+    pub top: usize,
+    /// First column.
+    pub left: usize,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+}
+
+impl CropBox {
+    /// All of a photo.
+    pub fn whole(height: usize, width: usize) -> Self {
+        Self {
+            top: 0,
+            left: 0,
+            height,
+            width,
+        }
+    }
+
+    pub(super) fn axes(&self, method: ResizeMethod, [rows, columns]: [usize; 2]) -> [Axis; 2] {
+        [
+            Axis::new(method, self.top, self.height, rows),
+            Axis::new(method, self.left, self.width, columns),
+        ]
+    }
+
+    pub(super) fn bilinear_axes(&self, size: [usize; 2]) -> [Axis; 2] {
+        self.axes(ResizeMethod::Bilinear, size)
+    }
+}
+
+/// Which crops are allowed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CropRule {
+    /// Least and greatest share of the photo's area.
+    pub area: [f32; 2],
+    /// Least and greatest width divided by height, in pixels.
+    pub aspect_ratio: [f32; 2],
+    /// Part of the object, here the photo, that a crop must hold. With 0.1 it overrides slim's
+    /// least area of 0.05.
+    pub min_object_covered: f32,
+    /// Draws until the whole photo is taken instead.
+    pub max_attempts: usize,
+}
+
+impl CropRule {
+    /// slim's `distorted_bounding_box_crop`.
+    pub const SLIM: Self = Self {
+        area: [0.05, 1.0],
+        aspect_ratio: [0.75, 1.33],
+        min_object_covered: 0.1,
+        max_attempts: 100,
+    };
+
+    /// slim's without crops of less than a quarter of the photo. The paper limits small crops
+    /// (section 3.2) but gives no figure; the quarter is ours.
+    pub const MILD: Self = Self {
+        area: [0.25, 1.0],
+        ..Self::SLIM
+    };
+
+    /// Draws a crop of a photo; all of it where no draw satisfies the rule.
+    pub fn draw(&self, height: usize, width: usize, rng: &mut ChaCha8Rng) -> CropBox {
+        let [narrowest, widest] = self.aspect_ratio;
+        for _ in 0..self.max_attempts {
+            let aspect = rng.random::<f32>() * (widest - narrowest) + narrowest;
+            if let Some(crop) = self.attempt(height, width, aspect, rng) {
+                let covered = (crop.height * crop.width) as f32 / (height * width) as f32;
+                if covered >= self.min_object_covered {
+                    return crop;
+                }
+            }
+        }
+        CropBox::whole(height, width)
+    }
+
+    /// One draw: the height is uniform between those that the area allows, the width follows from
+    /// the aspect ratio.
+    fn attempt(
+        &self,
+        height: usize,
+        width: usize,
+        aspect: f32,
+        rng: &mut ChaCha8Rng,
+    ) -> Option<CropBox> {
+        let photo_area = height as f32 * width as f32;
+        let [least, greatest] = self.area.map(|share| share * photo_area);
+        let columns = |rows: usize| round(rows as f32 * aspect);
+        let area = |rows: usize| (rows * columns(rows)) as f32;
+
+        let mut tallest = round((greatest / aspect).sqrt());
+        if columns(tallest) > width {
+            tallest = ((width as f32 + 0.5 - 1e-7) / aspect) as usize;
+            if columns(tallest) > width {
+                tallest = tallest.saturating_sub(1);
+            }
+        }
+        let tallest = tallest.min(height);
+        let shortest = round((least / aspect).sqrt()).min(tallest);
+        let mut rows = rng.random_range(shortest..=tallest);
+        // Rounding may have put the area a pixel row out of bounds.
+        if area(rows) < least {
+            rows += 1;
+        }
+        if area(rows) > greatest {
+            rows = rows.saturating_sub(1);
+        }
+        let crop_width = columns(rows);
+        let fits = (1..=height).contains(&rows)
+            && (1..=width).contains(&crop_width)
+            && (least..=greatest).contains(&area(rows));
+        fits.then(|| CropBox {
+            top: offset(height - rows, rng),
+            left: offset(width - crop_width, rng),
+            height: rows,
+            width: crop_width,
+        })
+    }
+}
+
+/// A first row or column. TensorFlow leaves out the last possible one.
+fn offset(spare: usize, rng: &mut ChaCha8Rng) -> usize {
+    match spare {
+        0 => 0,
+        spare => rng.random_range(0..spare),
+    }
+}
+
+/// C's `lrintf`.
+fn round(value: f32) -> usize {
+    value.round_ties_even() as usize
+}

@@ -1,0 +1,37 @@
+//! What a step takes.
+
+/// Photos of one step with their classes.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Batch {
+    /// Which step of the run this is, counted from 0; in evaluation, which batch.
+    pub step: u64,
+    /// Which pass over the data set this is, counted from 0.
+    pub epoch: u64,
+    /// Normalised pixels, `[batch, rows, columns, channels]`.
+    pub images: Vec<f32>,
+    /// Class indices, `[batch]`.
+    pub labels: Vec<u32>,
+    /// Which photos of the data set these are, `[batch]`.
+    pub indices: Vec<usize>,
+}
+
+impl Batch {
+    /// Number of photos.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there are no photos.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// Empties the batch for another step; its memory stays.
+    pub(super) fn restart(&mut self, step: u64, epoch: u64) {
+        self.step = step;
+        self.epoch = epoch;
+        self.images.clear();
+        self.labels.clear();
+        self.indices.clear();
+    }
+}

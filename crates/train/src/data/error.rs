@@ -1,0 +1,98 @@
+//! What can be wrong with data for training, and where.
+
+use std::path::{Path, PathBuf};
+
+use mobilenet_model::preprocess::PhotoError;
+
+/// A data set, or one of its photos, that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// A file or folder cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A photo cannot be decoded or preprocessed.
+    #[error(transparent)]
+    Photo(#[from] PhotoError),
+    /// The contents are not what the format asks for.
+    #[error("{place}: expected {expected}, found {found}")]
+    Malformed {
+        /// File, and line or record.
+        place: String,
+        /// What should be there.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// Reading on would take more memory than allowed.
+    #[error("{place}: needs {needed} bytes, more than the limit of {limit}")]
+    TooLarge {
+        /// File, and record.
+        place: String,
+        /// Bytes that it says it needs.
+        needed: u64,
+        /// Bytes that are allowed.
+        limit: u64,
+    },
+    /// A data set is not on this machine.
+    #[error("{name} is not at {path}: {advice}")]
+    Missing {
+        /// Name of the data set.
+        name: &'static str,
+        /// Where it was looked for.
+        path: PathBuf,
+        /// How to get it.
+        advice: &'static str,
+    },
+    /// Settings that do not go together.
+    #[error("cannot load data: {0}")]
+    Settings(String),
+    /// Code of a decoder or a data set panicked on a photo.
+    #[error("{name}: its decoder failed: {message}")]
+    Panicked {
+        /// The photo.
+        name: String,
+        /// What the panic said.
+        message: String,
+    },
+    /// More photos than allowed had to be left out.
+    #[error(
+        "{skipped} of {images} photos cannot be used, more than the allowed share of {allowed}; \
+         the first: {first}"
+    )]
+    TooManySkipped {
+        /// Photos left out so far.
+        skipped: usize,
+        /// Photos of the data set.
+        images: usize,
+        /// Share that may be left out.
+        allowed: f64,
+        /// What is wrong with the first of them.
+        first: String,
+    },
+}
+
+impl DataError {
+    pub(super) fn read(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Read {
+            path: path.to_path_buf(),
+            source,
+        }
+    }
+
+    pub(super) fn malformed(
+        place: impl ToString,
+        expected: impl ToString,
+        found: impl ToString,
+    ) -> Self {
+        Self::Malformed {
+            place: place.to_string(),
+            expected: expected.to_string(),
+            found: found.to_string(),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Batches for evaluation: every photo once, in order, by the rule that inference uses.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use mobilenet_model::preprocess::Preprocessing;
+
+use super::ahead::Ahead;
+use super::skipped::{SkippedList, Tolerance, guarded};
+use super::{Batch, DataError, ImageDataset, Skipped};
+
+/// How batches for evaluation are made.
+#[derive(Debug, Clone)]
+pub struct EvaluationConfig {
+    /// Photos of a batch; the last may have fewer.
+    pub batch_size: usize,
+    /// The rule of the weights.
+    pub preprocessing: Preprocessing,
+    /// Threads that decode and preprocess; 0 counts as 1.
+    pub workers: usize,
+    /// Share of the photos that may be unusable before that is an error.
+    pub max_skipped_share: f64,
+}
+
+/// The batches of one evaluation, made ahead on worker threads.
+///
+/// `images` is `[batch, rows, columns, channels]` by the preprocessing. An unusable photo is left
+/// out of its batch. The iterator ends after an error.
+pub struct EvaluationBatches {
+    ahead: Ahead,
+    skipped: SkippedList,
+    failed: bool,
+}
+
+impl EvaluationBatches {
+    /// Starts to make the batches.
+    ///
+    /// # Errors
+    /// [`DataError::Settings`] where the data set has no photos or a number cannot be used.
+    pub fn new(
+        dataset: Arc<dyn ImageDataset>,
+        config: EvaluationConfig,
+    ) -> Result<Self, DataError> {
+        let images = dataset.len();
+        let batch_size = config.batch_size;
+        if batch_size == 0 || images == 0 {
+            let message = format!("batches of {batch_size} from {images} photos");
+            return Err(DataError::Settings(message));
+        }
+        let tolerance = Tolerance::new(images, config.max_skipped_share)?;
+        let steps = images.div_ceil(batch_size) as u64;
+        let workers = config.workers;
+        let fill = move |step: u64, batch: &mut Batch, stop: &AtomicBool| {
+            batch.restart(step, 0);
+            let first = step as usize * batch_size;
+            let mut skipped = Vec::new();
+            for index in first..(first + batch_size).min(images) {
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                let name = || dataset.name(index);
+                let pixels = guarded(name, || {
+                    Ok(config.preprocessing.pixels(&dataset.load(index)?)?)
+                });
+                match pixels {
+                    Ok(pixels) => {
+                        batch.images.extend_from_slice(&pixels);
+                        batch.labels.push(dataset.label(index) as u32);
+                        batch.indices.push(index);
+                    }
+                    Err(error) => skipped.push(Skipped {
+                        index,
+                        name: name(),
+                        reason: error.to_string(),
+                    }),
+                }
+            }
+            Ok(skipped)
+        };
+        Ok(Self {
+            ahead: Ahead::start(0..steps, workers, Box::new(fill))?,
+            skipped: SkippedList::new(tolerance),
+            failed: false,
+        })
+    }
+
+    /// Photos found unusable so far.
+    pub fn skipped(&self) -> &[Skipped] {
+        self.skipped.as_slice()
+    }
+
+    /// Lets a later batch use the memory of one that is no longer needed.
+    pub fn give_back(&self, batch: Batch) {
+        self.ahead.give_back(batch);
+    }
+
+    fn advance(&mut self) -> Option<Result<Batch, DataError>> {
+        loop {
+            let made = self.ahead.next()?;
+            let batch = made.and_then(|(batch, skipped)| {
+                self.skipped.add(skipped)?;
+                Ok(batch)
+            });
+            // All photos of a batch may have been left out.
+            match batch {
+                Ok(batch) if batch.is_empty() => self.give_back(batch),
+                batch => return Some(batch),
+            }
+        }
+    }
+}
+
+impl Iterator for EvaluationBatches {
+    type Item = Result<Batch, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let next = self.advance();
+        self.failed = matches!(next, Some(Err(_)));
+        next
+    }
+}

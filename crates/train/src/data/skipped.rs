@@ -1,0 +1,97 @@
+//! Photos that cannot be used: left out, reported once, and a fault when they are too many.
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::DataError;
+
+/// A photo that was left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    /// Which photo of the data set.
+    pub index: usize,
+    /// Its name.
+    pub name: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// How many photos may be left out.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tolerance {
+    pub(super) images: usize,
+    pub(super) share: f64,
+}
+
+impl Tolerance {
+    pub(super) fn new(images: usize, share: f64) -> Result<Self, DataError> {
+        if !(0.0..=1.0).contains(&share) {
+            let message = format!("a share of {share} skipped photos is not between 0 and 1");
+            return Err(DataError::Settings(message));
+        }
+        Ok(Self { images, share })
+    }
+
+    /// Whether so many are too many. All of them always are.
+    pub(super) fn exceeded(&self, skipped: usize) -> bool {
+        skipped as f64 > self.share * self.images as f64 || (skipped > 0 && skipped == self.images)
+    }
+}
+
+/// All photos left out so far, each once.
+pub(super) struct SkippedList {
+    tolerance: Tolerance,
+    seen: BTreeSet<usize>,
+    list: Vec<Skipped>,
+}
+
+impl SkippedList {
+    pub(super) fn new(tolerance: Tolerance) -> Self {
+        Self {
+            tolerance,
+            seen: BTreeSet::new(),
+            list: Vec::new(),
+        }
+    }
+
+    pub(super) fn as_slice(&self) -> &[Skipped] {
+        &self.list
+    }
+
+    pub(super) fn add(&mut self, skipped: Vec<Skipped>) -> Result<(), DataError> {
+        for one in skipped {
+            if self.seen.insert(one.index) {
+                self.list.push(one);
+            }
+        }
+        match self.list.first() {
+            Some(first) if self.tolerance.exceeded(self.list.len()) => {
+                Err(DataError::TooManySkipped {
+                    skipped: self.list.len(),
+                    images: self.tolerance.images,
+                    allowed: self.tolerance.share,
+                    first: first.reason.clone(),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Runs code that may panic on a photo: a decoder's fault costs the photo, not the run.
+pub(super) fn guarded<T>(
+    name: impl Fn() -> String,
+    run: impl FnOnce() -> Result<T, DataError>,
+) -> Result<T, DataError> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        let message = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("no message");
+        Err(DataError::Panicked {
+            name: name(),
+            message: message.to_string(),
+        })
+    })
+}
