@@ -1,9 +1,13 @@
 //! Commands and their arguments.
 
+mod train;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mobilenet::hub::DEFAULT_WEIGHTS;
+
+pub(crate) use train::{AugmentationName, Eval, OptimizerName, ScheduleName, Train};
 
 /// MobileNetV1 in Rust.
 ///
@@ -35,6 +39,10 @@ pub(crate) enum Command {
     Weights(Weights),
     /// Measure the network's speed
     Bench(Bench),
+    /// Train or fine-tune on a data set
+    Train(Box<Train>),
+    /// Measure accuracy on a data set
+    Eval(Eval),
     /// Compare with other engines and write docs/benchmarks/
     Report(Report),
     /// Write the generated tables in docs/ anew

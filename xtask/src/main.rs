@@ -20,6 +20,8 @@ fn main() -> ExitCode {
         Command::Inspect(arguments) => commands::inspect::run(&arguments),
         Command::Weights(arguments) => commands::weights::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),
+        Command::Train(arguments) => commands::train::run(&arguments),
+        Command::Eval(arguments) => commands::eval::run(&arguments),
         Command::Report(arguments) => commands::report::run(&arguments),
         Command::Docs(arguments) => commands::docs::run(&arguments),
         Command::Tidy => commands::tidy::run(),

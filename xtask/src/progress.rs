@@ -1,9 +1,13 @@
-//! Progress of fetching, on standard error: bars on a terminal, sentences everywhere.
+//! Progress of fetching and training, on standard error: bars on a terminal, sentences everywhere.
 
 use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use mobilenet::hub::Progress;
+use mobilenet::train::log::Record;
+use mobilenet::train::run::Observer;
+
+use crate::output;
 
 /// A bar for the download under way.
 #[derive(Default)]
@@ -40,5 +44,77 @@ impl Progress for Terminal {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// A bar that counts to `length`, on a terminal only.
+pub(crate) fn counting(length: u64) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(length);
+    match ProgressStyle::with_template("[{bar:40}] {pos}/{len} {per_sec}, {eta} left  {msg}") {
+        Ok(style) => bar.with_style(style.progress_chars("=> ")),
+        Err(_) => bar,
+    }
+}
+
+/// A training under way: a bar and records, as sentences or as JSON.
+pub(crate) struct Training {
+    json: bool,
+    bar: ProgressBar,
+}
+
+impl Training {
+    pub(crate) fn new(json: bool) -> Self {
+        Self {
+            json,
+            bar: ProgressBar::hidden(),
+        }
+    }
+
+    pub(crate) fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl Observer for Training {
+    fn begin(&mut self, step: u64, steps: u64) {
+        if step > 0 {
+            eprintln!("going on after step {step} of {steps}");
+        }
+        self.bar = counting(steps);
+        self.bar.set_position(step);
+        self.bar.reset_eta();
+    }
+
+    fn step(&mut self, step: u64, loss: f64) {
+        self.bar.set_position(step);
+        self.bar.set_message(format!("loss {loss:.4}"));
+    }
+
+    fn record(&mut self, record: &Record) {
+        if self.json {
+            // A closed pipe is no reason to stop a training.
+            drop(output::json(record));
+            return;
+        }
+        let text = match record {
+            Record::Step(record) => format!(
+                "step {}: loss {:.4}, learning rate {:.3e}, {:.0} images/s",
+                record.step, record.loss, record.learning_rate, record.images_per_second
+            ),
+            Record::Epoch(record) => format!(
+                "epoch {}: accuracy {:.2} %, recall at 5 {:.2} %",
+                record.epoch,
+                100.0 * record.accuracy,
+                100.0 * record.recall_5
+            ),
+        };
+        self.bar.suspend(|| eprintln!("{text}"));
+    }
+
+    fn message(&mut self, text: &str) {
+        self.bar.suspend(|| eprintln!("{text}"));
     }
 }

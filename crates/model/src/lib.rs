@@ -44,6 +44,7 @@ pub use dropout::Dropout;
 pub use endpoint::{Endpoint, Endpoints, LayerKind};
 pub use error::ModelError;
 pub use flat::FlatLayout;
+pub use mobilenet_ops::Normalizer;
 pub use mobilenet_v1::{MobileNetV1, MobileNetV1Base};
 pub use plan::{InferencePlan, PlanOptions, PlanOutput, PlanWeights};
 pub use prediction::Prediction;

@@ -2,6 +2,11 @@
 
 use std::path::PathBuf;
 
+use mobilenet_model::ModelError;
+use mobilenet_model::checkpoint::CheckpointError;
+
+use crate::data::DataError;
+
 /// A setting out of its range, data of another size than stated, a file that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -73,6 +78,56 @@ pub enum TrainError {
         /// Why.
         problem: String,
     },
+    /// Training diverged; the state is that before the step.
+    #[error("the {what} of step {step} is not finite: the training has diverged")]
+    NotFinite {
+        /// The step, counted from 0.
+        step: u64,
+        /// What is not finite.
+        what: &'static str,
+    },
+    /// [`Self::NotFinite`] with the photos of the batch.
+    #[error(
+        "the {what} of step {step} is not finite: the training has diverged, with {photos}; \
+         the last checkpoint is good: a lower learning rate, or clipping, may help"
+    )]
+    Diverged {
+        /// The step, counted from 0.
+        step: u64,
+        /// What is not finite.
+        what: &'static str,
+        /// Photos of the batch, the first few by name.
+        photos: String,
+    },
+    /// A training is there already.
+    #[error(
+        "{path} is there already: resume it, or use another folder",
+        path = path.display()
+    )]
+    Exists {
+        /// Its newest checkpoint.
+        path: PathBuf,
+    },
+    /// A checkpoint of a training by other rules.
+    #[error(
+        "{path} is of another recipe: {difference}; use another folder, or the settings of before",
+        path = path.display()
+    )]
+    OtherRecipe {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The first setting that differs.
+        difference: String,
+    },
+    /// Data that cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A network that cannot be trained so.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// Weights that cannot be written.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
     /// A figure of the report that cannot be drawn.
     #[error("cannot draw {figure}: {problem}")]
     Draw {

@@ -2,16 +2,26 @@
 //! losses and metrics on plain slices, logs, and a report. Every part is usable alone.
 
 pub mod augment;
+pub mod checkpoint;
 pub mod data;
+pub mod evaluation;
+pub mod fine_tune;
 pub mod log;
 pub mod loss;
 pub mod metrics;
 pub mod moving_average;
 pub mod optimizer;
+mod preset;
+pub mod recipe;
 pub mod report;
+pub mod run;
 pub mod schedule;
+pub mod trainer;
 
+mod checksum;
 mod error;
 mod file;
 
 pub use error::TrainError;
+pub use recipe::Recipe;
+pub use trainer::Trainer;

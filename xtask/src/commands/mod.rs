@@ -4,10 +4,12 @@ pub(crate) mod bench;
 pub(crate) mod classify;
 pub(crate) mod convert;
 pub(crate) mod docs;
+pub(crate) mod eval;
 pub(crate) mod inspect;
 pub(crate) mod predict;
 pub(crate) mod report;
 pub(crate) mod tidy;
+pub(crate) mod train;
 pub(crate) mod weights;
 
 use crate::cli::PreprocessRule;

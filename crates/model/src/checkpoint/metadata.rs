@@ -10,7 +10,7 @@ use crate::labels::Labels;
 use crate::preprocess::Preprocessing;
 
 /// Key of our entry in safetensors' `__metadata__`; its value is [`Metadata`] as JSON.
-pub(super) const KEY: &str = "mobilenet_v1";
+pub const KEY: &str = "mobilenet_v1";
 
 /// Everything about a network but its parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -24,7 +24,7 @@ mod write;
 
 pub use error::{CheckpointError, ReadError};
 pub use load::{Checkpoint, load, load_as};
-pub use metadata::Metadata;
+pub use metadata::{KEY as METADATA_KEY, Metadata};
 pub use readers::{Format, ReadLimits};
 pub use report::{Applied, LoadReport, Mismatch};
 pub use write::{WeightsDtype, save};

@@ -3,6 +3,7 @@
 //! | item | what |
 //! |---|---|
 //! | [`ImageDataset`] | what every data set can do |
+//! | [`open`] | a data set of any kind, by what a user calls it |
 //! | [`image_folder`] | a folder of class folders |
 //! | [`csv`] | a list of paths and labels |
 //! | [`photo_list`] | a folder of photos, and a file with one class index a line |
@@ -21,6 +22,7 @@ mod files;
 pub mod idx;
 pub mod image_folder;
 mod loader;
+mod open;
 mod order;
 pub mod photo_list;
 mod skipped;
@@ -32,6 +34,7 @@ pub use evaluation::{EvaluationBatches, EvaluationConfig};
 pub use files::ImageFiles;
 pub use loader::{Loader, LoaderConfig};
 pub use mobilenet_model::preprocess::Photo;
+pub use open::{OpenData, open};
 pub use skipped::Skipped;
 
 /// Most classes that a data set may have; bounds what a wild label can make us allocate.

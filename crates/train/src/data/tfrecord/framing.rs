@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use crate::checksum::masked_crc32c;
 use crate::data::DataError;
 
 /// Bytes before a record: its length and the length's checksum.
@@ -116,11 +117,4 @@ fn verify(bytes: &[u8], check: &[u8], place: impl Fn() -> String) -> Result<(), 
         format!("checksum {expected:08x}"),
         found.collect::<String>(),
     ))
-}
-
-/// CRC-32C, rotated and shifted so that the checksum of data that holds checksums stays good.
-fn masked_crc32c(bytes: &[u8]) -> u32 {
-    crc32c::crc32c(bytes)
-        .rotate_right(15)
-        .wrapping_add(0xa282_ead8)
 }

@@ -1,0 +1,8 @@
+//! TensorFlow's checksum of records, in TFRecord and event files alike.
+
+/// CRC-32C, rotated and shifted so that the checksum of data that holds checksums stays good.
+pub(crate) fn masked_crc32c(bytes: &[u8]) -> u32 {
+    crc32c::crc32c(bytes)
+        .rotate_right(15)
+        .wrapping_add(0xa282_ead8)
+}

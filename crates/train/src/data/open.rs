@@ -1,0 +1,98 @@
+//! What a user calls a data set -> its photos.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::tfrecord::{TfRecordOptions, TfRecords};
+use super::{DataError, ImageDataset, csv, fashion_mnist, image_folder};
+
+/// Names of the shards to measure with, beside `train-*`.
+const TEST_SHARDS: [&str; 2] = ["validation", "test"];
+
+/// A data set of any kind.
+#[derive(Clone)]
+pub struct OpenData {
+    /// To train on.
+    pub train: Arc<dyn ImageDataset>,
+    /// To measure with, where there is such a part.
+    pub test: Option<Arc<dyn ImageDataset>>,
+}
+
+/// Opens
+/// * `fashion-mnist`, the built-in data set;
+/// * a folder of TFRecord shards `train-*` and `validation-*` or `test-*`;
+/// * a folder of class folders (see [`image_folder::open`]);
+/// * a CSV list of paths and labels, to train on; `LIST.csv,TEST.csv` has one to measure with.
+///
+/// # Errors
+/// Where it is none of these, or cannot be read.
+pub fn open(name: &str) -> Result<OpenData, DataError> {
+    if name == "fashion-mnist" {
+        let splits = fashion_mnist::open()?;
+        return Ok(OpenData {
+            train: Arc::new(splits.train),
+            test: Some(Arc::new(splits.test)),
+        });
+    }
+    if name.ends_with(".csv") {
+        return open_lists(name);
+    }
+    let dir = Path::new(name);
+    if !dir.is_dir() {
+        let expected = "fashion-mnist, a folder or a .csv list";
+        return Err(DataError::malformed(name, expected, "neither"));
+    }
+    if has_shards(dir, "train")? {
+        let open = |split: &str, names| {
+            let options = TfRecordOptions {
+                class_names: names,
+                ..TfRecordOptions::default()
+            };
+            TfRecords::open_split(dir, split, options)
+        };
+        let train = open("train", None)?;
+        let names = train.class_names().to_vec();
+        let mut test: Option<Arc<dyn ImageDataset>> = None;
+        for split in TEST_SHARDS {
+            if test.is_none() && has_shards(dir, split)? {
+                test = Some(Arc::new(open(split, Some(names.clone()))?));
+            }
+        }
+        return Ok(OpenData {
+            train: Arc::new(train),
+            test,
+        });
+    }
+    let splits = image_folder::open(dir)?;
+    Ok(OpenData {
+        train: Arc::new(splits.train),
+        test: Some(Arc::new(splits.test)),
+    })
+}
+
+fn open_lists(name: &str) -> Result<OpenData, DataError> {
+    let (train, test) = match name.split_once(".csv,") {
+        Some((train, test)) => (format!("{train}.csv"), Some(test)),
+        None => (name.to_string(), None),
+    };
+    let train = csv::open(Path::new(&train), None)?;
+    let names = train.class_names().to_vec();
+    let test = test
+        .map(|test| csv::open(Path::new(test), Some(&names)))
+        .transpose()?;
+    Ok(OpenData {
+        train: Arc::new(train),
+        test: test.map(|test| Arc::new(test) as Arc<dyn ImageDataset>),
+    })
+}
+
+fn has_shards(dir: &Path, split: &str) -> Result<bool, DataError> {
+    let prefix = format!("{split}-");
+    for entry in std::fs::read_dir(dir).map_err(DataError::read(dir))? {
+        let entry = entry.map_err(DataError::read(dir))?;
+        if entry.file_name().to_string_lossy().starts_with(&prefix) && entry.path().is_file() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,89 @@
+//! A network on a data set it was not trained on: slim's Accuracy and Recall_5, and more.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mobilenet_model::initialize::Parameters;
+use mobilenet_model::preprocess::Preprocessing;
+use mobilenet_model::{InferencePlan, MobileNetV1Config, PlanOptions, PlanWeights};
+
+use crate::data::{EvaluationBatches, EvaluationConfig, ImageDataset, Skipped};
+use crate::error::TrainError;
+use crate::metrics::Evaluation;
+
+/// How to evaluate.
+#[derive(Debug, Clone)]
+pub struct EvaluationOptions {
+    /// Images that are computed together.
+    pub batch_size: usize,
+    /// Threads of the network, and as many that decode.
+    pub threads: usize,
+    /// Share of photos that may be unusable.
+    pub max_skipped_share: f64,
+    /// How many of the most wrong images are kept.
+    pub worst: usize,
+    /// Added to the data's class numbers: 1 where the network has a background class that the data
+    /// lacks.
+    pub label_offset: u32,
+}
+
+/// What came out.
+#[derive(Debug, Clone)]
+pub struct EvaluationOutcome {
+    /// The metrics.
+    pub evaluation: Evaluation,
+    /// Photos that could not be used.
+    pub skipped: Vec<Skipped>,
+    /// Time from the first photo to the last.
+    pub elapsed: Duration,
+}
+
+/// Evaluates parameters on every photo of a data set.
+///
+/// # Errors
+/// Where the network has no classifier or cannot take the preprocessing's size, a label is no
+/// class, or too many photos are unusable.
+pub fn evaluate(
+    config: &MobileNetV1Config,
+    parameters: &Parameters,
+    preprocessing: &Preprocessing,
+    data: Arc<dyn ImageDataset>,
+    options: &EvaluationOptions,
+    progress: &mut dyn FnMut(usize),
+) -> Result<EvaluationOutcome, TrainError> {
+    let weights = PlanWeights::new(config, parameters)?;
+    let mut plan = InferencePlan::new(
+        &weights,
+        &PlanOptions::new(preprocessing.size, options.threads),
+    )?;
+    let classes = config.classes().unwrap_or(0);
+    TrainError::check_length("logits", classes, plan.output_len())?;
+    let start = Instant::now();
+    let mut batches = EvaluationBatches::new(
+        data,
+        EvaluationConfig {
+            batch_size: options.batch_size,
+            preprocessing: preprocessing.clone(),
+            workers: options.threads,
+            max_skipped_share: options.max_skipped_share,
+        },
+    )?;
+    let mut evaluation = Evaluation::new(classes, options.worst);
+    let mut logits = Vec::new();
+    while let Some(batch) = batches.next() {
+        let mut batch = batch?;
+        logits.resize(batch.len() * classes, 0.0);
+        plan.run(&batch.images, &mut logits)?;
+        for label in &mut batch.labels {
+            *label += options.label_offset;
+        }
+        evaluation.add(&batch.indices, &logits, &batch.labels)?;
+        progress(batch.len());
+        batches.give_back(batch);
+    }
+    Ok(EvaluationOutcome {
+        evaluation,
+        skipped: batches.skipped().to_vec(),
+        elapsed: start.elapsed(),
+    })
+}

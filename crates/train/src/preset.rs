@@ -1,0 +1,86 @@
+//! Recipes for the usual cases, to begin with or to change.
+
+use crate::augment::{Augmentation, Border};
+use crate::moving_average::MovingAverageConfig;
+use crate::optimizer::OptimizerConfig;
+use crate::recipe::{Recipe, Target};
+use crate::schedule::{Cosine, Schedule};
+
+/// Decay of batch normalisation's running statistics in runs of a few thousand steps.
+const SHORT_BATCH_NORM_DECAY: f64 = 0.99;
+
+fn nesterov() -> OptimizerConfig {
+    OptimizerConfig::Momentum {
+        momentum: 0.9,
+        nesterov: true,
+    }
+}
+
+fn cosine(learning_rate: f64, warm_up_steps: u64, total_steps: u64) -> Schedule {
+    Schedule::Cosine(Cosine {
+        initial: learning_rate,
+        warm_up_steps,
+        total_steps,
+        end: 0.0,
+    })
+}
+
+impl Recipe {
+    /// Fashion-MNIST from scratch, `epochs` of it.
+    pub fn fashion_mnist(epochs: u64) -> Self {
+        let (batch_size, resolution) = (128, 56);
+        let steps_per_epoch = 60_000 / batch_size as u64;
+        let steps = epochs * steps_per_epoch;
+        Self {
+            batch_size,
+            resolution,
+            optimizer: nesterov(),
+            schedule: cosine(0.1, steps_per_epoch, steps),
+            weight_decay: 2e-4,
+            batch_norm_decay: SHORT_BATCH_NORM_DECAY,
+            moving_average: Some(MovingAverageConfig {
+                decay: 0.999,
+                ramp: true,
+            }),
+            augmentation: Augmentation::CropFlip {
+                padding: 4,
+                border: Border::Zero,
+            },
+            target: Target::Labels {
+                label_smoothing: 0.1,
+            },
+            ..Self::slim(steps)
+        }
+    }
+
+    /// Photos from scratch.
+    pub fn photos(steps: u64, steps_per_epoch: u64, batch_size: usize, resolution: usize) -> Self {
+        let rate = 0.1 * batch_size as f64 / 128.0;
+        Self {
+            batch_size,
+            resolution,
+            optimizer: nesterov(),
+            schedule: cosine(rate, steps_per_epoch, steps),
+            batch_norm_decay: SHORT_BATCH_NORM_DECAY,
+            augmentation: Augmentation::Mild,
+            target: Target::Labels {
+                label_smoothing: 0.1,
+            },
+            ..Self::slim(steps)
+        }
+    }
+
+    /// Photos, from trained weights.
+    pub fn fine_tuning(
+        steps: u64,
+        steps_per_epoch: u64,
+        batch_size: usize,
+        resolution: usize,
+    ) -> Self {
+        let rate = 0.02 * batch_size as f64 / 32.0;
+        Self {
+            schedule: cosine(rate, steps_per_epoch, steps),
+            ..Self::photos(steps, steps_per_epoch, batch_size, resolution)
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Everything that decides what a training does, but for data and network: stored with its
+//! checkpoints, so that a resumed run goes on by the same rules.
+
+use mobilenet_model::architecture::{LayerName, Parameter};
+use mobilenet_model::{FlatLayout, MobileNetV1Config};
+use serde::{Deserialize, Serialize};
+
+use crate::augment::Augmentation;
+use crate::error::TrainError;
+use crate::loss::Distillation;
+use crate::moving_average::MovingAverageConfig;
+use crate::optimizer::{GradientClipping, OptimizerConfig, ParameterGroup};
+use crate::schedule::{ExponentialDecay, Schedule};
+
+/// Which parameters are trained.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trainable {
+    /// All of them.
+    #[default]
+    All,
+    /// Those of layers whose names begin with one of these (slim's `trainable_scopes`), for
+    /// instance `Logits`. Layers before the first of them are frozen: they normalise by their
+    /// running statistics and cost no backward pass.
+    Scopes(Vec<String>),
+}
+
+/// What is learnt from.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Target {
+    /// Labels.
+    Labels {
+        /// Share of the probability that goes to all classes alike.
+        label_smoothing: f64,
+    },
+    /// A teacher's logits, alone or mixed with labels (the paper, section 4.5).
+    Teacher(Distillation),
+    /// A teacher's embedding, which the last layer reproduces (section 4.7).
+    Embedding,
+}
+
+/// A training's settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Steps from beginning to end.
+    pub steps: u64,
+    /// Images of a step.
+    pub batch_size: usize,
+    /// Rows and columns of an image.
+    pub resolution: usize,
+    /// Fixes initial values, order, augmentation and dropout.
+    pub seed: u64,
+    /// How gradients become steps.
+    pub optimizer: OptimizerConfig,
+    /// Learning rate of each step.
+    pub schedule: Schedule,
+    /// L2 of convolution and logits weights.
+    pub weight_decay: f64,
+    /// Whether depthwise weights are decayed, too; the paper advises against it.
+    pub decay_depthwise: bool,
+    /// `running = running * decay + batch * (1 - decay)` of batch normalisation. slim's 0.9997
+    /// needs tens of thousands of steps; short runs take less.
+    pub batch_norm_decay: f64,
+    /// Probability with which a pooled feature is kept.
+    pub dropout_keep_prob: f64,
+    /// Average of the weights that is evaluated and saved instead of them.
+    pub moving_average: Option<MovingAverageConfig>,
+    /// Limit of gradients.
+    pub clipping: Option<GradientClipping>,
+    /// What happens to photos.
+    pub augmentation: Augmentation,
+    /// What is learnt from.
+    pub target: Target,
+    /// Which parameters are trained.
+    pub trainable: Trainable,
+    /// Whether batch normalisation keeps to its running statistics everywhere.
+    pub frozen_batch_norm: bool,
+}
+
+impl Recipe {
+    /// `mobilenet_v1_train.py` for so many steps: plain gradient descent at 0.045 with batches of
+    /// 64, slim's staircase, decay and augmentation.
+    pub fn slim(steps: u64) -> Self {
+        Self {
+            steps,
+            batch_size: 64,
+            resolution: mobilenet_model::DEFAULT_IMAGE_SIZE,
+            seed: 0,
+            optimizer: OptimizerConfig::Sgd,
+            schedule: Schedule::Exponential(ExponentialDecay::slim(64)),
+            weight_decay: 4e-5,
+            decay_depthwise: false,
+            batch_norm_decay: 0.9997,
+            dropout_keep_prob: 0.999,
+            moving_average: None,
+            clipping: None,
+            augmentation: Augmentation::SLIM,
+            target: Target::Labels {
+                label_smoothing: 0.0,
+            },
+            trainable: Trainable::All,
+            frozen_batch_norm: false,
+        }
+    }
+
+    /// Whether numbers are in their ranges; what optimiser, average and loader check themselves is
+    /// left to them.
+    pub(crate) fn check(&self) -> Result<(), TrainError> {
+        let share = |setting, value: f64| match (0.0..=1.0).contains(&value) {
+            true => Ok(()),
+            false => Err(TrainError::Setting {
+                setting,
+                range: "0 to 1",
+                found: value.to_string(),
+            }),
+        };
+        share("batch-norm decay", self.batch_norm_decay)?;
+        share("dropout's keep probability", self.dropout_keep_prob)?;
+        if self.dropout_keep_prob == 0.0 || !(0.0..f64::INFINITY).contains(&self.weight_decay) {
+            return Err(TrainError::Setting {
+                setting: "dropout's keep probability and weight decay",
+                range: "above 0, and at least 0",
+                found: format!("{} and {}", self.dropout_keep_prob, self.weight_decay),
+            });
+        }
+        Ok(())
+    }
+
+    fn trains(&self, layer: LayerName) -> bool {
+        match &self.trainable {
+            Trainable::All => true,
+            Trainable::Scopes(scopes) => {
+                let name = layer.to_string();
+                scopes.iter().any(|scope| name.starts_with(scope))
+            }
+        }
+    }
+
+    /// The parameters of a network as groups, in order.
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`] where a scope names no layer.
+    pub fn groups(&self, layout: &FlatLayout) -> Result<Vec<ParameterGroup>, TrainError> {
+        if let Trainable::Scopes(scopes) = &self.trainable {
+            let names = || layout.entries().iter().map(|(p, _)| p.layer.to_string());
+            let unknown = scopes
+                .iter()
+                .find(|scope| !names().any(|name| name.starts_with(scope.as_str())));
+            if unknown.is_some() || scopes.is_empty() {
+                return Err(TrainError::Setting {
+                    setting: "trainable scopes",
+                    range: "beginnings of layer names, such as Logits or Conv2d_13",
+                    found: format!("{scopes:?}"),
+                });
+            }
+        }
+        let group = |(parameter, range): &(Parameter, std::ops::Range<usize>)| {
+            let norm = matches!(parameter.part, part if is_batch_norm(part));
+            let frozen = !parameter.is_trainable()
+                || !self.trains(parameter.layer)
+                || (norm && self.frozen_batch_norm);
+            let group = ParameterGroup::new(range.clone());
+            if frozen {
+                return group.frozen();
+            }
+            let decayed = parameter.part == mobilenet_model::architecture::Part::Weights
+                && (self.decay_depthwise || !parameter.is_depthwise());
+            group.with_weight_decay(if decayed {
+                self.weight_decay as f32
+            } else {
+                0.0
+            })
+        };
+        Ok(layout.entries().iter().map(group).collect())
+    }
+
+    /// How many first layers of the body no gradient has to reach.
+    pub(crate) fn frozen_layers(&self, layout: &FlatLayout) -> usize {
+        let mut layers: Vec<LayerName> = layout.entries().iter().map(|(p, _)| p.layer).collect();
+        layers.dedup();
+        let body = |layer: &&LayerName| matches!(layer, LayerName::Body(_));
+        let frozen = |layer: &&LayerName| !self.trains(**layer);
+        layers.iter().take_while(body).take_while(frozen).count()
+    }
+
+    /// The network's arguments with the recipe's.
+    pub fn network(&self, mut config: MobileNetV1Config) -> MobileNetV1Config {
+        let scope = &mut config.base.arg_scope;
+        if let mobilenet_model::Normalizer::BatchNorm(batch_norm) = &mut scope.normalizer {
+            batch_norm.decay = self.batch_norm_decay;
+        }
+        config
+    }
+}
+
+fn is_batch_norm(part: mobilenet_model::architecture::Part) -> bool {
+    use mobilenet_model::architecture::Part;
+    matches!(
+        part,
+        Part::Gamma | Part::Beta | Part::MovingMean | Part::MovingVariance
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout() -> FlatLayout {
+        FlatLayout::new(&MobileNetV1Config::with_width(0.25)).unwrap()
+    }
+
+    #[test]
+    fn decay_is_for_full_and_pointwise_weights() {
+        let layout = layout();
+        let groups = Recipe::slim(1).groups(&layout).unwrap();
+        for ((parameter, range), group) in layout.entries().iter().zip(groups) {
+            assert_eq!(group.range, *range);
+            let name = parameter.name();
+            assert_eq!(group.trainable, !name.contains("running"), "{name}");
+            let decayed = name.ends_with("weight")
+                && !name.contains("depthwise")
+                && !name.contains("batch_norm");
+            assert_eq!(
+                group.weight_decay,
+                if decayed { 4e-5 } else { 0.0 },
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn scopes_freeze_what_comes_before_them() {
+        let layout = layout();
+        let scopes = |names: &[&str]| Recipe {
+            trainable: Trainable::Scopes(names.iter().map(|n| n.to_string()).collect()),
+            ..Recipe::slim(1)
+        };
+        assert_eq!(Recipe::slim(1).frozen_layers(&layout), 0);
+        assert_eq!(scopes(&["Logits"]).frozen_layers(&layout), 27);
+        assert_eq!(scopes(&["Conv2d_13", "Logits"]).frozen_layers(&layout), 25);
+        let trained: usize = scopes(&["Logits"])
+            .groups(&layout)
+            .unwrap()
+            .iter()
+            .filter(|group| group.trainable)
+            .map(|group| group.range.len())
+            .sum();
+        assert_eq!(trained, 1000 * 256 + 1000);
+        assert!(scopes(&["Nothing"]).groups(&layout).is_err());
+        assert!(scopes(&[]).groups(&layout).is_err());
+    }
+}

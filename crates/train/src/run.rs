@@ -1,0 +1,398 @@
+//! A whole training: data -> steps -> evaluations, checkpoints, logs; resumed where it was stopped.
+//!
+//! ```text
+//! OUT/model.safetensors   weights after the last evaluation, an ordinary file of weights
+//! OUT/checkpoints/        the last few states
+//! OUT/log.jsonl           every record; OUT/events.out.tfevents.* for TensorBoard
+//! OUT/report/             curves, confusion matrix, worst photos
+//! ```
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use mobilenet_model::checkpoint::{self, Checkpoint, LoadReport, Metadata, WeightsDtype};
+use mobilenet_model::{FlatLayout, InferencePlan};
+
+use crate::augment::Normalisation;
+use crate::checkpoint::Checkpoints;
+use crate::data::{Batch, DataError, ImageDataset, Loader, LoaderConfig, OpenData, Skipped};
+use crate::error::TrainError;
+use crate::evaluation::{EvaluationOptions, EvaluationOutcome, evaluate};
+use crate::log::{EpochRecord, History, JsonLines, Record, StepRecord, TensorBoard};
+use crate::recipe::Recipe;
+use crate::report::{Report, WrongPhoto};
+use crate::trainer::{State, Trainer};
+
+/// Photos that the report shows.
+const WORST: usize = 12;
+
+/// Where and how to run.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// Folder of everything that is written.
+    pub out: PathBuf,
+    /// Threads of the network.
+    pub threads: usize,
+    /// Threads that decode and augment.
+    pub workers: usize,
+    /// Go on from the newest good checkpoint, if there is one.
+    pub resume: bool,
+    /// Steps between checkpoints; `None`: an epoch's.
+    pub save_every: Option<u64>,
+    /// Checkpoints that are kept.
+    pub keep: usize,
+    /// Steps between records.
+    pub log_every: u64,
+    /// Share of photos that may be unusable.
+    pub max_skipped_share: f64,
+}
+
+/// Who is told while it runs.
+pub trait Observer {
+    /// It begins, or goes on, after so many steps of so many.
+    fn begin(&mut self, step: u64, steps: u64);
+    /// A step is done.
+    fn step(&mut self, step: u64, loss: f64);
+    /// A record for the log.
+    fn record(&mut self, record: &Record);
+    /// Something that a user should know.
+    fn message(&mut self, text: &str);
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub struct RunOutcome {
+    /// Steps done.
+    pub step: u64,
+    /// Whether it was asked to stop; it can be resumed.
+    pub interrupted: bool,
+    /// The last evaluation.
+    pub evaluation: Option<EvaluationOutcome>,
+    /// Photos that could not be used.
+    pub skipped: Vec<Skipped>,
+}
+
+/// Trains. `initial` are the weights of the first step and what goes with them; `stop` asks to
+/// finish the step, save, and return.
+///
+/// # Errors
+/// Where settings, data or files cannot be used, or the training diverges. Checkpoints that were
+/// saved before stay good.
+pub fn run(
+    recipe: Recipe,
+    initial: Checkpoint,
+    data: &OpenData,
+    teacher: Option<InferencePlan>,
+    options: &RunOptions,
+    stop: &AtomicBool,
+    observer: &mut dyn Observer,
+) -> Result<RunOutcome, TrainError> {
+    let mut run = Run::new(recipe, initial, data, teacher, options, observer)?;
+    let interrupted = run.steps(stop)?;
+    let evaluation = if interrupted { None } else { run.finish()? };
+    Ok(RunOutcome {
+        step: run.trainer.state().step,
+        interrupted,
+        evaluation,
+        skipped: run.loader.skipped().to_vec(),
+    })
+}
+
+struct Run<'a> {
+    trainer: Trainer,
+    loader: Loader,
+    metadata: Metadata,
+    data: &'a OpenData,
+    options: &'a RunOptions,
+    checkpoints: Checkpoints,
+    history: History,
+    log: JsonLines<std::fs::File>,
+    board: TensorBoard,
+    observer: &'a mut dyn Observer,
+    /// Photos whose loss has been told of.
+    reported_skips: usize,
+    evaluated_at: Option<(u64, Option<EvaluationOutcome>)>,
+}
+
+impl<'a> Run<'a> {
+    fn new(
+        recipe: Recipe,
+        initial: Checkpoint,
+        data: &'a OpenData,
+        teacher: Option<InferencePlan>,
+        options: &'a RunOptions,
+        observer: &'a mut dyn Observer,
+    ) -> Result<Self, TrainError> {
+        let metadata = initial.metadata;
+        let config = recipe.network(metadata.config());
+        let layout = FlatLayout::new(&config)?;
+        let checkpoints = Checkpoints::new(options.out.join("checkpoints"), options.keep);
+        std::fs::create_dir_all(&options.out).map_err(|error| TrainError::Write {
+            path: options.out.clone(),
+            problem: error.to_string(),
+        })?;
+        let stored = if options.resume {
+            let (state, problems) = checkpoints.newest(&recipe, &layout)?;
+            for problem in problems {
+                observer.message(&format!("passed over: {problem}"));
+            }
+            state
+        } else if let Some(path) = checkpoints.files()?.into_iter().next() {
+            return Err(TrainError::Exists { path });
+        } else {
+            None
+        };
+        let state = match stored {
+            Some(state) => state,
+            None => State::new(&recipe, &layout, layout.flatten(&initial.parameters)?)?,
+        };
+        let step = state.step;
+        let loader = Loader::new(
+            data.train.clone(),
+            loader_config(&recipe, &metadata, options)?,
+            step,
+        )?;
+        let log_path = options.out.join("log.jsonl");
+        let mut history = History::default();
+        if step > 0 && log_path.exists() {
+            history = History::read(&log_path)?;
+        }
+        history.truncate(step, step / loader.steps_per_epoch());
+        history.write(&log_path)?;
+        observer.begin(step, recipe.steps);
+        Ok(Self {
+            trainer: Trainer::new(recipe, &config, state, teacher, options.threads)?,
+            loader,
+            metadata,
+            data,
+            options,
+            checkpoints,
+            history,
+            log: JsonLines::append(&log_path)?,
+            board: TensorBoard::create(&options.out, step + 1)?,
+            observer,
+            reported_skips: 0,
+            evaluated_at: None,
+        })
+    }
+
+    /// All steps that are left; whether it was asked to stop.
+    fn steps(&mut self, stop: &AtomicBool) -> Result<bool, TrainError> {
+        let steps_per_epoch = self.loader.steps_per_epoch();
+        let save_every = self.options.save_every.unwrap_or(steps_per_epoch).max(1);
+        let log_every = self.options.log_every.max(1);
+        let done = self.trainer.state().step;
+        let epochs = self.history.epochs().map(|record| record.epoch).max();
+        if done > 0 && done.is_multiple_of(steps_per_epoch) && epochs < Some(done / steps_per_epoch)
+        {
+            // Stopped between the epoch's checkpoint and its evaluation.
+            self.evaluate()?;
+        }
+        let (mut since, mut losses) = (Instant::now(), (0.0, 0u32));
+        while self.trainer.state().step < self.trainer.recipe().steps {
+            if stop.load(Ordering::SeqCst) {
+                self.save()?;
+                return Ok(true);
+            }
+            let batch = self.loader.next_batch()?;
+            self.tell_of_skips();
+            let outcome = self
+                .trainer
+                .step(&batch.images, &batch.labels)
+                .map_err(|error| name_photos(error, &batch, &*self.data.train))?;
+            self.loader.give_back(batch);
+            let step = self.trainer.state().step;
+            self.observer.step(step, outcome.total_loss);
+            losses = (losses.0 + outcome.total_loss, losses.1 + 1);
+            if step.is_multiple_of(log_every) || step == self.trainer.recipe().steps {
+                let images = f64::from(losses.1) * self.trainer.recipe().batch_size as f64;
+                self.record(Record::Step(StepRecord {
+                    step,
+                    loss: losses.0 / f64::from(losses.1),
+                    learning_rate: outcome.learning_rate,
+                    images_per_second: images / since.elapsed().as_secs_f64(),
+                }))?;
+                (since, losses) = (Instant::now(), (0.0, 0));
+            }
+            if step.is_multiple_of(save_every) {
+                self.save()?;
+            }
+            if step.is_multiple_of(steps_per_epoch) {
+                let before = Instant::now();
+                self.evaluate()?;
+                since += before.elapsed();
+            }
+        }
+        Ok(false)
+    }
+
+    fn save(&mut self) -> Result<(), TrainError> {
+        let (state, recipe) = (self.trainer.state(), self.trainer.recipe());
+        let layout = self.trainer.layout();
+        self.checkpoints
+            .save(state, recipe, layout, &self.metadata)?;
+        Ok(())
+    }
+
+    /// Saves the weights, and measures them where there is something to measure with.
+    fn evaluate(&mut self) -> Result<(), TrainError> {
+        let step = self.trainer.state().step;
+        if matches!(self.evaluated_at, Some((at, _)) if at == step) {
+            return Ok(());
+        }
+        let parameters = self
+            .trainer
+            .layout()
+            .tensors(self.trainer.state().best_weights())?;
+        let weights = Checkpoint {
+            parameters,
+            metadata: self.metadata.clone(),
+            report: LoadReport::default(),
+        };
+        let path = self.options.out.join("model.safetensors");
+        checkpoint::save(&path, &weights, WeightsDtype::F32)?;
+        let mut outcome = None;
+        if let Some(test) = &self.data.test {
+            let options = EvaluationOptions {
+                batch_size: self.trainer.recipe().batch_size.min(64),
+                threads: self.options.threads,
+                max_skipped_share: self.options.max_skipped_share,
+                worst: WORST,
+                label_offset: 0,
+            };
+            let evaluated = evaluate(
+                &self.metadata.config(),
+                &weights.parameters,
+                &self.metadata.preprocessing,
+                test.clone(),
+                &options,
+                &mut |_| (),
+            )?;
+            let accuracy = evaluated.evaluation.accuracy();
+            let record = Record::Epoch(EpochRecord {
+                epoch: step.div_ceil(self.loader.steps_per_epoch()),
+                accuracy: accuracy.accuracy(),
+                recall_5: accuracy.recall_5(),
+            });
+            self.record(record)?;
+            outcome = Some(evaluated);
+        }
+        self.evaluated_at = Some((step, outcome));
+        Ok(())
+    }
+
+    /// The last checkpoint, evaluation and report.
+    fn finish(&mut self) -> Result<Option<EvaluationOutcome>, TrainError> {
+        self.save()?;
+        self.evaluate()?;
+        let evaluation = self.evaluated_at.take().and_then(|(_, outcome)| outcome);
+        if let (Some(outcome), Some(test)) = (&evaluation, &self.data.test) {
+            let worst = worst_photos(outcome, &**test);
+            let report = Report {
+                title: &self.metadata.source,
+                recipe: &settings(self.trainer.recipe()),
+                history: &self.history,
+                evaluation: &outcome.evaluation,
+                class_names: test.class_names(),
+                worst: &worst,
+            };
+            report.write(&self.options.out.join("report"))?;
+        }
+        Ok(evaluation)
+    }
+
+    fn record(&mut self, record: Record) -> Result<(), TrainError> {
+        self.log.write(&record)?;
+        match &record {
+            Record::Step(record) => self.board.step(record)?,
+            Record::Epoch(record) => self.board.epoch(self.trainer.state().step, record)?,
+        }
+        self.observer.record(&record);
+        self.history.records.push(record);
+        Ok(())
+    }
+
+    fn tell_of_skips(&mut self) {
+        let skipped = self.loader.skipped();
+        for photo in &skipped[self.reported_skips.min(skipped.len())..] {
+            let text = format!("skipped {}: {}", photo.name, photo.reason);
+            self.observer.message(&text);
+        }
+        self.reported_skips = skipped.len();
+    }
+}
+
+fn loader_config(
+    recipe: &Recipe,
+    metadata: &Metadata,
+    options: &RunOptions,
+) -> Result<LoaderConfig, TrainError> {
+    let normalisation = Normalisation::of(&metadata.preprocessing).ok_or_else(|| {
+        let channels = metadata.preprocessing.channels();
+        DataError::Settings(format!("photos have 3 channels, the network {channels}"))
+    })?;
+    Ok(LoaderConfig {
+        batch_size: recipe.batch_size,
+        resolution: recipe.resolution,
+        seed: recipe.seed,
+        workers: options.workers,
+        augmentation: recipe.augmentation,
+        normalisation,
+        drop_last: true,
+        max_skipped_share: options.max_skipped_share,
+    })
+}
+
+/// Says which photos a diverged step had.
+fn name_photos(error: TrainError, batch: &Batch, data: &dyn ImageDataset) -> TrainError {
+    const NAMED: usize = 4;
+    match error {
+        TrainError::NotFinite { step, what } => {
+            let names: Vec<String> = batch
+                .indices
+                .iter()
+                .take(NAMED)
+                .map(|&index| data.name(index))
+                .collect();
+            let more = batch.len().saturating_sub(NAMED);
+            let photos = format!("{} and {more} more", names.join(", "));
+            TrainError::Diverged { step, what, photos }
+        }
+        other => other,
+    }
+}
+
+/// The photos themselves; one that can no longer be read is left out.
+fn worst_photos(outcome: &EvaluationOutcome, data: &dyn ImageDataset) -> Vec<WrongPhoto> {
+    let wrong = outcome.evaluation.most_wrong().iter();
+    wrong
+        .filter_map(|&image| {
+            let photo = data.load(image.image).ok()?;
+            Some(WrongPhoto {
+                image,
+                name: data.name(image.image),
+                width: photo.width(),
+                height: photo.height(),
+                rgb: photo.into_raw(),
+            })
+        })
+        .collect()
+}
+
+/// The recipe as names and values.
+fn settings(recipe: &Recipe) -> Vec<(String, String)> {
+    let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(recipe) else {
+        return Vec::new();
+    };
+    fields
+        .into_iter()
+        .map(|(name, value)| {
+            let value = match value {
+                serde_json::Value::String(text) => text,
+                value => value.to_string(),
+            };
+            (name.replace('_', " "), value)
+        })
+        .collect()
+}
