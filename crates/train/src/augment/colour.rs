@@ -127,18 +127,19 @@ pub fn adjust_contrast(image: &mut [f32], factor: f32) {
 }
 
 /// Multiplies the saturation (of hue, saturation, value) and clips it to [0, 1].
+///
+/// With hue and value kept, each channel's distance from the greatest is multiplied: by the factor,
+/// or by less where the least channel would come below 0. So the hue need not be known.
 pub fn adjust_saturation(image: &mut [f32], factor: f32) {
     let (pixels, _) = image.as_chunks_mut::<3>();
-    for pixel in pixels {
-        let hexcone = Hexcone::of(*pixel);
-        let saturation = if hexcone.most > 0.0 {
-            (hexcone.most - hexcone.least) / hexcone.most
-        } else {
-            0.0
-        };
-        let chroma = (saturation * factor).clamp(0.0, 1.0) * hexcone.most;
-        let least = hexcone.most - chroma;
-        *pixel = Hexcone { least, ..hexcone }.rgb();
+    for [red, green, blue] in pixels {
+        let most = red.max(*green).max(*blue);
+        let range = most - red.min(*green).min(*blue);
+        let limit = most / range.max(f32::MIN_POSITIVE);
+        let scale = limit.min(factor).max(0.0);
+        for value in [red, green, blue] {
+            *value = most - (most - *value) * scale;
+        }
     }
 }
 

@@ -4,6 +4,8 @@
 //! All four are separable, so a method is only the list of source positions and weights of each
 //! output position along an axis; [`resample`] applies any two lists.
 
+use std::sync::LazyLock;
+
 use mobilenet_model::preprocess::Photo;
 
 use super::{CropBox, flip};
@@ -66,7 +68,6 @@ impl Axis {
             ends: Vec::with_capacity(output),
         };
         let scale = input as f32 / output as f32;
-        let cubic = (method == ResizeMethod::Bicubic).then(cubic_table);
         let last = input as i64 - 1;
         for index in 0..output {
             let source = index as f32 * scale;
@@ -75,18 +76,18 @@ impl Axis {
                 let position = position.clamp(0, last) as usize;
                 axis.taps.push((start + position, weight));
             };
-            match (method, &cubic) {
-                (ResizeMethod::Nearest, _) => tap(low, 1.0),
-                (ResizeMethod::Bicubic, Some(table)) => {
+            match method {
+                ResizeMethod::Nearest => tap(low, 1.0),
+                ResizeMethod::Bicubic => {
                     let fraction = ((source - low as f32) * CUBIC_STEPS as f32).round_ties_even();
                     let near = fraction as usize;
                     let far = CUBIC_STEPS - near;
-                    tap(low - 1, table[near][1]);
-                    tap(low, table[near][0]);
-                    tap(low + 1, table[far][0]);
-                    tap(low + 2, table[far][1]);
+                    tap(low - 1, CUBIC[near][1]);
+                    tap(low, CUBIC[near][0]);
+                    tap(low + 1, CUBIC[far][0]);
+                    tap(low + 2, CUBIC[far][1]);
                 }
-                (ResizeMethod::Area, _) => {
+                ResizeMethod::Area => {
                     let end = (index + 1) as f32 * scale;
                     for position in low..end.ceil() as i64 {
                         let from = source.max(position as f32);
@@ -94,7 +95,7 @@ impl Axis {
                         tap(position, (to - from) / scale);
                     }
                 }
-                (ResizeMethod::Bilinear | ResizeMethod::Bicubic, _) => {
+                ResizeMethod::Bilinear => {
                     let share = source - low as f32;
                     tap(low, 1.0 - share);
                     if share > 0.0 {
@@ -175,7 +176,7 @@ pub(super) fn resample(photo: &Photo, rows: &Axis, columns: &Axis, out: &mut [f3
 const CUBIC_STEPS: usize = 1024;
 
 /// Weights of the near and of the far neighbour, for each distance in steps.
-fn cubic_table() -> Vec<[f32; 2]> {
+static CUBIC: LazyLock<Vec<[f32; 2]>> = LazyLock::new(|| {
     const A: f32 = -0.75;
     let entry = |step: usize| {
         let near = step as f32 / CUBIC_STEPS as f32;
@@ -186,4 +187,4 @@ fn cubic_table() -> Vec<[f32; 2]> {
         ]
     };
     (0..=CUBIC_STEPS).map(entry).collect()
-}
+});
