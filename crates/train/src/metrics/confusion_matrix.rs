@@ -1,6 +1,6 @@
 //! Which classes were taken for which, and what follows for each class.
 
-/// Counts of images by label and prediction.
+/// Counts of images by label and prediction, part of an [`Evaluation`](super::Evaluation).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfusionMatrix {
     classes: usize,
@@ -23,19 +23,15 @@ pub struct ClassMetrics {
 
 impl ConfusionMatrix {
     /// Without images.
-    pub fn new(classes: usize) -> Self {
+    pub(super) fn new(classes: usize) -> Self {
         Self {
             classes,
             counts: vec![0; classes * classes],
         }
     }
 
-    /// One image.
-    ///
-    /// # Panics
-    /// Where one of the two is no class.
-    pub fn add(&mut self, label: usize, predicted: usize) {
-        assert!(label < self.classes && predicted < self.classes);
+    /// One image; the evaluation has checked that both are classes.
+    pub(super) fn add(&mut self, label: usize, predicted: usize) {
         self.counts[label * self.classes + predicted] += 1;
     }
 
