@@ -4,8 +4,10 @@ mod agreement;
 mod candle_baseline;
 mod protocol;
 mod step_program;
+mod training_step;
 
 pub use agreement::relative_difference;
 pub use candle_baseline::CandleBaseline;
 pub use protocol::{AnyError, peak_rss_mb, serve};
 pub use step_program::step_program;
+pub use training_step::training_step;

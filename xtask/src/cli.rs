@@ -275,11 +275,23 @@ pub(crate) struct Bench {
     pub(crate) json: bool,
 }
 
+/// A part of the comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportPart {
+    /// Inference, against all engines
+    Inference,
+    /// Training steps, against PyTorch
+    Training,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Report {
     /// Measure nothing; fail where tables or plots are not what the stored results say
     #[arg(long)]
     pub(crate) check: bool,
+    /// Measure only this part, keep the other's stored results
+    #[arg(long, value_enum, conflicts_with = "check")]
+    pub(crate) part: Option<ReportPart>,
 }
 
 #[derive(Debug, Args)]

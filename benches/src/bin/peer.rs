@@ -1,5 +1,6 @@
 //! `peer plan|eager|candle FOLDER BATCH THREADS`: our engines and the candle baseline in a process
-//! of their own, for `cargo xtask report`.
+//! of their own, for `cargo xtask report`; `peer train WIDTH RESOLUTION BATCH THREADS`: our
+//! training step.
 
 use std::path::Path;
 
@@ -7,19 +8,35 @@ use candle_core::{Device, Module, Tensor};
 use mobilenet::model::checkpoint::{ReadLimits, load};
 use mobilenet::model::initialize::var_builder;
 use mobilenet::model::{InferencePlan, PlanOptions, PlanWeights};
-use mobilenet_benches::{AnyError, CandleBaseline, serve};
+use mobilenet_benches::{AnyError, CandleBaseline, serve, training_step};
 use safetensors::SafeTensors;
 
 fn main() -> Result<(), AnyError> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [engine, folder, batch, threads] = arguments.as_slice() else {
-        return Err("usage: peer plan|eager|candle FOLDER BATCH THREADS".into());
-    };
-    let (folder, batch, threads) = (Path::new(folder), batch.parse()?, threads.parse()?);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let threads = arguments.last().and_then(|threads| threads.parse().ok());
     let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
+        .num_threads(threads.unwrap_or(1))
         .build()?;
-    pool.install(|| run(engine, folder, batch, threads))
+    pool.install(|| match *arguments.as_slice() {
+        ["train", width, resolution, batch, threads] => {
+            let (width, resolution) = (width.parse()?, resolution.parse()?);
+            train(width, resolution, batch.parse()?, threads.parse()?)
+        }
+        [engine, folder, batch, threads] => {
+            run(engine, Path::new(folder), batch.parse()?, threads.parse()?)
+        }
+        _ => Err("usage: peer plan|eager|candle FOLDER BATCH THREADS, or \
+                  peer train WIDTH RESOLUTION BATCH THREADS"
+            .into()),
+    })
+}
+
+fn train(width: f64, resolution: usize, batch: usize, threads: usize) -> Result<(), AnyError> {
+    serve(env!("CARGO_PKG_VERSION"), || {
+        let mut step = training_step(width, resolution, batch, threads)?;
+        Ok(move || Ok(vec![step()?]))
+    })
 }
 
 fn run(engine: &str, folder: &Path, batch: usize, threads: usize) -> Result<(), AnyError> {

@@ -106,13 +106,53 @@ impl Engine {
                 command
             }
         };
+        Self::spawn(peer.name, command)
+    }
+
+    /// PyTorch's training step, or ours.
+    pub(super) fn start_training(
+        environment: &Environment,
+        name: &str,
+        scenario: Scenario,
+    ) -> Result<Self> {
+        let Scenario {
+            width,
+            resolution,
+            batch,
+            threads,
+        } = scenario;
+        let threads = threads.to_string();
+        let command = match name {
+            "pytorch" => {
+                let mut command = Command::new(environment.python(name)?);
+                command
+                    .arg(environment.script("train.py"))
+                    .arg(format!("--width={width}"))
+                    .arg(format!("--resolution={resolution}"))
+                    .arg(format!("--batch={batch}"))
+                    .arg(format!("--threads={threads}"))
+                    .env("OMP_NUM_THREADS", &threads);
+                command
+            }
+            _ => {
+                let mut command = Command::new(environment.ours());
+                command
+                    .args(["train", &width.to_string(), &resolution.to_string()])
+                    .args([&batch.to_string(), &threads]);
+                command
+            }
+        };
+        Self::spawn(name, command)
+    }
+
+    fn spawn(name: &str, mut command: Command) -> Result<Self> {
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
         let mut child = command
             .spawn()
-            .with_context(|| format!("cannot start {}", peer.name))?;
+            .with_context(|| format!("cannot start {name}"))?;
         let input = child.stdin.take();
         let output = BufReader::new(child.stdout.take().context("no output")?);
         let mut process = Process {
@@ -122,7 +162,7 @@ impl Engine {
         };
         let ready: Ready = process.answer()?;
         Ok(Self {
-            name: peer.name.to_string(),
+            name: name.to_string(),
             logits: ready.logits,
             version: ready.version,
             load_ms: ready.load_ms,

@@ -5,6 +5,7 @@
 //! environment  a virtual environment for each Python peer; tract and rten built
 //! engine       one process an engine, all alive at once, a burst of runs each in turn
 //! results      docs/benchmarks/results.json
+//! training     the training step, ours and PyTorch's -> docs/benchmarks/training.{json,md}
 //! markdown, plots   -> docs/benchmarks/*.md, *.svg       (all that --check does)
 //! ```
 
@@ -14,6 +15,7 @@ mod markdown;
 mod network;
 mod plots;
 mod results;
+mod training;
 
 use std::path::Path;
 
@@ -24,8 +26,9 @@ use self::engine::Engine;
 use self::environment::{Environment, peers};
 use self::network::Network;
 use self::results::{Machine, Measurement, NotRun, Results, Scenario};
+use self::training::Training;
 use super::docs::root;
-use crate::cli::Report;
+use crate::cli::{Report, ReportPart};
 use crate::output;
 
 /// Width and resolution of the networks.
@@ -45,20 +48,34 @@ const TOLERANCE: f32 = 1e-4;
 pub(crate) fn run(arguments: &Report) -> Result<()> {
     let folder = root().join("docs/benchmarks");
     let stored = folder.join("results.json");
-    if arguments.check {
-        let text = std::fs::read_to_string(&stored)
-            .with_context(|| format!("cannot read {}", stored.display()))?;
-        return write(&folder, &serde_json::from_str(&text)?, true);
+    if !arguments.check {
+        std::fs::create_dir_all(&folder)?;
+        let environment = Environment::new(&root())?;
+        if arguments.part != Some(ReportPart::Training) {
+            let results = measure(&environment)?;
+            std::fs::write(&stored, serde_json::to_string_pretty(&results)? + "\n")?;
+        }
+        if arguments.part != Some(ReportPart::Inference) {
+            training::store(&folder, &training::measure(&environment)?)?;
+        }
     }
-    let results = measure()?;
-    std::fs::create_dir_all(&folder)?;
-    std::fs::write(&stored, serde_json::to_string_pretty(&results)? + "\n")?;
-    write(&folder, &results, false)
+    let text = std::fs::read_to_string(&stored)
+        .with_context(|| format!("cannot read {}", stored.display()))?;
+    let results = serde_json::from_str(&text)?;
+    write(
+        &folder,
+        &results,
+        &training::stored(&folder)?,
+        arguments.check,
+    )
 }
 
 /// Writes tables and plots, or compares them with what is there.
-fn write(folder: &Path, results: &Results, check: bool) -> Result<()> {
-    let mut files = vec![("README.md".to_string(), markdown::page(results)?)];
+fn write(folder: &Path, results: &Results, training: &Training, check: bool) -> Result<()> {
+    let mut files = vec![
+        ("README.md".to_string(), markdown::page(results)?),
+        ("training.md".to_string(), training::page(training)?),
+    ];
     files.extend(plots::all(results)?);
     let mut stale = Vec::new();
     for (name, text) in files {
@@ -74,13 +91,12 @@ fn write(folder: &Path, results: &Results, check: bool) -> Result<()> {
         }
     }
     if !stale.is_empty() {
-        bail!("not what results.json says: {}", stale.join(", "));
+        bail!("not what the stored results say: {}", stale.join(", "));
     }
     Ok(())
 }
 
-fn measure() -> Result<Results> {
-    let environment = Environment::new(&root())?;
+fn measure(environment: &Environment) -> Result<Results> {
     let mut results = Results::new(Machine::here()?);
     for (width, resolution) in SIZES {
         let network = Network::write(width, resolution)?;
@@ -93,7 +109,7 @@ fn measure() -> Result<Results> {
                     threads,
                 };
                 eprintln!("{scenario}");
-                compare(&environment, &network, scenario, &mut results)?;
+                compare(environment, &network, scenario, &mut results)?;
             }
         }
         results.layers.extend(network.layers()?);
