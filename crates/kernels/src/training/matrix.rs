@@ -8,6 +8,7 @@
 //! ```
 
 use super::network::{Layer, TrainingOptions};
+use super::pack::BLOCK;
 use super::plan::{Places, Step, Vectors};
 use super::product::{MOST_VECTORS, Product};
 use super::program::Run;
@@ -28,6 +29,7 @@ const LARGEST_OWN_SUMS: usize = 1 << 17;
 /// A matrix product.
 #[derive(Debug)]
 pub(super) struct Matrix {
+    taps: usize,
     /// Values of a patch: input channels times taps.
     pub(super) depth: usize,
     /// The same with the zeros that fill up the last vector.
@@ -53,13 +55,15 @@ impl Matrix {
         options: &TrainingOptions,
         places: &mut Places,
     ) -> Self {
-        let depth = layer.in_channels * layer.geometry.kernel.iter().product::<usize>();
+        let taps = layer.geometry.kernel.iter().product();
+        let depth = layer.in_channels * taps;
         let (depth_width, width) = (vectors.width(depth), vectors.width(layer.out_channels));
         let pixels = size.output_rows() * size.columns.output;
         let largest = (SCRATCH / (depth_width + width)).clamp(14, LARGEST_BLOCK);
         let blocks = parts(pixels, largest, options.threads);
         let panels = width.div_ceil(vectors.panel * vectors.lanes);
         Self {
+            taps,
             depth,
             depth_width,
             width,
@@ -82,11 +86,15 @@ impl Matrix {
         self.depth_width * self.width
     }
 
+    /// Number of taps.
+    pub(super) fn taps(&self) -> usize {
+        self.taps
+    }
+
     /// Place of the weight of output channel `channel` and value `k` of a patch.
     pub(super) fn parameter(&self, layer: &Layer, channel: usize, k: usize) -> usize {
-        let taps = self.depth / layer.in_channels;
         let (tap, input) = (k / layer.in_channels, k % layer.in_channels);
-        layer.weights + channel * self.depth + input * taps + tap
+        layer.weights + channel * self.depth + input * self.taps + tap
     }
 
     /// Rows of the matrix: activations of the layer before, or patches of the images.
@@ -309,16 +317,19 @@ impl Matrix {
         for index in part(self.width.div_ceil(panel), thread, run.threads) {
             let first = index * panel;
             let lanes = panel.min(self.width - first);
-            for k in (0..self.depth).step_by(16) {
+            for start in (0..self.depth).step_by(BLOCK) {
                 for channel in first..out.min(first + lanes) {
-                    for k in k..self.depth.min(k + 16) {
+                    for k in start..self.depth.min(start + BLOCK) {
                         let place = first * self.depth_width + k * lanes + channel - first;
                         let mut sum = 0.0;
                         for copy in 0..copies {
                             // SAFETY: all threads have written their sums before the barrier.
                             sum += unsafe { run.weight_sums(copy).add(place).read() };
                         }
-                        let place = self.parameter(&step.layer, channel, k);
+                        let place = match self.taps {
+                            1 => step.layer.weights + channel * self.depth + k,
+                            _ => self.parameter(&step.layer, channel, k),
+                        };
                         // SAFETY: the channel's gradient is this thread's.
                         unsafe { run.parameter_gradient(place).write(sum) }
                     }

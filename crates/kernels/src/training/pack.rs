@@ -20,8 +20,7 @@ pub(super) fn weights(run: &Run<'_>, thread: usize) {
                 self::matrix(run, step, matrix, thread);
                 if step.index > run.plan.first_trained {
                     let (rows, columns) = (step.layer.out_channels, matrix.depth);
-                    let place = step.layer.weights;
-                    let to = matrix.transposed;
+                    let (place, to) = (step.layer.weights, matrix.transposed);
                     rows_in_panels(run, place, [rows, columns], step.width, to, thread);
                 }
             }
@@ -31,13 +30,7 @@ pub(super) fn weights(run: &Run<'_>, thread: usize) {
     let plan = &run.plan.head;
     let (classes, channels) = (plan.head.classes, plan.channels);
     let place = plan.head.weights;
-    columns_in_panels(
-        run,
-        [classes, channels],
-        |class, k| place + class * channels + k,
-        plan.weights,
-        thread,
-    );
+    columns_in_panels(run, place, [classes, channels], plan.weights, thread);
     let to = plan.transposed;
     rows_in_panels(run, place, [classes, channels], classes, to, thread);
     for class in part(plan.class_width, thread, run.threads) {
@@ -52,19 +45,36 @@ pub(super) fn weights(run: &Run<'_>, thread: usize) {
 }
 
 fn matrix(run: &Run<'_>, step: &Step, matrix: &Matrix, thread: usize) {
-    let shape = [step.layer.out_channels, matrix.depth];
-    let from = |channel, k| matrix.parameter(&step.layer, channel, k);
-    columns_in_panels(run, shape, from, matrix.weights, thread);
+    let out = step.layer.out_channels;
+    if matrix.taps() == 1 {
+        let shape = [out, matrix.depth];
+        return columns_in_panels(run, step.layer.weights, shape, matrix.weights, thread);
+    }
+    let panel = run.plan.vectors.panel * run.plan.vectors.lanes;
+    for index in part(step.width.div_ceil(panel), thread, run.threads) {
+        let first = index * panel;
+        let lanes = panel.min(step.width - first);
+        for lane in 0..lanes.min(out - first) {
+            for k in 0..matrix.depth {
+                let value = run.parameters[matrix.parameter(&step.layer, first + lane, k)];
+                let place = matrix.weights + first * matrix.depth + k * lanes + lane;
+                // SAFETY: the panel is this thread's; channels beyond the last stay 0 as the arena
+                // was made.
+                unsafe { run.pointer(place).write(value) }
+            }
+        }
+    }
 }
 
 /// How far a block of a transposition goes: a cache line of each row.
-const BLOCK: usize = 16;
+pub(super) const BLOCK: usize = 16;
 
-/// Rows of a matrix of `[out, depth]` become lanes: the thread's panels.
+/// Rows of a matrix of `[out, depth]` become lanes: the thread's panels. Lanes beyond the last row
+/// stay 0 as the arena was made.
 fn columns_in_panels(
     run: &Run<'_>,
+    from: usize,
     [out, depth]: [usize; 2],
-    from: impl Fn(usize, usize) -> usize,
     to: usize,
     thread: usize,
 ) {
@@ -74,18 +84,14 @@ fn columns_in_panels(
     for index in part(width.div_ceil(panel), thread, run.threads) {
         let first = index * panel;
         let lanes = panel.min(width - first);
-        for k in (0..depth).step_by(BLOCK) {
-            let k = k..depth.min(k + BLOCK);
-            for lane in 0..lanes {
-                for k in k.clone() {
-                    let value = if first + lane < out {
-                        run.parameters[from(first + lane, k)]
-                    } else {
-                        0.0
-                    };
-                    let place = to + first * depth + k * lanes + lane;
+        let target = run.pointer(to + first * depth);
+        for start in (0..depth).step_by(BLOCK) {
+            let block = BLOCK.min(depth - start);
+            for lane in 0..lanes.min(out - first) {
+                let row = &run.parameters[from + (first + lane) * depth + start..][..block];
+                for (k, &value) in row.iter().enumerate() {
                     // SAFETY: the panel is this thread's, and has `depth` rows of `lanes` values.
-                    unsafe { run.pointer(place).write(value) }
+                    unsafe { target.add((start + k) * lanes + lane).write(value) }
                 }
             }
         }

@@ -132,23 +132,18 @@ pub(super) fn patches<S: Simd>(
                     .write(value)
             }
         };
+        let inside = columns.taps(x);
         let mut k = 0;
         for ky in 0..rows.kernel {
+            let row = rows.source(y, ky);
             for kx in 0..columns.kernel {
-                match (rows.source(y, ky), columns.source(x, kx)) {
-                    (Some(y), Some(x)) => {
-                        let from = ((image * height + y) * width + x) * channels;
-                        for &value in &run.images[from..from + channels] {
-                            write(k, value);
-                            k += 1;
-                        }
-                    }
-                    _ => {
-                        for _ in 0..channels {
-                            write(k, 0.0);
-                            k += 1;
-                        }
-                    }
+                let from = row.filter(|_| inside.contains(&kx)).map(|row| {
+                    let column = x * columns.stride + kx * columns.dilation - columns.before;
+                    ((image * height + row) * width + column) * channels
+                });
+                for c in 0..channels {
+                    write(k, from.map_or(0.0, |from| run.images[from + c]));
+                    k += 1;
                 }
             }
         }

@@ -74,7 +74,7 @@ impl Engine {
         }
         let folder = network.folder();
         let (batch, threads) = (scenario.batch.to_string(), scenario.threads.to_string());
-        let mut command = match peer.kind {
+        let command = match peer.kind {
             PeerKind::Ours => {
                 let mut command = Command::new(environment.ours());
                 command.arg(peer.name).arg(folder).args([&batch, &threads]);
