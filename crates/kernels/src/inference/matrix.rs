@@ -1,8 +1,11 @@
 //! Tiles and panels: how a matrix product over many pixels is cut into calls of the tile kernel.
 
+use half::{bf16, f16};
+
 use super::map::Map;
-use super::program::Run;
-use crate::simd::{Simd, tile};
+use super::run::Run;
+use crate::simd::weight::Weight;
+use crate::simd::{Simd, WeightType, tile};
 
 /// At least the tile of every instruction set.
 pub(super) const LARGEST_TILE: usize = 16;
@@ -18,14 +21,23 @@ pub(super) struct Matrix {
     pub(super) vectors: usize,
     pub(super) panel: usize,
     /// Places of the packed weights and biases.
+    pub(super) weight_type: WeightType,
     pub(super) weights: usize,
     pub(super) bias: usize,
     pub(super) bounds: (f32, f32),
     pub(super) output: Map,
 }
 
+/// The packed weights and biases of a product.
+#[derive(Clone, Copy)]
+pub(super) struct Source {
+    pub(super) weights: *const f32,
+    pub(super) bias: *const f32,
+}
+
 /// A tile's place in a product.
 pub(super) struct Tile<'a> {
+    pub(super) source: Source,
     /// Number of the panel.
     pub(super) panel: usize,
     /// First value of each segment, for the first pixel.
@@ -47,16 +59,40 @@ impl Matrix {
         self.vectors.div_ceil(self.panel)
     }
 
+    /// Where the network has them.
+    #[inline(always)]
+    pub(super) fn source(&self, run: &Run<'_>) -> Source {
+        Source {
+            weights: run.weights(self.weights),
+            bias: run.weights(self.bias),
+        }
+    }
+
     /// Computes one tile.
     ///
     /// # Safety
     /// As [`tile::run`].
     #[inline(always)]
-    pub(super) unsafe fn tile<S: Simd>(&self, simd: S, run: &Run<'_>, tile: &Tile<'_>) {
+    pub(super) unsafe fn tile<S: Simd>(&self, simd: S, tile: &Tile<'_>) {
+        match self.weight_type {
+            // SAFETY: passed on from the caller; this is the type in which they were packed.
+            WeightType::F32 => unsafe { self.tile_of::<S, f32>(simd, tile) },
+            // SAFETY: as above.
+            WeightType::F16 => unsafe { self.tile_of::<S, f16>(simd, tile) },
+            // SAFETY: as above.
+            WeightType::Bf16 => unsafe { self.tile_of::<S, bf16>(simd, tile) },
+        }
+    }
+
+    /// # Safety
+    /// As [`tile::run`], and the weights must be packed as `W`.
+    #[inline(always)]
+    unsafe fn tile_of<S: Simd, W: Weight>(&self, simd: S, tile: &Tile<'_>) {
         let first = tile.panel * self.panel;
         let vectors = self.panel.min(self.vectors - first);
         let channel = first * S::LANES;
-        let weights = run.weights(self.weights + channel * self.depth);
+        let weights: *const W = tile.source.weights.cast();
+        let weights = weights.wrapping_add(channel * self.depth);
         // The panel after this one, or the next layer's first, in equal parts by the tiles.
         let (turn, turns) = tile.turn;
         let values = vectors * S::LANES * self.depth;
@@ -66,7 +102,7 @@ impl Matrix {
             length: tile.length,
             step: tile.step,
             weights,
-            bias: run.weights(self.bias + channel),
+            bias: tile.source.bias.wrapping_add(channel),
             bounds: self.bounds,
             output: tile.output.wrapping_add(channel),
             prefetch: (ahead, vectors * S::LANES / turns),

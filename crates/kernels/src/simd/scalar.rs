@@ -1,5 +1,7 @@
 //! Portable: arrays that the compiler may turn into vectors of the target's baseline.
 
+use half::{bf16, f16};
+
 use super::{Kernel, Simd};
 
 const LANES: usize = 8;
@@ -31,6 +33,20 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    unsafe fn load_f16(self, from: *const f16) -> Self::Vector {
+        // SAFETY: the caller vouches for LANES readable values.
+        let values = unsafe { from.cast::<[f16; LANES]>().read() };
+        values.map(f16::to_f32_const)
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(self, from: *const bf16) -> Self::Vector {
+        // SAFETY: the caller vouches for LANES readable values.
+        let values = unsafe { from.cast::<[bf16; LANES]>().read() };
+        values.map(bf16::to_f32_const)
+    }
+
+    #[inline(always)]
     unsafe fn store(self, to: *mut f32, vector: Self::Vector) {
         // SAFETY: the caller vouches for LANES writable values.
         unsafe { to.cast::<Self::Vector>().write(vector) }
@@ -56,8 +72,8 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn prefetch(self, _: *const f32) {}
+    fn prefetch<T>(self, _: *const T) {}
 
     #[inline(always)]
-    fn prefetch_near(self, _: *const f32) {}
+    fn prefetch_near<T>(self, _: *const T) {}
 }
