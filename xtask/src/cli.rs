@@ -292,6 +292,9 @@ pub(crate) struct Report {
     /// Measure nothing; fail where tables or plots are not what the stored results say
     #[arg(long)]
     pub(crate) check: bool,
+    /// Measure nothing; write tables and plots anew from the stored results
+    #[arg(long, conflicts_with = "check")]
+    pub(crate) redraw: bool,
 }
 
 #[derive(Debug, Args)]

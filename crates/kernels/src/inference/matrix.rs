@@ -1,11 +1,13 @@
 //! Tiles and panels: how a matrix product over many pixels is cut into calls of the tile kernel.
 
+use std::marker::PhantomData;
+
 use half::{bf16, f16};
 
 use super::map::Map;
 use super::run::Run;
 use crate::simd::weight::Weight;
-use crate::simd::{Simd, WeightType, tile};
+use crate::simd::{Kernel, Simd, WeightType, tile};
 
 /// At least the tile of every instruction set.
 pub(super) const LARGEST_TILE: usize = 16;
@@ -75,12 +77,9 @@ impl Matrix {
     #[inline(always)]
     pub(super) unsafe fn tile<S: Simd>(&self, simd: S, tile: &Tile<'_>) {
         match self.weight_type {
-            // SAFETY: passed on from the caller; this is the type in which they were packed.
-            WeightType::F32 => unsafe { self.tile_of::<S, f32>(simd, tile) },
-            // SAFETY: as above.
-            WeightType::F16 => unsafe { self.tile_of::<S, f16>(simd, tile) },
-            // SAFETY: as above.
-            WeightType::Bf16 => unsafe { self.tile_of::<S, bf16>(simd, tile) },
+            WeightType::F32 => simd.vectorize(TileOf::<f32>::new(self, tile)),
+            WeightType::F16 => simd.vectorize(TileOf::<f16>::new(self, tile)),
+            WeightType::Bf16 => simd.vectorize(TileOf::<bf16>::new(self, tile)),
         }
     }
 
@@ -109,6 +108,37 @@ impl Matrix {
         };
         // SAFETY: passed on from the caller; weights and biases are packed to these sizes.
         unsafe { tile::run(simd, &panel, tile.offsets.len(), vectors, tile.offsets) }
+    }
+}
+
+/// A tile whose weights are of one type. A kernel of its own, so that its many sizes are compiled
+/// once and not at each place of use; the call is nothing beside a tile's work.
+struct TileOf<'a, W> {
+    matrix: &'a Matrix,
+    tile: &'a Tile<'a>,
+    weight: PhantomData<W>,
+}
+
+impl<'a, W> TileOf<'a, W> {
+    #[inline(always)]
+    fn new(matrix: &'a Matrix, tile: &'a Tile<'a>) -> Self {
+        let weight = PhantomData;
+        Self {
+            matrix,
+            tile,
+            weight,
+        }
+    }
+}
+
+impl<W: Weight> Kernel for TileOf<'_, W> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        // SAFETY: only `Matrix::tile` makes one, whose caller vouches for all places; it chooses
+        // the type in which the weights were packed.
+        unsafe { self.matrix.tile_of::<S, W>(simd, self.tile) }
     }
 }
 

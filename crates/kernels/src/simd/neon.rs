@@ -10,6 +10,10 @@ use super::{Kernel, Simd};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Neon;
 
+fn enter<K: Kernel>(simd: Neon, kernel: K) -> K::Output {
+    kernel.run(simd)
+}
+
 impl Simd for Neon {
     type Vector = float32x4_t;
     const LANES: usize = 4;
@@ -18,7 +22,7 @@ impl Simd for Neon {
 
     #[inline(always)]
     fn vectorize<K: Kernel>(self, kernel: K) -> K::Output {
-        kernel.run(self)
+        enter(self, kernel)
     }
 
     #[inline(always)]

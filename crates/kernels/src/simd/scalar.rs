@@ -9,6 +9,10 @@ const LANES: usize = 8;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scalar;
 
+fn enter<K: Kernel>(simd: Scalar, kernel: K) -> K::Output {
+    kernel.run(simd)
+}
+
 impl Simd for Scalar {
     type Vector = [f32; LANES];
     const LANES: usize = LANES;
@@ -17,7 +21,7 @@ impl Simd for Scalar {
 
     #[inline(always)]
     fn vectorize<K: Kernel>(self, kernel: K) -> K::Output {
-        kernel.run(self)
+        enter(self, kernel)
     }
 
     #[inline(always)]

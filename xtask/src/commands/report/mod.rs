@@ -5,7 +5,7 @@
 //! environment  a virtual environment for each Python peer; tract and rten built
 //! engine       one process an engine, all alive at once, a burst of runs each in turn
 //! results      docs/benchmarks/results.json
-//! markdown, plots   -> docs/benchmarks/*.md, *.svg       (all that --check does)
+//! markdown, plots   -> docs/benchmarks/*.md, *.svg       (all that --redraw and --check do)
 //! ```
 
 mod engine;
@@ -45,10 +45,10 @@ const TOLERANCE: f32 = 1e-4;
 pub(crate) fn run(arguments: &Report) -> Result<()> {
     let folder = root().join("docs/benchmarks");
     let stored = folder.join("results.json");
-    if arguments.check {
+    if arguments.check || arguments.redraw {
         let text = std::fs::read_to_string(&stored)
             .with_context(|| format!("cannot read {}", stored.display()))?;
-        return write(&folder, &serde_json::from_str(&text)?, true);
+        return write(&folder, &serde_json::from_str(&text)?, arguments.check);
     }
     let results = measure()?;
     std::fs::create_dir_all(&folder)?;
