@@ -29,6 +29,7 @@ pub fn step_program(isa: Isa, layers: &[FoldedLayer], side: usize) -> Result<Pro
         pooling: Pooling::Window([1, 1]),
         layout: ImageLayout::Nhwc,
         threads: 1,
+        normalization: None,
     };
     Program::new(Arc::new(network), &config)
 }

@@ -80,6 +80,17 @@ pub(crate) enum Precision {
     F32,
 }
 
+/// How weights are kept in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WeightType {
+    /// 32 bits
+    F32,
+    /// Half precision, half the memory
+    F16,
+    /// bfloat16, half the memory
+    Bf16,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Classify {
     /// Photos: JPEG, PNG, BMP, WebP or GIF
@@ -103,6 +114,9 @@ pub(crate) struct Classify {
     /// Numbers of the computation
     #[arg(long, value_enum, default_value_t = Precision::F32)]
     pub(crate) precision: Precision,
+    /// How the plan keeps weights in memory [default: f32]
+    #[arg(long, value_enum, value_name = "TYPE")]
+    pub(crate) weight_type: Option<WeightType>,
     /// One JSON object a photo on standard output
     #[arg(long)]
     pub(crate) json: bool,
@@ -146,6 +160,9 @@ pub(crate) struct Predict {
     /// Numbers of the computation
     #[arg(long, value_enum, default_value_t = Precision::F32)]
     pub(crate) precision: Precision,
+    /// How the plan keeps weights in memory [default: f32]
+    #[arg(long, value_enum, value_name = "TYPE")]
+    pub(crate) weight_type: Option<WeightType>,
 }
 
 /// A format of weights.
@@ -267,6 +284,9 @@ pub(crate) struct Bench {
     /// Numbers of the computation
     #[arg(long, value_enum, default_value_t = Precision::F32)]
     pub(crate) precision: Precision,
+    /// How the plan keeps weights in memory; several alternate run by run [default: f32]
+    #[arg(long, value_enum, value_name = "TYPE")]
+    pub(crate) weight_type: Vec<WeightType>,
     /// Measured runs
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) repeat: u64,
@@ -292,6 +312,9 @@ pub(crate) struct Report {
     /// Measure only this part, keep the other's stored results
     #[arg(long, value_enum, conflicts_with = "check")]
     pub(crate) part: Option<ReportPart>,
+    /// Measure nothing; write tables and plots anew from the stored results
+    #[arg(long, conflicts_with = "check")]
+    pub(crate) redraw: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,4 +1,4 @@
-//! Thread pools of a chosen size.
+//! How many threads, and pools of so many.
 
 use anyhow::{Context, Result};
 
@@ -14,5 +14,13 @@ pub(crate) fn install<T: Send>(
             .build()
             .context("cannot start the threads")?
             .install(work),
+    }
+}
+
+/// So many threads, or as many as there are cores.
+pub(crate) fn or_all_cores(threads: Option<u64>) -> usize {
+    match threads {
+        Some(threads) => threads as usize,
+        None => std::thread::available_parallelism().map_or(1, usize::from),
     }
 }

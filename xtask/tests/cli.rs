@@ -412,6 +412,22 @@ fn bench_checks_that_engines_agree_and_times_them_in_turn() {
 }
 
 #[test]
+fn bench_times_every_type_of_weights() {
+    let network = ["--width", "0.25", "--resolution", "32", "--repeat", "2"];
+    let types = ["f32", "f16", "bf16"].map(|name| ["--weight-type", name]);
+    let arguments = [&["bench", "--json"][..], &network, types.as_flattened()].concat();
+    let output = run(&arguments);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let found: Vec<Value> = (lines(&output).into_iter())
+        .map(|line| line["weight_type"].clone())
+        .collect();
+    assert_eq!(found, ["f32", "f16", "bf16"]);
+    let eager = run(&["bench", "--engine", "eager", "--weight-type", "f16"]);
+    assert_eq!(eager.status.code(), Some(1));
+    assert!(stderr(&eager).contains("--weight-type needs --engine plan"));
+}
+
+#[test]
 fn wrong_usage_has_exit_code_2() {
     for arguments in [
         &["classify"][..],

@@ -46,6 +46,20 @@ pub enum KernelError {
     /// `MOBILENET_ISA` names an instruction set that cannot be used.
     #[error(transparent)]
     Isa(#[from] crate::simd::IsaError),
+    /// A weight is beyond the range of the type that it is to be stored in.
+    #[error("weight {weight} is beyond the range of {weight_type}")]
+    WeightRange {
+        /// The largest weight of its layer.
+        weight: String,
+        /// The type.
+        weight_type: crate::simd::WeightType,
+    },
+    /// 8-bit frames need a normalisation, and a full convolution to fold it into.
+    #[error("8-bit frames cannot be taken: {problem}")]
+    Frames {
+        /// Why not.
+        problem: &'static str,
+    },
     /// A slice has another length than its shape says.
     #[error("{what} holds {found} values, expected {expected}")]
     Length {

@@ -2,104 +2,20 @@
 //! has: channels around the vectors' sizes, odd and non-square maps, strides, dilations, paddings,
 //! 1 to 3 threads.
 
+mod support;
+
 use std::sync::Arc;
 
 use mobilenet_kernels::inference::{
-    Head, ImageLayout, Images, Layer, LayerKind, Normalization, Output, PackedNetwork, Pooling,
-    Program, ProgramConfig,
+    Head, ImageLayout, Images, Layer, LayerKind, Normalization, Output, PackedNetwork, Program,
+    ProgramConfig,
 };
 use mobilenet_kernels::simd::{Isa, measure_peak};
 use mobilenet_kernels::{Activation, ConvGeometry, KernelError, Padding, reference};
 use proptest::prelude::*;
-
-const TOLERANCE: f64 = 2e-5;
-
-/// Those that the machine has; the others are named, so that nobody takes them for tested.
-fn instruction_sets() -> Vec<Isa> {
-    let (available, missing): (Vec<_>, Vec<_>) =
-        Isa::ALL.into_iter().partition(|isa| isa.is_available());
-    for isa in missing {
-        eprintln!("SKIPPED: this machine has no {isa}");
-    }
-    available
-}
-
-#[test]
-fn avx2_is_tested_where_ci_runs() {
-    let sets = instruction_sets();
-    if cfg!(target_arch = "x86_64") && std::env::var_os("CI").is_some() {
-        assert!(sets.contains(&Isa::Avx2), "CI must test AVX2");
-    }
-    if cfg!(target_arch = "aarch64") {
-        assert!(sets.contains(&Isa::Neon));
-    }
-}
-
-/// Random cases of a property; `PROPTEST_CASES` overrides it, for slow machines.
-fn cases(usual: u32) -> u32 {
-    let wanted = std::env::var("PROPTEST_CASES").ok();
-    wanted.and_then(|cases| cases.parse().ok()).unwrap_or(usual)
-}
-
-fn values(seed: u64, len: usize) -> Vec<f32> {
-    let mut state = seed | 1;
-    (0..len)
-        .map(|_| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-        })
-        .collect()
-}
-
-/// A layer with its values.
-#[derive(Debug, Clone)]
-struct Owned {
-    kind: LayerKind,
-    geometry: ConvGeometry,
-    channels: [usize; 2],
-    weights: Vec<f32>,
-    bias: Vec<f32>,
-    activation: Activation,
-}
+use support::{Owned, assert_within, config, instruction_sets, values, window};
 
 impl Owned {
-    fn new(
-        kind: LayerKind,
-        geometry: ConvGeometry,
-        channels: [usize; 2],
-        activation: Activation,
-        seed: u64,
-    ) -> Self {
-        let inputs = if kind == LayerKind::Depthwise {
-            1
-        } else {
-            channels[0]
-        };
-        let weights = channels[1] * inputs * geometry.kernel[0] * geometry.kernel[1];
-        Self {
-            kind,
-            geometry,
-            channels,
-            weights: values(seed, weights),
-            bias: values(!seed, channels[1]),
-            activation,
-        }
-    }
-
-    fn layer(&self) -> Layer<'_> {
-        Layer {
-            kind: self.kind,
-            geometry: self.geometry,
-            in_channels: self.channels[0],
-            out_channels: self.channels[1],
-            weights: &self.weights,
-            bias: &self.bias,
-            activation: self.activation,
-        }
-    }
-
     /// The reference's layouts: [rows, columns, in, out], and [rows, columns, channels].
     fn reference(&self, input: &[f32], height: usize, width: usize) -> (Vec<f32>, usize, usize) {
         let size = self.geometry.resolve(1, height, width).unwrap();
@@ -129,35 +45,24 @@ impl Owned {
 }
 
 fn assert_close(found: &[f32], expected: &[f32], what: &str) {
-    assert_eq!(found.len(), expected.len(), "{what}");
-    let scale = expected
-        .iter()
-        .fold(1f64, |max, x| max.max(f64::from(x.abs())));
-    for (at, (found, expected)) in found.iter().zip(expected).enumerate() {
-        let error = (f64::from(*found) - f64::from(*expected)).abs() / scale;
-        assert!(
-            error <= TOLERANCE,
-            "{what}: value {at} is {found}, expected {expected}"
-        );
+    assert_within(2e-5, found, expected, what);
+}
+
+#[test]
+fn avx2_is_tested_where_ci_runs() {
+    let sets = instruction_sets();
+    if cfg!(target_arch = "x86_64") && std::env::var_os("CI").is_some() {
+        assert!(sets.contains(&Isa::Avx2), "CI must test AVX2");
+    }
+    if cfg!(target_arch = "aarch64") {
+        assert!(sets.contains(&Isa::Neon));
     }
 }
 
-fn config(
-    layers: &[Owned],
-    height: usize,
-    width: usize,
-    output: Output,
-    threads: usize,
-) -> ProgramConfig {
-    ProgramConfig {
-        height,
-        width,
-        geometries: layers.iter().map(|layer| layer.geometry).collect(),
-        output,
-        pooling: Pooling::Global,
-        layout: ImageLayout::Nhwc,
-        threads,
-    }
+/// Random cases of a property; `PROPTEST_CASES` overrides it, for slow machines.
+fn cases(usual: u32) -> u32 {
+    let wanted = std::env::var("PROPTEST_CASES").ok();
+    wanted.and_then(|cases| cases.parse().ok()).unwrap_or(usual)
 }
 
 fn program(isa: Isa, layers: &[Owned], config: &ProgramConfig) -> Result<Program, KernelError> {
@@ -213,15 +118,6 @@ fn channels() -> impl Strategy<Value = usize> {
     prop::sample::select(vec![
         1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33, 40, 65,
     ])
-}
-
-fn window(kernel: [usize; 2], stride: usize, dilation: usize, padding: Padding) -> ConvGeometry {
-    ConvGeometry {
-        kernel,
-        stride,
-        dilation,
-        padding,
-    }
 }
 
 proptest! {
@@ -361,15 +257,15 @@ fn features_logits_layouts_and_batches() {
     for isa in instruction_sets() {
         let network = Arc::new(PackedNetwork::new(isa, &packed, Some(&head)).unwrap());
         for threads in [1, 2] {
-            let mut program = Program::new(
-                network.clone(),
-                &config(&layers, height, width, Output::Logits, threads),
-            )
-            .unwrap();
+            let config_of_frames = ProgramConfig {
+                normalization: Some(normalization.clone()),
+                ..config(&layers, height, width, Output::Logits, threads)
+            };
+            let mut program = Program::new(network.clone(), &config_of_frames).unwrap();
             for images in [
                 Images::F32(&nhwc, ImageLayout::Nhwc),
                 Images::F32(&nchw, ImageLayout::Nchw),
-                Images::U8(&bytes, &normalization),
+                Images::U8(&bytes),
             ] {
                 let mut logits = vec![f32::NAN; 2 * classes];
                 program.run(&images, &mut logits).unwrap();
@@ -464,15 +360,8 @@ fn what_does_not_fit_is_an_error() {
             )
             .is_err()
     );
-    let wrong = Normalization {
-        scale: vec![1.0],
-        shift: vec![0.0],
-    };
-    assert!(
-        program
-            .run(&Images::U8(&[0; 192], &wrong), &mut output)
-            .is_err()
-    );
+    let error = program.run(&Images::U8(&[0; 192]), &mut output);
+    assert!(matches!(error, Err(KernelError::Frames { .. })));
     let mut broken = layers[0].clone();
     broken.bias.pop();
     assert!(PackedNetwork::new(Isa::Scalar, &[broken.layer()], None).is_err());

@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use candle_core::Tensor;
 use mobilenet_hub::{Cache, HubError, Silent, resolve};
+use mobilenet_kernels::inference::WeightType;
 use mobilenet_model::checkpoint::{Checkpoint, CheckpointError, Metadata};
 use mobilenet_model::prediction::predictions;
 use mobilenet_model::preprocess::{Photo, PhotoError};
@@ -44,16 +45,19 @@ pub enum Engine {
     Plan {
         /// The caller's thread included.
         threads: usize,
+        /// How the plan keeps its weights in memory.
+        weights: WeightType,
     },
     /// The layers on candle, one after the other, on the current rayon pool.
     Eager,
 }
 
 impl Default for Engine {
-    /// The plan on all cores.
+    /// The plan on all cores, weights in f32.
     fn default() -> Self {
         Self::Plan {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
+            weights: WeightType::F32,
         }
     }
 }
@@ -118,8 +122,9 @@ impl Classifier {
         let metadata = checkpoint.metadata.clone();
         let network = match engine {
             Engine::Eager => Network::Eager(Box::new(checkpoint.build()?)),
-            Engine::Plan { threads } => {
-                let weights = PlanWeights::new(&metadata.config(), &checkpoint.parameters)?;
+            Engine::Plan { threads, weights } => {
+                let config = metadata.config();
+                let weights = PlanWeights::of_type(weights, &config, &checkpoint.parameters)?;
                 let output = match metadata.classes {
                     Some(_) => PlanOutput::Logits,
                     None => PlanOutput::Features,
@@ -190,7 +195,7 @@ impl Classifier {
     /// # let metadata = Metadata { width: 0.25, ..Metadata::new(Preprocessing::slim(96)) };
     /// # let parameters = random_parameters(&metadata.config(), 0)?;
     /// # let checkpoint = Checkpoint { parameters, metadata, report: LoadReport::default() };
-    /// let classifier = Classifier::from_checkpoint(&checkpoint, Engine::Plan { threads: 1 })?;
+    /// let classifier = Classifier::from_checkpoint(&checkpoint, Engine::default())?;
     /// let photo = Photo::from_pixel(200, 150, [90, 120, 30].into());
     /// let features = classifier.features(&photo)?;
     /// assert_eq!(features.len(), 256); // width 0.25

@@ -3,7 +3,7 @@
 mod support;
 
 use candle_core::Tensor;
-use mobilenet_kernels::inference::ImageLayout;
+use mobilenet_kernels::inference::{ImageLayout, Normalization, WeightType};
 use mobilenet_kernels::simd::Isa;
 use mobilenet_model::architecture::body_layers;
 use mobilenet_model::initialize::{random_parameters, var_builder};
@@ -44,7 +44,7 @@ fn compare(config: &MobileNetV1Config, height: usize, width: usize, isa: Isa, th
     let images = input(height, width);
     let eager = MobileNetV1::new(config, var_builder(parameters.clone())).unwrap();
     let expected = flat(&eager.forward_t(&images, false).unwrap());
-    let packed = PlanWeights::for_isa(isa, config, &parameters).unwrap();
+    let packed = PlanWeights::for_isa(isa, WeightType::F32, config, &parameters).unwrap();
     let options = PlanOptions {
         output_stride: config.base.output_stride,
         ..PlanOptions::new([height, width], threads)
@@ -117,7 +117,8 @@ fn logits_equal_pytorchs() {
             ..MobileNetV1Config::with_width(width)
         };
         for isa in instruction_sets() {
-            let packed = PlanWeights::for_isa(isa, &config, &weights(&config)).unwrap();
+            let packed =
+                PlanWeights::for_isa(isa, WeightType::F32, &config, &weights(&config)).unwrap();
             let mut plan = InferencePlan::new(&packed, &PlanOptions::new(size, 2)).unwrap();
             let mut logits = vec![0.0; 2 * 1001];
             plan.run(&nhwc(&input(size[0], size[1])), &mut logits)
@@ -168,21 +169,75 @@ fn every_endpoint_features_and_both_layouts() {
     assert!(relative_error(&features, &flat(&eager.features(&images).unwrap())) <= 1e-4);
 }
 
+/// Through the normalisation of every rule, on odd sizes, where the stem's padding is on all sides,
+/// and on one thread and two.
 #[test]
 fn camera_frames_go_straight_in() {
-    let config = narrow();
-    let packed = PlanWeights::new(&config, &random_parameters(&config, 3).unwrap()).unwrap();
+    let timm = Preprocessing::timm(64, 0.875);
+    for preprocessing in [Preprocessing::slim(64), timm] {
+        let normalization = preprocessing.normalization();
+        for padding in [PaddingRule::Same, PaddingRule::Explicit, PaddingRule::Keras] {
+            let mut config = narrow();
+            config.global_pool = true;
+            config.base.padding = padding;
+            let packed =
+                PlanWeights::new(&config, &random_parameters(&config, 3).unwrap()).unwrap();
+            for (size, threads) in [([75, 101], 1), ([64, 64], 2), ([33, 50], 1)] {
+                let options = PlanOptions {
+                    frames: Some(normalization.clone()),
+                    ..PlanOptions::new(size, threads)
+                };
+                let mut plan = InferencePlan::new(&packed, &options).unwrap();
+                let frames: Vec<u8> = (0..2 * plan.input_len())
+                    .map(|i| (i * 31 % 251) as u8)
+                    .collect();
+                let Normalization { scale, shift } = &normalization;
+                let pixels: Vec<f32> = (frames.iter().enumerate())
+                    .map(|(i, &byte)| f32::from(byte) * scale[i % 3] + shift[i % 3])
+                    .collect();
+                let (mut expected, mut found) = ([0.0; 42], [0.0; 42]);
+                plan.run(&pixels, &mut expected).unwrap();
+                plan.run_u8(&frames, &mut found).unwrap();
+                let error = relative_error(&found, &expected);
+                assert!(error <= 1e-4, "{padding:?} {size:?}: {error:e}");
+            }
+        }
+    }
+    let packed = PlanWeights::new(&narrow(), &random_parameters(&narrow(), 3).unwrap()).unwrap();
     let mut plan = InferencePlan::new(&packed, &PlanOptions::new([64, 64], 1)).unwrap();
-    let frame: Vec<u8> = (0..64 * 64 * 3).map(|i| (i * 31 % 251) as u8).collect();
-    let pixels: Vec<f32> = frame
-        .iter()
-        .map(|&byte| f32::from(byte) / 127.5 - 1.0)
-        .collect();
-    let (mut expected, mut found) = ([0.0; 21], [0.0; 21]);
-    plan.run(&pixels, &mut expected).unwrap();
-    plan.run_u8(&frame, &Preprocessing::slim(64).normalization(), &mut found)
-        .unwrap();
-    assert!(relative_error(&found, &expected) <= 1e-5);
+    assert!(plan.run_u8(&[0; 64 * 64 * 3], &mut [0.0; 21]).is_err());
+}
+
+/// Half the memory, nearly the same logits; that they are those of rounded weights to the last bit
+/// is the kernels' test.
+#[test]
+fn halved_weights_halve_the_memory() {
+    let config = MobileNetV1Config {
+        num_classes: Some(1001),
+        ..MobileNetV1Config::with_width(1.0)
+    };
+    let parameters = weights(&config);
+    let images = nhwc(&input(64, 64));
+    let run = |weight_type| {
+        let packed = PlanWeights::of_type(weight_type, &config, &parameters).unwrap();
+        assert_eq!(packed.weight_type(), weight_type);
+        let mut plan = InferencePlan::new(&packed, &PlanOptions::new([64, 64], 1)).unwrap();
+        let mut logits = vec![0.0; 2 * 1001];
+        plan.run(&images, &mut logits).unwrap();
+        (packed.bytes(), logits)
+    };
+    let (full, expected) = run(WeightType::F32);
+    for (weight_type, tolerance) in [(WeightType::F16, 2e-3), (WeightType::Bf16, 2e-2)] {
+        let (bytes, logits) = run(weight_type);
+        let share = bytes as f64 / full as f64;
+        let error = relative_error(&logits, &expected);
+        println!("{weight_type}: {bytes} of {full} bytes, {share:.3}; {error:.1e}");
+        assert!(share < 0.515, "{share}");
+        assert!(
+            error <= tolerance && error > 0.0,
+            "{weight_type}: {error:e}"
+        );
+    }
 }
 
 /// Plans on threads of their own, of several sizes, over the same weights.

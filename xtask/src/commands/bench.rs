@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use candle_core::{Device, Module, Tensor};
+use mobilenet::kernels::inference::WeightType;
 use mobilenet::kernels::simd::{Isa, measure_peak};
 use mobilenet::model::initialize::{random_parameters, var_builder};
 use mobilenet::model::inspect::summary;
@@ -17,8 +18,15 @@ use crate::{output, threads};
 /// Both pools of candle read their size once, from here; a process sets it for its child.
 const THREAD_VARIABLES: [&str; 2] = ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"];
 
-/// Engines must agree to this, relative to the largest logit, before anything is timed.
-const TOLERANCE: f32 = 1e-4;
+/// Engines must agree to this, relative to the largest logit, before anything is timed; with halved
+/// weights to what rounding them leaves.
+fn tolerance(weight_type: WeightType) -> f32 {
+    match weight_type {
+        WeightType::F32 => 1e-4,
+        WeightType::F16 => 5e-3,
+        WeightType::Bf16 => 5e-2,
+    }
+}
 
 #[derive(Serialize)]
 struct Line {
@@ -28,6 +36,7 @@ struct Line {
     batch: u64,
     threads: u64,
     precision: &'static str,
+    weight_type: String,
     isa: String,
     min_ms: f64,
     median_ms: f64,
@@ -41,6 +50,50 @@ struct Line {
     share_of_peak: Option<f64>,
 }
 
+/// What is measured, one line of the result.
+#[derive(Clone, Copy)]
+struct Subject {
+    engine: BenchEngine,
+    weight_type: WeightType,
+}
+
+impl Subject {
+    /// Every engine that is wanted, the plan with every type of weights.
+    fn all(arguments: &Bench) -> Result<Vec<Self>> {
+        let engines = match arguments.engine.as_slice() {
+            [] => &[BenchEngine::Plan],
+            engines => engines,
+        };
+        let wanted = arguments.weight_type.iter().copied();
+        let types: Vec<WeightType> = wanted.map(WeightType::from).collect();
+        if !types.is_empty() && !engines.contains(&BenchEngine::Plan) {
+            bail!("--weight-type needs --engine plan");
+        }
+        let mut subjects = Vec::new();
+        for &engine in engines {
+            let of_engine = |weight_type| Self {
+                engine,
+                weight_type,
+            };
+            match engine {
+                BenchEngine::Plan if !types.is_empty() => {
+                    subjects.extend(types.iter().copied().map(of_engine));
+                }
+                _ => subjects.push(of_engine(WeightType::F32)),
+            }
+        }
+        Ok(subjects)
+    }
+
+    fn engine_name(self) -> &'static str {
+        match self.engine {
+            BenchEngine::Plan => "plan",
+            BenchEngine::Eager => "eager",
+            BenchEngine::Candle => "candle",
+        }
+    }
+}
+
 /// A network ready to run.
 enum Network {
     Plan(Box<InferencePlan>, Vec<f32>),
@@ -51,7 +104,7 @@ enum Network {
 impl Network {
     /// Builds a network; gives the milliseconds that took, from parameters in memory.
     fn new(
-        engine: BenchEngine,
+        subject: Subject,
         config: &MobileNetV1Config,
         side: usize,
         threads: usize,
@@ -59,9 +112,9 @@ impl Network {
         let parameters = random_parameters(config, 0)?;
         let start = Instant::now();
         let vb = var_builder(parameters.clone());
-        let network = match engine {
+        let network = match subject.engine {
             BenchEngine::Plan => {
-                let weights = PlanWeights::new(config, &parameters)?;
+                let weights = PlanWeights::of_type(subject.weight_type, config, &parameters)?;
                 let options = PlanOptions::new([side, side], threads);
                 Self::Plan(
                     Box::new(InferencePlan::new(&weights, &options)?),
@@ -129,20 +182,17 @@ fn measure(arguments: &Bench) -> Result<()> {
     let side = arguments.resolution as usize;
     let threads = arguments.threads as usize;
     let images = Pixels::new(arguments.batch as usize, side)?;
-    let engines = match arguments.engine.as_slice() {
-        [] => vec![BenchEngine::Plan],
-        engines => engines.to_vec(),
-    };
+    let subjects = Subject::all(arguments)?;
     let multiply_adds = summary(&config, side, side)?.multiply_adds;
     // Whatever is timed is first compared with candle's network, on the same weights and image.
-    for &engine in &engines {
-        agree(engine, &config, side, threads)?;
+    for &subject in &subjects {
+        agree(subject, &config, side, threads)?;
     }
     let mut networks = Vec::new();
-    for engine in engines {
-        let (mut network, load_ms) = Network::new(engine, &config, side, threads)?;
+    for subject in subjects {
+        let (mut network, load_ms) = Network::new(subject, &config, side, threads)?;
         network.run(&images)?;
-        networks.push((engine, network, load_ms, Vec::new()));
+        networks.push((subject, network, load_ms, Vec::new()));
     }
     for _ in 0..arguments.repeat {
         for (_, network, _, runs_ms) in &mut networks {
@@ -151,10 +201,10 @@ fn measure(arguments: &Bench) -> Result<()> {
             runs_ms.push(start.elapsed().as_secs_f64() * 1e3);
         }
     }
-    for (engine, _, load_ms, runs_ms) in networks {
+    for (subject, _, load_ms, runs_ms) in networks {
         let mut sorted: Vec<f64> = runs_ms.clone();
         sorted.sort_by(f64::total_cmp);
-        let peak_gflops = match engine {
+        let peak_gflops = match subject.engine {
             BenchEngine::Plan => Some(measure_peak(Isa::best()?)),
             BenchEngine::Eager | BenchEngine::Candle => None,
         };
@@ -165,17 +215,14 @@ fn measure(arguments: &Bench) -> Result<()> {
         let line = Line {
             peak_gflops,
             share_of_peak,
-            engine: match engine {
-                BenchEngine::Plan => "plan",
-                BenchEngine::Eager => "eager",
-                BenchEngine::Candle => "candle",
-            },
+            engine: subject.engine_name(),
             width: arguments.width,
             resolution: arguments.resolution,
             batch: arguments.batch,
             threads: arguments.threads,
             precision: "f32",
-            isa: match engine {
+            weight_type: subject.weight_type.to_string(),
+            isa: match subject.engine {
                 BenchEngine::Plan => Isa::best()?.to_string(),
                 BenchEngine::Eager => "portable".to_string(),
                 BenchEngine::Candle => "candle".to_string(),
@@ -195,10 +242,11 @@ fn measure(arguments: &Bench) -> Result<()> {
                 _ => String::new(),
             };
             output::line(format!(
-                "{}: {}/{}, batch {}, {} threads: min {:.2} ms, median {:.2} ms of {} runs{peak}",
+                "{}: {}/{}, {}, batch {}, {} threads: min {:.2} ms, median {:.2} ms of {} runs{peak}",
                 line.engine,
                 line.width,
                 line.resolution,
+                line.weight_type,
                 line.batch,
                 line.threads,
                 line.min_ms,
@@ -229,17 +277,17 @@ impl Pixels {
 }
 
 /// An honest check: the largest difference of all logits of one image from candle's.
-fn agree(
-    engine: BenchEngine,
-    config: &MobileNetV1Config,
-    side: usize,
-    threads: usize,
-) -> Result<()> {
+fn agree(subject: Subject, config: &MobileNetV1Config, side: usize, threads: usize) -> Result<()> {
     let image = Pixels::new(1, side)?;
-    let logits = |engine| Network::new(engine, config, side, threads)?.0.run(&image);
-    let (ours, theirs) = (logits(engine)?, logits(BenchEngine::Candle)?);
+    let logits = |subject| Network::new(subject, config, side, threads)?.0.run(&image);
+    let candle = Subject {
+        engine: BenchEngine::Candle,
+        weight_type: WeightType::F32,
+    };
+    let (ours, theirs) = (logits(subject)?, logits(candle)?);
     let error = relative_difference(&ours, &theirs);
-    if error > TOLERANCE {
+    let engine = subject.engine;
+    if error > tolerance(subject.weight_type) {
         bail!(
             "{engine:?} and candle disagree by {error:e}, relative to the largest logit: \
              nothing was timed"

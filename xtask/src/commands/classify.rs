@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use mobilenet::{Classifier, Engine, Prediction, open_photo};
 use serde::Serialize;
 
-use super::{load, with_rule};
+use super::{load, weight_type, with_rule};
 use crate::cli::{self, Classify, Precision};
 use crate::{output, threads};
 
@@ -26,16 +26,18 @@ struct ErrorLine<'a> {
 
 pub(crate) fn run(arguments: &Classify) -> Result<()> {
     let Precision::F32 = arguments.precision;
+    let weights = weight_type(arguments.engine, arguments.weight_type)?;
     let mut checkpoint = load(&arguments.weights)?;
     if let Some(rule) = arguments.preprocess {
         let metadata = &mut checkpoint.metadata;
         metadata.preprocessing = with_rule(&metadata.preprocessing, rule);
     }
-    let threads = arguments.threads.map(|threads| threads as usize);
-    let engine = match (arguments.engine, threads) {
-        (cli::Engine::Eager, _) => Engine::Eager,
-        (cli::Engine::Plan, Some(threads)) => Engine::Plan { threads },
-        (cli::Engine::Plan, None) => Engine::default(),
+    let engine = match arguments.engine {
+        cli::Engine::Eager => Engine::Eager,
+        cli::Engine::Plan => Engine::Plan {
+            threads: threads::or_all_cores(arguments.threads),
+            weights,
+        },
     };
     let classifier = Classifier::from_checkpoint(&checkpoint, engine)?;
     if checkpoint.metadata.classes.is_none() {

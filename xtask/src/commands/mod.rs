@@ -12,15 +12,36 @@ pub(crate) mod tidy;
 pub(crate) mod train;
 pub(crate) mod weights;
 
-use crate::cli::PreprocessRule;
+use anyhow::{Result, bail};
+
+use crate::cli::{self, PreprocessRule};
 use crate::progress::Terminal;
 use mobilenet::hub::{Cache, HubError, resolve};
+use mobilenet::kernels::inference::WeightType;
 use mobilenet::model::checkpoint::Checkpoint;
 use mobilenet::model::preprocess::Preprocessing;
 
 /// Loads weights from wherever they are.
 fn load(weights: &str) -> Result<Checkpoint, HubError> {
     resolve(weights, &Cache::of_user()?, &mut Terminal::default())
+}
+
+impl From<cli::WeightType> for WeightType {
+    fn from(weight_type: cli::WeightType) -> Self {
+        match weight_type {
+            cli::WeightType::F32 => Self::F32,
+            cli::WeightType::F16 => Self::F16,
+            cli::WeightType::Bf16 => Self::Bf16,
+        }
+    }
+}
+
+/// The plan's type of weights; the other engine has no choice.
+fn weight_type(engine: cli::Engine, chosen: Option<cli::WeightType>) -> Result<WeightType> {
+    match (engine, chosen) {
+        (cli::Engine::Eager, Some(_)) => bail!("--weight-type needs --engine plan"),
+        (_, chosen) => Ok(chosen.map_or(WeightType::F32, WeightType::from)),
+    }
 }
 
 /// The rule for images of the same size and normalisation as before.

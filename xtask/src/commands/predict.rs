@@ -7,7 +7,6 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use candle_core::{Device, Tensor};
 use candle_nn::VarBuilder;
-use mobilenet::model::checkpoint::Checkpoint;
 use mobilenet::model::endpoint::head;
 use mobilenet::model::initialize::var_builder;
 use mobilenet::model::{
@@ -16,12 +15,13 @@ use mobilenet::model::{
 };
 use npyz::{NpyFile, WriterBuilder};
 
-use super::load;
+use super::{load, weight_type};
 use crate::cli::{ArrayLayout, Engine, Precision, Predict};
 use crate::threads;
 
 pub(crate) fn run(arguments: &Predict) -> Result<()> {
     let Precision::F32 = arguments.precision;
+    let weight_type = weight_type(arguments.engine, arguments.weight_type)?;
     let checkpoint = load(&arguments.weights)?;
     let input = read(&arguments.input, arguments.layout)
         .with_context(|| format!("cannot read {}", arguments.input.display()))?;
@@ -30,10 +30,12 @@ pub(crate) fn run(arguments: &Predict) -> Result<()> {
     let output = match (arguments.engine, arguments.endpoint.as_deref()) {
         // The plan gives maps of the body and logits; the head's other endpoints are candle's.
         (Engine::Plan, None | Some(head::LOGITS)) => {
-            plan(arguments, &config, &checkpoint, &input, None)?
+            let weights = PlanWeights::of_type(weight_type, &config, &checkpoint.parameters)?;
+            plan(arguments, &config, &weights, &input, None)?
         }
         (Engine::Plan, Some(name)) if name.starts_with("Conv2d") => {
-            plan(arguments, &config, &checkpoint, &input, Some(name.parse()?))?
+            let weights = PlanWeights::of_type(weight_type, &config, &checkpoint.parameters)?;
+            plan(arguments, &config, &weights, &input, Some(name.parse()?))?
         }
         (_, name) => threads::install(arguments.threads, || {
             eager(&config, var_builder(checkpoint.parameters), &input, name)
@@ -71,7 +73,7 @@ fn eager(
 fn plan(
     arguments: &Predict,
     config: &MobileNetV1Config,
-    checkpoint: &Checkpoint,
+    weights: &PlanWeights,
     input: &Tensor,
     endpoint: Option<Endpoint>,
 ) -> Result<Tensor> {
@@ -91,10 +93,7 @@ fn plan(
         }
         .into());
     }
-    let threads = match arguments.threads {
-        Some(threads) => threads as usize,
-        None => std::thread::available_parallelism().map_or(1, usize::from),
-    };
+    let threads = threads::or_all_cores(arguments.threads);
     let output = match (endpoint, config.classes()) {
         (Some(endpoint), _) => PlanOutput::Endpoint(endpoint),
         (None, Some(_)) => PlanOutput::Logits,
@@ -105,8 +104,7 @@ fn plan(
         output_stride: arguments.output_stride,
         ..PlanOptions::new([height, width], threads)
     };
-    let weights = PlanWeights::new(config, &checkpoint.parameters)?;
-    let mut plan = InferencePlan::new(&weights, &options)?;
+    let mut plan = InferencePlan::new(weights, &options)?;
     let pixels = input
         .permute((0, 2, 3, 1))?
         .flatten_all()?

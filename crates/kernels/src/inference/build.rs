@@ -53,7 +53,12 @@ struct Sized {
     size: ConvSize,
 }
 
-pub(super) fn build(network: &PackedNetwork, config: &ProgramConfig) -> Result<Plan, KernelError> {
+/// The plan by which `threads` threads run one image.
+pub(super) fn build(
+    network: &PackedNetwork,
+    config: &ProgramConfig,
+    threads: usize,
+) -> Result<Plan, KernelError> {
     let lanes = network.isa().lanes();
     let mut layers = Vec::new();
     let (mut height, mut width) = (config.height, config.width);
@@ -143,7 +148,7 @@ pub(super) fn build(network: &PackedNetwork, config: &ProgramConfig) -> Result<P
             (LayerKind::Depthwise, false) => Step::Separable(separable(
                 depthwise(sized, current),
                 matrix(last, outputs[start], output, network),
-                config.threads,
+                threads,
                 lanes,
             )),
             (LayerKind::Depthwise, true) => Step::Depthwise(depthwise(sized, current), output),
@@ -151,6 +156,7 @@ pub(super) fn build(network: &PackedNetwork, config: &ProgramConfig) -> Result<P
                 input: current,
                 size: sized.size,
                 matrix: matrix(sized, current, output, network),
+                is_first: turn == 0,
             }),
         });
         current = output;
@@ -194,7 +200,7 @@ pub(super) fn build(network: &PackedNetwork, config: &ProgramConfig) -> Result<P
         .max()
         .unwrap_or(0);
     let zeros = arena.reserve(longest + PIXEL_GAP);
-    place_scratch(&mut steps, &mut arena, config.threads);
+    place_scratch(&mut steps, &mut arena, threads);
     Ok(Plan {
         steps,
         input,
@@ -244,6 +250,7 @@ fn matrix(sized: &Sized, input: Map, output: Map, network: &PackedNetwork) -> Ma
         pixel: input.pixel,
         vectors: sized.layer.out_channels.div_ceil(network.isa().lanes()),
         panel: simd::panel_vectors(network.isa()),
+        weight_type: sized.layer.weight_type,
         weights: sized.layer.weights,
         bias: sized.layer.bias,
         bounds: sized.layer.activation.bounds(),

@@ -1,8 +1,8 @@
 //! Full convolution: a matrix product whose input pixels are windows, one output row at a time.
 
 use super::map::Map;
-use super::matrix::{LARGEST_TILE, Matrix, Tile, Tiles};
-use super::program::{Run, share};
+use super::matrix::{LARGEST_TILE, Matrix, Source, Tile, Tiles};
+use super::run::{Run, share};
 use crate::geometry::ConvSize;
 use crate::simd::Simd;
 
@@ -15,6 +15,8 @@ pub(super) struct Convolution {
     pub(super) input: Map,
     pub(super) size: ConvSize,
     pub(super) matrix: Matrix,
+    /// Whether it reads the image.
+    pub(super) is_first: bool,
 }
 
 impl Convolution {
@@ -25,8 +27,16 @@ impl Convolution {
             input,
             size,
             matrix,
+            is_first,
         } = self;
         let output = &matrix.output;
+        let (source, beyond) = match run.frames {
+            Some(frames) if *is_first => {
+                let (weights, bias) = (frames.weights(), frames.bias());
+                (Source { weights, bias }, frames.padding().as_ptr())
+            }
+            _ => (matrix.source(run), run.input_row(input, None)),
+        };
         let (taps_y, taps_x) = (size.rows.kernel, size.columns.kernel);
         // Where pixels touch, a row of taps is one segment.
         let joined = input.pixel == input.channels && size.columns.dilation == 1;
@@ -42,13 +52,17 @@ impl Convolution {
                 for index in 0..tiles.count {
                     let (first, pixels) = tiles.get(index);
                     for ky in 0..taps_y {
-                        let row = run.input_row(input, size.rows.source(y, ky));
+                        let row = match size.rows.source(y, ky) {
+                            Some(y) => run.input_row(input, Some(y)),
+                            None => beyond,
+                        };
                         for kx in 0..per_row {
                             let column = first * size.columns.stride + kx * size.columns.dilation;
                             segments[ky * per_row + kx] = row.wrapping_add(column * input.pixel);
                         }
                     }
                     let tile = Tile {
+                        source,
                         panel,
                         segments,
                         length: matrix.depth / segments.len(),
@@ -57,9 +71,9 @@ impl Convolution {
                         offsets: &offsets[..pixels],
                         turn: (index, tiles.count),
                     };
-                    // SAFETY: the segments lie in the input map and its zeros or in the row of
-                    // zeros, which `build` made large enough; the output row is this thread's.
-                    unsafe { matrix.tile(simd, run, &tile) }
+                    // SAFETY: the segments lie in the input map and its padding or in the row of
+                    // padding, which are as long as `build` found; the output row is this thread's.
+                    unsafe { matrix.tile(simd, &tile) }
                 }
             }
         }

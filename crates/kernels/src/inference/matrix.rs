@@ -1,8 +1,13 @@
 //! Tiles and panels: how a matrix product over many pixels is cut into calls of the tile kernel.
 
+use std::marker::PhantomData;
+
+use half::{bf16, f16};
+
 use super::map::Map;
-use super::program::Run;
-use crate::simd::{Simd, tile};
+use super::run::Run;
+use crate::simd::weight::Weight;
+use crate::simd::{Kernel, Simd, WeightType, tile};
 
 /// At least the tile of every instruction set.
 pub(super) const LARGEST_TILE: usize = 16;
@@ -18,14 +23,23 @@ pub(super) struct Matrix {
     pub(super) vectors: usize,
     pub(super) panel: usize,
     /// Places of the packed weights and biases.
+    pub(super) weight_type: WeightType,
     pub(super) weights: usize,
     pub(super) bias: usize,
     pub(super) bounds: (f32, f32),
     pub(super) output: Map,
 }
 
+/// The packed weights and biases of a product.
+#[derive(Clone, Copy)]
+pub(super) struct Source {
+    pub(super) weights: *const f32,
+    pub(super) bias: *const f32,
+}
+
 /// A tile's place in a product.
 pub(super) struct Tile<'a> {
+    pub(super) source: Source,
     /// Number of the panel.
     pub(super) panel: usize,
     /// First value of each segment, for the first pixel.
@@ -47,16 +61,37 @@ impl Matrix {
         self.vectors.div_ceil(self.panel)
     }
 
+    /// Where the network has them.
+    #[inline(always)]
+    pub(super) fn source(&self, run: &Run<'_>) -> Source {
+        Source {
+            weights: run.weights(self.weights),
+            bias: run.weights(self.bias),
+        }
+    }
+
     /// Computes one tile.
     ///
     /// # Safety
     /// As [`tile::run`].
     #[inline(always)]
-    pub(super) unsafe fn tile<S: Simd>(&self, simd: S, run: &Run<'_>, tile: &Tile<'_>) {
+    pub(super) unsafe fn tile<S: Simd>(&self, simd: S, tile: &Tile<'_>) {
+        match self.weight_type {
+            WeightType::F32 => simd.vectorize(TileOf::<f32>::new(self, tile)),
+            WeightType::F16 => simd.vectorize(TileOf::<f16>::new(self, tile)),
+            WeightType::Bf16 => simd.vectorize(TileOf::<bf16>::new(self, tile)),
+        }
+    }
+
+    /// # Safety
+    /// As [`tile::run`], and the weights must be packed as `W`.
+    #[inline(always)]
+    unsafe fn tile_of<S: Simd, W: Weight>(&self, simd: S, tile: &Tile<'_>) {
         let first = tile.panel * self.panel;
         let vectors = self.panel.min(self.vectors - first);
         let channel = first * S::LANES;
-        let weights = run.weights(self.weights + channel * self.depth);
+        let weights: *const W = tile.source.weights.cast();
+        let weights = weights.wrapping_add(channel * self.depth);
         // The panel after this one, or the next layer's first, in equal parts by the tiles.
         let (turn, turns) = tile.turn;
         let values = vectors * S::LANES * self.depth;
@@ -66,13 +101,44 @@ impl Matrix {
             length: tile.length,
             step: tile.step,
             weights,
-            bias: run.weights(self.bias + channel),
+            bias: tile.source.bias.wrapping_add(channel),
             bounds: self.bounds,
             output: tile.output.wrapping_add(channel),
             prefetch: (ahead, vectors * S::LANES / turns),
         };
         // SAFETY: passed on from the caller; weights and biases are packed to these sizes.
         unsafe { tile::run(simd, &panel, tile.offsets.len(), vectors, tile.offsets) }
+    }
+}
+
+/// A tile whose weights are of one type. A kernel of its own, so that its many sizes are compiled
+/// once and not at each place of use; the call is nothing beside a tile's work.
+struct TileOf<'a, W> {
+    matrix: &'a Matrix,
+    tile: &'a Tile<'a>,
+    weight: PhantomData<W>,
+}
+
+impl<'a, W> TileOf<'a, W> {
+    #[inline(always)]
+    fn new(matrix: &'a Matrix, tile: &'a Tile<'a>) -> Self {
+        let weight = PhantomData;
+        Self {
+            matrix,
+            tile,
+            weight,
+        }
+    }
+}
+
+impl<W: Weight> Kernel for TileOf<'_, W> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        // SAFETY: only `Matrix::tile` makes one, whose caller vouches for all places; it chooses
+        // the type in which the weights were packed.
+        unsafe { self.matrix.tile_of::<S, W>(simd, self.tile) }
     }
 }
 

@@ -13,19 +13,25 @@
 //! | `build` | layers and an input size -> steps |
 //! | `step` | the steps, and those that are no convolution |
 //! | `convolution`, `separable`, `matrix` | what one thread does in a convolution |
-//! | `program` | arena, team, and the loop over steps |
+//! | `run` | what a thread sees of a run, and the loop over steps |
+//! | `program` | arenas, team, and who runs which image |
 //! | `input` | images of several layouts -> the first map |
+//! | `frames` | 8-bit images: their normalisation folded into the first convolution |
 
 mod build;
 mod convolution;
+mod frames;
 mod input;
 mod map;
 mod matrix;
 mod packed;
 mod program;
+mod run;
 mod separable;
 mod step;
 
-pub use input::{ImageLayout, Images, Normalization};
+pub use crate::simd::WeightType;
+pub use frames::Normalization;
+pub use input::{ImageLayout, Images};
 pub use packed::{Head, Layer, LayerKind, PackedNetwork};
 pub use program::{Output, Pooling, Program, ProgramConfig};

@@ -5,13 +5,19 @@
 //! depthwise  [vectors][taps + bias][LANES]
 //! ```
 //!
+//! Weights of pointwise layers and of the classifier are f32, or halves in half the memory. All
+//! others stay f32: they are one in a hundred, and each of them acts on more of the result.
+//!
 //! All layers lie in one buffer in the order of computation, so that prefetching beyond the end of
 //! one layer brings in the next. Channels are padded with zeros to whole vectors: a padded
 //! channel's sum is 0, its activation 0, and no tail needs other code.
 
+use half::{bf16, f16};
+
 use crate::error::{KernelError, check_length};
 use crate::geometry::ConvGeometry;
-use crate::simd::{AlignedBuffer, Isa};
+use crate::simd::weight::Weight;
+use crate::simd::{AlignedBuffer, Isa, WeightType};
 use crate::{Activation, simd};
 
 /// What a layer does.
@@ -61,6 +67,7 @@ pub(super) struct PackedLayer {
     pub(super) in_channels: usize,
     pub(super) out_channels: usize,
     pub(super) activation: Activation,
+    pub(super) weight_type: WeightType,
     /// First panel, or first vector of a depthwise layer.
     pub(super) weights: usize,
     /// Biases of a matrix.
@@ -72,6 +79,7 @@ pub(super) struct PackedLayer {
 #[derive(Debug)]
 pub struct PackedNetwork {
     isa: Isa,
+    weight_type: WeightType,
     pub(super) layers: Vec<PackedLayer>,
     pub(super) head: Option<PackedLayer>,
     pub(super) buffer: AlignedBuffer,
@@ -82,7 +90,7 @@ pub struct PackedNetwork {
 pub(super) const HEAD_PANEL: usize = 8;
 
 impl PackedNetwork {
-    /// Packs layers and a classifier.
+    /// Packs layers and a classifier as f32.
     ///
     /// # Errors
     /// Where a slice has not the length of its shape, or channels do not fit each other.
@@ -91,10 +99,24 @@ impl PackedNetwork {
         layers: &[Layer<'_>],
         head: Option<&Head<'_>>,
     ) -> Result<Self, KernelError> {
-        let mut packer = Packer::new(isa, layers, head);
+        Self::of_type(WeightType::F32, isa, layers, head)
+    }
+
+    /// Packs layers and a classifier, pointwise weights and the classifier's rounded to a type.
+    /// The first layer stays f32 in any case.
+    ///
+    /// # Errors
+    /// As [`Self::new`], and where a weight is beyond the type's range.
+    pub fn of_type(
+        weight_type: WeightType,
+        isa: Isa,
+        layers: &[Layer<'_>],
+        head: Option<&Head<'_>>,
+    ) -> Result<Self, KernelError> {
+        let mut packer = Packer::new(weight_type, isa, layers, head);
         let mut channels = None;
         let mut packed = Vec::with_capacity(layers.len());
-        for layer in layers {
+        for (index, layer) in layers.iter().enumerate() {
             if channels.is_some_and(|channels| channels != layer.in_channels) {
                 return Err(KernelError::Length {
                     what: "channels of the next layer",
@@ -103,7 +125,7 @@ impl PackedNetwork {
                 });
             }
             channels = Some(layer.out_channels);
-            packed.push(packer.layer(layer)?);
+            packed.push(packer.layer(index, layer)?);
         }
         let head = match (head, channels) {
             (Some(head), Some(channels)) => Some(packer.head(head, channels)?),
@@ -111,6 +133,7 @@ impl PackedNetwork {
         };
         Ok(Self {
             isa,
+            weight_type,
             layers: packed,
             head,
             buffer: packer.buffer,
@@ -122,6 +145,11 @@ impl PackedNetwork {
         self.isa
     }
 
+    /// The type of pointwise weights.
+    pub fn weight_type(&self) -> WeightType {
+        self.weight_type
+    }
+
     /// Bytes of packed weights.
     pub fn bytes(&self) -> usize {
         4 * self.buffer.as_slice().len()
@@ -131,6 +159,7 @@ impl PackedNetwork {
 /// Writes packed weights one after the other into a buffer that is large enough from the start:
 /// growing it would take twice the memory while weights are loaded.
 struct Packer {
+    weight_type: WeightType,
     isa: Isa,
     lanes: usize,
     buffer: AlignedBuffer,
@@ -138,26 +167,51 @@ struct Packer {
 }
 
 impl Packer {
-    fn new(isa: Isa, layers: &[Layer<'_>], head: Option<&Head<'_>>) -> Self {
+    fn new(
+        weight_type: WeightType,
+        isa: Isa,
+        layers: &[Layer<'_>],
+        head: Option<&Head<'_>>,
+    ) -> Self {
         let lanes = isa.lanes();
-        let room = |outputs: usize, weights: usize| {
-            // Each output channel has its weights and a bias; both end on a cache line.
-            let depth = weights.checked_div(outputs).unwrap_or(0) + 1;
-            outputs.next_multiple_of(lanes) * depth + 2 * LINE
-        };
-        let layers = layers
-            .iter()
-            .map(|layer| room(layer.out_channels, layer.weights.len()));
-        let head = head.map_or(0, |head| room(head.classes, head.weights.len()));
-        Self {
+        let mut packer = Self {
+            weight_type,
             isa,
             lanes,
-            buffer: AlignedBuffer::zeros(layers.sum::<usize>() + head),
+            buffer: AlignedBuffer::zeros(0),
             len: 0,
+        };
+        let room = |outputs: usize, weights: usize, weight_type: WeightType| {
+            // Each output channel has its weights and a bias; both end on a cache line.
+            let depth = weights.checked_div(outputs).unwrap_or(0);
+            let padded = outputs.next_multiple_of(lanes);
+            (padded * depth * weight_type.bytes()).div_ceil(VALUE) + padded + 2 * LINE
+        };
+        let body: usize = layers
+            .iter()
+            .enumerate()
+            .map(|(index, layer)| {
+                let weight_type = packer.type_of(index, layer);
+                room(layer.out_channels, layer.weights.len(), weight_type)
+            })
+            .sum();
+        let head = head.map_or(0, |head| {
+            room(head.classes, head.weights.len(), weight_type)
+        });
+        packer.buffer = AlignedBuffer::zeros(body + head);
+        packer
+    }
+
+    /// The type of the weights of a layer.
+    fn type_of(&self, index: usize, layer: &Layer<'_>) -> WeightType {
+        if index > 0 && layer.kind == LayerKind::Conv && layer.geometry.kernel == [1, 1] {
+            self.weight_type
+        } else {
+            WeightType::F32
         }
     }
 
-    fn layer(&mut self, layer: &Layer<'_>) -> Result<PackedLayer, KernelError> {
+    fn layer(&mut self, index: usize, layer: &Layer<'_>) -> Result<PackedLayer, KernelError> {
         let [rows, columns] = layer.geometry.kernel;
         let (inputs, outputs) = (layer.in_channels, layer.out_channels);
         for (what, size) in [
@@ -172,6 +226,8 @@ impl Packer {
         }
         check_length("bias", layer.bias.len(), &[outputs])?;
         let taps = rows * columns;
+        let weight_type = self.type_of(index, layer);
+        check_range(layer.weights, weight_type)?;
         let weights = self.align();
         match layer.kind {
             LayerKind::Depthwise => {
@@ -187,12 +243,14 @@ impl Packer {
             LayerKind::Conv => {
                 check_length("weights", layer.weights.len(), &[outputs, inputs, taps])?;
                 // k runs over taps, then input channels: the order of values in a map.
-                self.matrix(
+                let shape = MatrixShape {
                     outputs,
-                    taps * inputs,
-                    simd::panel_vectors(self.isa),
-                    |o, k| layer.weights[(o * inputs + k % inputs) * taps + k / inputs],
-                );
+                    depth: taps * inputs,
+                    panel: simd::panel_vectors(self.isa),
+                };
+                self.matrix(weight_type, &shape, |o, k| {
+                    layer.weights[(o * inputs + k % inputs) * taps + k / inputs]
+                });
             }
         }
         let bias = self.len;
@@ -205,6 +263,7 @@ impl Packer {
             in_channels: inputs,
             out_channels: outputs,
             activation: layer.activation,
+            weight_type,
             weights,
             bias,
         })
@@ -216,8 +275,14 @@ impl Packer {
         }
         check_length("weights", head.weights.len(), &[head.classes, channels])?;
         check_length("bias", head.bias.len(), &[head.classes])?;
+        check_range(head.weights, self.weight_type)?;
         let weights = self.align();
-        self.matrix(head.classes, channels, HEAD_PANEL, |o, k| {
+        let shape = MatrixShape {
+            outputs: head.classes,
+            depth: channels,
+            panel: HEAD_PANEL,
+        };
+        self.matrix(self.weight_type, &shape, |o, k| {
             head.weights[o * channels + k]
         });
         let bias = self.len;
@@ -228,29 +293,42 @@ impl Packer {
             in_channels: channels,
             out_channels: head.classes,
             activation: Activation::Identity,
+            weight_type: self.weight_type,
             weights,
             bias,
         })
     }
 
-    /// Panels of `[depth][vectors of the panel][LANES]`. Output by output, because that is the
-    /// order in which the weights are read; the writes stay within one panel at a time.
     fn matrix(
         &mut self,
-        outputs: usize,
-        depth: usize,
-        panel: usize,
+        weight_type: WeightType,
+        shape: &MatrixShape,
         value: impl Fn(usize, usize) -> f32,
     ) {
+        match weight_type {
+            WeightType::F32 => self.matrix_of::<f32>(shape, value),
+            WeightType::F16 => self.matrix_of::<f16>(shape, value),
+            WeightType::Bf16 => self.matrix_of::<bf16>(shape, value),
+        }
+    }
+
+    /// Panels of `[depth][vectors of the panel][LANES]`. Output by output, because that is the
+    /// order in which the weights are read; the writes stay within one panel at a time.
+    fn matrix_of<W: Weight>(&mut self, shape: &MatrixShape, value: impl Fn(usize, usize) -> f32) {
+        let &MatrixShape {
+            outputs,
+            depth,
+            panel,
+        } = shape;
         let (lanes, vectors) = (self.lanes, outputs.div_ceil(self.lanes));
-        let values = self.take(vectors * lanes * depth);
+        let values = self.take::<W>(vectors * lanes * depth);
         for first in (0..vectors).step_by(panel) {
             let width = panel.min(vectors - first) * lanes;
             let packed = &mut values[first * lanes * depth..][..width * depth];
             let outputs = first * lanes..outputs.min(first * lanes + width);
             for (lane, output) in outputs.enumerate() {
                 for (k, to) in packed.iter_mut().skip(lane).step_by(width).enumerate() {
-                    *to = value(output, k);
+                    *to = W::from_f32(value(output, k));
                 }
             }
         }
@@ -265,17 +343,17 @@ impl Packer {
     /// One vector of output channels, zeros beyond the last.
     fn vector(&mut self, vector: usize, outputs: usize, value: impl Fn(usize) -> f32) {
         let first = vector * self.lanes;
-        let values = self.take(self.lanes);
+        let values = self.take::<f32>(self.lanes);
         for (o, to) in (first..outputs).zip(values) {
             *to = value(o);
         }
     }
 
-    /// The next values of the buffer.
-    fn take(&mut self, count: usize) -> &mut [f32] {
+    /// The next weights of the buffer.
+    fn take<W: Weight>(&mut self, count: usize) -> &mut [W] {
         let start = self.len;
-        self.len += count;
-        &mut self.buffer.as_mut_slice()[start..self.len]
+        self.len += (count * size_of::<W>()).div_ceil(VALUE);
+        self.buffer.weights_mut(start, count)
     }
 
     /// The next cache line.
@@ -285,5 +363,26 @@ impl Packer {
     }
 }
 
-/// Values in a cache line.
+/// A matrix to be packed.
+struct MatrixShape {
+    outputs: usize,
+    depth: usize,
+    /// Vectors in a panel.
+    panel: usize,
+}
+
+/// Whether the largest weight is finite in a type as it is in f32.
+fn check_range(weights: &[f32], weight_type: WeightType) -> Result<(), KernelError> {
+    let largest = weights.iter().fold(0f32, |largest, w| largest.max(w.abs()));
+    if largest.is_finite() && !weight_type.round(largest).is_finite() {
+        return Err(KernelError::WeightRange {
+            weight: largest.to_string(),
+            weight_type,
+        });
+    }
+    Ok(())
+}
+
+/// Values in a cache line, and bytes of a value.
 const LINE: usize = 16;
+const VALUE: usize = size_of::<f32>();

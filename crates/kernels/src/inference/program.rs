@@ -1,16 +1,17 @@
-//! A network for one input size: arena, team, and the loop over steps.
+//! A network for one input size: arenas, team, and who runs which image.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use super::build::{Plan, build};
+use super::frames::{Frames, Normalization};
 use super::input::{ImageLayout, Images};
 use super::map::Map;
 use super::packed::PackedNetwork;
+use super::run::{OutputPointer, Run, Thread, share};
 use crate::error::{KernelError, check_length};
 use crate::geometry::ConvGeometry;
 use crate::simd::team::{Barrier, Team};
-use crate::simd::{Kernel, SharedBuffer, Simd, dispatch};
+use crate::simd::{SharedBuffer, dispatch};
 
 /// What a program gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,104 +51,43 @@ pub struct ProgramConfig {
     pub layout: ImageLayout,
     /// Number of threads.
     pub threads: usize,
+    /// Of 8-bit frames, where there are such.
+    pub normalization: Option<Normalization>,
 }
 
 /// A network ready to run.
 #[derive(Debug)]
 pub struct Program {
     network: Arc<PackedNetwork>,
-    plan: Plan,
-    layout: ImageLayout,
+    /// How all threads run one image together.
+    together: Plan,
     arena: SharedBuffer,
+    barrier: Barrier,
+    /// How each thread runs an image of its own, where there are several threads.
+    alone: Option<Alone>,
+    frames: Option<Frames>,
+    layout: ImageLayout,
     team: Team,
+}
+
+/// One thread with an image of its own waits for nobody.
+#[derive(Debug)]
+struct Alone {
+    plan: Plan,
+    /// One a thread; memory that no batch has used yet is not taken from the system.
+    arenas: Vec<SharedBuffer>,
     barrier: Barrier,
 }
 
-/// What a thread sees of a run.
-pub(super) struct Run<'a> {
-    pub(super) plan: &'a Plan,
-    pub(super) layout: ImageLayout,
-    pub(super) images: &'a Images<'a>,
-    pub(super) image: usize,
-    pub(super) threads: usize,
-    pub(super) barrier: &'a Barrier,
-    arena: &'a SharedBuffer,
-    weights: &'a [f32],
-    output: OutputPointer,
-}
-
-/// The caller's output, of which every thread writes its own places.
-#[derive(Clone, Copy)]
-struct OutputPointer(*mut f32);
-
-// SAFETY: the places that threads write differ (see `step`).
-unsafe impl Sync for OutputPointer {}
-
-impl Run<'_> {
-    /// A place in the arena.
-    #[inline(always)]
-    pub(super) fn pointer(&self, place: usize) -> *mut f32 {
-        self.arena.pointer(place)
-    }
-
-    /// A place in the packed weights.
-    #[inline(always)]
-    pub(super) fn weights(&self, place: usize) -> *const f32 {
-        self.weights.as_ptr().wrapping_add(place)
-    }
-
-    /// A place in the output.
-    #[inline(always)]
-    pub(super) fn output(&self, place: usize) -> *mut f32 {
-        self.output.0.wrapping_add(place)
-    }
-
-    /// The first column, zeros included, of row `y` of a window's input, or the row of zeros where
-    /// the window reaches beyond the map.
-    #[inline(always)]
-    pub(super) fn input_row(&self, map: &Map, y: Option<usize>) -> *const f32 {
-        match y {
-            Some(y) => self.pointer(map.offset + y * map.row()),
-            None => self.pointer(self.plan.zeros),
-        }
-    }
-
-    /// Writes the zeros beside rows of a map that belong to this thread.
-    #[inline(always)]
-    pub(super) fn zero_columns(&self, map: &Map, rows: Range<usize>) {
-        let (left, right) = (map.left * map.pixel, map.right * map.pixel);
-        for y in rows {
-            let start = map.offset + y * map.row();
-            // SAFETY: the row lies in the arena, and belongs to this thread.
-            unsafe {
-                self.pointer(start).write_bytes(0, left);
-                self.pointer(start + map.row() - right)
-                    .write_bytes(0, right);
-            }
-        }
-    }
-}
-
-/// The part of `count` things that belongs to a thread.
-pub(super) fn share(count: usize, thread: usize, threads: usize) -> Range<usize> {
-    count * thread / threads..count * (thread + 1) / threads
-}
-
-/// All steps of one thread.
-struct Thread<'a> {
-    run: &'a Run<'a>,
-    number: usize,
-}
-
-impl Kernel for Thread<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        for step in &self.run.plan.steps {
-            step.run(simd, self.run, self.number);
-            self.run.barrier.wait();
-        }
+impl Alone {
+    fn new(network: &PackedNetwork, config: &ProgramConfig) -> Result<Self, KernelError> {
+        let plan = build(network, config, 1)?;
+        let arenas = (0..config.threads).map(|_| SharedBuffer::zeros(plan.arena));
+        Ok(Self {
+            arenas: arenas.collect(),
+            barrier: Barrier::new(1),
+            plan,
+        })
     }
 }
 
@@ -160,16 +100,21 @@ impl Program {
         if config.threads == 0 {
             return Err(KernelError::Zero { what: "threads" });
         }
-        let plan = build(&network, config)?;
+        let together = build(&network, config, config.threads)?;
+        let alone = (config.threads > 1).then(|| Alone::new(&network, config));
+        let frames = config.normalization.as_ref();
+        let frames = frames.map(|normalization| Frames::new(&network, &together, normalization));
         let team = Team::new(config.threads).map_err(|error| KernelError::Threads {
             problem: error.to_string(),
         })?;
         Ok(Self {
-            arena: SharedBuffer::zeros(plan.arena),
+            arena: SharedBuffer::zeros(together.arena),
             barrier: Barrier::new(config.threads),
+            alone: alone.transpose()?,
+            frames: frames.transpose()?,
             layout: config.layout,
             network,
-            plan,
+            together,
             team,
         })
     }
@@ -181,7 +126,7 @@ impl Program {
 
     /// Rows, columns and channels of one image's output.
     pub fn output_shape(&self) -> [usize; 3] {
-        self.plan.output
+        self.together.output
     }
 
     /// Values of one image.
@@ -191,16 +136,16 @@ impl Program {
             width,
             channels,
             ..
-        } = self.plan.input;
+        } = self.together.input;
         height * width * channels
     }
 
     /// Values of one image's output.
     pub fn output_len(&self) -> usize {
-        self.plan.output.iter().product()
+        self.together.output.iter().product()
     }
 
-    /// Bytes of activations.
+    /// Bytes of activations of an image that all threads compute together.
     pub fn arena_bytes(&self) -> usize {
         4 * self.arena.len()
     }
@@ -210,29 +155,62 @@ impl Program {
         self.team.threads()
     }
 
-    /// Runs a batch, image by image. Allocates nothing.
+    /// Runs a batch: as many images as can be shared out evenly each by one thread, the rest one
+    /// by one by all threads together, with the same bits either way. Allocates nothing.
     ///
     /// # Errors
-    /// Where input or output have the wrong length; nothing is computed then.
+    /// Where input or output have the wrong length, or frames come without a normalisation; nothing
+    /// is computed then.
     pub fn run(&mut self, images: &Images<'_>, output: &mut [f32]) -> Result<(), KernelError> {
         let (one, result) = (self.input_len(), self.output_len());
         let batch = images.len() / one.max(1);
         check_length("input", images.len(), &[batch.max(1), one])?;
         check_length("output", output.len(), &[batch, result])?;
-        images.check(self.plan.input.channels)?;
-        for (image, output) in output.chunks_exact_mut(result).enumerate() {
+        let frames = match images {
+            Images::F32(..) => None,
+            Images::U8(_) => Some(self.frames.as_ref().ok_or(KernelError::Frames {
+                problem: "the program was built without their normalisation",
+            })?),
+        };
+        let (isa, threads) = (self.network.isa(), self.team.threads());
+        let output = OutputPointer(output.as_mut_ptr());
+        let together = Run {
+            plan: &self.together,
+            layout: self.layout,
+            images,
+            image: 0,
+            frames,
+            threads,
+            barrier: &self.barrier,
+            arena: &self.arena,
+            weights: self.network.buffer.as_slice(),
+            output,
+        };
+        let mut first = 0;
+        if let Some(alone) = self.alone.as_ref().filter(|_| batch >= threads) {
+            first = batch / threads * threads;
+            self.team.run(&|number| {
+                for image in share(first, number, threads) {
+                    let run = Run {
+                        plan: &alone.plan,
+                        image,
+                        threads: 1,
+                        barrier: &alone.barrier,
+                        arena: &alone.arenas[number],
+                        output: output.at(image * result),
+                        ..together
+                    };
+                    let number = 0;
+                    dispatch(isa, Thread { run: &run, number });
+                }
+            });
+        }
+        for image in first..batch {
             let run = Run {
-                plan: &self.plan,
-                layout: self.layout,
-                images,
                 image,
-                threads: self.team.threads(),
-                barrier: &self.barrier,
-                arena: &self.arena,
-                weights: self.network.buffer.as_slice(),
-                output: OutputPointer(output.as_mut_ptr()),
+                output: output.at(image * result),
+                ..together
             };
-            let isa = self.network.isa();
             self.team
                 .run(&|number| dispatch(isa, Thread { run: &run, number }));
         }

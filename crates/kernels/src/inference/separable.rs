@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::convolution::MOST_TAPS;
 use super::map::Map;
 use super::matrix::{LARGEST_TILE, Matrix, Tile, Tiles};
-use super::program::{Run, share};
+use super::run::{Run, share};
 use crate::geometry::ConvSize;
 use crate::simd::{Simd, depthwise};
 
@@ -191,6 +191,7 @@ impl Separable {
                     }
                 }
                 let tile = Tile {
+                    source: self.matrix.source(run),
                     panel,
                     segments: &[scratch.wrapping_add(first * pixel)],
                     length: *depth,
@@ -201,7 +202,7 @@ impl Separable {
                 };
                 // SAFETY: the depthwise result of these rows is in the scratch; the output rows
                 // or panels are this thread's.
-                unsafe { self.matrix.tile(simd, run, &tile) }
+                unsafe { self.matrix.tile(simd, &tile) }
             }
         }
     }

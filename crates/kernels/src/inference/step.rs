@@ -4,13 +4,16 @@
 //! panels of each output; a barrier stands between a step that writes a map and the one that reads
 //! it. That is why the pointers here and in the other files are sound.
 
+use half::{bf16, f16};
+
 use super::convolution::Convolution;
 use super::input::ImageLayout;
 use super::map::Map;
 use super::packed::{HEAD_PANEL, PackedLayer};
-use super::program::{Run, share};
+use super::run::{Run, share};
 use super::separable::{Depthwise, Separable};
-use crate::simd::{Simd, pool, tile};
+use crate::simd::weight::Weight;
+use crate::simd::{Simd, WeightType, pool, tile};
 
 /// One step.
 #[derive(Debug, Clone)]
@@ -46,23 +49,38 @@ impl Step {
             Self::Separable(step) => step.run(simd, run, thread),
             Self::Depthwise(step, output) => step.run(simd, run, output, thread),
             Self::Pool { window } => mean(simd, run, *window, thread),
-            Self::Head(layer) => head(simd, run, layer, thread),
+            Self::Head(layer) => match layer.weight_type {
+                WeightType::F32 => head::<S, f32>(simd, run, layer, thread),
+                WeightType::F16 => head::<S, f16>(simd, run, layer, thread),
+                WeightType::Bf16 => head::<S, bf16>(simd, run, layer, thread),
+            },
             Self::Export => export(run, thread),
             Self::ExportFeatures => export_features(run, thread),
         }
     }
 }
 
+#[inline(always)]
 fn load(run: &Run<'_>, thread: usize) {
     let map = &run.plan.input;
-    let rows = share(map.height, thread, run.threads);
-    run.zero_columns(map, rows.clone());
-    for y in rows {
+    for y in share(map.height, thread, run.threads) {
         // SAFETY: the row lies in the arena, is initialised, and belongs to this thread.
         let row = unsafe {
-            std::slice::from_raw_parts_mut(run.pointer(map.at(y, 0)), map.width * map.channels)
+            std::slice::from_raw_parts_mut(run.pointer(map.offset + y * map.row()), map.row())
         };
-        run.images.write_row(map, run.image, y, row);
+        let (left, rest) = row.split_at_mut(map.left * map.pixel);
+        let (pixels, right) = rest.split_at_mut(map.width * map.pixel);
+        match run.frames {
+            Some(frames) => {
+                left.copy_from_slice(&frames.padding()[..left.len()]);
+                right.copy_from_slice(&frames.padding()[..right.len()]);
+            }
+            None => {
+                left.fill(0.0);
+                right.fill(0.0);
+            }
+        }
+        run.images.write_row(map, run.image, y, pixels);
     }
 }
 
@@ -83,7 +101,7 @@ fn mean<S: Simd>(simd: S, run: &Run<'_>, window: [usize; 2], thread: usize) {
 }
 
 #[inline(always)]
-fn head<S: Simd>(simd: S, run: &Run<'_>, layer: &PackedLayer, thread: usize) {
+fn head<S: Simd, W: Weight>(simd: S, run: &Run<'_>, layer: &PackedLayer, thread: usize) {
     let vectors = layer.out_channels.div_ceil(S::LANES);
     let features: [*const f32; 1] = [run.pointer(run.plan.pooled)];
     for panel in share(vectors.div_ceil(HEAD_PANEL), thread, run.threads) {
@@ -91,7 +109,8 @@ fn head<S: Simd>(simd: S, run: &Run<'_>, layer: &PackedLayer, thread: usize) {
         let count = HEAD_PANEL.min(vectors - first);
         let channel = first * S::LANES;
         let place = run.plan.logits + channel;
-        let weights = run.weights(layer.weights + channel * layer.in_channels);
+        let weights: *const W = run.weights(layer.weights).cast();
+        let weights = weights.wrapping_add(channel * layer.in_channels);
         let panel = tile::Panel {
             segments: &features,
             length: layer.in_channels,

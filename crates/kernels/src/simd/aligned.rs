@@ -1,39 +1,68 @@
 //! Memory that begins on a cache line.
 
-/// A cache line of f32.
-#[derive(Debug, Clone, Copy)]
-#[repr(C, align(64))]
-struct Line([f32; LINE]);
+use super::weight::Weight;
 
-/// Values in a cache line.
+/// Values in a cache line, and its bytes.
 const LINE: usize = 16;
+const LINE_BYTES: usize = 64;
 
-/// Zeroed f32 on 64-byte boundaries.
-#[derive(Debug, Clone, Default)]
+/// Zeroed f32 on a 64-byte boundary. The system gives pages of zeros when they are first touched,
+/// so that a buffer takes no more memory than what is used of it.
+#[derive(Debug)]
 pub struct AlignedBuffer {
-    lines: Vec<Line>,
+    values: Vec<f32>,
+    /// The first value on a boundary.
+    start: usize,
     len: usize,
 }
 
 impl AlignedBuffer {
     /// `len` zeros.
     pub fn zeros(len: usize) -> Self {
+        let values = vec![0.0f32; len + LINE - 1];
+        // An f32 is on a boundary of 4 bytes, so one of LINE neighbours is on one of LINE_BYTES.
+        let start = values.as_ptr().addr().next_multiple_of(LINE_BYTES) - values.as_ptr().addr();
         Self {
-            lines: vec![Line([0.0; LINE]); len.div_ceil(LINE)],
+            values,
+            start: start / size_of::<f32>(),
             len,
         }
     }
 
     /// The values.
     pub fn as_slice(&self) -> &[f32] {
-        // SAFETY: the lines are `len` or more contiguous, initialised f32 without padding between
-        // them (64 bytes, 64-byte alignment).
-        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
+        &self.values[self.start..][..self.len]
     }
 
     /// The values.
     pub fn as_mut_slice(&mut self) -> &mut [f32] {
-        // SAFETY: as in `as_slice`, and `self` is borrowed mutably.
-        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
+        &mut self.values[self.start..][..self.len]
+    }
+
+    /// The memory from value `start` on as `count` weights of another type.
+    pub(crate) fn weights_mut<W: Weight>(&mut self, start: usize, count: usize) -> &mut [W] {
+        let values = (count * size_of::<W>()).div_ceil(size_of::<f32>());
+        let values = &mut self.as_mut_slice()[start..][..values];
+        // SAFETY: the values have room for `count` weights, whose alignment is no larger; all bits
+        // are a value of either type (see `Weight`), and `self` is borrowed mutably.
+        unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), count) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use half::f16;
+
+    use super::*;
+
+    #[test]
+    fn buffers_begin_on_a_cache_line_and_hold_halves() {
+        for len in [0, 1, 15, 16, 17, 1000] {
+            let mut buffer = AlignedBuffer::zeros(len);
+            assert_eq!(buffer.as_slice().as_ptr().addr() % LINE_BYTES, 0);
+            assert_eq!(buffer.as_slice(), vec![0.0; len]);
+            buffer.weights_mut::<f16>(0, 2 * len).fill(f16::ONE);
+            assert!(buffer.as_slice().iter().all(|v| v.to_bits() == 0x3c00_3c00));
+        }
     }
 }

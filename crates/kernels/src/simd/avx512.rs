@@ -2,6 +2,8 @@
 
 use std::arch::x86_64::*;
 
+use half::{bf16, f16};
+
 use super::{Kernel, Simd};
 
 /// Proof that the machine has AVX-512F.
@@ -42,6 +44,21 @@ impl Simd for Avx512 {
     unsafe fn load(self, from: *const f32) -> Self::Vector {
         // SAFETY: the caller vouches for the values, `self` for the instruction set.
         unsafe { _mm512_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_f16(self, from: *const f16) -> Self::Vector {
+        // SAFETY: the caller vouches for the values, `self` for the instruction set.
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(self, from: *const bf16) -> Self::Vector {
+        // SAFETY: the caller vouches for the values, `self` for the instruction set.
+        unsafe {
+            let bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(bits))
+        }
     }
 
     #[inline(always)]
@@ -86,13 +103,13 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn prefetch(self, at: *const f32) {
+    fn prefetch<T>(self, at: *const T) {
         // SAFETY: a prefetch reads nothing and faults on no address.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
     }
 
     #[inline(always)]
-    fn prefetch_near(self, at: *const f32) {
+    fn prefetch_near<T>(self, at: *const T) {
         // SAFETY: a prefetch reads nothing and faults on no address.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
     }

@@ -7,6 +7,8 @@
 //! Why not the `pulp` crate: its vectors have one width per set and no prefetch, broadcast from
 //! memory or tile sizes of our choice, and those decide the speed here.
 
+use half::{bf16, f16};
+
 mod aligned;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -25,12 +27,14 @@ mod shared;
 pub(crate) mod taps;
 pub(crate) mod team;
 pub(crate) mod tile;
+pub(crate) mod weight;
 
 pub use aligned::AlignedBuffer;
 pub(crate) use isa::dispatch;
 pub use isa::{Isa, IsaError};
 pub use peak::measure_peak;
 pub(crate) use shared::SharedBuffer;
+pub use weight::WeightType;
 
 /// Vectors of output channels in a full panel of the matrix product of an instruction set.
 pub(crate) fn panel_vectors(isa: Isa) -> usize {
@@ -79,6 +83,18 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// `LANES` values must be readable at `from`.
     unsafe fn load(self, from: *const f32) -> Self::Vector;
 
+    /// Half-precision values as f32.
+    ///
+    /// # Safety
+    /// `LANES` values must be readable at `from`.
+    unsafe fn load_f16(self, from: *const f16) -> Self::Vector;
+
+    /// bfloat16 values as f32.
+    ///
+    /// # Safety
+    /// `LANES` values must be readable at `from`.
+    unsafe fn load_bf16(self, from: *const bf16) -> Self::Vector;
+
     /// # Safety
     /// `LANES` values must be writable at `to`.
     unsafe fn store(self, to: *mut f32, vector: Self::Vector);
@@ -101,8 +117,8 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     ) -> Self::Vector;
 
     /// Asks for the cache line at `at` in L2. Any address is allowed.
-    fn prefetch(self, at: *const f32);
+    fn prefetch<T>(self, at: *const T);
 
     /// Asks for the cache line at `at` in L1. Any address is allowed.
-    fn prefetch_near(self, at: *const f32);
+    fn prefetch_near<T>(self, at: *const T);
 }

@@ -1,11 +1,18 @@
 //! AArch64 with NEON, which every such machine has: 32 registers of 4 values.
 
 use std::arch::aarch64::*;
+use std::arch::asm;
+
+use half::{bf16, f16};
 
 use super::{Kernel, Simd};
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Neon;
+
+fn enter<K: Kernel>(simd: Neon, kernel: K) -> K::Output {
+    kernel.run(simd)
+}
 
 impl Simd for Neon {
     type Vector = float32x4_t;
@@ -16,7 +23,7 @@ impl Simd for Neon {
 
     #[inline(always)]
     fn vectorize<K: Kernel>(self, kernel: K) -> K::Output {
-        kernel.run(self)
+        enter(self, kernel)
     }
 
     #[inline(always)]
@@ -29,6 +36,32 @@ impl Simd for Neon {
     unsafe fn load(self, from: *const f32) -> Self::Vector {
         // SAFETY: the caller vouches for the values; NEON is part of the baseline.
         unsafe { vld1q_f32(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_f16(self, from: *const f16) -> Self::Vector {
+        // SAFETY: the caller vouches for the values; the instruction is part of AArch64's baseline.
+        // By its name, because the intrinsic is younger than the oldest compiler that we take.
+        unsafe {
+            let halves = vld1_u16(from.cast());
+            let values: float32x4_t;
+            asm!(
+                "fcvtl {values:v}.4s, {halves:v}.4h",
+                halves = in(vreg) halves,
+                values = lateout(vreg) values,
+                options(pure, nomem, nostack, preserves_flags),
+            );
+            values
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(self, from: *const bf16) -> Self::Vector {
+        // SAFETY: the caller vouches for the values; NEON is part of the baseline.
+        unsafe {
+            let bits = vmovl_u16(vld1_u16(from.cast()));
+            vreinterpretq_f32_u32(vshlq_n_u32::<16>(bits))
+        }
     }
 
     #[inline(always)]
@@ -72,10 +105,10 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
-    fn prefetch(self, _: *const f32) {
+    fn prefetch<T>(self, _: *const T) {
         // No stable intrinsic; the hardware's own prefetcher must do.
     }
 
     #[inline(always)]
-    fn prefetch_near(self, _: *const f32) {}
+    fn prefetch_near<T>(self, _: *const T) {}
 }

@@ -1,11 +1,17 @@
 //! Portable: arrays that the compiler may turn into vectors of the target's baseline.
 
+use half::{bf16, f16};
+
 use super::{Kernel, Simd};
 
 const LANES: usize = 8;
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scalar;
+
+fn enter<K: Kernel>(simd: Scalar, kernel: K) -> K::Output {
+    kernel.run(simd)
+}
 
 impl Simd for Scalar {
     type Vector = [f32; LANES];
@@ -16,7 +22,7 @@ impl Simd for Scalar {
 
     #[inline(always)]
     fn vectorize<K: Kernel>(self, kernel: K) -> K::Output {
-        kernel.run(self)
+        enter(self, kernel)
     }
 
     #[inline(always)]
@@ -29,6 +35,20 @@ impl Simd for Scalar {
         // SAFETY: the caller vouches for LANES readable values; arrays of f32 need no more
         // alignment than f32.
         unsafe { from.cast::<Self::Vector>().read() }
+    }
+
+    #[inline(always)]
+    unsafe fn load_f16(self, from: *const f16) -> Self::Vector {
+        // SAFETY: the caller vouches for LANES readable values.
+        let values = unsafe { from.cast::<[f16; LANES]>().read() };
+        values.map(f16::to_f32_const)
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(self, from: *const bf16) -> Self::Vector {
+        // SAFETY: the caller vouches for LANES readable values.
+        let values = unsafe { from.cast::<[bf16; LANES]>().read() };
+        values.map(bf16::to_f32_const)
     }
 
     #[inline(always)]
@@ -74,8 +94,8 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn prefetch(self, _: *const f32) {}
+    fn prefetch<T>(self, _: *const T) {}
 
     #[inline(always)]
-    fn prefetch_near(self, _: *const f32) {}
+    fn prefetch_near<T>(self, _: *const T) {}
 }

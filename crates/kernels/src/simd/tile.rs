@@ -15,9 +15,10 @@
 //! units are covered.
 
 use super::Simd;
+use super::weight::Weight;
 
 /// One panel and where its input and output are.
-pub(crate) struct Panel<'a> {
+pub(crate) struct Panel<'a, W> {
     /// First value of each segment, for the first pixel.
     pub(crate) segments: &'a [*const f32],
     /// Values in a segment.
@@ -25,7 +26,7 @@ pub(crate) struct Panel<'a> {
     /// Values between the segments of neighbouring pixels.
     pub(crate) step: usize,
     /// `[segments * length][vectors * LANES]`.
-    pub(crate) weights: *const f32,
+    pub(crate) weights: *const W,
     /// `[vectors * LANES]`.
     pub(crate) bias: *const f32,
     /// Bounds of the activation.
@@ -33,7 +34,7 @@ pub(crate) struct Panel<'a> {
     /// Where the panel's first channel of pixel 0 goes.
     pub(crate) output: *mut f32,
     /// What to ask into the cache meanwhile, so many values for each k.
-    pub(crate) prefetch: (*const f32, usize),
+    pub(crate) prefetch: (*const W, usize),
 }
 
 /// Computes `pixels` (1 to [`Simd::TILE`]) by `vectors` (1 to [`Simd::PANEL`]); `offsets` says
@@ -48,9 +49,9 @@ pub(crate) struct Panel<'a> {
     clippy::collapsible_match,
     reason = "a guard would not keep other sizes from being compiled"
 )]
-pub(crate) unsafe fn run<S: Simd>(
+pub(crate) unsafe fn run<S: Simd, W: Weight>(
     simd: S,
-    panel: &Panel<'_>,
+    panel: &Panel<'_, W>,
     pixels: usize,
     vectors: usize,
     offsets: &[usize],
@@ -62,7 +63,7 @@ pub(crate) unsafe fn run<S: Simd>(
                 $($(($vectors, $pixels) => {
                     if const { $vectors <= S::PANEL && $pixels <= S::TILE } {
                         // SAFETY: passed on from the caller.
-                        unsafe { fixed::<S, $pixels, $vectors>(simd, panel, offsets) }
+                        unsafe { fixed::<S, W, $pixels, $vectors>(simd, panel, offsets) }
                     }
                 })*)*
                 _ => {}
@@ -83,13 +84,13 @@ pub(crate) unsafe fn run<S: Simd>(
 /// # Safety
 /// As [`run`], for one pixel with offset 0.
 #[inline(always)]
-pub(crate) unsafe fn run_single<S: Simd>(simd: S, panel: &Panel<'_>, vectors: usize) {
+pub(crate) unsafe fn run_single<S: Simd, W: Weight>(simd: S, panel: &Panel<'_, W>, vectors: usize) {
     macro_rules! choose {
         ($($vectors:literal)*) => {
             match vectors {
                 $($vectors => {
                     // SAFETY: passed on from the caller.
-                    unsafe { fixed::<S, 1, $vectors>(simd, panel, &[0]) }
+                    unsafe { fixed::<S, W, 1, $vectors>(simd, panel, &[0]) }
                 })*
                 _ => {}
             }
@@ -101,9 +102,9 @@ pub(crate) unsafe fn run_single<S: Simd>(simd: S, panel: &Panel<'_>, vectors: us
 /// # Safety
 /// As [`run`], for `PIXELS` and `VECTORS`.
 #[inline(always)]
-unsafe fn fixed<S: Simd, const PIXELS: usize, const VECTORS: usize>(
+unsafe fn fixed<S: Simd, W: Weight, const PIXELS: usize, const VECTORS: usize>(
     simd: S,
-    panel: &Panel<'_>,
+    panel: &Panel<'_, W>,
     offsets: &[usize],
 ) {
     // SAFETY: all places are those that the caller vouches for.
@@ -117,7 +118,7 @@ unsafe fn fixed<S: Simd, const PIXELS: usize, const VECTORS: usize>(
             let mut input = segment;
             for _ in 0..panel.length {
                 let w: [S::Vector; VECTORS] =
-                    std::array::from_fn(|j| simd.load(weights.add(j * S::LANES)));
+                    std::array::from_fn(|j| W::load(simd, weights.add(j * S::LANES)));
                 for (i, sums) in sums.iter_mut().enumerate() {
                     let value = simd.splat(*input.add(i * panel.step));
                     for (sum, w) in sums.iter_mut().zip(w) {

@@ -76,20 +76,27 @@ fn steps(text: &mut String, results: &Results) -> Result<()> {
     let peak = results.machine.peak_gflops;
     write!(
         text,
-        "\n## Steps of the plan at 1.0/224\n\n\
-         Each alone and hot, one thread.\n\n![roofline](roofline.svg)\n\n\
-         | step | multiply-adds | ms | GFLOP/s | of the peak |\n|---|--:|--:|--:|--:|\n"
+        "\n## Steps of the plan\n\nEach alone and hot, one thread.\n"
     )?;
-    for layer in results.layers.iter().filter(|layer| layer.width == 1.0) {
-        let speed = 2.0 * layer.multiply_adds as f64 / layer.min_ms / 1e6;
-        writeln!(
+    for network in results.networks() {
+        let (width, resolution) = network;
+        let plot = plots::roofline_name(network);
+        write!(
             text,
-            "| {} | {} | {:.3} | {speed:.0} | {:.0} % |",
-            layer.name,
-            layer.multiply_adds,
-            layer.min_ms,
-            100.0 * speed / peak,
+            "\n### {width}/{resolution}\n\n![roofline of {width}/{resolution}]({plot})\n\n\
+             | step | multiply-adds | ms | GFLOP/s | of the peak |\n|---|--:|--:|--:|--:|\n"
         )?;
+        for layer in results.steps(network) {
+            let speed = 2.0 * layer.multiply_adds as f64 / layer.min_ms / 1e6;
+            writeln!(
+                text,
+                "| {} | {} | {:.3} | {speed:.0} | {:.0} % |",
+                layer.name,
+                layer.multiply_adds,
+                layer.min_ms,
+                100.0 * speed / peak,
+            )?;
+        }
     }
     Ok(())
 }

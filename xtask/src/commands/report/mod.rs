@@ -6,7 +6,7 @@
 //! engine       one process an engine, all alive at once, a burst of runs each in turn
 //! results      docs/benchmarks/results.json
 //! training     the training step, ours and PyTorch's -> docs/benchmarks/training.{json,md}
-//! markdown, plots   -> docs/benchmarks/*.md, *.svg       (all that --check does)
+//! markdown, plots   -> docs/benchmarks/*.md, *.svg       (all that --redraw and --check do)
 //! ```
 
 mod engine;
@@ -48,7 +48,7 @@ const TOLERANCE: f32 = 1e-4;
 pub(crate) fn run(arguments: &Report) -> Result<()> {
     let folder = root().join("docs/benchmarks");
     let stored = folder.join("results.json");
-    if !arguments.check {
+    if !arguments.check && !arguments.redraw {
         std::fs::create_dir_all(&folder)?;
         let environment = Environment::new(&root())?;
         if arguments.part != Some(ReportPart::Training) {

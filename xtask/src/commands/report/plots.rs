@@ -29,6 +29,10 @@ pub(super) fn bars_name(scenario: Scenario) -> String {
     format!("latency_{}_{}.svg", scenario.width, scenario.resolution)
 }
 
+pub(super) fn roofline_name((width, resolution): (f64, usize)) -> String {
+    format!("roofline_{width}_{resolution}.svg")
+}
+
 /// Every plot: name and content.
 pub(super) fn all(results: &Results) -> Result<Vec<(String, String)>> {
     let mut plots = Vec::new();
@@ -37,7 +41,9 @@ pub(super) fn all(results: &Results) -> Result<Vec<(String, String)>> {
             plots.push((bars_name(scenario), bars(results, scenario)?));
         }
     }
-    plots.push(("roofline.svg".to_string(), roofline(results)?));
+    for network in results.networks() {
+        plots.push((roofline_name(network), roofline(results, network)?));
+    }
     plots.push(("accuracy.svg".to_string(), latency_and_accuracy(results)?));
     Ok(plots)
 }
@@ -116,12 +122,10 @@ fn bars(results: &Results, scenario: Scenario) -> Result<String> {
 }
 
 /// GFLOP/s against multiply-adds a byte, below the measured peak.
-fn roofline(results: &Results) -> Result<String> {
+fn roofline(results: &Results, network: (f64, usize)) -> Result<String> {
     let peak = results.machine.peak_gflops;
     let points: Vec<(f64, f64, &str)> = results
-        .layers
-        .iter()
-        .filter(|layer| layer.width == 1.0)
+        .steps(network)
         .map(|layer| {
             let flops = 2.0 * layer.multiply_adds as f64;
             (
@@ -137,7 +141,10 @@ fn roofline(results: &Results) -> Result<String> {
         area.fill(&WHITE).map_err(failed)?;
         let mut chart = ChartBuilder::on(&area)
             .caption(
-                "Steps of the plan at 1.0/224, one thread",
+                format!(
+                    "Steps of the plan at {}/{}, one thread",
+                    network.0, network.1
+                ),
                 ("sans-serif", 18),
             )
             .margin(12)

@@ -154,6 +154,28 @@ impl Results {
         found
     }
 
+    /// Width and resolution of the networks whose steps were measured, in order of measurement.
+    pub(super) fn networks(&self) -> Vec<(f64, usize)> {
+        let mut networks: Vec<(f64, usize)> = Vec::new();
+        for layer in &self.layers {
+            let network = (layer.width, layer.resolution);
+            if !networks.contains(&network) {
+                networks.push(network);
+            }
+        }
+        networks
+    }
+
+    /// Steps of one of the networks.
+    pub(super) fn steps(
+        &self,
+        (width, resolution): (f64, usize),
+    ) -> impl Iterator<Item = &LayerSpeed> {
+        self.layers
+            .iter()
+            .filter(move |layer| layer.width == width && layer.resolution == resolution)
+    }
+
     /// All scenarios, in order of measurement.
     pub(super) fn scenarios(&self) -> Vec<Scenario> {
         let mut scenarios: Vec<Scenario> = Vec::new();

@@ -1,0 +1,101 @@
+//! How weights are stored: as f32, or in half the memory and converted as they are loaded.
+
+use std::fmt;
+
+use half::{bf16, f16};
+
+use super::Simd;
+
+/// Type of stored weights. Sums are f32 whatever it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum WeightType {
+    /// 32 bits, as computed with.
+    #[default]
+    F32,
+    /// IEEE half precision: 11 significant bits, to 65504.
+    F16,
+    /// The upper half of an f32: 8 significant bits, the range of f32.
+    Bf16,
+}
+
+impl WeightType {
+    /// Bytes of a weight.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 | Self::Bf16 => 2,
+        }
+    }
+
+    /// The stored weight that is nearest to a value, as f32.
+    pub fn round(self, value: f32) -> f32 {
+        match self {
+            Self::F32 => value,
+            Self::F16 => f16::from_f32(value).to_f32(),
+            Self::Bf16 => bf16::from_f32(value).to_f32(),
+        }
+    }
+}
+
+impl fmt::Display for WeightType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+        })
+    }
+}
+
+/// A stored weight.
+///
+/// # Safety
+/// Its size must divide that of f32, its alignment not exceed it, and all its bits be a value.
+pub(crate) unsafe trait Weight: Copy + 'static {
+    fn from_f32(value: f32) -> Self;
+
+    /// `S::LANES` weights as a vector.
+    ///
+    /// # Safety
+    /// They must be readable at `from`.
+    unsafe fn load<S: Simd>(simd: S, from: *const Self) -> S::Vector;
+}
+
+// SAFETY: it is f32.
+unsafe impl Weight for f32 {
+    fn from_f32(value: f32) -> Self {
+        value
+    }
+
+    #[inline(always)]
+    unsafe fn load<S: Simd>(simd: S, from: *const Self) -> S::Vector {
+        // SAFETY: passed on from the caller.
+        unsafe { simd.load(from) }
+    }
+}
+
+// SAFETY: it is a u16.
+unsafe impl Weight for f16 {
+    fn from_f32(value: f32) -> Self {
+        f16::from_f32(value)
+    }
+
+    #[inline(always)]
+    unsafe fn load<S: Simd>(simd: S, from: *const Self) -> S::Vector {
+        // SAFETY: passed on from the caller.
+        unsafe { simd.load_f16(from) }
+    }
+}
+
+// SAFETY: it is a u16.
+unsafe impl Weight for bf16 {
+    fn from_f32(value: f32) -> Self {
+        bf16::from_f32(value)
+    }
+
+    #[inline(always)]
+    unsafe fn load<S: Simd>(simd: S, from: *const Self) -> S::Vector {
+        // SAFETY: passed on from the caller.
+        unsafe { simd.load_bf16(from) }
+    }
+}

@@ -1,0 +1,128 @@
+//! Layers with values, the reference on them, and programs of them.
+
+use std::sync::Once;
+
+use mobilenet_kernels::inference::{ImageLayout, Layer, LayerKind, Output, Pooling, ProgramConfig};
+use mobilenet_kernels::simd::Isa;
+use mobilenet_kernels::{Activation, ConvGeometry, Padding};
+
+/// Those that the machine has; the others are named, so that nobody takes them for tested.
+pub(crate) fn instruction_sets() -> Vec<Isa> {
+    let (available, missing): (Vec<_>, Vec<_>) =
+        Isa::ALL.into_iter().partition(|isa| isa.is_available());
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        for isa in missing {
+            eprintln!("SKIPPED: this machine has no {isa}");
+        }
+    });
+    available
+}
+
+pub(crate) fn values(seed: u64, len: usize) -> Vec<f32> {
+    let mut state = seed | 1;
+    (0..len)
+        .map(|_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+        })
+        .collect()
+}
+
+/// A layer with its values.
+#[derive(Debug, Clone)]
+pub(crate) struct Owned {
+    pub(crate) kind: LayerKind,
+    pub(crate) geometry: ConvGeometry,
+    pub(crate) channels: [usize; 2],
+    pub(crate) weights: Vec<f32>,
+    pub(crate) bias: Vec<f32>,
+    pub(crate) activation: Activation,
+}
+
+impl Owned {
+    pub(crate) fn new(
+        kind: LayerKind,
+        geometry: ConvGeometry,
+        channels: [usize; 2],
+        activation: Activation,
+        seed: u64,
+    ) -> Self {
+        let inputs = if kind == LayerKind::Depthwise {
+            1
+        } else {
+            channels[0]
+        };
+        let weights = channels[1] * inputs * geometry.kernel[0] * geometry.kernel[1];
+        Self {
+            kind,
+            geometry,
+            channels,
+            weights: values(seed, weights),
+            bias: values(!seed, channels[1]),
+            activation,
+        }
+    }
+
+    pub(crate) fn layer(&self) -> Layer<'_> {
+        Layer {
+            kind: self.kind,
+            geometry: self.geometry,
+            in_channels: self.channels[0],
+            out_channels: self.channels[1],
+            weights: &self.weights,
+            bias: &self.bias,
+            activation: self.activation,
+        }
+    }
+}
+
+/// Differences are relative to the largest expected value, or to 1 where that is smaller.
+pub(crate) fn assert_within(tolerance: f64, found: &[f32], expected: &[f32], what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let scale = expected
+        .iter()
+        .fold(1f64, |max, x| max.max(f64::from(x.abs())));
+    for (at, (found, expected)) in found.iter().zip(expected).enumerate() {
+        let error = (f64::from(*found) - f64::from(*expected)).abs() / scale;
+        assert!(
+            error <= tolerance,
+            "{what}: value {at} is {found}, expected {expected}"
+        );
+    }
+}
+
+pub(crate) fn config(
+    layers: &[Owned],
+    height: usize,
+    width: usize,
+    output: Output,
+    threads: usize,
+) -> ProgramConfig {
+    ProgramConfig {
+        height,
+        width,
+        geometries: layers.iter().map(|layer| layer.geometry).collect(),
+        output,
+        pooling: Pooling::Global,
+        layout: ImageLayout::Nhwc,
+        threads,
+        normalization: None,
+    }
+}
+
+pub(crate) fn window(
+    kernel: [usize; 2],
+    stride: usize,
+    dilation: usize,
+    padding: Padding,
+) -> ConvGeometry {
+    ConvGeometry {
+        kernel,
+        stride,
+        dilation,
+        padding,
+    }
+}
