@@ -124,7 +124,17 @@ proptest! {
             let of_parameters = batch_norm::gradients(
                 &input, &parameters, activation, &blocked, &mut found,
             ).unwrap();
-            assert_close(&found, &dx)?;
+            // Of few pixels the terms of dx cancel almost to nothing, and what f32 rounds off the
+            // moments stays: the error is relative to the largest term, gamma / sigma * g.
+            let terms = blocked.iter().enumerate().map(|(at, &g)| {
+                let sigma = (statistics.variance[at % c] + EPSILON).sqrt();
+                (full_gamma[at % c] / sigma * f64::from(g)).abs()
+            });
+            let largest = terms.fold(1.0, f64::max);
+            let share: Vec<f64> = dx.iter().map(|value| value / largest).collect();
+            let found: Vec<f32> =
+                found.iter().map(|&value| (f64::from(value) / largest) as f32).collect();
+            assert_close(&found, &share)?;
             assert_close(&of_parameters.gamma, &dgamma)?;
             assert_close(&of_parameters.beta, &dbeta)?;
         }
