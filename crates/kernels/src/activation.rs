@@ -36,7 +36,7 @@ impl Activation {
 }
 
 /// Values a task; smaller inputs are not worth another thread.
-const CHUNK: usize = 1 << 14;
+pub(crate) const CHUNK: usize = 1 << 14;
 
 /// `output = activation(input)`, element by element.
 ///

@@ -10,12 +10,13 @@
 
 use rayon::prelude::*;
 
+use crate::connections::{Connection, Connections};
 use crate::error::{KernelError, check_length};
 use crate::geometry::ConvSize;
 use crate::simd::{Isa, Kernel, Simd, dispatch};
 
 /// Channels that are summed at once: their sums stay in registers over all taps.
-const BLOCK: usize = 16;
+pub(crate) const BLOCK: usize = 16;
 
 /// Convolves `input` `[batch, height, width, channels]` with `weights`
 /// `[kernel rows, kernel columns, channels * multiplier]` into `output`
@@ -31,6 +32,44 @@ pub fn depthwise(
     multiplier: usize,
     output: &mut [f32],
 ) -> Result<(), KernelError> {
+    let out_channels = check_channels(weights, size, channels, multiplier)?;
+    check_length("input", input.len(), &[size.input_len(channels)?])?;
+    check_length("output", output.len(), &[size.output_len(out_channels)?])?;
+    let isa = Isa::current()?;
+    let rows = Connections::of_outputs(&size.rows);
+    let columns = Connections::of_outputs(&size.columns);
+    let map_len = size.rows.input * size.columns.input * channels;
+    output
+        .par_chunks_mut(size.columns.output * out_channels)
+        .enumerate()
+        .for_each(|(row, output)| {
+            let (image, y) = (row / size.rows.output, row % size.rows.output);
+            let row = Row {
+                map: &input[image * map_len..][..map_len],
+                width: size.columns.input,
+                weights,
+                kernel_columns: size.columns.kernel,
+                rows: rows.of(y),
+                columns: &columns,
+                channels,
+                output,
+            };
+            if multiplier == 1 {
+                dispatch(isa, row);
+            } else {
+                dispatch(isa, MultipliedRow { row, multiplier });
+            }
+        });
+    Ok(())
+}
+
+/// Checks channels and weights; gives the number of output channels.
+pub(crate) fn check_channels(
+    weights: &[f32],
+    size: &ConvSize,
+    channels: usize,
+    multiplier: usize,
+) -> Result<usize, KernelError> {
     if channels == 0 || multiplier == 0 {
         return Err(KernelError::Zero { what: "channels" });
     }
@@ -42,39 +81,25 @@ pub fn depthwise(
         weights.len(),
         &[size.rows.kernel, size.columns.kernel, out_channels],
     )?;
-    check_length("input", input.len(), &[size.input_len(channels)?])?;
-    check_length("output", output.len(), &[size.output_len(out_channels)?])?;
-    let isa = Isa::current()?;
-    let image_len = size.rows.input * size.columns.input * channels;
-    output
-        .par_chunks_mut(size.columns.output * out_channels)
-        .enumerate()
-        .for_each(|(row, output)| {
-            let (image, y) = (row / size.rows.output, row % size.rows.output);
-            let image = &input[image * image_len..][..image_len];
-            dispatch(
-                isa,
-                Row {
-                    image,
-                    weights,
-                    size,
-                    y,
-                    multiplier,
-                    output,
-                },
-            );
-        });
-    Ok(())
+    Ok(out_channels)
 }
 
-/// One output row. Written in portable Rust, compiled for every instruction set.
-struct Row<'a> {
-    image: &'a [f32],
-    weights: &'a [f32],
-    size: &'a ConvSize,
-    y: usize,
-    multiplier: usize,
-    output: &'a mut [f32],
+/// One row of sums over the taps that touch each pixel: outputs in the forward pass, gradients of
+/// inputs in the backward one. Written in portable Rust, compiled for every instruction set.
+pub(crate) struct Row<'a> {
+    /// What is read: the image, or the gradient of the output map.
+    pub(crate) map: &'a [f32],
+    /// Columns of `map`.
+    pub(crate) width: usize,
+    pub(crate) weights: &'a [f32],
+    pub(crate) kernel_columns: usize,
+    /// Rows of `map` that touch the row.
+    pub(crate) rows: &'a [Connection],
+    /// Columns of `map` that touch each pixel of the row.
+    pub(crate) columns: &'a Connections,
+    /// Channels of an input pixel.
+    pub(crate) channels: usize,
+    pub(crate) output: &'a mut [f32],
 }
 
 impl Kernel for Row<'_> {
@@ -82,97 +107,70 @@ impl Kernel for Row<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
-        let Self {
-            image,
-            weights,
-            size,
-            y,
-            multiplier,
-            output,
-        } = self;
-        let out_channels = output.len() / size.columns.output;
-        for (x, pixel) in output.chunks_exact_mut(out_channels).enumerate() {
-            if multiplier == 1 {
-                pixel_of_single(image, weights, size, (y, x), pixel);
-            } else {
-                pixel_of_multiplied(image, weights, size, (y, x), multiplier, pixel);
-            }
-        }
-    }
-}
-
-/// Index of the input pixel under tap (`ky`, `kx`) of output (`y`, `x`). The tap must be one of
-/// `Axis::taps`.
-#[inline(always)]
-fn source(size: &ConvSize, (y, x): (usize, usize), ky: usize, kx: usize) -> usize {
-    let source_y = y * size.rows.stride + ky * size.rows.dilation - size.rows.before;
-    let source_x = x * size.columns.stride + kx * size.columns.dilation - size.columns.before;
-    source_y * size.columns.input + source_x
-}
-
-/// One output pixel where each channel has one filter.
-#[inline(always)]
-fn pixel_of_single(
-    image: &[f32],
-    weights: &[f32],
-    size: &ConvSize,
-    at: (usize, usize),
-    output: &mut [f32],
-) {
-    let channels = output.len();
-    let (rows, columns) = (size.rows.taps(at.0), size.columns.taps(at.1));
-    for (block, output) in output.chunks_mut(BLOCK).enumerate() {
-        let first = block * BLOCK;
-        let mut sums = [0.0f32; BLOCK];
-        for ky in rows.clone() {
-            for kx in columns.clone() {
-                let values = &image[source(size, at, ky, kx) * channels + first..][..output.len()];
-                let tap = ky * size.columns.kernel + kx;
-                let weights = &weights[tap * channels + first..][..output.len()];
-                // A full block has a length known to the compiler, which makes it vectors.
-                if let (Some(values), Some(weights)) = (
-                    values.first_chunk::<BLOCK>(),
-                    weights.first_chunk::<BLOCK>(),
-                ) {
-                    for i in 0..BLOCK {
-                        sums[i] += values[i] * weights[i];
-                    }
-                } else {
-                    for ((sum, value), weight) in sums.iter_mut().zip(values).zip(weights) {
-                        *sum += value * weight;
+        let channels = self.channels;
+        for (x, pixel) in self.output.chunks_exact_mut(channels).enumerate() {
+            let columns = self.columns.of(x);
+            for (block, output) in pixel.chunks_mut(BLOCK).enumerate() {
+                let first = block * BLOCK;
+                let mut sums = [0.0f32; BLOCK];
+                for row in self.rows {
+                    for column in columns {
+                        let at = (row.at * self.width + column.at) * channels + first;
+                        let values = &self.map[at..][..output.len()];
+                        let tap = row.tap * self.kernel_columns + column.tap;
+                        let weights = &self.weights[tap * channels + first..][..output.len()];
+                        // A full block has a length known to the compiler, which makes it vectors.
+                        if let (Some(values), Some(weights)) = (
+                            values.first_chunk::<BLOCK>(),
+                            weights.first_chunk::<BLOCK>(),
+                        ) {
+                            for i in 0..BLOCK {
+                                sums[i] += values[i] * weights[i];
+                            }
+                        } else {
+                            for ((sum, value), weight) in sums.iter_mut().zip(values).zip(weights) {
+                                *sum += value * weight;
+                            }
+                        }
                     }
                 }
+                output.copy_from_slice(&sums[..output.len()]);
             }
         }
-        output.copy_from_slice(&sums[..output.len()]);
     }
 }
 
-/// One output pixel where each channel has `multiplier` filters.
-#[inline(always)]
-fn pixel_of_multiplied(
-    image: &[f32],
-    weights: &[f32],
-    size: &ConvSize,
-    at: (usize, usize),
+/// One output row where each channel has several filters.
+struct MultipliedRow<'a> {
+    row: Row<'a>,
     multiplier: usize,
-    output: &mut [f32],
-) {
-    output.fill(0.0);
-    let out_channels = output.len();
-    let channels = out_channels / multiplier;
-    for ky in size.rows.taps(at.0) {
-        for kx in size.columns.taps(at.1) {
-            let values = &image[source(size, at, ky, kx) * channels..][..channels];
-            let tap = ky * size.columns.kernel + kx;
-            let weights = &weights[tap * out_channels..][..out_channels];
-            for ((sums, value), weights) in output
-                .chunks_exact_mut(multiplier)
-                .zip(values)
-                .zip(weights.chunks_exact(multiplier))
-            {
-                for (sum, weight) in sums.iter_mut().zip(weights) {
-                    *sum += value * weight;
+}
+
+impl Kernel for MultipliedRow<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let Self { row, multiplier } = self;
+        let channels = row.channels;
+        let out_channels = channels * multiplier;
+        for (x, pixel) in row.output.chunks_exact_mut(out_channels).enumerate() {
+            pixel.fill(0.0);
+            for above in row.rows {
+                for beside in row.columns.of(x) {
+                    let at = (above.at * row.width + beside.at) * channels;
+                    let values = &row.map[at..][..channels];
+                    let tap = above.tap * row.kernel_columns + beside.tap;
+                    let weights = &row.weights[tap * out_channels..][..out_channels];
+                    for ((sums, value), weights) in pixel
+                        .chunks_exact_mut(multiplier)
+                        .zip(values)
+                        .zip(weights.chunks_exact(multiplier))
+                    {
+                        for (sum, weight) in sums.iter_mut().zip(weights) {
+                            *sum += value * weight;
+                        }
+                    }
                 }
             }
         }

@@ -37,6 +37,22 @@ pub enum KernelError {
         /// What is not supported.
         what: &'static str,
     },
+    /// A label names no class.
+    #[error("label {label} of example {example} names none of {classes} classes")]
+    Label {
+        /// Place in the batch.
+        example: usize,
+        /// The label.
+        label: u32,
+        /// Number of classes.
+        classes: usize,
+    },
+    /// Label smoothing is no share.
+    #[error("label smoothing must lie in [0, 1], found {found}")]
+    LabelSmoothing {
+        /// The value, as text.
+        found: String,
+    },
     /// Threads could not be started.
     #[error("cannot start threads: {problem}")]
     Threads {

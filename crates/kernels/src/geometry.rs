@@ -103,6 +103,24 @@ impl Axis {
             .min(self.kernel);
         first.min(end)..end
     }
+
+    /// Outputs whose tap `tap` falls inside the input.
+    #[inline]
+    pub(crate) fn outputs(&self, tap: usize) -> Range<usize> {
+        let offset = tap * self.dilation;
+        let first = self.before.saturating_sub(offset).div_ceil(self.stride);
+        let end = (self.before + self.input)
+            .saturating_sub(offset)
+            .div_ceil(self.stride)
+            .min(self.output);
+        first.min(end)..end
+    }
+
+    /// [`Self::source`] of a tap that is known to fall inside the input.
+    #[inline(always)]
+    pub(crate) fn under(&self, output: usize, tap: usize) -> usize {
+        output * self.stride + tap * self.dilation - self.before
+    }
 }
 
 /// A convolution's window on a batch of inputs of known size.
@@ -300,6 +318,12 @@ mod tests {
                         .filter(|&tap| axis.source(output, tap).is_some())
                         .collect();
                     assert_eq!(inside, axis.taps(output).collect::<Vec<_>>());
+                }
+                for tap in 0..3 {
+                    let inside: Vec<usize> = (0..axis.output)
+                        .filter(|&output| axis.source(output, tap).is_some())
+                        .collect();
+                    assert_eq!(inside, axis.outputs(tap).collect::<Vec<_>>());
                 }
             }
         }

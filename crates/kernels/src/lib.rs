@@ -13,6 +13,7 @@
 //! | [`batch_norm`] | inference form as scale and shift, and folding into weights |
 //! | [`activation`] | ReLU and ReLU6 |
 //! | [`pool`] | average pooling |
+//! | [`backward`] | gradients of all these |
 //! | [`inference`] | a whole network as a program: packed weights, one arena, a team of threads |
 //! | [`training`] | a whole network in training: forward, backward, batch statistics |
 //! | [`simd`] | the instruction sets, chosen at run time |
@@ -22,7 +23,9 @@
 //! threads. A program has threads of its own.
 
 pub mod activation;
+pub mod backward;
 pub mod batch_norm;
+mod connections;
 pub mod conv;
 pub mod depthwise;
 mod error;

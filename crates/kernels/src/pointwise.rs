@@ -32,49 +32,82 @@ pub fn pointwise(
             pixel.copy_from_slice(bias);
         }
     }
-    matrix_product(
-        input,
-        weights,
-        [pixels, in_channels, out_channels],
+    product(
+        Matrix::new(input, pixels, in_channels),
+        Matrix::new(weights, out_channels, in_channels).transposed(),
         bias.is_some(),
         output,
-    );
-    Ok(())
+    )
 }
 
-/// `output (+)= input * weights^T` by the `gemm` crate, which packs both operands at each call.
+/// A matrix in a slice, row by row, or the transpose of one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Matrix<'a> {
+    values: &'a [f32],
+    rows: usize,
+    columns: usize,
+    row_step: usize,
+    column_step: usize,
+}
+
+impl<'a> Matrix<'a> {
+    pub(crate) fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
+        Self {
+            values,
+            rows,
+            columns,
+            row_step: columns,
+            column_step: 1,
+        }
+    }
+
+    pub(crate) fn transposed(self) -> Self {
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row_step: self.column_step,
+            column_step: self.row_step,
+            ..self
+        }
+    }
+}
+
+/// `output (+)= left * right` by the `gemm` crate, which packs both operands at each call.
 #[expect(unsafe_code, reason = "gemm takes raw pointers")]
-fn matrix_product(
-    input: &[f32],
-    weights: &[f32],
-    [pixels, in_channels, out_channels]: [usize; 3],
+pub(crate) fn product(
+    left: Matrix<'_>,
+    right: Matrix<'_>,
     accumulate: bool,
     output: &mut [f32],
-) {
+) -> Result<(), KernelError> {
+    let (rows, depth, columns) = (left.rows, left.columns, right.columns);
+    check_length("left matrix", left.values.len(), &[rows, depth])?;
+    check_length("right matrix", right.values.len(), &[depth, columns])?;
+    check_length("product", output.len(), &[rows, columns])?;
     let threads = rayon::current_num_threads();
     let parallelism = if threads > 1 {
         gemm::Parallelism::Rayon(threads)
     } else {
         gemm::Parallelism::None
     };
-    // SAFETY: `pointwise` has checked that the slices hold exactly [pixels, in_channels],
-    // [out_channels, in_channels] and [pixels, out_channels] values, which are the matrices that
-    // these sizes and strides describe; `output` is borrowed mutably, so nothing aliases it.
+    // SAFETY: the slices hold exactly [rows, depth], [depth, columns] and [rows, columns] values,
+    // as checked above, and the steps of a `Matrix` are those of its rows and columns or of the
+    // transpose, so all places lie inside; `output` is borrowed mutably, so nothing aliases it.
     unsafe {
         gemm::gemm(
-            pixels,
-            out_channels,
-            in_channels,
+            rows,
+            columns,
+            depth,
             output.as_mut_ptr(),
             1,
-            out_channels as isize,
+            columns as isize,
             accumulate,
-            input.as_ptr(),
-            1,
-            in_channels as isize,
-            weights.as_ptr(),
-            in_channels as isize,
-            1,
+            left.values.as_ptr(),
+            left.column_step as isize,
+            left.row_step as isize,
+            right.values.as_ptr(),
+            right.column_step as isize,
+            right.row_step as isize,
             1.0,
             1.0,
             false,
@@ -83,4 +116,5 @@ fn matrix_product(
             parallelism,
         );
     }
+    Ok(())
 }

@@ -1,104 +1,16 @@
 //! Every kernel against the naive reference: sizes around the block of 16 channels, odd and
 //! non-square maps, stride 1 and 2, dilation 1, 2 and 4, SAME and explicit padding.
 
+mod single_kernels;
+
 use mobilenet_kernels::batch_norm::{self, BatchNormParameters};
 use mobilenet_kernels::conv::conv;
 use mobilenet_kernels::depthwise::depthwise;
 use mobilenet_kernels::pointwise::pointwise;
 use mobilenet_kernels::pool::{average_pool, global_average_pool};
-use mobilenet_kernels::{Activation, ConvGeometry, ConvSize, Padding, reference};
+use mobilenet_kernels::{Activation, ConvGeometry, Padding, reference};
 use proptest::prelude::*;
-
-/// Relative to the largest value; f32 sums of up to 1,000 terms stay well below this.
-const TOLERANCE: f64 = 1e-5;
-
-fn assert_close(found: &[f32], expected: &[f64]) -> Result<(), TestCaseError> {
-    prop_assert_eq!(found.len(), expected.len());
-    let scale = expected.iter().fold(1.0f64, |max, x| max.max(x.abs()));
-    for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
-        let error = (f64::from(*found) - expected).abs() / scale;
-        prop_assert!(
-            error <= TOLERANCE,
-            "value {}: {} instead of {} (relative error {:e})",
-            i,
-            found,
-            expected,
-            error
-        );
-    }
-    Ok(())
-}
-
-/// Random cases of a property; `PROPTEST_CASES` overrides it, for slow machines.
-fn cases(usual: u32) -> u32 {
-    let wanted = std::env::var("PROPTEST_CASES").ok();
-    wanted.and_then(|cases| cases.parse().ok()).unwrap_or(usual)
-}
-
-/// Reproducible values in [-1, 1).
-fn values(seed: u64, len: usize) -> Vec<f32> {
-    let mut state = seed | 1;
-    (0..len)
-        .map(|_| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-        })
-        .collect()
-}
-
-fn channel_counts() -> impl Strategy<Value = usize> {
-    prop::sample::select(vec![1, 3, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33])
-}
-
-fn paddings() -> impl Strategy<Value = Padding> {
-    prop_oneof![
-        Just(Padding::Same),
-        Just(Padding::VALID),
-        Just(Padding::symmetric(1)),
-        Just(Padding::symmetric(4)),
-        Just(Padding::Explicit {
-            top: 0,
-            bottom: 1,
-            left: 0,
-            right: 1
-        }),
-        Just(Padding::Explicit {
-            top: 2,
-            bottom: 0,
-            left: 1,
-            right: 3
-        }),
-    ]
-}
-
-/// A window and an input that it fits.
-fn sizes() -> impl Strategy<Value = ConvSize> {
-    let kernels = prop::sample::select(vec![[3, 3], [1, 1], [2, 3], [5, 5]]);
-    let dilations = prop::sample::select(vec![1, 2, 4]);
-    (
-        kernels,
-        1usize..=2,
-        dilations,
-        paddings(),
-        1usize..=2,
-        1usize..=13,
-        1usize..=13,
-    )
-        .prop_filter_map(
-            "the kernel does not fit",
-            |(kernel, stride, dilation, padding, b, h, w)| {
-                let geometry = ConvGeometry {
-                    kernel,
-                    stride,
-                    dilation,
-                    padding,
-                };
-                geometry.resolve(b, h, w).ok()
-            },
-        )
-}
+use single_kernels::{assert_close, cases, channel_counts, sizes, values};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(cases(400)))]

@@ -1,8 +1,10 @@
 //! The same ops composed of candle's own: for GPUs, for f16, bf16 and f64, and differentiable.
 //! Slower than the kernels, and tested against them on the CPU.
 
-use candle_core::{Result, Tensor};
+use candle_core::{D, Result, Tensor};
 use mobilenet_kernels::{Activation, Axis, ConvSize};
+
+use crate::functional::BatchNormOutput;
 
 /// Zeros after the input along an axis.
 fn zeros_after(axis: &Axis) -> usize {
@@ -99,11 +101,60 @@ pub fn scale_shift(
     )
 }
 
-/// [`crate::activate`] by candle's clamp and relu.
+/// [`crate::batch_norm`] composed of moments, products and sums.
+pub fn batch_norm(
+    xs: &Tensor,
+    weight: Option<&Tensor>,
+    bias: Option<&Tensor>,
+    epsilon: f64,
+    activation: Activation,
+) -> Result<BatchNormOutput> {
+    let (batch, channels, height, width) = xs.dims4()?;
+    let count = batch * height * width;
+    let rows = xs.transpose(0, 1)?.reshape((channels, count))?;
+    let mean = rows.mean_keepdim(D::Minus1)?;
+    let centred = rows.broadcast_sub(&mean)?;
+    let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
+    let inverse = (&variance + epsilon)?.sqrt()?.recip()?;
+    let mut normalised = centred.broadcast_mul(&inverse)?;
+    if let Some(weight) = weight {
+        normalised = normalised.broadcast_mul(&weight.reshape((channels, 1))?)?;
+    }
+    if let Some(bias) = bias {
+        normalised = normalised.broadcast_add(&bias.reshape((channels, 1))?)?;
+    }
+    let output = normalised
+        .reshape((channels, batch, height, width))?
+        .transpose(0, 1)?;
+    Ok(BatchNormOutput {
+        output: activate(&output, activation)?,
+        mean: mean.flatten_all()?.detach(),
+        variance: variance.flatten_all()?.detach(),
+    })
+}
+
+/// [`crate::softmax_cross_entropy`] by candle's softmax.
+pub fn softmax_cross_entropy(
+    logits: &Tensor,
+    labels: &Tensor,
+    label_smoothing: f64,
+) -> Result<Tensor> {
+    let log_p = candle_nn::ops::log_softmax(logits, D::Minus1)?;
+    let right = log_p.gather(&labels.unsqueeze(1)?, 1)?.mean_all()?;
+    let spread = (log_p.mean_all()? * label_smoothing)?;
+    ((right * (1.0 - label_smoothing))? + spread)?.neg()
+}
+
+/// [`crate::activate`] by a choice between the values themselves and their clamp without gradient:
+/// candle's own clamp halves the gradient at the bounds, and its ReLU passes it at 0.
 pub fn activate(xs: &Tensor, activation: Activation) -> Result<Tensor> {
+    let constant = xs.detach();
     match activation {
-        Activation::Relu6 => xs.clamp(0f32, 6f32),
-        Activation::Relu => xs.relu(),
+        Activation::Relu6 => {
+            let inside = (constant.gt(0f32)? * constant.lt(6f32)?)?;
+            inside.where_cond(xs, &constant.clamp(0f32, 6f32)?)
+        }
+        Activation::Relu => constant.gt(0f32)?.where_cond(xs, &constant.relu()?),
         Activation::Identity => Ok(xs.clone()),
     }
 }

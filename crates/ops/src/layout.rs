@@ -1,7 +1,8 @@
-//! Between candle's `[B, C, H, W]` and the kernels' `[B, H, W, C]`, and between storages and
-//! slices.
+//! Between candle's `[B, C, H, W]` and the kernels' `[B, H, W, C]`, between storages and slices,
+//! and between gradients as slices and as tensors.
 
-use candle_core::{CpuStorage, DType, Error, Layout, Result, Tensor};
+use candle_core::{CpuStorage, DType, Error, Layout, Result, Storage, Tensor};
+use mobilenet_kernels::KernelError;
 
 /// Whether the CPU kernels take this tensor.
 pub(crate) fn kernels_take(xs: &Tensor) -> bool {
@@ -34,4 +35,38 @@ pub(crate) fn slice<'a>(
             values.len()
         ))
     })
+}
+
+/// Calls `f` with the values of f32 CPU tensors of any strides.
+pub(crate) fn read<const N: usize, T>(
+    what: &'static str,
+    tensors: [&Tensor; N],
+    f: impl FnOnce([&[f32]; N]) -> Result<T>,
+) -> Result<T> {
+    let mut contiguous = Vec::with_capacity(N);
+    for tensor in tensors {
+        contiguous.push(tensor.contiguous()?);
+    }
+    let guards: Vec<_> = contiguous.iter().map(Tensor::storage_and_layout).collect();
+    let mut slices = [&[][..]; N];
+    for (values, (storage, layout)) in slices.iter_mut().zip(&guards) {
+        let Storage::Cpu(storage) = &**storage else {
+            return Err(Error::Msg(format!("{what}: not on the CPU")).bt());
+        };
+        *values = slice(what, storage, layout)?;
+    }
+    f(slices)
+}
+
+/// The gradient of an argument of an op, filled in by a kernel; `None` where nobody asks for it.
+pub(crate) fn gradient_of(
+    argument: &Tensor,
+    fill: impl FnOnce(&mut [f32]) -> std::result::Result<(), KernelError>,
+) -> Result<Option<Tensor>> {
+    if !argument.track_op() {
+        return Ok(None);
+    }
+    let mut values = vec![0.0; argument.elem_count()];
+    fill(&mut values).map_err(Error::wrap)?;
+    Tensor::from_vec(values, argument.shape(), argument.device()).map(Some)
 }

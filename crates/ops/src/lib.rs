@@ -7,8 +7,8 @@
 //!
 //! On the CPU in f32 the work is done by `mobilenet-kernels`. On other devices and in other
 //! dtypes the same function is composed of candle's own ops (`fallback`), which also differentiate.
-//! The CPU kernels have no backward yet: `backward` through them returns
-//! [`candle_core::Error::BackwardNotSupported`] rather than a wrong gradient.
+//! The kernels have gradients of their own, computed only for the arguments that ask for them; the
+//! same number of threads, and any other, gives the same bits.
 
 pub mod fallback;
 pub mod functional;
@@ -16,8 +16,8 @@ pub mod layers;
 mod layout;
 
 pub use functional::{
-    activate, avg_pool2d, conv2d, depthwise_conv2d, global_avg_pool2d, pointwise_conv2d, relu6,
-    scale_shift,
+    BatchNormOutput, activate, avg_pool2d, batch_norm, conv2d, depthwise_conv2d, global_avg_pool2d,
+    pointwise_conv2d, relu6, scale_shift, softmax_cross_entropy,
 };
 pub use layers::{
     BatchNorm, BatchNormConfig, Conv2d, Normalizer, SeparableConv2d, SeparableConv2dConfig,

@@ -5,6 +5,8 @@
     reason = "a module of several test binaries, each of which uses its own part"
 )]
 
+pub mod training;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -108,6 +110,15 @@ impl Golden {
                 .collect(),
             metadata: header.metadata().clone().unwrap(),
         }
+    }
+
+    pub fn tensor(&self, name: &str) -> &[f32] {
+        let tensor = self.tensors.get(name);
+        tensor.unwrap_or_else(|| panic!("no {name}"))
+    }
+
+    pub fn metadata(&self, key: &str) -> &str {
+        &self.metadata[key]
     }
 
     /// Compares logits and the stored endpoints, all of them.

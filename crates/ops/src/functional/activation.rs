@@ -1,11 +1,12 @@
 //! ReLU6 and ReLU.
 
 use candle_core::{CpuStorage, CustomOp1, Error, Layout, Result, Shape, Tensor};
-use mobilenet_kernels::{Activation, activation};
+use mobilenet_kernels::{Activation, activation, backward};
 
-use crate::layout::{as_channels_first, kernels_take, slice, to_channels_last};
+use crate::layout::{as_channels_first, gradient_of, kernels_take, read, slice, to_channels_last};
 
-/// `min(max(x, 0), 6)`, element by element; NaN stays NaN.
+/// `min(max(x, 0), 6)`, element by element; NaN stays NaN. The gradient is 0 at and beyond both
+/// ends, as in TensorFlow and PyTorch.
 ///
 /// # Shapes
 /// Any shape, kept.
@@ -43,5 +44,13 @@ impl CustomOp1 for ActivateOp {
         let mut output = vec![0.0; input.len()];
         activation::activate(input, self.0, &mut output).map_err(Error::wrap)?;
         Ok((CpuStorage::F32(output), layout.shape().clone()))
+    }
+
+    fn bwd(&self, xs: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        read("activate gradient", [xs, gradient], |[input, g]| {
+            gradient_of(xs, |to| {
+                backward::activation::input_gradient(input, self.0, g, to)
+            })
+        })
     }
 }

@@ -1,9 +1,9 @@
 //! Full convolution with TensorFlow's SAME or explicit padding.
 
 use candle_core::{CpuStorage, CustomOp2, Error, Layout, Result, Shape, Tensor};
-use mobilenet_kernels::{ConvGeometry, conv::conv};
+use mobilenet_kernels::{ConvGeometry, backward, conv::conv};
 
-use crate::layout::{as_channels_first, kernels_take, slice, to_channels_last};
+use crate::layout::{as_channels_first, gradient_of, kernels_take, read, slice, to_channels_last};
 
 /// Convolves without bias.
 ///
@@ -68,5 +68,27 @@ impl CustomOp2 for Conv2dOp {
         .map_err(Error::wrap)?;
         let shape = (batch, size.rows.output, size.columns.output, out_channels);
         Ok((CpuStorage::F32(output), shape.into()))
+    }
+
+    fn bwd(
+        &self,
+        xs: &Tensor,
+        weight: &Tensor,
+        _: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let (batch, height, width, i) = xs.dims4()?;
+        let o = weight.dims4()?.3;
+        let size = self.0.resolve(batch, height, width).map_err(Error::wrap)?;
+        let arguments = [xs, weight, gradient];
+        read("conv2d gradient", arguments, |[input, weights, g]| {
+            let of_input = gradient_of(xs, |to| {
+                backward::conv::input_gradient(weights, &size, i, o, g, to)
+            })?;
+            let of_weight = gradient_of(weight, |to| {
+                backward::conv::weight_gradient(input, &size, i, o, g, to)
+            })?;
+            Ok((of_input, of_weight))
+        })
     }
 }

@@ -1,9 +1,9 @@
 //! Depthwise convolution.
 
 use candle_core::{CpuStorage, CustomOp2, Error, Layout, Result, Shape, Tensor};
-use mobilenet_kernels::{ConvGeometry, depthwise::depthwise};
+use mobilenet_kernels::{ConvGeometry, backward, depthwise::depthwise};
 
-use crate::layout::{as_channels_first, kernels_take, slice, to_channels_last};
+use crate::layout::{as_channels_first, gradient_of, kernels_take, read, slice, to_channels_last};
 
 /// Convolves every channel with its own `m` filters, without bias. Output channel `c * m + j` is
 /// filter `j` of input channel `c`.
@@ -67,5 +67,31 @@ impl CustomOp2 for DepthwiseConv2dOp {
         .map_err(Error::wrap)?;
         let shape = (batch, size.rows.output, size.columns.output, out_channels);
         Ok((CpuStorage::F32(output), shape.into()))
+    }
+
+    fn bwd(
+        &self,
+        xs: &Tensor,
+        weight: &Tensor,
+        _: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let (batch, height, width, c) = xs.dims4()?;
+        let m = weight.dims3()?.2 / c;
+        let size = self.0.resolve(batch, height, width).map_err(Error::wrap)?;
+        let arguments = [xs, weight, gradient];
+        read(
+            "depthwise_conv2d gradient",
+            arguments,
+            |[input, weights, g]| {
+                let of_input = gradient_of(xs, |to| {
+                    backward::depthwise::input_gradient(weights, &size, c, m, g, to)
+                })?;
+                let of_weight = gradient_of(weight, |to| {
+                    backward::depthwise::weight_gradient(input, &size, c, m, g, to)
+                })?;
+                Ok((of_input, of_weight))
+            },
+        )
     }
 }

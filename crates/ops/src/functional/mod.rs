@@ -2,14 +2,18 @@
 //! between the CPU kernel and the fallback, and the `CustomOp` that calls the kernel.
 
 mod activation;
+mod batch_norm;
 mod conv2d;
+mod cross_entropy;
 mod depthwise;
 mod pointwise;
 mod pool;
 mod scale_shift;
 
 pub use activation::{activate, relu6};
+pub use batch_norm::{BatchNormOutput, batch_norm};
 pub use conv2d::conv2d;
+pub use cross_entropy::softmax_cross_entropy;
 pub use depthwise::depthwise_conv2d;
 pub use pointwise::pointwise_conv2d;
 pub use pool::{avg_pool2d, global_avg_pool2d};

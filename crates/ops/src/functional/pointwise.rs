@@ -1,9 +1,9 @@
 //! Pointwise (1x1) convolution.
 
 use candle_core::{CpuStorage, CustomOp2, Error, Layout, Result, Shape, Tensor};
-use mobilenet_kernels::pointwise::pointwise;
+use mobilenet_kernels::{backward, pointwise::pointwise};
 
-use crate::layout::{as_channels_first, kernels_take, slice, to_channels_last};
+use crate::layout::{as_channels_first, gradient_of, kernels_take, read, slice, to_channels_last};
 
 /// Multiplies the channels of every pixel with a matrix, without bias.
 ///
@@ -64,5 +64,30 @@ impl CustomOp2 for PointwiseConv2dOp {
         .map_err(Error::wrap)?;
         let shape = (batch, height, width, out_channels);
         Ok((CpuStorage::F32(output), shape.into()))
+    }
+
+    fn bwd(
+        &self,
+        xs: &Tensor,
+        weight: &Tensor,
+        _: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let (batch, height, width, i) = xs.dims4()?;
+        let (pixels, o) = (batch * height * width, weight.dim(0)?);
+        let arguments = [xs, weight, gradient];
+        read(
+            "pointwise_conv2d gradient",
+            arguments,
+            |[input, weights, g]| {
+                let of_input = gradient_of(xs, |to| {
+                    backward::pointwise::input_gradient(weights, pixels, i, o, g, to)
+                })?;
+                let of_weight = gradient_of(weight, |to| {
+                    backward::pointwise::weight_gradient(input, pixels, i, o, g, to)
+                })?;
+                Ok((of_input, of_weight))
+            },
+        )
     }
 }

@@ -1,9 +1,9 @@
 //! Average pooling.
 
 use candle_core::{CpuStorage, CustomOp1, Error, Layout, Result, Shape, Tensor};
-use mobilenet_kernels::{ConvGeometry, Padding, pool};
+use mobilenet_kernels::{ConvGeometry, Padding, backward, pool};
 
-use crate::layout::{as_channels_first, kernels_take, slice, to_channels_last};
+use crate::layout::{as_channels_first, gradient_of, kernels_take, read, slice, to_channels_last};
 
 /// Averages windows of `kernel` rows and columns, without padding (TensorFlow's VALID).
 ///
@@ -64,6 +64,16 @@ impl CustomOp1 for AvgPool2dOp {
         let shape = (batch, size.rows.output, size.columns.output, channels);
         Ok((CpuStorage::F32(output), shape.into()))
     }
+
+    fn bwd(&self, xs: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        let (batch, height, width, channels) = xs.dims4()?;
+        let size = self.0.resolve(batch, height, width).map_err(Error::wrap)?;
+        read("avg_pool2d gradient", [gradient], |[g]| {
+            gradient_of(xs, |to| {
+                backward::pool::average_pool_gradient(&size, channels, g, to)
+            })
+        })
+    }
 }
 
 /// Input `[B, H, W, C]`, output `[B, 1, 1, C]`.
@@ -81,5 +91,15 @@ impl CustomOp1 for GlobalAvgPool2dOp {
         pool::global_average_pool(input, batch, height * width, channels, &mut output)
             .map_err(Error::wrap)?;
         Ok((CpuStorage::F32(output), (batch, 1, 1, channels).into()))
+    }
+
+    fn bwd(&self, xs: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        let (batch, height, width, channels) = xs.dims4()?;
+        let pixels = height * width;
+        read("global_avg_pool2d gradient", [gradient], |[g]| {
+            gradient_of(xs, |to| {
+                backward::pool::global_average_pool_gradient(batch, pixels, channels, g, to)
+            })
+        })
     }
 }

@@ -1,9 +1,9 @@
 //! `activation(x * scale + shift)` per channel in one pass: batch normalisation at inference.
 
 use candle_core::{CpuStorage, CustomOp3, Error, Layout, Result, Shape, Tensor};
-use mobilenet_kernels::{Activation, batch_norm};
+use mobilenet_kernels::{Activation, backward, batch_norm};
 
-use crate::layout::{as_channels_first, kernels_take, slice, to_channels_last};
+use crate::layout::{as_channels_first, gradient_of, kernels_take, read, slice, to_channels_last};
 
 /// Scales and shifts every channel and applies the activation.
 ///
@@ -64,5 +64,31 @@ impl CustomOp3 for ScaleShiftOp {
         )
         .map_err(Error::wrap)?;
         Ok((CpuStorage::F32(output), input_layout.shape().clone()))
+    }
+
+    fn bwd(
+        &self,
+        xs: &Tensor,
+        scale: &Tensor,
+        shift: &Tensor,
+        _: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        use backward::scale_shift::{input_gradient, parameter_gradients};
+        let arguments = [xs, scale, shift, gradient];
+        read("scale_shift gradient", arguments, |[input, a, b, g]| {
+            let of_input = gradient_of(xs, |to| input_gradient(input, a, b, self.0, g, to))?;
+            if !scale.track_op() && !shift.track_op() {
+                return Ok((of_input, None, None));
+            }
+            let found = parameter_gradients(input, a, b, self.0, g).map_err(Error::wrap)?;
+            let of_scale = Tensor::from_vec(found.scale, scale.shape(), scale.device())?;
+            let of_shift = Tensor::from_vec(found.shift, shift.shape(), shift.device())?;
+            Ok((
+                of_input,
+                scale.track_op().then_some(of_scale),
+                shift.track_op().then_some(of_shift),
+            ))
+        })
     }
 }

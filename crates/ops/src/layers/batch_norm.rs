@@ -1,9 +1,9 @@
 //! Batch normalisation with TensorFlow's conventions (slim's `batch_norm`).
 
-use candle_core::{D, Result, Tensor, Var};
+use candle_core::{Result, Tensor, Var};
 use candle_nn::{Init, VarBuilder};
 
-use crate::functional::{activate, scale_shift};
+use crate::functional::{batch_norm, scale_shift};
 use mobilenet_kernels::Activation;
 
 /// Settings of a batch normalisation. The defaults are those of slim's
@@ -94,27 +94,12 @@ impl BatchNorm {
         Ok((scale, shift))
     }
 
-    /// Training: composed of candle's ops, so that gradients flow through the statistics.
     fn normalise_by_batch(&self, xs: &Tensor, activation: Activation) -> Result<Tensor> {
-        let (batch, channels, height, width) = xs.dims4()?;
-        let count = batch * height * width;
-        let rows = xs.transpose(0, 1)?.reshape((channels, count))?;
-        let mean = rows.mean_keepdim(D::Minus1)?;
-        let centred = rows.broadcast_sub(&mean)?;
-        let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
-        self.move_running(&mean.flatten_all()?, &variance.flatten_all()?, count)?;
-        let inverse = (&variance + self.config.epsilon)?.sqrt()?.recip()?;
-        let mut normalised = centred.broadcast_mul(&inverse)?;
-        if let Some(weight) = &self.weight {
-            normalised = normalised.broadcast_mul(&weight.reshape((channels, 1))?)?;
-        }
-        if let Some(bias) = &self.bias {
-            normalised = normalised.broadcast_add(&bias.reshape((channels, 1))?)?;
-        }
-        let output = normalised
-            .reshape((channels, batch, height, width))?
-            .transpose(0, 1)?;
-        activate(&output, activation)
+        let (batch, _, height, width) = xs.dims4()?;
+        let (weight, bias) = (self.weight.as_ref(), self.bias.as_ref());
+        let found = batch_norm(xs, weight, bias, self.config.epsilon, activation)?;
+        self.move_running(&found.mean, &found.variance, batch * height * width)?;
+        Ok(found.output)
     }
 
     /// Moves the running statistics towards the batch's. The running variance takes the unbiased
@@ -124,8 +109,8 @@ impl BatchNorm {
         let correction = count as f64 / (count - 1).max(1) as f64;
         let step = 1.0 - self.config.decay;
         for (running, batch) in [
-            (&self.running_mean, mean.detach()),
-            (&self.running_var, (variance.detach() * correction)?),
+            (&self.running_mean, mean.clone()),
+            (&self.running_var, (variance * correction)?),
         ] {
             let batch = batch.to_dtype(running.dtype())?;
             running.set(&((running.as_tensor() * self.config.decay)? + (batch * step)?)?)?;
@@ -140,7 +125,7 @@ mod tests {
     use candle_core::{DType, Device};
     use candle_nn::{VarBuilder, VarMap};
 
-    fn batch_norm(channels: usize, config: BatchNormConfig) -> (BatchNorm, VarMap) {
+    fn layer_and_map(channels: usize, config: BatchNormConfig) -> (BatchNorm, VarMap) {
         let map = VarMap::new();
         let vb = VarBuilder::from_varmap(&map, DType::F32, &Device::Cpu);
         (BatchNorm::new(channels, config, vb).unwrap(), map)
@@ -153,7 +138,7 @@ mod tests {
             epsilon: 0.0,
             ..BatchNormConfig::default()
         };
-        let (layer, map) = batch_norm(1, config);
+        let (layer, map) = layer_and_map(1, config);
         let xs = Tensor::new(&[1f32, 3.0, 5.0, 7.0], &Device::Cpu)?.reshape((2, 1, 1, 2))?;
         let ys = layer.forward_t(&xs, Activation::Identity, true)?;
         // mean 4, biased variance 5, unbiased 20/3
@@ -173,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_single_value_gives_no_nan() -> Result<()> {
-        let (layer, _) = batch_norm(2, BatchNormConfig::default());
+        let (layer, _) = layer_and_map(2, BatchNormConfig::default());
         let xs = Tensor::new(&[2f32, -3.0], &Device::Cpu)?.reshape((1, 2, 1, 1))?;
         let ys = layer.forward_t(&xs, Activation::Relu6, true)?;
         assert_eq!(ys.flatten_all()?.to_vec1::<f32>()?, [0.0, 0.0]);
@@ -188,7 +173,7 @@ mod tests {
             scale: false,
             ..BatchNormConfig::default()
         };
-        let (_, map) = batch_norm(3, config);
+        let (_, map) = layer_and_map(3, config);
         let mut names: Vec<String> = map.data().lock().unwrap().keys().cloned().collect();
         names.sort();
         assert_eq!(names, ["running_mean", "running_var"]);
