@@ -12,13 +12,23 @@ pub(crate) mod weights;
 
 use crate::cli::PreprocessRule;
 use crate::progress::Terminal;
-use mobilenet::hub::{Cache, HubError, resolve};
-use mobilenet::model::checkpoint::Checkpoint;
+use mobilenet::hub::{Cache, HubError, resolve_with};
+use mobilenet::model::checkpoint::{Checkpoint, LoadOptions};
 use mobilenet::model::preprocess::Preprocessing;
 
 /// Loads weights from wherever they are.
 fn load(weights: &str) -> Result<Checkpoint, HubError> {
-    resolve(weights, &Cache::of_user()?, &mut Terminal::default())
+    load_with(weights, &LoadOptions::default())
+}
+
+/// [`load`] with options, which hold for files and folders.
+fn load_with(weights: &str, options: &LoadOptions) -> Result<Checkpoint, HubError> {
+    resolve_with(
+        weights,
+        options,
+        &Cache::of_user()?,
+        &mut Terminal::default(),
+    )
 }
 
 /// The rule for images of the same size and normalisation as before.

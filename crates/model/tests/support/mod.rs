@@ -110,6 +110,15 @@ impl Golden {
         }
     }
 
+    pub fn tensor(&self, name: &str) -> &[f32] {
+        &self.tensors[name]
+    }
+
+    /// Name and version.
+    pub fn framework(&self) -> &str {
+        &self.metadata["framework"]
+    }
+
     /// Compares logits and the stored endpoints, all of them.
     pub fn check(&self, logits: &Tensor, endpoints: &Endpoints) {
         let mut compared = 0;
