@@ -45,7 +45,7 @@ fn tensorflow_v2_checkpoint() {
         .map(|(heading, names)| (heading.as_str(), names.len()))
         .collect();
     let expected = [
-        ("RMSProp's slots", 2 * 83),
+        ("RMSProp's slots", 2 * 8),
         ("counters", 1),
         ("moving averages", 137),
     ];
@@ -53,7 +53,7 @@ fn tensorflow_v2_checkpoint() {
     assert!(
         report
             .to_string()
-            .contains("of training, RMSProp's slots: 166")
+            .contains("of training, RMSProp's slots: 16")
     );
 }
 
@@ -97,4 +97,50 @@ fn saved_model_of_tensorflow_1() {
 fn numpy_arrays() {
     let checkpoint = load(&golden("slim_variables.npz"), ReadLimits::default()).unwrap();
     check(&checkpoint, SLIM, "logits", 64);
+}
+
+/// The object graph gives the names; the epsilon is a constant in a function.
+#[test]
+fn saved_model_of_tensorflow_2() {
+    let checkpoint = load(&golden("keras_saved_model"), ReadLimits::default()).unwrap();
+    check(&checkpoint, "keras_64x64.safetensors", "logits", 64);
+    assert_eq!(checkpoint.metadata.batch_norm_epsilon, 0.002);
+    assert_eq!(checkpoint.report.applied[0].source, "conv1/kernel");
+    assert!(checkpoint.report.unused.is_empty());
+}
+
+/// Shards, and weights of 8 and 16 bits and of half precision.
+#[test]
+fn tensorflow_js() {
+    for path in ["tfjs", "tfjs/model.json"] {
+        let checkpoint = load(&golden(path), ReadLimits::default()).unwrap();
+        check(&checkpoint, "keras_64x64.safetensors", "logits_of_tfjs", 64);
+        assert!(checkpoint.report.unused.is_empty());
+    }
+}
+
+/// Nested, from DataParallel, beside averages and an optimiser's state.
+#[test]
+fn pytorch_before_1_6() {
+    let path = golden("timm_legacy.tar");
+    let checkpoint = load(&path, ReadLimits::default()).unwrap();
+    check(&checkpoint, "timm_64x64.safetensors", "logits", 64);
+    let report = &checkpoint.report;
+    assert_eq!(
+        report.applied[0].source,
+        "state_dict.module.conv_stem.weight"
+    );
+    assert!(report.unused.is_empty(), "{report}");
+    assert_eq!(report.training["moving averages"].len(), 137);
+    assert_eq!(
+        report.training["the optimiser's state"],
+        ["optimizer.state.0.momentum_buffer"]
+    );
+    let checkpoint = load_with(&path, &averages()).unwrap();
+    check(
+        &checkpoint,
+        "timm_64x64.safetensors",
+        "logits_of_averages",
+        64,
+    );
 }

@@ -88,7 +88,10 @@ def trained(images):
         model_variables = v1.global_variables()
         step = v1.train.get_or_create_global_step()
         optimizer = v1.train.RMSPropOptimizer(0.003, decay=0.9, momentum=0.9, epsilon=1.0)
-        train = optimizer.minimize(tf.reduce_mean(tf.square(logits - 1.0)), global_step=step)
+        # Few variables are trained, as slots make the file large.
+        places = ["Conv2d_0/", "Conv2d_12_depthwise/", "Logits/"]
+        few = [made for made in v1.trainable_variables() if any(place in made.op.name for place in places)]
+        train = optimizer.minimize(tf.reduce_mean(tf.square(logits - 1.0)), global_step=step, var_list=few)
         average = v1.train.ExponentialMovingAverage(0.6)
         with tf.control_dependencies([train]):
             # Averages of the model's variables, not only of the trainable ones, as slim does.
@@ -138,8 +141,7 @@ def saved_model(images):
         )
         builder.save()
         result = running.run(logits, {inputs: images})
-    # To keep the file small, the graph is cut to what inference needs: without initial values,
-    # which are a second copy of all variables, and without saving and restoring.
+    # To keep the file small, its graph is cut to the nodes of batch normalisation.
     from tensorflow.core.protobuf import saved_model_pb2
 
     file = folder / "saved_model.pb"
@@ -148,8 +150,9 @@ def saved_model(images):
         meta_graph.meta_info_def.ClearField("stripped_op_list")
         meta_graph.meta_info_def.ClearField("function_aliases")
         meta_graph.ClearField("collection_def")
-        graph = v1.graph_util.extract_sub_graph(meta_graph.graph_def, [logits.op.name])
-        meta_graph.graph_def.CopyFrom(graph)
+        kept = [node for node in meta_graph.graph_def.node if node.op.startswith("FusedBatchNorm")]
+        del meta_graph.graph_def.node[:]
+        meta_graph.graph_def.node.extend(kept)
         for node in meta_graph.graph_def.node:
             node.attr.pop("_output_shapes", None)
     file.write_bytes(model.SerializeToString(deterministic=True))
