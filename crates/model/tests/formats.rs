@@ -3,7 +3,6 @@
 
 mod support;
 
-
 use candle_core::Tensor;
 use mobilenet_model::checkpoint::{Checkpoint, LoadOptions, ReadLimits, load, load_with};
 use support::{Golden, golden, input, relative_error};

@@ -53,6 +53,11 @@ impl Framework {
         Self::Keras,
     ];
 
+    /// Whether its networks are PyTorch's modules.
+    pub(super) fn is_pytorch(self) -> bool {
+        matches!(self, Self::HuggingFace | Self::Timm)
+    }
+
     /// The weights of the first convolution: by them a framework is recognised.
     fn first(self) -> &'static str {
         match self {
