@@ -3,8 +3,12 @@
 
 mod support;
 
-use candle_core::Tensor;
-use mobilenet_model::checkpoint::{Checkpoint, LoadOptions, ReadLimits, load, load_with};
+use std::collections::HashMap;
+
+use candle_core::{Device, Tensor};
+use mobilenet_model::checkpoint::{
+    Checkpoint, Framework, LoadOptions, ReadLimits, WeightsDtype, load, load_with, save_as,
+};
 use support::{Golden, golden, input, relative_error};
 
 fn logits(checkpoint: &Checkpoint, size: usize) -> Vec<f32> {
@@ -142,4 +146,124 @@ fn pytorch_before_1_6() {
         "logits_of_averages",
         64,
     );
+}
+
+type Tensors = HashMap<String, Tensor>;
+
+fn write(folder: &tempfile::TempDir, name: &str, tensors: &Tensors) -> std::path::PathBuf {
+    let path = folder.path().join(name);
+    candle_core::safetensors::save(tensors, &path).unwrap();
+    path
+}
+
+#[test]
+fn safetensors_in_several_files() {
+    let whole = golden("hugging_face_tiny/model.safetensors");
+    let tensors = candle_core::safetensors::load(whole, &Device::Cpu).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second): (Tensors, Tensors) = tensors
+        .into_iter()
+        .partition(|(name, _)| name.contains("bias"));
+    write(&folder, "model-1.safetensors", &first);
+    write(&folder, "model-2.safetensors", &second);
+    let index = |second_file: &str| {
+        let entries = first
+            .keys()
+            .map(|name| format!("{name:?}: \"model-1.safetensors\""))
+            .chain(
+                second
+                    .keys()
+                    .map(|name| format!("{name:?}: {second_file:?}")),
+            );
+        let entries: Vec<String> = entries.collect();
+        let text = format!("{{\"weight_map\": {{{}}}}}", entries.join(", "));
+        std::fs::write(folder.path().join("model.safetensors.index.json"), text).unwrap();
+        load(folder.path(), ReadLimits::default())
+    };
+    let found = index("model-2.safetensors").unwrap();
+    let whole = load(
+        &golden("hugging_face_tiny/model.safetensors"),
+        ReadLimits::default(),
+    )
+    .unwrap();
+    assert_eq!(logits(&found, 64), logits(&whole, 64));
+    let error = index("../model-2.safetensors").unwrap_err().to_string();
+    assert!(error.contains("leads out of the folder"), "{error}");
+    let error = index("model-3.safetensors").unwrap_err().to_string();
+    assert!(error.contains("model-3.safetensors"), "{error}");
+    let error = index("model-1.safetensors").unwrap_err().to_string();
+    assert!(
+        error.contains("not in the file that the index names"),
+        "{error}"
+    );
+}
+
+/// Scopes, keys and modules around the network, as detectors and training programs add them.
+#[test]
+fn names_behind_a_prefix() {
+    let folder = tempfile::tempdir().unwrap();
+    for (file, from, to) in [
+        (
+            "hugging_face_tiny/model.safetensors",
+            "",
+            "module._orig_mod.",
+        ),
+        ("timm_tiny.safetensors", "", "_orig_mod."),
+        ("timm_tiny.safetensors", "", "state_dict.module.backbone."),
+        ("keras_tiny.safetensors", "", "mobilenet_1.00_224/"),
+        ("slim", "MobilenetV1/", "FeatureExtractor/MobilenetV1/"),
+    ] {
+        let tensors = if file == "slim" {
+            let exported = folder.path().join("slim.safetensors");
+            let checkpoint = load(&golden("slim_v1.ckpt"), ReadLimits::default()).unwrap();
+            save_as(&exported, &checkpoint, WeightsDtype::F32, Framework::Slim).unwrap();
+            candle_core::safetensors::load(exported, &Device::Cpu).unwrap()
+        } else {
+            candle_core::safetensors::load(golden(file), &Device::Cpu).unwrap()
+        };
+        let plain = load(
+            &write(&folder, "plain.safetensors", &tensors),
+            ReadLimits::default(),
+        )
+        .unwrap();
+        let renamed: Tensors = tensors
+            .into_iter()
+            .map(|(name, tensor)| (format!("{to}{}", name.strip_prefix(from).unwrap()), tensor))
+            .collect();
+        let path = write(&folder, "renamed.safetensors", &renamed);
+        let found = load(&path, ReadLimits::default()).unwrap();
+        assert!(found.report.unused.is_empty(), "{}", found.report);
+        assert_eq!(logits(&found, 64), logits(&plain, 64), "{to}");
+    }
+}
+
+/// A flipped bit in the values, which only the checksum can tell, and a data file cut short.
+#[test]
+fn broken_data_of_a_tensorflow_checkpoint_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = "model.ckpt-2.data-00000-of-00001";
+    for name in ["model.ckpt-2.index", data, "checkpoint"] {
+        std::fs::copy(golden(&format!("slim_v2/{name}")), folder.path().join(name)).unwrap();
+    }
+    let path = folder.path().join(data);
+    let good = std::fs::read(&path).unwrap();
+    let error_of = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        load(folder.path(), ReadLimits::default())
+            .unwrap_err()
+            .to_string()
+    };
+    // The last bytes are the counter's, an integer that is not read.
+    for at in [0, good.len() / 2, good.len() - 9] {
+        let mut flipped = good.clone();
+        flipped[at] ^= 1;
+        let error = error_of(&flipped);
+        assert!(error.contains("its checksum (crc32c) is wrong"), "{error}");
+        assert!(error.contains("tensor `MobilenetV1/"), "{error}");
+    }
+    let error = error_of(&good[..good.len() / 2]);
+    assert!(error.contains("exceed the data file's"), "{error}");
+    std::fs::remove_file(&path).unwrap();
+    let error = load(folder.path(), ReadLimits::default()).unwrap_err();
+    assert!(error.to_string().contains(data), "{error}");
 }

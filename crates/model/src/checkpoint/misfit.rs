@@ -1,9 +1,10 @@
 //! A helpful word about a file that is no MobileNetV1: what it looks like, and which name may have
 //! been meant.
 
+use std::collections::HashSet;
 use std::fmt;
 
-use super::name_map::{Framework, NameMap};
+use super::name_map::{Framework, NameMap, training};
 use super::report::LoadReport;
 use crate::architecture::parameters;
 
@@ -125,16 +126,9 @@ impl fmt::Display for Misfit {
 }
 
 impl Misfit {
-    /// Of a file with names of no framework.
+    /// Of a file with the first convolution of no framework.
     pub(super) fn of_unknown<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Self {
-        let known: Vec<String> = Framework::ALL
-            .into_iter()
-            .flat_map(|framework| expected(&NameMap::new(framework)))
-            .collect();
-        Self {
-            looks_like: looks_like(names.clone()),
-            tensors: suggest(names, &known),
-        }
+        Self::among(names, &Framework::ALL.map(NameMap::new))
     }
 
     /// Of a file with the first convolution of a framework and the shapes of no MobileNetV1.
@@ -142,13 +136,23 @@ impl Misfit {
         names: impl Iterator<Item = &'a str> + Clone,
         map: &NameMap,
     ) -> Self {
-        let known = expected(map);
-        let strange = names
-            .clone()
-            .filter(|name| !known.iter().any(|known| known == name) && !map.is_bookkeeping(name));
+        Self::among(names, std::slice::from_ref(map))
+    }
+
+    /// The names that none of the frameworks has.
+    fn among<'a>(names: impl Iterator<Item = &'a str> + Clone, maps: &[NameMap]) -> Self {
+        let known: HashSet<String> = maps.iter().flat_map(expected).collect();
+        let strange = names.clone().filter(|&name| {
+            !known.contains(name)
+                && training::of(name).is_none()
+                && !maps.iter().any(|map| map.is_bookkeeping(name))
+        });
+        // In order, so that of names equally near the same is always proposed.
+        let mut sorted: Vec<String> = known.iter().cloned().collect();
+        sorted.sort();
         Self {
             looks_like: looks_like(names),
-            tensors: suggest(strange, &known),
+            tensors: suggest(strange, &sorted),
         }
     }
 
