@@ -323,8 +323,14 @@ fn metadata_that_lies_is_an_error() {
         load(&path, ReadLimits::default()),
         Err(CheckpointError::Incomplete { .. })
     ));
-    lying.metadata.width = -1.0;
-    save(&path, &lying, WeightsDtype::F32).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let wanted = br#"\"width\":0.5"#;
+    let at = bytes
+        .windows(wanted.len())
+        .position(|w| w == wanted)
+        .unwrap();
+    bytes[at..at + wanted.len()].copy_from_slice(br#"\"width\":-1 "#);
+    std::fs::write(&path, bytes).unwrap();
     let error = load(&path, ReadLimits::default()).unwrap_err();
     assert!(
         error

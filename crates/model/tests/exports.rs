@@ -85,7 +85,7 @@ fn a_framework_without_such_a_network_gets_no_file() {
         (
             &width,
             Framework::Timm,
-            "9 channels at width 0.3, where it has 8",
+            "9 channels at width 0.3, where it has 16",
         ),
     ] {
         let error = save_as(&path, checkpoint, WeightsDtype::F32, framework).unwrap_err();
@@ -130,5 +130,5 @@ fn logits_are_compared_with_a_reference() {
     npz(&path, &[("input", &nhwc), ("logits", &logits)]);
     let reference = Reference::read(&path, ReadLimits::default()).unwrap();
     let error = reference.compare(&checkpoint).unwrap_err().to_string();
-    assert!(error.contains("found [2, 10], expected [2, 11]"), "{error}");
+    assert!(error.contains("was [2, 10], expected [2, 11]"), "{error}");
 }

@@ -49,7 +49,7 @@ impl Layout {
     }
 
     /// A tensor of our layout in this one; the way back of [`Layout::to_ours`].
-    pub(super) fn from_ours(self, tensor: &Tensor, multiplier: usize) -> Result<Tensor> {
+    pub(super) fn to_source(self, tensor: &Tensor, multiplier: usize) -> Result<Tensor> {
         let shape = self.source_shape(tensor.dims(), multiplier);
         match self {
             Self::Same => Ok(tensor.clone()),
@@ -118,7 +118,7 @@ mod tests {
             (Layout::Linear, vec![5, 3, 1, 1], 1),
         ] {
             let tensor = counted(&ours);
-            let out = layout.from_ours(&tensor, multiplier)?;
+            let out = layout.to_source(&tensor, multiplier)?;
             assert_eq!(out.dims(), layout.source_shape(&ours, multiplier));
             let back = layout.to_ours(&out, &ours)?;
             let values = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<u32>();

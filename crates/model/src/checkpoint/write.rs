@@ -132,7 +132,7 @@ fn serialize(
     for (name, own, tensor, layout) in tensors {
         let problem = |problem: String| format!("{own}: {problem}");
         let tensor = layout
-            .from_ours(tensor, metadata.channel_multiplier)
+            .to_source(tensor, metadata.channel_multiplier)
             .map_err(|error| problem(error.to_string()))?;
         let bytes = to_bytes(&tensor, dtype).map_err(problem)?;
         add(name, dtype.safetensors(), tensor.dims(), &bytes);

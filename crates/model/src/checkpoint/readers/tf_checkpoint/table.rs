@@ -182,7 +182,9 @@ mod tests {
     /// `abc` -> `1` and `abd` -> `23`, the second key by what it shares with the first.
     const BLOCK: &[u8] = b"\x00\x03\x01abc1\x02\x01\x02d23\x00\x00\x00\x00\x01\x00\x00\x00";
 
-    fn read(bytes: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, ReadError> {
+    type Entry = (Vec<u8>, Vec<u8>);
+
+    fn read(bytes: &[u8]) -> Result<Vec<Entry>, ReadError> {
         let mut found = Vec::new();
         let mut budget = Budget::new(ReadLimits::default());
         for_each(bytes, &mut budget, |key, value, _| {
