@@ -168,12 +168,37 @@ pub(crate) struct Predict {
 /// A format of weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FileFormat {
-    /// safetensors with names of this project, transformers, timm or Keras
+    /// safetensors with names of this project, TF-slim, transformers, timm or Keras
     Safetensors,
-    /// Frozen TensorFlow graph with TF-slim's names
+    /// Index of safetensors in several files
+    SafetensorsIndex,
+    /// Frozen TensorFlow graph
     GraphDef,
-    /// PyTorch's zip with names of transformers or timm
+    /// TensorFlow's SavedModel
+    SavedModel,
+    /// TensorFlow's checkpoints, V1 and V2
+    Checkpoint,
+    /// TensorFlow.js' model.json
+    Tfjs,
+    /// PyTorch's zip
     Pytorch,
+    /// What PyTorch wrote before version 1.6
+    PytorchLegacy,
+    /// NumPy's npz
+    Npz,
+}
+
+/// Whose names and layouts a file gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FileNames {
+    /// TF-slim's variables
+    Slim,
+    /// Hugging Face transformers' MobileNetV1ForImageClassification
+    Hf,
+    /// timm's mobilenetv1_100
+    Timm,
+    /// Keras' MobileNet
+    Keras,
 }
 
 /// How values are stored.
@@ -201,6 +226,16 @@ pub(crate) struct Convert {
     /// How values are stored
     #[arg(long, value_enum, default_value_t = FileDtype::F32)]
     pub(crate) dtype: FileDtype,
+    /// Names and layouts of a framework instead of our own, so that it can load the file
+    #[arg(long, value_enum, value_name = "NAMES")]
+    pub(crate) to: Option<FileNames>,
+    /// Take the moving averages of parameters that training left in the file
+    #[arg(long)]
+    pub(crate) ema: bool,
+    /// Compare with a reference, arrays input [B,H,W,C] and logits [B,classes]; write nothing
+    /// where they differ by more than 1e-4 of the largest logit
+    #[arg(long, value_name = "REFERENCE.npz")]
+    pub(crate) verify: Option<PathBuf>,
     /// Replace the classifier by a new one of so many classes; 0 leaves it out
     #[arg(long, value_name = "N")]
     pub(crate) classes: Option<usize>,

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use candle_core::{Device, Tensor};
 use image::RgbImage;
 use serde_json::Value;
 
@@ -342,6 +343,61 @@ fn convert_fails_on_what_it_cannot_use() {
     }
 }
 
+/// Averages, another framework's names, and a comparison that decides whether a file is written.
+#[test]
+fn convert_takes_averages_verifies_and_writes_for_frameworks() {
+    let folder = Folder::new();
+    let (ours, slim) = (folder.path("ours.safetensors"), folder.path("slim.st"));
+    let checkpoint = golden("slim_v2");
+    let report = json(&["convert", &checkpoint, &ours, "--ema", "--json"]);
+    let source = &report[0]["report"]["applied"][0]["source"];
+    assert_eq!(
+        source,
+        "MobilenetV1/Conv2d_0/weights/ExponentialMovingAverage"
+    );
+    let result = run(&["convert", &ours, &slim, "--to", "slim"]);
+    assert!(result.status.success(), "{}", stderr(&result));
+    assert!(stdout(&result).contains("TF-slim builds it with"));
+    let inspected = json(&["convert", &slim, &ours, "--json"]);
+    let applied = &inspected[0]["report"]["applied"];
+    assert_eq!(applied[0]["source"], "MobilenetV1/Conv2d_0/weights");
+
+    // The reference is what `predict` says, and then the same with one logit changed.
+    let (input, output) = (folder.path("input.npy"), folder.path("output.npy"));
+    let pixels: Vec<f32> = (0..64 * 64 * 3)
+        .map(|i| (i % 97) as f32 / 48.5 - 1.0)
+        .collect();
+    write_npy(&input, &[1, 64, 64, 3], &pixels);
+    let predict = ["predict", "--weights", &ours, "--input", &input];
+    let result = run(&[&predict[..], &["--output", &output]].concat());
+    assert!(result.status.success(), "{}", stderr(&result));
+    let (shape, mut logits) = read_npy(&output);
+    let reference = folder.path("reference.npz");
+    let npz = |logits: &[f32]| {
+        let tensor = |shape: &[u64], values: &[f32]| {
+            let shape: Vec<usize> = shape.iter().map(|&size| size as usize).collect();
+            Tensor::from_slice(values, shape, &Device::Cpu).unwrap()
+        };
+        let input = tensor(&[1, 64, 64, 3], &pixels);
+        let arrays = [("input", input), ("logits", tensor(&shape, logits))];
+        Tensor::write_npz(&arrays, &reference).unwrap();
+    };
+    let verified = folder.path("verified.safetensors");
+    let arguments = ["convert", &slim, &verified, "--verify", &reference];
+    logits[2] += 1.0;
+    npz(&logits);
+    let result = run(&arguments);
+    assert_eq!(result.status.code(), Some(1));
+    assert!(stderr(&result).contains("logits differ from the reference"));
+    assert!(!Path::new(&verified).exists());
+    logits[2] -= 1.0;
+    npz(&logits);
+    let result = run(&arguments);
+    assert!(result.status.success(), "{}", stderr(&result));
+    assert!(stdout(&result).contains("logits differ from the reference by at most"));
+    assert!(Path::new(&verified).exists());
+}
+
 #[test]
 fn inspect_counts_as_the_reference_does() {
     let summary = &json(&[
@@ -499,7 +555,10 @@ fn hostile_files_stay_within_memory_and_time() {
     let convert =
         |name: &str, bytes: &[u8]| limited(&["convert", &write(name, bytes), &folder.path("out")]);
     // A header of 4 EiB, a tensor of 4 EiB, a graph whose constant is 4 GiB by its shape.
-    assert!(convert("a", &[&[255u8; 8][..], b"{}"].concat()).contains("neither safetensors"));
+    assert!(
+        convert("a", &[&[255u8; 8][..], b"{}"].concat())
+            .contains("none of the formats safetensors")
+    );
     let header = br#"{"t":{"dtype":"F32","shape":[1152921504606846976],"data_offsets":[0,4611686018427387904]}}"#;
     let lying = [&(header.len() as u64).to_le_bytes()[..], header].concat();
     assert!(convert("b", &lying).contains("safetensors header"));

@@ -20,4 +20,4 @@ pub use cache::Cache;
 pub use error::HubError;
 pub use progress::{Progress, Silent};
 pub use registry::{DEFAULT_WEIGHTS, KnownWeights, Source, find, known};
-pub use resolve::{fetch, resolve};
+pub use resolve::{fetch, resolve, resolve_with};

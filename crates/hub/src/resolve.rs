@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use mobilenet_model::checkpoint::{Checkpoint, ReadLimits, WeightsDtype, load, save};
+use mobilenet_model::checkpoint::{
+    Checkpoint, LoadOptions, ReadLimits, WeightsDtype, exists, load, load_with, save,
+};
 use mobilenet_model::labels::Labels;
 use mobilenet_model::preprocess::Preprocessing;
 
@@ -25,9 +27,22 @@ pub fn resolve(
     cache: &Cache,
     progress: &mut dyn Progress,
 ) -> Result<Checkpoint, HubError> {
+    resolve_with(weights, &LoadOptions::default(), cache, progress)
+}
+
+/// [`resolve`] with options for files and folders; what is fetched is loaded without.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_with(
+    weights: &str,
+    options: &LoadOptions,
+    cache: &Cache,
+    progress: &mut dyn Progress,
+) -> Result<Checkpoint, HubError> {
     let path = Path::new(weights);
-    if path.exists() {
-        return Ok(load(path, ReadLimits::default())?);
+    if exists(path) {
+        return Ok(load_with(path, options)?);
     }
     fetch(weights, cache, progress).map(|(_, checkpoint)| checkpoint)
 }

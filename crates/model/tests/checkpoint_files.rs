@@ -294,7 +294,7 @@ fn nan_and_negative_variances_do_not_pass() {
 fn other_networks_are_named_as_such() {
     let other = edited(|tensors| {
         for (name, _) in tensors.iter_mut() {
-            *name = format!("layer1.{name}");
+            *name = name.replace('.', "_");
         }
     });
     let error = other.unwrap_err();
@@ -307,7 +307,7 @@ fn other_networks_are_named_as_such() {
     assert!(
         error
             .to_string()
-            .contains("model.safetensors, pytorch_model.bin"),
+            .contains("model.safetensors, model.safetensors.index.json, pytorch_model.bin"),
         "{error}"
     );
 }
@@ -323,8 +323,14 @@ fn metadata_that_lies_is_an_error() {
         load(&path, ReadLimits::default()),
         Err(CheckpointError::Incomplete { .. })
     ));
-    lying.metadata.width = -1.0;
-    save(&path, &lying, WeightsDtype::F32).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let wanted = br#"\"width\":0.5"#;
+    let at = bytes
+        .windows(wanted.len())
+        .position(|w| w == wanted)
+        .unwrap();
+    bytes[at..at + wanted.len()].copy_from_slice(br#"\"width\":-1 "#);
+    std::fs::write(&path, bytes).unwrap();
     let error = load(&path, ReadLimits::default()).unwrap_err();
     assert!(
         error

@@ -1,16 +1,14 @@
-//! `convert`: weights of any format -> our safetensors.
+//! `convert`: weights of any format -> safetensors, ours or for a framework.
 
-use std::path::Path;
-
-use anyhow::Result;
+use anyhow::{Result, bail};
 use mobilenet::model::checkpoint::{
-    Checkpoint, CheckpointError, Format, LoadReport, Metadata, ReadLimits, WeightsDtype, load_as,
-    save,
+    Agreement, Checkpoint, CheckpointError, Format, Framework, LoadOptions, LoadReport, Metadata,
+    ReadLimits, Reference, WeightsDtype, loading, save_as,
 };
 use serde::Serialize;
 
-use super::{load, with_rule};
-use crate::cli::{Convert, FileDtype, FileFormat};
+use super::{load_with, with_rule};
+use crate::cli::{Convert, FileDtype, FileFormat, FileNames};
 use crate::output;
 use mobilenet::hub::HubError;
 
@@ -19,6 +17,7 @@ struct Line<'a> {
     output: Option<String>,
     metadata: Option<&'a Metadata>,
     report: &'a LoadReport,
+    verification: Option<Agreement>,
 }
 
 pub(crate) fn run(arguments: &Convert) -> Result<()> {
@@ -32,11 +31,26 @@ pub(crate) fn run(arguments: &Convert) -> Result<()> {
                     output: None,
                     metadata: None,
                     report,
+                    verification: None,
                 })?;
             }
             return Err(error.into());
         }
     };
+    let verification = match &arguments.verify {
+        Some(path) => {
+            let reference = Reference::read(path, ReadLimits::default())?;
+            Some(reference.compare(&checkpoint)?)
+        }
+        None => None,
+    };
+    if let Some(agreement) = verification.filter(|agreement| !agreement.is_good()) {
+        bail!(
+            "{}: {}; nothing is written",
+            arguments.input,
+            told(&agreement)
+        );
+    }
     if let Some(classes) = arguments.classes {
         checkpoint = checkpoint.with_classes(Some(classes), arguments.seed)?;
     }
@@ -52,7 +66,14 @@ pub(crate) fn run(arguments: &Convert) -> Result<()> {
         FileDtype::F16 => WeightsDtype::F16,
         FileDtype::Bf16 => WeightsDtype::Bf16,
     };
-    save(&arguments.output, &checkpoint, dtype)?;
+    let framework = match arguments.to {
+        None => Framework::Ours,
+        Some(FileNames::Slim) => Framework::Slim,
+        Some(FileNames::Hf) => Framework::HuggingFace,
+        Some(FileNames::Timm) => Framework::Timm,
+        Some(FileNames::Keras) => Framework::Keras,
+    };
+    save_as(&arguments.output, &checkpoint, dtype, framework)?;
     let Checkpoint {
         metadata, report, ..
     } = &checkpoint;
@@ -62,10 +83,17 @@ pub(crate) fn run(arguments: &Convert) -> Result<()> {
             output,
             metadata: Some(metadata),
             report,
+            verification,
         });
     }
     output::line(report.to_string())?;
     output::line(describe(metadata))?;
+    if let Some(agreement) = verification {
+        output::line(told(&agreement))?;
+    }
+    if let (Some(_), Ok(call)) = (arguments.to, loading(framework, metadata)) {
+        output::line(format!("{framework} builds it with {call}"))?;
+    }
     let bytes = std::fs::metadata(&arguments.output)?.len();
     output::line(format!(
         "written: {} ({bytes} bytes)",
@@ -74,19 +102,32 @@ pub(crate) fn run(arguments: &Convert) -> Result<()> {
 }
 
 fn read(arguments: &Convert) -> Result<Checkpoint, HubError> {
-    let Some(format) = arguments.from else {
-        return load(&arguments.input);
-    };
-    let format = match format {
+    let format = arguments.from.map(|format| match format {
         FileFormat::Safetensors => Format::Safetensors,
+        FileFormat::SafetensorsIndex => Format::SafetensorsIndex,
         FileFormat::GraphDef => Format::GraphDef,
+        FileFormat::SavedModel => Format::SavedModel,
+        FileFormat::Checkpoint => Format::TensorFlowCheckpoint,
+        FileFormat::Tfjs => Format::TensorFlowJs,
         FileFormat::Pytorch => Format::PyTorch,
+        FileFormat::PytorchLegacy => Format::PyTorchLegacy,
+        FileFormat::Npz => Format::Npz,
+    });
+    let options = LoadOptions {
+        format,
+        averages: arguments.ema,
+        ..LoadOptions::default()
     };
-    Ok(load_as(
-        Path::new(&arguments.input),
-        Some(format),
-        ReadLimits::default(),
-    )?)
+    load_with(&arguments.input, &options)
+}
+
+fn told(agreement: &Agreement) -> String {
+    format!(
+        "logits differ from the reference by at most {:.2e}, relative {:.2e} ({} is allowed)",
+        agreement.max_absolute,
+        agreement.max_relative,
+        Agreement::TOLERANCE
+    )
 }
 
 fn describe(metadata: &Metadata) -> String {

@@ -16,14 +16,24 @@ use anyhow::{Result, bail};
 
 use crate::cli::{self, PreprocessRule};
 use crate::progress::Terminal;
-use mobilenet::hub::{Cache, HubError, resolve};
+use mobilenet::hub::{Cache, HubError, resolve_with};
 use mobilenet::kernels::inference::WeightType;
-use mobilenet::model::checkpoint::Checkpoint;
+use mobilenet::model::checkpoint::{Checkpoint, LoadOptions};
 use mobilenet::model::preprocess::Preprocessing;
 
 /// Loads weights from wherever they are.
 fn load(weights: &str) -> Result<Checkpoint, HubError> {
-    resolve(weights, &Cache::of_user()?, &mut Terminal::default())
+    load_with(weights, &LoadOptions::default())
+}
+
+/// [`load`] with options, which hold for files and folders.
+fn load_with(weights: &str, options: &LoadOptions) -> Result<Checkpoint, HubError> {
+    resolve_with(
+        weights,
+        options,
+        &Cache::of_user()?,
+        &mut Terminal::default(),
+    )
 }
 
 impl From<cli::WeightType> for WeightType {

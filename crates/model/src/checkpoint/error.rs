@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use super::misfit::Misfit;
 use super::report::LoadReport;
 use crate::error::ModelError;
 
@@ -65,23 +66,20 @@ pub enum CheckpointError {
         source: std::io::Error,
     },
     /// The file is larger than the limit.
-    #[error("{path}: {bytes} bytes, more than the limit of {limit}")]
+    #[error("{path}: more than the limit of {limit} bytes")]
     FileTooLarge {
         /// The file.
         path: PathBuf,
-        /// Its size.
-        bytes: u64,
         /// The limit.
         limit: u64,
     },
     /// The content is of no format that we read.
-    #[error(
-        "{path}: neither safetensors, nor a TensorFlow GraphDef, nor a PyTorch zip \
-         (it begins with {start})"
-    )]
+    #[error("{path}: none of the formats {formats} (it begins with {start})")]
     UnknownFormat {
         /// The file.
         path: PathBuf,
+        /// The formats that we read.
+        formats: String,
         /// Its first bytes, printable.
         start: String,
     },
@@ -103,23 +101,26 @@ pub enum CheckpointError {
     },
     /// The tensors have names of no framework that we know.
     #[error(
-        "{path}: no MobileNetV1 that we know: none of {count} tensors has a known name ({first})"
+        "{path}: no MobileNetV1 that we know: \
+         none of {count} tensors has the name of its first convolution{misfit}"
     )]
     UnknownNames {
         /// The file.
         path: PathBuf,
         /// Number of tensors.
         count: usize,
-        /// The first names.
-        first: String,
+        /// What it looks like.
+        misfit: Box<Misfit>,
     },
     /// The shapes are those of no MobileNetV1.
-    #[error("{path}: {problem}")]
+    #[error("{path}: {problem}{misfit}")]
     Architecture {
         /// The file.
         path: PathBuf,
         /// What does not fit.
         problem: String,
+        /// What it looks like.
+        misfit: Box<Misfit>,
     },
     /// Metadata, or a configuration beside the file, says something impossible.
     #[error("{path}: {key}: {problem}")]
@@ -132,10 +133,12 @@ pub enum CheckpointError {
         problem: String,
     },
     /// Tensors are missing or have the wrong shape.
-    #[error("{path}: {report}")]
+    #[error("{path}: {report}{misfit}")]
     Incomplete {
         /// The file.
         path: PathBuf,
+        /// What it looks like.
+        misfit: Box<Misfit>,
         /// What was found.
         report: Box<LoadReport>,
     },

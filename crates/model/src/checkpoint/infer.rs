@@ -19,7 +19,7 @@ pub(super) fn find<'a>(
     layer: LayerName,
     part: Part,
 ) -> Option<(String, &'a RawTensor)> {
-    map.names(layer, part)
+    map.candidates(layer, part)
         .into_iter()
         .find_map(|name| file.tensors.get(&name).map(|tensor| (name, tensor)))
 }

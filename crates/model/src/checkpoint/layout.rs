@@ -47,6 +47,25 @@ impl Layout {
             Self::Linear => tensor.reshape(ours),
         }
     }
+
+    /// A tensor of our layout in this one; the way back of [`Layout::to_ours`].
+    pub(super) fn to_source(self, tensor: &Tensor, multiplier: usize) -> Result<Tensor> {
+        let shape = self.source_shape(tensor.dims(), multiplier);
+        match self {
+            Self::Same => Ok(tensor.clone()),
+            Self::Hwio => tensor.permute((2, 3, 1, 0))?.contiguous(),
+            Self::Hwcm => {
+                let &[rows, columns, channels, multiplier] = shape.as_slice() else {
+                    return tensor.reshape(shape);
+                };
+                tensor
+                    .reshape((channels, multiplier, rows, columns))?
+                    .permute((2, 3, 0, 1))?
+                    .contiguous()
+            }
+            Self::Linear => tensor.reshape(shape),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -87,6 +106,24 @@ mod tests {
         // Output channel 5 is filter 1 of channel 2; tap [1, 0] lies at ((1 * 3) * 4 + 2) * 2 + 1.
         let value = tensor.get(5)?.get(0)?.get(1)?.get(0)?.to_scalar::<u32>()?;
         assert_eq!(value, (3 * 4 + 2) * 2 + 1);
+        Ok(())
+    }
+
+    #[test]
+    fn what_goes_out_comes_back() -> Result<()> {
+        for (layout, ours, multiplier) in [
+            (Layout::Same, vec![5, 4, 2, 3], 1),
+            (Layout::Hwio, vec![5, 4, 2, 3], 1),
+            (Layout::Hwcm, vec![8, 1, 2, 3], 2),
+            (Layout::Linear, vec![5, 3, 1, 1], 1),
+        ] {
+            let tensor = counted(&ours);
+            let out = layout.to_source(&tensor, multiplier)?;
+            assert_eq!(out.dims(), layout.source_shape(&ours, multiplier));
+            let back = layout.to_ours(&out, &ours)?;
+            let values = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<u32>();
+            assert_eq!(values(&back)?, values(&tensor)?, "{layout:?}");
+        }
         Ok(())
     }
 

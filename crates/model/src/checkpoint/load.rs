@@ -1,16 +1,16 @@
 //! The whole way from a file to a [`Checkpoint`].
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use candle_core::{DType, Tensor};
 
 use super::error::CheckpointError;
+use super::locate::locate;
 use super::metadata::Metadata;
-use super::name_map::NameMap;
-use super::readers::{Format, NamedTensors, RawTensor, ReadLimits};
+use super::misfit::Misfit;
+use super::name_map::{Framework, NameMap, training};
+use super::readers::{Folder, Format, NamedTensors, RawTensor, ReadLimits, Source};
 use super::report::{Applied, LoadReport, Mismatch};
 use super::{hugging_face_config, infer};
 use crate::architecture::{Parameter, Part, parameters};
@@ -18,9 +18,6 @@ use crate::error::ModelError;
 use crate::initialize::{Parameters, initial_parameters, var_builder};
 use crate::labels::Labels;
 use crate::mobilenet_v1::MobileNetV1;
-
-/// Names of weights in a folder, in order of preference.
-const IN_FOLDER: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
 
 /// A network's parameters and all that is known of it.
 #[derive(Debug, Clone)]
@@ -62,94 +59,95 @@ impl Checkpoint {
     }
 }
 
-/// Loads weights from a file, or from a folder as Hugging Face lays them out, in any format that
-/// we read; recognised by content.
+/// How to load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LoadOptions {
+    /// What reading may take.
+    pub limits: ReadLimits,
+    /// The reader, instead of recognising the format by content.
+    pub format: Option<Format>,
+    /// Take the moving averages of parameters where the file has them: `ExponentialMovingAverage`
+    /// of TensorFlow, `state_dict_ema` of PyTorch.
+    pub averages: bool,
+}
+
+/// Loads weights from a file, or from a folder as Hugging Face and TensorFlow lay them out, in any
+/// format that we read; recognised by content. A TensorFlow checkpoint may be given by its prefix.
 ///
 /// # Errors
 /// Where the file cannot be read, is broken, is no MobileNetV1, or lacks parameters.
 pub fn load(path: &Path, limits: ReadLimits) -> Result<Checkpoint, CheckpointError> {
-    load_as(path, None, limits)
+    let options = LoadOptions {
+        limits,
+        ..LoadOptions::default()
+    };
+    load_with(path, &options)
 }
 
-/// [`load`] by a stated reader.
+/// [`load`] with all options.
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_as(
-    path: &Path,
-    format: Option<Format>,
-    limits: ReadLimits,
-) -> Result<Checkpoint, CheckpointError> {
-    let path = &weights_file(path)?;
-    let bytes = read_file(path, limits.file_bytes)?;
-    let format = match format.or_else(|| Format::detect(&bytes)) {
-        Some(format) => format,
-        None => {
-            return Err(CheckpointError::UnknownFormat {
-                path: path.clone(),
-                start: String::from_utf8_lossy(&bytes[..bytes.len().min(16)])
-                    .escape_debug()
-                    .to_string(),
-            });
-        }
-    };
-    let file = format
-        .read(&bytes, limits)
-        .map_err(|source| CheckpointError::Read {
-            path: path.clone(),
-            source,
-        })?;
-    drop(bytes);
-    assemble(path, file)
+pub fn load_with(path: &Path, options: &LoadOptions) -> Result<Checkpoint, CheckpointError> {
+    let path = &locate(path)?;
+    let file = read_tensors(path, options)?;
+    assemble(path, file, options.averages)
 }
 
-/// The file itself, or the weights inside a folder.
-fn weights_file(path: &Path) -> Result<PathBuf, CheckpointError> {
-    if !path.is_dir() {
-        return Ok(path.to_path_buf());
-    }
-    IN_FOLDER
-        .iter()
-        .map(|name| path.join(name))
-        .find(|file| file.is_file())
-        .ok_or_else(|| CheckpointError::EmptyFolder {
+/// All tensors of a file, under its own names.
+pub(super) fn read_tensors(
+    path: &Path,
+    options: &LoadOptions,
+) -> Result<NamedTensors, CheckpointError> {
+    let limits = options.limits;
+    let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let bytes = folder.read(&name, limits.file_bytes).map_err(|source| {
+        if source.kind() == std::io::ErrorKind::FileTooLarge {
+            CheckpointError::FileTooLarge {
+                path: path.to_path_buf(),
+                limit: limits.file_bytes,
+            }
+        } else {
+            CheckpointError::Io {
+                path: path.to_path_buf(),
+                source,
+            }
+        }
+    })?;
+    let format = options.format.or_else(|| Format::detect(&bytes));
+    let format = format.ok_or_else(|| CheckpointError::UnknownFormat {
+        path: path.to_path_buf(),
+        formats: Format::ALL.map(|format| format.to_string()).join(", "),
+        start: String::from_utf8_lossy(&bytes[..bytes.len().min(16)])
+            .escape_debug()
+            .to_string(),
+    })?;
+    let source = Source {
+        name: &name,
+        bytes: &bytes,
+        folder: &folder,
+    };
+    format
+        .read_from(&source, limits)
+        .map_err(|source| CheckpointError::Read {
             path: path.to_path_buf(),
-            expected: IN_FOLDER.join(", "),
+            source,
         })
 }
 
-fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, CheckpointError> {
-    let io = |source| CheckpointError::Io {
-        path: path.to_path_buf(),
-        source,
-    };
-    let file = File::open(path).map_err(io)?;
-    let size = file.metadata().map_err(io)?.len();
-    let too_large = |bytes| CheckpointError::FileTooLarge {
-        path: path.to_path_buf(),
-        bytes,
-        limit,
-    };
-    if size > limit {
-        return Err(too_large(size));
-    }
-    let mut bytes = Vec::with_capacity(size as usize);
-    file.take(limit + 1).read_to_end(&mut bytes).map_err(io)?;
-    if bytes.len() as u64 > limit {
-        return Err(too_large(bytes.len() as u64));
-    }
-    Ok(bytes)
-}
-
 /// Named tensors -> our parameters.
-fn assemble(path: &Path, mut file: NamedTensors) -> Result<Checkpoint, CheckpointError> {
-    let map = NameMap::detect(file.tensors.keys().map(String::as_str)).ok_or_else(|| {
-        let first: Vec<&str> = file.tensors.keys().take(3).map(String::as_str).collect();
-        CheckpointError::UnknownNames {
-            path: path.to_path_buf(),
-            count: file.tensors.len(),
-            first: first.join(", "),
-        }
+fn assemble(
+    path: &Path,
+    mut file: NamedTensors,
+    averages: bool,
+) -> Result<Checkpoint, CheckpointError> {
+    file.strip_output_numbers();
+    let names = || file.tensors.keys().map(String::as_str);
+    let map = NameMap::detect(names(), averages).ok_or_else(|| CheckpointError::UnknownNames {
+        path: path.to_path_buf(),
+        count: file.tensors.len(),
+        misfit: Box::new(Misfit::of_unknown(names())),
     })?;
     let metadata = describe(path, &file, &map)?;
     let config = metadata.config();
@@ -196,14 +194,29 @@ fn assemble(path: &Path, mut file: NamedTensors) -> Result<Checkpoint, Checkpoin
             source,
         });
     }
-    report.unused = file
-        .tensors
-        .into_keys()
-        .filter(|name| !used.contains(name) && !map.is_bookkeeping(name))
-        .collect();
+    for name in file.tensors.into_keys() {
+        if used.contains(&name) || map.is_bookkeeping(&name) {
+            continue;
+        }
+        match training::of(&name) {
+            Some(heading) => {
+                let names = report.training.entry(heading.to_string()).or_default();
+                names.push(name);
+            }
+            None => report.unused.push(name),
+        }
+    }
+    if averages && report.averages() == 0 {
+        return Err(CheckpointError::Metadata {
+            path: path.to_path_buf(),
+            key: "averages".to_string(),
+            problem: "the file holds no moving averages of parameters".to_string(),
+        });
+    }
     if !report.is_complete() {
         return Err(CheckpointError::Incomplete {
             path: path.to_path_buf(),
+            misfit: Box::new(Misfit::of_report(&report)),
             report: Box::new(report),
         });
     }
@@ -230,40 +243,23 @@ fn describe(path: &Path, file: &NamedTensors, map: &NameMap) -> Result<Metadata,
     infer::apply(file, map, &mut metadata).map_err(|problem| CheckpointError::Architecture {
         path: path.to_path_buf(),
         problem,
+        misfit: Box::new(Misfit::of_network(
+            file.tensors.keys().map(String::as_str),
+            map,
+        )),
     })?;
-    match map {
-        NameMap::HuggingFace { .. } => {
-            if let Some(folder) = path.parent() {
-                hugging_face_config::apply(folder, &mut metadata)?;
-            }
-        }
-        NameMap::Slim { .. } => {
-            if let Some(epsilon) = slim_epsilon(file) {
-                metadata.batch_norm_epsilon = epsilon;
-            }
-        }
-        NameMap::Ours | NameMap::Timm | NameMap::Keras => {}
+    if let Some(&epsilon) = file.epsilons.values().next() {
+        metadata.batch_norm_epsilon = epsilon;
+    }
+    if map.framework() == Framework::HuggingFace
+        && let Some(folder) = path.parent()
+    {
+        hugging_face_config::apply(folder, &mut metadata)?;
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     metadata.source = format!("{name}, names of {map}");
     infer::check(&metadata).map_err(|problem| of_metadata("configuration", problem))?;
     Ok(metadata)
-}
-
-/// The epsilon that a graph says its batch normalisation has: an attribute of fused nodes, a
-/// constant in decomposed ones.
-fn slim_epsilon(file: &NamedTensors) -> Option<f64> {
-    let fused = file.epsilons.values().copied().next();
-    fused.or_else(|| {
-        let constant = file
-            .tensors
-            .iter()
-            .find(|(name, _)| name.ends_with(super::name_map::SLIM_EPSILON))?;
-        let value = constant.1.values.as_ref()?.flatten_all().ok()?;
-        let value = value.to_dtype(DType::F32).ok()?.to_vec1::<f32>().ok()?;
-        // f32 to the decimal that was meant.
-        value.first()?.to_string().parse().ok()
-    })
 }
 
 fn convert(

@@ -1,11 +1,14 @@
-//! A file of weights -> parameters of ours, and parameters -> a file of ours.
+//! A file of weights -> parameters of ours, and parameters -> a file for us or a framework.
 //!
 //! ```text
-//! file -> readers/<format>: bytes -> named tensors        (knows nothing of MobileNet)
+//! path -> locate: the file that a reader begins with
+//!      -> readers/<format>: bytes -> named tensors        (knows nothing of MobileNet)
 //!      -> name_map/<framework>: their names and layouts -> ours
 //!      -> infer: shapes -> width, classes, input channels
-//!      -> LoadReport { applied, missing, unused, mismatched }
+//!      -> LoadReport { applied, missing, unused, mismatched, training }, or a Misfit
 //!      -> Checkpoint { parameters, metadata, report }
+//! Checkpoint -> verify: its logits against a reference
+//!            -> write: a file with our names, or those of a framework
 //! ```
 //!
 //! The bytes are not trusted: no file can make a reader panic, hang, or take more memory than
@@ -16,15 +19,24 @@ mod hugging_face_config;
 mod infer;
 mod layout;
 mod load;
+mod loading;
+mod locate;
 mod metadata;
+mod misfit;
 pub mod name_map;
 pub mod readers;
 mod report;
+mod verify;
 mod write;
 
 pub use error::{CheckpointError, ReadError};
-pub use load::{Checkpoint, load, load_as};
+pub use load::{Checkpoint, LoadOptions, load, load_with};
+pub use loading::loading;
+pub use locate::exists;
 pub use metadata::{KEY as METADATA_KEY, Metadata};
+pub use misfit::Misfit;
+pub use name_map::Framework;
 pub use readers::{Format, ReadLimits};
 pub use report::{Applied, LoadReport, Mismatch};
-pub use write::{WeightsDtype, save};
+pub use verify::{Agreement, Reference};
+pub use write::{WeightsDtype, save, save_as};

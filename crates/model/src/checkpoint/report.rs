@@ -1,8 +1,11 @@
 //! What became of each tensor of a file.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
+
+use super::name_map::training;
 
 /// A parameter that was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -37,12 +40,23 @@ pub struct LoadReport {
     pub unused: Vec<String>,
     /// Tensors of the wrong shape.
     pub mismatched: Vec<Mismatch>,
+    /// What training left in the file, by what it is: averages that were not asked for, the
+    /// optimiser's slots, counters.
+    pub training: BTreeMap<String, Vec<String>>,
 }
 
 impl LoadReport {
     /// Whether every parameter was found.
     pub fn is_complete(&self) -> bool {
         self.missing.is_empty() && self.mismatched.is_empty()
+    }
+
+    /// How many of the parameters found are moving averages.
+    pub fn averages(&self) -> usize {
+        self.applied
+            .iter()
+            .filter(|applied| training::of(&applied.source) == Some(training::AVERAGES))
+            .count()
     }
 }
 
@@ -59,6 +73,10 @@ impl fmt::Display for LoadReport {
             self.unused.len(),
             self.mismatched.len()
         )?;
+        match self.averages() {
+            0 => {}
+            averages => write!(f, "\n  {averages} of them moving averages")?,
+        }
         for mismatch in self.mismatched.iter().take(SHOWN) {
             write!(
                 f,
@@ -73,6 +91,9 @@ impl fmt::Display for LoadReport {
             if names.len() > SHOWN {
                 write!(f, "\n  {title} ... and {} more", names.len() - SHOWN)?;
             }
+        }
+        for (heading, names) in &self.training {
+            write!(f, "\n  of training, {heading}: {}", names.len())?;
         }
         Ok(())
     }

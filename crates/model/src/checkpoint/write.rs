@@ -1,15 +1,21 @@
-//! Our own file: safetensors with [`Metadata`] in its header, written whole or not at all.
+//! Files that we write: safetensors with [`Metadata`] in its header, with our own names or those of
+//! a framework, written whole or not at all.
+//!
+//! [`Metadata`]: super::Metadata
 
 use std::io::Write;
 use std::path::Path;
 
 use candle_core::{DType, Tensor};
 use safetensors::Dtype;
-use safetensors::tensor::TensorView;
+use serde_json::{Map, Value, json};
 
 use super::error::CheckpointError;
 use super::load::Checkpoint;
+use super::loading::loading;
 use super::metadata::KEY;
+use super::name_map::{BATCHES, Framework, NameMap};
+use crate::architecture::{Part, parameters};
 
 /// How values are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,8 +55,8 @@ impl WeightsDtype {
     }
 }
 
-/// Writes a checkpoint. The same checkpoint gives the same bytes. A file already there is
-/// replaced in one step, so that nobody ever sees half a file.
+/// Writes a checkpoint with our own names. The same checkpoint gives the same bytes. A file already
+/// there is replaced in one step, so that nobody ever sees half a file.
 ///
 /// # Errors
 /// Where the file cannot be written, or a value does not fit `dtype`.
@@ -59,30 +65,86 @@ pub fn save(
     checkpoint: &Checkpoint,
     dtype: WeightsDtype,
 ) -> Result<(), CheckpointError> {
+    save_as(path, checkpoint, dtype, Framework::Ours)
+}
+
+/// [`save`] with the names and layouts of a framework, so that the framework can load the file.
+///
+/// # Errors
+/// As [`save`], and where the framework has no such network ([`loading`]).
+pub fn save_as(
+    path: &Path,
+    checkpoint: &Checkpoint,
+    dtype: WeightsDtype,
+    framework: Framework,
+) -> Result<(), CheckpointError> {
     let failed = |problem: String| CheckpointError::Write {
         path: path.to_path_buf(),
         problem,
     };
-    let mut tensors = Vec::with_capacity(checkpoint.parameters.len());
-    for (name, tensor) in &checkpoint.parameters {
-        let bytes =
-            to_bytes(tensor, dtype).map_err(|problem| failed(format!("{name}: {problem}")))?;
-        tensors.push((name, tensor.dims().to_vec(), bytes));
-    }
-    tensors.sort_by_key(|(name, ..)| *name);
-    let views = tensors
-        .iter()
-        .map(|(name, shape, bytes)| {
-            TensorView::new(dtype.safetensors(), shape.clone(), bytes).map(|view| (*name, view))
-        })
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| failed(error.to_string()))?;
-    let metadata =
-        serde_json::to_string(&checkpoint.metadata).map_err(|error| failed(error.to_string()))?;
-    let header = [(KEY.to_string(), metadata)].into_iter().collect();
-    let bytes =
-        safetensors::serialize(views, Some(header)).map_err(|error| failed(error.to_string()))?;
+    loading(framework, &checkpoint.metadata).map_err(failed)?;
+    let bytes = serialize(checkpoint, dtype, framework).map_err(failed)?;
     write_atomically(path, &bytes).map_err(|error| failed(error.to_string()))
+}
+
+/// safetensors: length of the header (u64), header (JSON), values. Its crate writes entries of the
+/// metadata in an order that changes from run to run.
+fn serialize(
+    checkpoint: &Checkpoint,
+    dtype: WeightsDtype,
+    framework: Framework,
+) -> Result<Vec<u8>, String> {
+    let metadata = &checkpoint.metadata;
+    let text = serde_json::to_string(metadata).map_err(|error| error.to_string())?;
+    let mut entries = Map::from_iter([(KEY.to_string(), Value::from(text))]);
+    if framework.is_pytorch() {
+        // transformers reads no file without it.
+        entries.insert("format".to_string(), "pt".into());
+    }
+    let mut header = Map::from_iter([("__metadata__".to_string(), entries.into())]);
+    let mut values = Vec::new();
+    let mut add = |name: String, dtype: Dtype, shape: &[usize], bytes: &[u8]| {
+        let start = values.len();
+        values.extend_from_slice(bytes);
+        let offsets = [start, values.len()];
+        let entry = json!({"dtype": dtype.to_string(), "shape": shape, "data_offsets": offsets});
+        header.insert(name, entry);
+    };
+    let map = NameMap::new(framework);
+    let config = metadata.config();
+    let expected = parameters(&config).map_err(|error| error.to_string())?;
+    let mut tensors = Vec::with_capacity(expected.len());
+    for parameter in &expected {
+        let own = parameter.name();
+        let tensor = checkpoint
+            .parameters
+            .get(&own)
+            .ok_or_else(|| format!("{own} is missing"))?;
+        let name = map.names(parameter.layer, parameter.part).swap_remove(0);
+        if framework.is_pytorch() && parameter.part == Part::MovingMean {
+            // 8 bytes each, so that what follows stays aligned.
+            let counter = name.replace(".running_mean", BATCHES);
+            add(counter, Dtype::I64, &[], &0i64.to_le_bytes());
+        }
+        tensors.push((name, own, tensor, map.layout(parameter)));
+    }
+    tensors.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+    for (name, own, tensor, layout) in tensors {
+        let problem = |problem: String| format!("{own}: {problem}");
+        let tensor = layout
+            .to_source(tensor, metadata.channel_multiplier)
+            .map_err(|error| problem(error.to_string()))?;
+        let bytes = to_bytes(&tensor, dtype).map_err(problem)?;
+        add(name, dtype.safetensors(), tensor.dims(), &bytes);
+    }
+    let mut text = serde_json::to_string(&header).map_err(|error| error.to_string())?;
+    while text.len() % 8 != 0 {
+        text.push(' ');
+    }
+    let mut bytes = (text.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(text.into_bytes());
+    bytes.extend(values);
+    Ok(bytes)
 }
 
 fn to_bytes(tensor: &Tensor, dtype: WeightsDtype) -> Result<Vec<u8>, String> {

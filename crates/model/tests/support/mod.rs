@@ -121,6 +121,11 @@ impl Golden {
         &self.metadata[key]
     }
 
+    /// Name and version.
+    pub fn framework(&self) -> &str {
+        &self.metadata["framework"]
+    }
+
     /// Compares logits and the stored endpoints, all of them.
     pub fn check(&self, logits: &Tensor, endpoints: &Endpoints) {
         let mut compared = 0;

@@ -7,10 +7,14 @@ use crate::checkpoint::metadata::Metadata;
 use crate::endpoint::LayerKind;
 use crate::preprocess::Preprocessing;
 
+/// What stands before the body in the model with a classifier.
+pub(super) const PREFIX: &str = "mobilenet_v1.";
+
 pub(super) fn names(prefix: &str, layer: LayerName, part: Part) -> Vec<String> {
     let suffix = pytorch_suffix(part);
     let LayerName::Body(endpoint) = layer else {
-        return vec![format!("classifier.{suffix}")];
+        let outer = prefix.strip_suffix(PREFIX).unwrap_or(prefix);
+        return vec![format!("{outer}classifier.{suffix}")];
     };
     let module = if of_convolution(part) {
         "convolution"

@@ -7,7 +7,7 @@ use crate::config::PaddingRule;
 use crate::endpoint::LayerKind;
 use crate::preprocess::Preprocessing;
 
-pub(super) fn names(layer: LayerName, part: Part) -> Vec<String> {
+pub(super) fn names(prefix: &str, layer: LayerName, part: Part) -> Vec<String> {
     let (layer, depthwise) = match layer {
         LayerName::Logits => ("conv_preds".to_string(), false),
         LayerName::Body(endpoint) => match endpoint.kind {
@@ -30,7 +30,10 @@ pub(super) fn names(layer: LayerName, part: Part) -> Vec<String> {
         Part::MovingMean => &["moving_mean"],
         Part::MovingVariance => &["moving_variance"],
     };
-    names.iter().map(|name| format!("{layer}/{name}")).collect()
+    names
+        .iter()
+        .map(|name| format!("{prefix}{layer}/{name}"))
+        .collect()
 }
 
 /// Keras' own image loading squeezes the photo to the size with nearest or bilinear

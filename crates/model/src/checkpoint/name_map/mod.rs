@@ -7,8 +7,7 @@ mod keras;
 mod ours;
 mod slim;
 mod timm;
-
-pub(super) use slim::EPSILON as SLIM_EPSILON;
+pub(super) mod training;
 
 use std::fmt;
 
@@ -17,75 +16,140 @@ use super::metadata::Metadata;
 use crate::architecture::{LayerName, Parameter, Part};
 use crate::endpoint::LayerKind;
 
-/// Whose names a file uses.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NameMap {
-    /// Ours.
+/// Whose names they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framework {
+    /// This project.
     Ours,
-    /// TF-slim's variables under a scope (`MobilenetV1/`, which may be doubled or nested).
-    Slim {
-        /// What stands before `Conv2d_0`.
-        scope: String,
-    },
+    /// TF-slim, and TensorFlow.js where it runs slim's graph.
+    Slim,
     /// Hugging Face transformers' `MobileNetV1ForImageClassification`, or the bare model.
-    HuggingFace {
-        /// `mobilenet_v1.` or nothing.
-        prefix: String,
-    },
+    HuggingFace,
     /// timm's `mobilenetv1_*`.
     Timm,
-    /// Keras' `MobileNet`.
+    /// Keras' `MobileNet`, in its own files, in SavedModels and in TensorFlow.js.
     Keras,
 }
 
-impl fmt::Display for NameMap {
+impl fmt::Display for Framework {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Ours => "this project",
-            Self::Slim { .. } => "TF-slim",
-            Self::HuggingFace { .. } => "Hugging Face transformers",
+            Self::Slim => "TF-slim",
+            Self::HuggingFace => "Hugging Face transformers",
             Self::Timm => "timm",
             Self::Keras => "Keras",
         })
     }
 }
 
-impl NameMap {
-    /// Recognises a framework by the name of the first convolution.
-    pub fn detect<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Option<Self> {
-        // A longer scope is a copy inside something larger; the shortest is the network.
-        let ending = |suffix: &str| {
-            names
-                .clone()
-                .filter_map(|name| name.strip_suffix(suffix))
-                .min_by_key(|prefix| prefix.len())
-                .map(str::to_string)
-        };
-        let has = |wanted: &str| names.clone().any(|name| name == wanted);
-        if has("Conv2d_0.weight") {
-            Some(Self::Ours)
-        } else if let Some(scope) = ending("Conv2d_0/weights") {
-            Some(Self::Slim { scope })
-        } else if let Some(prefix) = ending("conv_stem.convolution.weight") {
-            Some(Self::HuggingFace { prefix })
-        } else if has("conv_stem.weight") {
-            Some(Self::Timm)
-        } else if has("conv1/kernel") {
-            Some(Self::Keras)
-        } else {
-            None
+impl Framework {
+    /// Every framework.
+    pub const ALL: [Self; 5] = [
+        Self::Ours,
+        Self::Slim,
+        Self::HuggingFace,
+        Self::Timm,
+        Self::Keras,
+    ];
+
+    /// Whether its networks are PyTorch's modules.
+    pub(super) fn is_pytorch(self) -> bool {
+        matches!(self, Self::HuggingFace | Self::Timm)
+    }
+
+    /// The weights of the first convolution: by them a framework is recognised.
+    fn first(self) -> &'static str {
+        match self {
+            Self::Ours => "Conv2d_0.weight",
+            Self::Slim => "Conv2d_0/weights",
+            Self::HuggingFace => "conv_stem.convolution.weight",
+            Self::Timm => "conv_stem.weight",
+            Self::Keras => "conv1/kernel",
         }
+    }
+}
+
+/// Whose names a file uses, and what stands before all of them: the scope of a graph
+/// (`MobilenetV1/`, which may be nested: `FeatureExtractor/MobilenetV1/`), the keys and modules of
+/// PyTorch (`state_dict.module.`), or nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameMap {
+    framework: Framework,
+    prefix: String,
+    averages: bool,
+}
+
+impl fmt::Display for NameMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.framework.fmt(f)
+    }
+}
+
+impl NameMap {
+    /// A framework's names as the framework itself writes them.
+    pub fn new(framework: Framework) -> Self {
+        let prefix = match framework {
+            Framework::Slim => slim::SCOPE,
+            Framework::HuggingFace => hugging_face::PREFIX,
+            Framework::Ours | Framework::Timm | Framework::Keras => "",
+        };
+        Self {
+            framework,
+            prefix: prefix.to_string(),
+            averages: false,
+        }
+    }
+
+    /// Recognises a framework by the name of the first convolution. Of several copies the one with
+    /// the shortest prefix is the network, and longer ones are inside something larger; but with
+    /// `averages`, a copy whose prefix says that it is an average comes first.
+    pub fn detect<'a>(
+        names: impl Iterator<Item = &'a str> + Clone,
+        averages: bool,
+    ) -> Option<Self> {
+        Framework::ALL.into_iter().find_map(|framework| {
+            let prefixes = names
+                .clone()
+                .filter_map(|name| name.strip_suffix(framework.first()))
+                .filter(|prefix| prefix.is_empty() || prefix.ends_with(['/', '.']));
+            let prefix = prefixes.min_by_key(|prefix| {
+                let average = training::of(prefix) == Some(training::AVERAGES);
+                (average != averages, prefix.len())
+            })?;
+            Some(Self {
+                framework,
+                prefix: prefix.to_string(),
+                averages,
+            })
+        })
+    }
+
+    /// The framework.
+    pub fn framework(&self) -> Framework {
+        self.framework
     }
 
     /// What the framework calls a tensor; where it may have several names, the likeliest first.
     pub fn names(&self, layer: LayerName, part: Part) -> Vec<String> {
-        match self {
-            Self::Ours => ours::names(layer, part),
-            Self::Slim { scope } => slim::names(scope, layer, part),
-            Self::HuggingFace { prefix } => hugging_face::names(prefix, layer, part),
-            Self::Timm => timm::names(layer, part),
-            Self::Keras => keras::names(layer, part),
+        let prefix = &self.prefix;
+        match self.framework {
+            Framework::Ours => ours::names(prefix, layer, part),
+            Framework::Slim => slim::names(prefix, layer, part),
+            Framework::HuggingFace => hugging_face::names(prefix, layer, part),
+            Framework::Timm => timm::names(prefix, layer, part),
+            Framework::Keras => keras::names(prefix, layer, part),
         }
+    }
+
+    /// [`NameMap::names`], with the averages before them where those are wanted.
+    pub(super) fn candidates(&self, layer: LayerName, part: Part) -> Vec<String> {
+        let names = self.names(layer, part);
+        let averages = names
+            .iter()
+            .filter(|_| self.averages)
+            .map(|name| format!("{name}{}", training::SHADOW));
+        averages.chain(names.iter().cloned()).collect()
     }
 
     /// How the framework lays out a parameter.
@@ -99,33 +163,38 @@ impl NameMap {
         }
         let depthwise =
             matches!(layer, LayerName::Body(endpoint) if endpoint.kind == LayerKind::Depthwise);
-        match self {
-            Self::Slim { .. } | Self::Keras if depthwise => Layout::Hwcm,
-            Self::Slim { .. } | Self::Keras => Layout::Hwio,
-            Self::HuggingFace { .. } | Self::Timm if layer == LayerName::Logits => Layout::Linear,
-            Self::Ours | Self::HuggingFace { .. } | Self::Timm => Layout::Same,
+        match self.framework {
+            Framework::Slim | Framework::Keras if depthwise => Layout::Hwcm,
+            Framework::Slim | Framework::Keras => Layout::Hwio,
+            Framework::HuggingFace | Framework::Timm if layer == LayerName::Logits => {
+                Layout::Linear
+            }
+            Framework::Ours | Framework::HuggingFace | Framework::Timm => Layout::Same,
         }
     }
 
     /// Tensors that belong to the network and hold no parameter of it: not worth a report.
     pub(super) fn is_bookkeeping(&self, name: &str) -> bool {
-        match self {
-            Self::Slim { .. } => slim::is_bookkeeping(name),
-            Self::HuggingFace { .. } | Self::Timm => name.ends_with(".num_batches_tracked"),
-            Self::Ours | Self::Keras => false,
+        match self.framework {
+            Framework::Slim => slim::is_bookkeeping(name),
+            Framework::HuggingFace | Framework::Timm => name.ends_with(BATCHES),
+            Framework::Ours | Framework::Keras => false,
         }
     }
 
     /// What holds for a network of this framework where nothing else is said.
     pub(super) fn defaults(&self) -> Metadata {
-        match self {
-            Self::Ours | Self::Slim { .. } => slim::defaults(),
-            Self::HuggingFace { .. } => hugging_face::defaults(),
-            Self::Timm => timm::defaults(),
-            Self::Keras => keras::defaults(),
+        match self.framework {
+            Framework::Ours | Framework::Slim => slim::defaults(),
+            Framework::HuggingFace => hugging_face::defaults(),
+            Framework::Timm => timm::defaults(),
+            Framework::Keras => keras::defaults(),
         }
     }
 }
+
+/// PyTorch's count of batches, one a normalisation, which nothing uses.
+pub(super) const BATCHES: &str = ".num_batches_tracked";
 
 /// PyTorch's suffixes, shared by transformers and timm: of the convolution, or of the
 /// normalisation.

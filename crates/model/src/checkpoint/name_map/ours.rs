@@ -2,7 +2,10 @@
 
 use crate::architecture::{LayerName, Parameter, Part};
 
-pub(super) fn names(layer: LayerName, part: Part) -> Vec<String> {
+pub(super) fn names(prefix: &str, layer: LayerName, part: Part) -> Vec<String> {
     let shape = Vec::new();
-    vec![Parameter { layer, part, shape }.name()]
+    vec![format!(
+        "{prefix}{}",
+        Parameter { layer, part, shape }.name()
+    )]
 }

@@ -6,7 +6,7 @@ use crate::endpoint::LayerKind;
 use crate::preprocess::Preprocessing;
 
 /// The scope of the network's variables.
-const SCOPE: &str = "MobilenetV1/";
+pub(super) const SCOPE: &str = "MobilenetV1/";
 
 /// In frozen graphs the scope of a layer may be doubled, while that of the classifier is not.
 pub(super) fn names(scope: &str, layer: LayerName, part: Part) -> Vec<String> {
@@ -35,14 +35,11 @@ pub(super) fn names(scope: &str, layer: LayerName, part: Part) -> Vec<String> {
         .collect()
 }
 
-/// The epsilon of decomposed batch normalisation, one constant a layer, and the shape that the
-/// softmax reshapes to.
+/// The epsilon of batch normalisation in single operations, one constant a layer, and the shape
+/// that the softmax reshapes to.
 pub(super) fn is_bookkeeping(name: &str) -> bool {
-    name.ends_with(EPSILON) || name.ends_with("Predictions/Reshape/shape")
+    name.ends_with("/BatchNorm/batchnorm/add/y") || name.ends_with("Predictions/Reshape/shape")
 }
-
-/// Name of the constant that holds a layer's epsilon, where the graph has it.
-pub(in crate::checkpoint) const EPSILON: &str = "/BatchNorm/batchnorm/add/y";
 
 pub(super) fn defaults() -> Metadata {
     Metadata::new(Preprocessing::slim(crate::DEFAULT_IMAGE_SIZE))

@@ -9,10 +9,10 @@ use crate::conv_defs::{ConvDef, MOBILENET_V1_CONV_DEFS};
 use crate::endpoint::LayerKind;
 use crate::preprocess::Preprocessing;
 
-pub(super) fn names(layer: LayerName, part: Part) -> Vec<String> {
+pub(super) fn names(prefix: &str, layer: LayerName, part: Part) -> Vec<String> {
     let suffix = pytorch_suffix(part);
     let LayerName::Body(endpoint) = layer else {
-        return vec![format!("classifier.{suffix}")];
+        return vec![format!("{prefix}classifier.{suffix}")];
     };
     let (convolution, normalization) = match endpoint.kind {
         LayerKind::Conv => ("conv_stem", "bn1"),
@@ -25,10 +25,10 @@ pub(super) fn names(layer: LayerName, part: Part) -> Vec<String> {
         normalization
     };
     vec![match endpoint.kind {
-        LayerKind::Conv => format!("{module}.{suffix}"),
+        LayerKind::Conv => format!("{prefix}{module}.{suffix}"),
         LayerKind::Depthwise | LayerKind::Pointwise => {
             let (stage, block) = stage_and_block(endpoint.index);
-            format!("blocks.{stage}.{block}.{module}.{suffix}")
+            format!("{prefix}blocks.{stage}.{block}.{module}.{suffix}")
         }
     }]
 }

@@ -1,16 +1,33 @@
-//! A limit on what a file can make us allocate.
+//! A limit on what files can make us allocate.
 
+use super::ReadLimits;
 use crate::checkpoint::error::ReadError;
 
-/// Bytes that may still be allocated.
+/// Bytes that may still be allocated for tensors, and read from files.
 #[derive(Debug)]
 pub(super) struct Budget {
     left: u64,
+    file_bytes: u64,
 }
 
 impl Budget {
-    pub(super) fn new(limit: u64) -> Self {
-        Self { left: limit }
+    /// `extra_bytes`, and four times the bytes of each file that is opened.
+    pub(super) fn new(limits: ReadLimits) -> Self {
+        Self {
+            left: limits.extra_bytes,
+            file_bytes: limits.file_bytes,
+        }
+    }
+
+    /// Bytes of files that may still be read.
+    pub(super) fn file_bytes(&self) -> u64 {
+        self.file_bytes
+    }
+
+    /// Counts a file.
+    pub(super) fn opened(&mut self, bytes: u64) {
+        self.file_bytes = self.file_bytes.saturating_sub(bytes);
+        self.left = self.left.saturating_add(bytes.saturating_mul(4));
     }
 
     /// To be asked before the allocation.

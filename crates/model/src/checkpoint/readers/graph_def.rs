@@ -1,98 +1,18 @@
 //! Frozen TensorFlow graphs: a protobuf `GraphDef` whose `Const` nodes are the tensors.
 //!
 //! ```text
-//! GraphDef    { repeated NodeDef node = 1 }
-//! NodeDef     { string name = 1, string op = 2, map<string, AttrValue> attr = 5 }
-//! AttrValue   { float f = 4, TensorProto tensor = 8 }
-//! TensorProto { DataType dtype = 1, TensorShapeProto tensor_shape = 2, bytes tensor_content = 4,
-//!               repeated float float_val = 5, repeated double double_val = 6 }
+//! GraphDef           { repeated NodeDef node = 1, FunctionDefLibrary library = 2 }
+//! NodeDef            { string name = 1, string op = 2, map<string, AttrValue> attr = 5 }
+//! AttrValue          { float f = 4, TensorProto tensor = 8 }
+//! FunctionDefLibrary { repeated FunctionDef function = 1 }
+//! FunctionDef        { repeated NodeDef node_def = 3 }
 //! ```
-//!
-//! Graph and nodes are walked field by field in place: decoded into structs, two bytes of a
-//! hostile file could become a hundred.
 
-use candle_core::{DType, Device, Tensor};
-use prost::Message;
-use prost::bytes::{Buf, Bytes};
-use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
+use candle_core::Tensor;
 
-use super::{Budget, NamedTensors, RawTensor, from_le_bytes, volume};
+use super::protobuf::{Field, next_field, text};
+use super::{Budget, NamedTensors, tensor_proto};
 use crate::checkpoint::error::ReadError;
-
-#[derive(Clone, PartialEq, Message)]
-struct Dimension {
-    #[prost(int64, tag = "1")]
-    size: i64,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct TensorShape {
-    #[prost(message, repeated, tag = "2")]
-    dim: Vec<Dimension>,
-    #[prost(bool, tag = "3")]
-    unknown_rank: bool,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct TensorProto {
-    #[prost(int32, tag = "1")]
-    dtype: i32,
-    #[prost(message, optional, tag = "2")]
-    tensor_shape: Option<TensorShape>,
-    #[prost(bytes = "bytes", tag = "4")]
-    tensor_content: Bytes,
-    #[prost(float, repeated, tag = "5")]
-    float_val: Vec<f32>,
-    #[prost(double, repeated, tag = "6")]
-    double_val: Vec<f64>,
-}
-
-/// TensorFlow's `DataType` numbers of the dtypes that parameters have.
-fn float_dtype(number: i32) -> Option<DType> {
-    match number {
-        1 => Some(DType::F32),
-        2 => Some(DType::F64),
-        14 => Some(DType::BF16),
-        19 => Some(DType::F16),
-        _ => None,
-    }
-}
-
-/// One field of a message, as it lies in the file.
-enum Field<'a> {
-    Bytes(u32, &'a [u8]),
-    Fixed32(u32, [u8; 4]),
-    Other,
-}
-
-/// Takes the next field off a message; `None` at its end.
-fn next_field<'a>(rest: &mut &'a [u8], place: &str) -> Result<Option<Field<'a>>, ReadError> {
-    if rest.is_empty() {
-        return Ok(None);
-    }
-    let broken = |error| ReadError::malformed(place, error);
-    let truncated = |_| ReadError::malformed(place, "a field reaches beyond its message");
-    let (tag, wire_type) = decode_key(rest).map_err(broken)?;
-    Ok(Some(match wire_type {
-        WireType::LengthDelimited => {
-            let length = decode_varint(rest).map_err(broken)?;
-            let length = usize::try_from(length)
-                .map_err(|_| ReadError::malformed(place, "a length overflows"))?;
-            let bytes = rest.get(..length).ok_or_else(|| truncated(()))?;
-            rest.advance(length);
-            Field::Bytes(tag, bytes)
-        }
-        WireType::ThirtyTwoBit => {
-            let bytes = *rest.first_chunk::<4>().ok_or_else(|| truncated(()))?;
-            rest.advance(4);
-            Field::Fixed32(tag, bytes)
-        }
-        _ => {
-            skip_field(wire_type, tag, rest, DecodeContext::default()).map_err(broken)?;
-            Field::Other
-        }
-    }))
-}
 
 /// Whether the file's first field is a node with a name: what every `GraphDef` begins with.
 pub(super) fn looks_like(bytes: &[u8]) -> bool {
@@ -119,6 +39,7 @@ pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, Re
                 read_node(node, &format!("node {count}"), &mut named, budget)?;
                 count += 1;
             }
+            Some(Field::Bytes(2, library)) => read_library(library, &mut named, budget)?,
             Some(_) => {}
         }
     }
@@ -128,6 +49,32 @@ pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, Re
     Ok(named)
 }
 
+/// Functions, of which TensorFlow 2's graphs consist. Their constants are no parameters, and
+/// functions may use the same names; only epsilons are taken.
+fn read_library(
+    mut library: &[u8],
+    named: &mut NamedTensors,
+    budget: &mut Budget,
+) -> Result<(), ReadError> {
+    const PLACE: &str = "function library";
+    while let Some(field) = next_field(&mut library, PLACE)? {
+        let Field::Bytes(1, mut function) = field else {
+            continue;
+        };
+        let mut own = NamedTensors::default();
+        while let Some(field) = next_field(&mut function, PLACE)? {
+            if let Field::Bytes(3, node) = field {
+                read_node(node, PLACE, &mut own, budget)?;
+            }
+        }
+        named.epsilons.extend(own.epsilons);
+    }
+    Ok(())
+}
+
+/// What TensorFlow calls the epsilon of batch normalisation that is made of single operations.
+const EPSILON: &str = "/batchnorm/add/y";
+
 /// Attributes of a node that we use.
 #[derive(Default)]
 struct Node<'a> {
@@ -135,10 +82,6 @@ struct Node<'a> {
     op: &'a str,
     value: Option<&'a [u8]>,
     epsilon: Option<f32>,
-}
-
-fn text<'a>(bytes: &'a [u8], place: &str) -> Result<&'a str, ReadError> {
-    std::str::from_utf8(bytes).map_err(|error| ReadError::malformed(place, error))
 }
 
 fn read_node(
@@ -161,18 +104,33 @@ fn read_node(
         let value = node
             .value
             .ok_or_else(|| ReadError::tensor(node.name, "a Const without a value"))?;
-        named.insert(
-            node.name.to_string(),
-            read_tensor(node.name, value, budget)?,
-        )?;
+        let tensor = tensor_proto::read(node.name, value, budget)?;
+        if node.name.ends_with(EPSILON)
+            && let Some(epsilon) = tensor.values.as_ref().and_then(scalar)
+        {
+            named
+                .epsilons
+                .insert(node.name.to_string(), decimal(epsilon));
+        }
+        named.insert(node.name.to_string(), tensor)?;
     } else if let Some(epsilon) = node.epsilon
         && node.op.starts_with("FusedBatchNorm")
     {
-        // An f32 attribute that means a short decimal: 0.001, not 0.0010000000474974513.
-        let epsilon = epsilon.to_string().parse().unwrap_or(f64::from(epsilon));
-        named.epsilons.insert(node.name.to_string(), epsilon);
+        named
+            .epsilons
+            .insert(node.name.to_string(), decimal(epsilon));
     }
     Ok(())
+}
+
+fn scalar(tensor: &Tensor) -> Option<f32> {
+    let values = tensor.flatten_all().ok()?.to_vec1::<f32>().ok()?;
+    (values.len() == 1).then(|| values[0])
+}
+
+/// The short decimal that an f32 means: 0.001, not 0.0010000000474974513.
+fn decimal(epsilon: f32) -> f64 {
+    epsilon.to_string().parse().unwrap_or(f64::from(epsilon))
 }
 
 /// One entry of the map: key = 1, value = 2.
@@ -194,86 +152,4 @@ fn read_attribute<'a>(bytes: &'a [u8], place: &str, node: &mut Node<'a>) -> Resu
         }
     }
     Ok(())
-}
-
-fn read_tensor(name: &str, bytes: &[u8], budget: &mut Budget) -> Result<RawTensor, ReadError> {
-    // The decoded copy lives only in this function, but it counts.
-    budget.take(name, bytes.len() as u64)?;
-    let proto = TensorProto::decode(Bytes::copy_from_slice(bytes))
-        .map_err(|error| ReadError::tensor(name, error))?;
-    let shape = proto.tensor_shape.clone().unwrap_or_default();
-    if shape.unknown_rank {
-        return Err(ReadError::tensor(name, "a constant of unknown rank"));
-    }
-    let shape = shape
-        .dim
-        .iter()
-        .map(|dimension| usize::try_from(dimension.size))
-        .collect::<Result<Vec<usize>, _>>()
-        .map_err(|_| ReadError::tensor(name, "a negative size"))?;
-    let Some(dtype) = float_dtype(proto.dtype) else {
-        return Ok(RawTensor {
-            dtype: format!("DataType {}", proto.dtype),
-            shape,
-            values: None,
-        });
-    };
-    let values = if proto.tensor_content.is_empty() {
-        typed_values(name, &proto, dtype, &shape, budget)?
-    } else {
-        from_le_bytes(name, &proto.tensor_content, dtype, &shape, budget)?
-    };
-    Ok(RawTensor {
-        dtype: format!("{dtype:?}"),
-        shape,
-        values: Some(values),
-    })
-}
-
-/// Values in the typed fields; the last one stands for all that follow.
-fn typed_values(
-    name: &str,
-    proto: &TensorProto,
-    dtype: DType,
-    shape: &[usize],
-    budget: &mut Budget,
-) -> Result<Tensor, ReadError> {
-    let count = volume(name, shape)?;
-    budget.take(
-        name,
-        (count as u64).saturating_mul(dtype.size_in_bytes() as u64),
-    )?;
-    let tensor = match dtype {
-        DType::F32 => fill(name, &proto.float_val, count)
-            .map(|values| Tensor::from_vec(values, shape, &Device::Cpu))?,
-        DType::F64 => fill(name, &proto.double_val, count)
-            .map(|values| Tensor::from_vec(values, shape, &Device::Cpu))?,
-        _ => {
-            let problem = format!("{dtype:?} values outside tensor_content are not supported");
-            return Err(ReadError::tensor(name, problem));
-        }
-    };
-    tensor.map_err(|error| ReadError::tensor(name, error))
-}
-
-fn fill<T: Copy>(name: &str, values: &[T], count: usize) -> Result<Vec<T>, ReadError> {
-    match values.last() {
-        _ if values.len() > count => {
-            let found = values.len();
-            Err(ReadError::tensor(
-                name,
-                format!("{found} values for a shape of {count}"),
-            ))
-        }
-        Some(&last) => {
-            let mut values = values.to_vec();
-            values.resize(count, last);
-            Ok(values)
-        }
-        None if count == 0 => Ok(Vec::new()),
-        None => Err(ReadError::tensor(
-            name,
-            format!("no values for a shape of {count}"),
-        )),
-    }
 }

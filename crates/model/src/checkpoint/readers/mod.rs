@@ -1,31 +1,40 @@
-//! Bytes -> named tensors, one file a format. Readers know the format and nothing of MobileNet.
+//! Bytes -> named tensors, one module a format. Readers know the format and nothing of MobileNet.
 
 mod budget;
 mod graph_def;
-mod pickle;
+mod npz;
+mod protobuf;
 mod pytorch;
 mod safetensors;
+mod saved_model;
+mod source;
+mod tensor_proto;
+mod tf_checkpoint;
+mod tfjs;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use candle_core::{DType, Device, Tensor};
+use serde::de::DeserializeOwned;
 
 use super::error::ReadError;
 use budget::Budget;
 
-/// What reading may take, whatever the file says.
+pub use source::{Folder, Source};
+
+/// What reading may take, whatever the files say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadLimits {
-    /// Bytes of the file.
+    /// Bytes of all files of a checkpoint together.
     pub file_bytes: u64,
-    /// Bytes of tensors beyond four times the file: a file can describe more than it holds, for
+    /// Bytes of tensors beyond four times the files: a file can describe more than it holds, for
     /// example a constant by its shape and one value.
     pub extra_bytes: u64,
 }
 
 impl Default for ReadLimits {
-    /// 1 GiB of file, 64 MiB beyond four times the file.
+    /// 1 GiB of files, 64 MiB beyond four times the files.
     fn default() -> Self {
         Self {
             file_bytes: 1 << 30,
@@ -39,32 +48,75 @@ impl Default for ReadLimits {
 pub enum Format {
     /// safetensors.
     Safetensors,
+    /// The index of safetensors in several files.
+    SafetensorsIndex,
     /// Frozen TensorFlow graph.
     GraphDef,
+    /// TensorFlow's SavedModel.
+    SavedModel,
+    /// TensorFlow's checkpoints, V1 and V2.
+    TensorFlowCheckpoint,
+    /// TensorFlow.js' `model.json`.
+    TensorFlowJs,
     /// `torch.save`'s zip.
     PyTorch,
+    /// What `torch.save` wrote before version 1.6.
+    PyTorchLegacy,
+    /// NumPy's zip of arrays.
+    Npz,
 }
 
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Safetensors => "safetensors",
+            Self::SafetensorsIndex => "safetensors index",
             Self::GraphDef => "TensorFlow GraphDef",
+            Self::SavedModel => "TensorFlow SavedModel",
+            Self::TensorFlowCheckpoint => "TensorFlow checkpoint",
+            Self::TensorFlowJs => "TensorFlow.js model",
             Self::PyTorch => "PyTorch zip",
+            Self::PyTorchLegacy => "PyTorch pickle",
+            Self::Npz => "NumPy npz",
         })
     }
 }
 
 impl Format {
-    /// Recognises a format by the file's first bytes.
+    /// Every format.
+    pub const ALL: [Self; 9] = [
+        Self::Safetensors,
+        Self::SafetensorsIndex,
+        Self::GraphDef,
+        Self::SavedModel,
+        Self::TensorFlowCheckpoint,
+        Self::TensorFlowJs,
+        Self::PyTorch,
+        Self::PyTorchLegacy,
+        Self::Npz,
+    ];
+
+    /// Recognises a format by the file's content; the name does not count.
     pub fn detect(bytes: &[u8]) -> Option<Self> {
         let header = bytes
             .first_chunk::<8>()
             .map(|length| u64::from_le_bytes(*length));
-        if bytes.starts_with(b"PK\x03\x04") {
+        if npz::looks_like(bytes) {
+            Some(Self::Npz)
+        } else if bytes.starts_with(b"PK\x03\x04") {
             Some(Self::PyTorch)
+        } else if pytorch::is_legacy(bytes) {
+            Some(Self::PyTorchLegacy)
+        } else if tf_checkpoint::looks_like(bytes) {
+            Some(Self::TensorFlowCheckpoint)
+        } else if safetensors::is_index(bytes) {
+            Some(Self::SafetensorsIndex)
+        } else if tfjs::looks_like(bytes) {
+            Some(Self::TensorFlowJs)
         } else if header.is_some_and(|length| length < 1 << 32) && bytes.get(8) == Some(&b'{') {
             Some(Self::Safetensors)
+        } else if saved_model::looks_like(bytes) {
+            Some(Self::SavedModel)
         } else if graph_def::looks_like(bytes) {
             Some(Self::GraphDef)
         } else {
@@ -72,19 +124,42 @@ impl Format {
         }
     }
 
-    /// Reads all tensors.
+    /// Reads all tensors of a file that stands alone. Formats of several files need
+    /// [`Format::read_from`].
     ///
     /// # Errors
     /// Where the bytes break the format's rules, or exceed the limits.
     pub fn read(self, bytes: &[u8], limits: ReadLimits) -> Result<NamedTensors, ReadError> {
-        let limit = (bytes.len() as u64)
-            .saturating_mul(4)
-            .saturating_add(limits.extra_bytes);
-        let mut budget = Budget::new(limit);
+        let source = Source {
+            name: "file",
+            bytes,
+            folder: &BTreeMap::new(),
+        };
+        self.read_from(&source, limits)
+    }
+
+    /// Reads all tensors of a file and of the files that belong to it.
+    ///
+    /// # Errors
+    /// Where the bytes break the format's rules, exceed the limits, or a file is not there.
+    pub fn read_from(
+        self,
+        source: &Source<'_>,
+        limits: ReadLimits,
+    ) -> Result<NamedTensors, ReadError> {
+        let mut budget = Budget::new(limits);
+        budget.opened(source.bytes.len() as u64);
+        let budget = &mut budget;
         match self {
-            Self::Safetensors => safetensors::read(bytes, &mut budget),
-            Self::GraphDef => graph_def::read(bytes, &mut budget),
-            Self::PyTorch => pytorch::read(bytes, &mut budget),
+            Self::Safetensors => safetensors::read(source.bytes, budget),
+            Self::SafetensorsIndex => safetensors::read_index(source, budget),
+            Self::GraphDef => graph_def::read(source.bytes, budget),
+            Self::SavedModel => saved_model::read(source, budget),
+            Self::TensorFlowCheckpoint => tf_checkpoint::read(source, budget),
+            Self::TensorFlowJs => tfjs::read(source, budget),
+            Self::PyTorch => pytorch::read(source.bytes, budget),
+            Self::PyTorchLegacy => pytorch::read_legacy(source.bytes, budget),
+            Self::Npz => npz::read(source.bytes, budget),
         }
     }
 }
@@ -108,7 +183,7 @@ pub struct NamedTensors {
     pub tensors: BTreeMap<String, RawTensor>,
     /// Text by key: safetensors' `__metadata__`.
     pub metadata: BTreeMap<String, String>,
-    /// Numbers by the name of the node that holds them: epsilon of `FusedBatchNorm` nodes.
+    /// Epsilon of batch normalisation by the name of the graph's node that holds it.
     pub epsilons: BTreeMap<String, f64>,
 }
 
@@ -120,14 +195,54 @@ impl NamedTensors {
         self.tensors.insert(name, tensor);
         Ok(())
     }
+
+    /// Takes off what TensorFlow appends to the names of variables when it means their values: the
+    /// number of an operation's output, `:0`.
+    pub(super) fn strip_output_numbers(&mut self) {
+        let numbered: Vec<String> = self
+            .tensors
+            .keys()
+            .filter(|name| name.ends_with(":0"))
+            .cloned()
+            .collect();
+        for name in numbered {
+            let plain = name.trim_end_matches(":0");
+            if !self.tensors.contains_key(plain)
+                && let Some(tensor) = self.tensors.remove(&name)
+            {
+                self.tensors.insert(plain.to_string(), tensor);
+            }
+        }
+    }
 }
 
-/// Number of values of a shape, or an error that names the tensor.
+/// Number of values of a shape, or an error that names the tensor. Strides do not overflow either,
+/// not even those of an empty tensor.
 fn volume(name: &str, shape: &[usize]) -> Result<usize, ReadError> {
-    shape
+    let volume = shape
         .iter()
-        .try_fold(1usize, |product, &size| product.checked_mul(size))
-        .ok_or_else(|| ReadError::tensor(name, format!("shape {shape:?} overflows")))
+        .try_fold(1usize, |product, &size| product.checked_mul(size.max(1)))
+        .ok_or_else(|| ReadError::tensor(name, format!("shape {shape:?} overflows")))?;
+    Ok(if shape.contains(&0) { 0 } else { volume })
+}
+
+/// Whether JSON has such a key; what is around it is not looked at.
+fn is_json_with(bytes: &[u8], key: &str) -> bool {
+    let quoted = format!("\"{key}\"");
+    bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{')
+        && bytes
+            .windows(quoted.len())
+            .any(|window| window == quoted.as_bytes())
+}
+
+/// JSON of a format that lists tensors and files.
+fn parse_json<T: DeserializeOwned>(
+    source: &Source<'_>,
+    budget: &mut Budget,
+) -> Result<T, ReadError> {
+    // Three bytes can become an empty text of 24.
+    budget.take(source.name, 8 * source.bytes.len() as u64)?;
+    serde_json::from_slice(source.bytes).map_err(|error| ReadError::malformed(source.name, error))
 }
 
 /// A tensor from little-endian bytes, after the budget has allowed it.

@@ -1,9 +1,13 @@
-//! safetensors, by its own crate, which checks the header (lengths, overlaps, shapes).
+//! safetensors, by its own crate, which checks the header (lengths, overlaps, shapes); and
+//! `model.safetensors.index.json`, which says in which file each tensor lies.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::DType;
 use safetensors::{Dtype, SafeTensors};
+use serde::Deserialize;
 
-use super::{Budget, NamedTensors, RawTensor, from_le_bytes};
+use super::{Budget, NamedTensors, RawTensor, Source, from_le_bytes, is_json_with, parse_json};
 use crate::checkpoint::error::ReadError;
 
 pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, ReadError> {
@@ -33,4 +37,43 @@ pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, Re
         named.insert(name.to_string(), tensor)?;
     }
     Ok(named)
+}
+
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+pub(super) fn is_index(bytes: &[u8]) -> bool {
+    is_json_with(bytes, "weight_map")
+}
+
+pub(super) fn read_index(
+    source: &Source<'_>,
+    budget: &mut Budget,
+) -> Result<NamedTensors, ReadError> {
+    let Index { weight_map } = parse_json(source, budget)?;
+    let files: BTreeSet<&String> = weight_map.values().collect();
+    let mut named = NamedTensors::default();
+    for file in files {
+        let bytes = source.sibling(file, budget)?;
+        let part = read(&bytes, budget)?;
+        named.metadata.extend(part.metadata);
+        for (name, tensor) in part.tensors {
+            // A tensor counts where the index says it lies.
+            if weight_map.get(&name) == Some(file) {
+                named.insert(name, tensor)?;
+            }
+        }
+    }
+    match weight_map
+        .keys()
+        .find(|name| !named.tensors.contains_key(*name))
+    {
+        Some(name) => Err(ReadError::tensor(
+            name,
+            "not in the file that the index names",
+        )),
+        None => Ok(named),
+    }
 }

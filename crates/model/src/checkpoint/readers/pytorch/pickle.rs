@@ -49,6 +49,11 @@ impl Pickle {
         self.root
     }
 
+    /// All values.
+    pub(super) fn ids(&self) -> std::ops::Range<Id> {
+        0..self.values.len()
+    }
+
     pub(super) fn value(&self, id: Id) -> &Value {
         &self.values[id]
     }
@@ -91,6 +96,11 @@ impl Pickle {
     }
 
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, ReadError> {
+        Self::parse_first(bytes).map(|(pickle, _)| pickle)
+    }
+
+    /// A pickle, and what stands behind it.
+    pub(super) fn parse_first(bytes: &[u8]) -> Result<(Self, &[u8]), ReadError> {
         let mut machine = Machine {
             bytes,
             position: 0,
@@ -104,10 +114,9 @@ impl Pickle {
             match machine.step() {
                 Ok(None) => {}
                 Ok(Some(root)) => {
-                    return Ok(Self {
-                        values: machine.values,
-                        root,
-                    });
+                    let rest = &bytes[machine.position..];
+                    let values = machine.values;
+                    return Ok((Self { values, root }, rest));
                 }
                 Err(problem) => {
                     return Err(ReadError::malformed(
@@ -300,12 +309,12 @@ impl<'a> Machine<'a> {
                 self.take(8)?;
                 self.push(Value::Nothing)?;
             }
-            // BINUNICODE, SHORT_BINUNICODE, BINUNICODE8
-            b'X' => {
+            // BINUNICODE and Python 2's BINSTRING, SHORT_BINUNICODE and SHORT_BINSTRING, BINUNICODE8
+            b'X' | b'T' => {
                 let length = self.number(4)?;
                 self.push_text(length)?;
             }
-            0x8c => {
+            0x8c | b'U' => {
                 let length = self.number(1)?;
                 self.push_text(length)?;
             }

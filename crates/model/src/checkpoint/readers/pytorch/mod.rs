@@ -1,0 +1,62 @@
+//! `torch.save`: a pickle that describes tensors, and the storages in which they lie. Since version
+//! 1.6 it is a zip of the pickle `<root>/data.pkl` and the storages `<root>/data/<key>`; before, all
+//! stood in one file ([`legacy`]).
+
+mod legacy;
+mod pickle;
+mod tensors;
+
+use std::borrow::Cow;
+use std::io::{Cursor, Read};
+
+use zip::ZipArchive;
+
+use super::{Budget, NamedTensors};
+use crate::checkpoint::error::ReadError;
+use pickle::Pickle;
+use tensors::Storages;
+
+pub(super) use legacy::{looks_like as is_legacy, read as read_legacy};
+
+type Archive<'a> = ZipArchive<Cursor<&'a [u8]>>;
+
+pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, ReadError> {
+    let mut archive = ZipArchive::new(Cursor::new(bytes))
+        .map_err(|error| ReadError::malformed("zip directory", error))?;
+    let root = archive
+        .file_names()
+        .filter_map(Result::ok)
+        .find_map(|name| name.strip_suffix("data.pkl").map(str::to_string))
+        .ok_or_else(|| ReadError::malformed("zip directory", "no data.pkl: not PyTorch's"))?;
+    let pickle = Pickle::parse(&entry(&mut archive, &format!("{root}data.pkl"), budget)?)?;
+    let found = tensors::find(&pickle, budget)?;
+    let mut storages = Storages::new();
+    for (_, tensor) in &found {
+        if tensor.dtype.is_some() && !storages.contains_key(tensor.storage) {
+            let path = format!("{root}data/{}", tensor.storage);
+            let storage = entry(&mut archive, &path, budget)?;
+            storages.insert(tensor.storage.to_string(), Cow::Owned(storage));
+        }
+    }
+    tensors::read(found, &storages, budget)
+}
+
+/// One file of a zip. Its size is not believed but counted.
+pub(super) fn entry(
+    archive: &mut Archive<'_>,
+    path: &str,
+    budget: &mut Budget,
+) -> Result<Vec<u8>, ReadError> {
+    let broken = |error: &dyn std::fmt::Display| ReadError::malformed(path, error);
+    let file = archive.by_name(path).map_err(|error| broken(&error))?;
+    let size = file.size();
+    budget.take(path, size)?;
+    let mut bytes = Vec::new();
+    file.take(size.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|error| broken(&error))?;
+    if bytes.len() as u64 != size {
+        return Err(broken(&"its size is not what the directory says"));
+    }
+    Ok(bytes)
+}

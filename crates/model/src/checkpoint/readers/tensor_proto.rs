@@ -1,0 +1,182 @@
+//! TensorFlow's `TensorProto`, of graphs and V1 checkpoints, and its numbers for dtypes.
+//!
+//! ```text
+//! TensorProto { DataType dtype = 1, TensorShapeProto tensor_shape = 2, bytes tensor_content = 4,
+//!               repeated float float_val = 5, repeated double double_val = 6,
+//!               repeated int32 half_val = 13 (the bits of half and bfloat16) }
+//! ```
+
+use candle_core::{DType, Device, Tensor};
+use half::{bf16, f16};
+use prost::Message;
+use prost::bytes::Bytes;
+
+use super::{Budget, RawTensor, from_le_bytes, volume};
+use crate::checkpoint::error::ReadError;
+
+#[derive(Clone, PartialEq, Message)]
+struct Dimension {
+    #[prost(int64, tag = "1")]
+    size: i64,
+}
+
+/// Sizes of a tensor.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct TensorShape {
+    #[prost(message, repeated, tag = "2")]
+    dim: Vec<Dimension>,
+    #[prost(bool, tag = "3")]
+    unknown_rank: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct TensorProto {
+    #[prost(int32, tag = "1")]
+    dtype: i32,
+    #[prost(message, optional, tag = "2")]
+    tensor_shape: Option<TensorShape>,
+    #[prost(bytes = "bytes", tag = "4")]
+    tensor_content: Bytes,
+    #[prost(float, repeated, tag = "5")]
+    float_val: Vec<f32>,
+    #[prost(double, repeated, tag = "6")]
+    double_val: Vec<f64>,
+    #[prost(int32, repeated, tag = "13")]
+    half_val: Vec<i32>,
+}
+
+impl TensorShape {
+    /// The sizes, none of which may be unknown.
+    pub(super) fn sizes(&self, name: &str) -> Result<Vec<usize>, ReadError> {
+        if self.unknown_rank {
+            return Err(ReadError::tensor(name, "a tensor of unknown rank"));
+        }
+        self.dim
+            .iter()
+            .map(|dimension| usize::try_from(dimension.size))
+            .collect::<Result<_, _>>()
+            .map_err(|_| ReadError::tensor(name, "a negative size"))
+    }
+}
+
+/// TensorFlow's `DataType` numbers of the dtypes that parameters have.
+pub(super) fn float_dtype(number: i32) -> Option<DType> {
+    match number {
+        1 => Some(DType::F32),
+        2 => Some(DType::F64),
+        14 => Some(DType::BF16),
+        19 => Some(DType::F16),
+        _ => None,
+    }
+}
+
+/// Reads a tensor by its own dtype and shape.
+pub(super) fn read(name: &str, bytes: &[u8], budget: &mut Budget) -> Result<RawTensor, ReadError> {
+    let proto = decode(name, bytes, budget)?;
+    let shape = proto.tensor_shape.clone().unwrap_or_default().sizes(name)?;
+    let dtype = float_dtype(proto.dtype);
+    Ok(RawTensor {
+        dtype: dtype.map_or(format!("DataType {}", proto.dtype), |d| format!("{d:?}")),
+        values: dtype
+            .map(|dtype| values(name, &proto, dtype, &shape, budget))
+            .transpose()?,
+        shape,
+    })
+}
+
+/// Reads the values of a tensor whose dtype and shape are known from elsewhere.
+pub(super) fn read_values(
+    name: &str,
+    bytes: &[u8],
+    dtype: DType,
+    shape: &[usize],
+    budget: &mut Budget,
+) -> Result<Tensor, ReadError> {
+    let proto = decode(name, bytes, budget)?;
+    values(name, &proto, dtype, shape, budget)
+}
+
+fn decode(name: &str, bytes: &[u8], budget: &mut Budget) -> Result<TensorProto, ReadError> {
+    // The decoded copy does not live long, but it counts.
+    budget.take(name, bytes.len() as u64)?;
+    TensorProto::decode(Bytes::copy_from_slice(bytes))
+        .map_err(|error| ReadError::tensor(name, error))
+}
+
+fn values(
+    name: &str,
+    proto: &TensorProto,
+    dtype: DType,
+    shape: &[usize],
+    budget: &mut Budget,
+) -> Result<Tensor, ReadError> {
+    if proto.tensor_content.is_empty() {
+        typed_values(name, proto, dtype, shape, budget)
+    } else {
+        from_le_bytes(name, &proto.tensor_content, dtype, shape, budget)
+    }
+}
+
+/// Values in the typed fields; the last one stands for all that follow.
+fn typed_values(
+    name: &str,
+    proto: &TensorProto,
+    dtype: DType,
+    shape: &[usize],
+    budget: &mut Budget,
+) -> Result<Tensor, ReadError> {
+    let count = volume(name, shape)?;
+    budget.take(
+        name,
+        (count as u64).saturating_mul(dtype.size_in_bytes() as u64),
+    )?;
+    let tensor = match dtype {
+        DType::F32 => fill(name, &proto.float_val, count)
+            .map(|values| Tensor::from_vec(values, shape, &Device::Cpu))?,
+        DType::F64 => fill(name, &proto.double_val, count)
+            .map(|values| Tensor::from_vec(values, shape, &Device::Cpu))?,
+        DType::F16 => halves(name, proto, count, f16::from_bits)
+            .map(|values| Tensor::from_vec(values, shape, &Device::Cpu))?,
+        DType::BF16 => halves(name, proto, count, bf16::from_bits)
+            .map(|values| Tensor::from_vec(values, shape, &Device::Cpu))?,
+        _ => return Err(ReadError::tensor(name, format!("no field holds {dtype:?}"))),
+    };
+    tensor.map_err(|error| ReadError::tensor(name, error))
+}
+
+/// 16-bit values, of which each lies in an integer of its own.
+fn halves<T: Copy>(
+    name: &str,
+    proto: &TensorProto,
+    count: usize,
+    from_bits: impl Fn(u16) -> T,
+) -> Result<Vec<T>, ReadError> {
+    let values: Vec<T> = proto
+        .half_val
+        .iter()
+        .map(|&bits| from_bits(bits as u16))
+        .collect();
+    fill(name, &values, count)
+}
+
+fn fill<T: Copy>(name: &str, values: &[T], count: usize) -> Result<Vec<T>, ReadError> {
+    match values.last() {
+        _ if values.len() > count => {
+            let found = values.len();
+            Err(ReadError::tensor(
+                name,
+                format!("{found} values for a shape of {count}"),
+            ))
+        }
+        Some(&last) => {
+            let mut values = values.to_vec();
+            values.resize(count, last);
+            Ok(values)
+        }
+        None if count == 0 => Ok(Vec::new()),
+        None => Err(ReadError::tensor(
+            name,
+            format!("no values for a shape of {count}"),
+        )),
+    }
+}

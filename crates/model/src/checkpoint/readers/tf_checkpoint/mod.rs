@@ -1,0 +1,38 @@
+//! TensorFlow's checkpoints. Both versions are a sorted table ([`table`]): in the first
+//! ([`v1`]) its values are the tensors, in the second ([`v2`]) they say where in the data files
+//! `PREFIX.data-00000-of-00001` the tensors lie.
+
+mod object_graph;
+mod slices;
+mod table;
+mod v1;
+mod v2;
+
+use super::protobuf::{Field, next_field};
+use super::{Budget, NamedTensors, Source};
+use crate::checkpoint::error::ReadError;
+
+/// Whether the file ends as these do.
+pub(super) fn looks_like(bytes: &[u8]) -> bool {
+    table::looks_like(bytes)
+}
+
+pub(super) fn read(source: &Source<'_>, budget: &mut Budget) -> Result<NamedTensors, ReadError> {
+    // The first key is empty, and its value describes the file: V1 begins with a message, the
+    // list of tensors; V2 with the number of data files.
+    let mut first = None;
+    table::for_each(source.bytes, budget, |key, mut value, _| {
+        if key.is_empty() && first.is_none() {
+            first = Some(matches!(
+                next_field(&mut value, "checkpoint header")?,
+                Some(Field::Bytes(1, _))
+            ));
+        }
+        Ok(())
+    })?;
+    match first {
+        Some(true) => v1::read(source.bytes, budget),
+        Some(false) => v2::read(source, budget),
+        None => Err(ReadError::malformed("checkpoint", "it has no header")),
+    }
+}

@@ -1,0 +1,137 @@
+//! The fuzz targets' corpus, and mutations of it, through every reader: no panic, no second of
+//! time, and no more memory than the limits allow.
+//!
+//! `MOBILENET_FUZZ_INPUTS` is the number of inputs a reader, 20,000 by default.
+
+#[path = "../../../fuzz/src/lib.rs"]
+mod fuzz;
+
+use std::panic::catch_unwind;
+use std::time::{Duration, Instant};
+
+use mobilenet_model::checkpoint::Format;
+
+/// splitmix64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        (self.next() % limit.max(1) as u64) as usize
+    }
+}
+
+/// Numbers at which sizes and offsets go wrong.
+const NUMBERS: [u64; 9] = [
+    0,
+    1,
+    0x7f,
+    0x80,
+    0xff,
+    0xffff,
+    0x7fff_ffff,
+    0xffff_ffff,
+    u64::MAX,
+];
+
+/// One change of some bytes.
+fn mutate(bytes: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut Random) {
+    let at = random.below(bytes.len());
+    let length = random.below(16).min(bytes.len() - at);
+    match random.below(9) {
+        0 | 1 if !bytes.is_empty() => bytes[at] ^= 1 << random.below(8),
+        2 if !bytes.is_empty() => bytes[at] = random.next() as u8,
+        3 | 4 => {
+            let width = [1, 2, 4, 8][random.below(4)];
+            let number = NUMBERS[random.below(NUMBERS.len())].to_le_bytes();
+            for (byte, new) in bytes.iter_mut().skip(at).zip(&number[..width]) {
+                *byte = *new;
+            }
+        }
+        5 => drop(bytes.drain(at..at + length)),
+        6 => {
+            let copy = bytes[at..at + length].to_vec();
+            let target = random.below(bytes.len());
+            bytes.splice(target..target, copy);
+        }
+        7 => bytes.truncate(at),
+        _ => {
+            let other = &seeds[random.below(seeds.len())];
+            let start = random.below(other.len());
+            let piece = other[start..(start + 64).min(other.len())].to_vec();
+            let end = (at + piece.len()).min(bytes.len());
+            bytes.splice(at..end, piece);
+        }
+    }
+}
+
+/// Peak of the process' memory, where the system tells.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().ok()?;
+    Some(kilobytes << 10)
+}
+
+fn check(format: Format, bytes: &[u8], what: &str) -> bool {
+    let start = Instant::now();
+    let result = catch_unwind(|| fuzz::read(format, bytes));
+    let elapsed = start.elapsed();
+    assert!(
+        result.is_ok() && elapsed < Duration::from_secs(1),
+        "{format}, {what}: {elapsed:?} for {bytes:02x?}"
+    );
+    result.unwrap_or_default()
+}
+
+#[test]
+fn mutations_of_the_corpus_do_no_harm() {
+    let inputs = std::env::var("MOBILENET_FUZZ_INPUTS")
+        .map_or(20_000, |number| number.parse::<u64>().unwrap());
+    let before = peak_memory();
+    for format in Format::ALL {
+        let folder = fuzz::corpus().join(fuzz::target(format));
+        let mut files: Vec<_> = std::fs::read_dir(&folder)
+            .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        files.sort();
+        let seeds: Vec<Vec<u8>> = files
+            .iter()
+            .map(|file| std::fs::read(file).unwrap())
+            .collect();
+        // A corpus that no reader likes would test nothing.
+        let good = seeds
+            .iter()
+            .filter(|seed| check(format, seed, "seed"))
+            .count();
+        assert!(good > 0, "{format}: no seed can be read");
+        let mut read = 0;
+        for number in 0..inputs {
+            let mut random = Random(number);
+            let mut bytes = seeds[random.below(seeds.len())].clone();
+            for _ in 0..=random.below(4) {
+                mutate(&mut bytes, &seeds, &mut random);
+            }
+            if check(format, &bytes, &format!("input {number}")) {
+                read += 1;
+            }
+        }
+        println!("{format}: {good} seeds, {inputs} inputs, of which {read} could be read");
+    }
+    if let (Some(before), Some(after)) = (before, peak_memory()) {
+        let grown = (after - before) >> 20;
+        println!("peak memory grew by {grown} MiB");
+        // The limits allow 1 MiB beyond four times a file of kilobytes; the rest is the test's.
+        assert!(grown < 32, "peak memory grew by {grown} MiB");
+    }
+}
