@@ -11,6 +11,9 @@ fn random(shape: &[usize]) -> Result<Tensor> {
     Tensor::randn(0f32, 1.0, shape, &Device::Cpu)
 }
 
+/// The same values behind other strides.
+type View = dyn Fn(&Tensor) -> Result<Tensor>;
+
 /// What `op` makes of the arguments, weighted so that every output has another gradient.
 fn loss(op: &dyn Fn(&[Tensor]) -> Result<Tensor>, arguments: &[Tensor]) -> Result<Tensor> {
     let output = op(arguments)?;
@@ -47,16 +50,15 @@ fn check(name: &str, op: &dyn Fn(&[Tensor]) -> Result<Tensor>, arguments: &[Tens
         .iter()
         .map(|argument| argument.to_dtype(DType::F64));
     let expected = gradients(op, &wide.collect::<Result<Vec<_>>>()?, |xs| Ok(xs.clone()))?;
-    // The same values behind other strides.
     let plain = |xs: &Tensor| Ok(xs.clone());
     let last = |xs: &Tensor| {
         let last = xs.permute((0, 2, 3, 1))?.contiguous()?;
         last.permute((0, 3, 1, 2))
     };
     let cut = |xs: &Tensor| xs.pad_with_zeros(3, 2, 1)?.narrow(3, 2, xs.dim(3)?);
-    let mut ways: Vec<&dyn Fn(&Tensor) -> Result<Tensor>> = vec![&plain];
+    let mut ways: Vec<&View> = vec![&plain];
     if arguments[0].rank() == 4 {
-        ways.extend([&last as &dyn Fn(&Tensor) -> Result<Tensor>, &cut]);
+        ways.extend([&last as &View, &cut]);
     }
     for see in ways {
         for (index, (found, expected)) in gradients(op, arguments, see)?

@@ -46,8 +46,11 @@ pub fn parameters(config: &MobileNetV1Config) -> Parameters {
     parameters
 }
 
+/// Its images. The script draws them as `formula.py` draws weights, that is with He's spread for
+/// their size, not with that of other golden inputs.
 pub fn images() -> Tensor {
-    weight("input", &[BATCH, 3, SIZE[0], SIZE[1]])
+    let spread = (6.0 / (3 * SIZE[0] * SIZE[1]) as f64).sqrt();
+    (weight("input", &[BATCH, 3, SIZE[0], SIZE[1]]) * spread).unwrap()
 }
 
 /// What a step finds, before the optimiser.
