@@ -21,7 +21,7 @@ const STATE: &str = "checkpoint";
 /// Far more than such a file takes.
 const MOST_STATE_BYTES: u64 = 1 << 20;
 
-/// Whether [`locate`] has something to look at: a path, or the prefix of TensorFlow's checkpoint.
+/// Whether weights may be there: a file, a folder, or the prefix of TensorFlow's checkpoint.
 pub fn exists(path: &Path) -> bool {
     path.exists() || with_suffix(path, ".index").is_file()
 }
