@@ -37,7 +37,7 @@ pub(crate) enum AugmentationName {
     InceptionSlow,
     /// The paper's advice for small networks: no small crops
     Mild,
-    /// Shifted by up to a fourteenth of the side and mirrored, for small images
+    /// Shifted by up to a 24th of the side and mirrored, for small images
     CropFlip,
     /// Nothing
     None,
@@ -55,7 +55,7 @@ pub(crate) struct Train {
     /// Width multiplier [default: that of --init, else 0.25 for fashion-mnist and 1.0 for photos]
     #[arg(long, value_parser = width)]
     pub(crate) width: Option<f64>,
-    /// Image side [default: that of --init, else 56 for fashion-mnist and 224 for photos]
+    /// Image side [default: that of --init, else 96 for fashion-mnist and 224 for photos]
     #[arg(long, value_name = "PIXELS", value_parser = side())]
     pub(crate) resolution: Option<u64>,
     /// How often every photo is seen [default: 20; with --init 12]

@@ -31,7 +31,7 @@ pub(crate) fn run(arguments: &Train) -> Result<()> {
     let resolution = match (arguments.resolution, &init) {
         (Some(side), _) => side as usize,
         (None, Some(init)) => init.metadata.preprocessing.size[0],
-        (None, None) if is_fashion_mnist(arguments) => 56,
+        (None, None) if is_fashion_mnist(arguments) => 96,
         (None, None) => mobilenet::model::DEFAULT_IMAGE_SIZE,
     };
     let recipe = recipe(arguments, &*data.train, resolution)?;
@@ -230,7 +230,7 @@ fn augmentation_of(name: AugmentationName, resolution: usize) -> Augmentation {
         },
         AugmentationName::Mild => Augmentation::Mild,
         AugmentationName::CropFlip => Augmentation::CropFlip {
-            padding: resolution.div_ceil(14),
+            padding: resolution.div_ceil(24),
             border: Border::Zero,
         },
         AugmentationName::None => Augmentation::None,

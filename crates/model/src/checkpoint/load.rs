@@ -136,6 +136,33 @@ pub(super) fn read_tensors(
         })
 }
 
+/// [`load`] of a file's bytes, for instance weights that a program carries in itself; `name` is what
+/// errors call them.
+///
+/// # Errors
+/// As [`load`]; and for formats of several files.
+pub fn load_bytes(
+    name: &str,
+    bytes: &[u8],
+    limits: ReadLimits,
+) -> Result<Checkpoint, CheckpointError> {
+    let path = Path::new(name);
+    let format = Format::detect(bytes).ok_or_else(|| CheckpointError::UnknownFormat {
+        path: path.to_path_buf(),
+        formats: Format::ALL.map(|format| format.to_string()).join(", "),
+        start: String::from_utf8_lossy(&bytes[..bytes.len().min(16)])
+            .escape_debug()
+            .to_string(),
+    })?;
+    let file = format
+        .read(bytes, limits)
+        .map_err(|source| CheckpointError::Read {
+            path: path.to_path_buf(),
+            source,
+        })?;
+    assemble(path, file, false)
+}
+
 /// Named tensors -> our parameters.
 fn assemble(
     path: &Path,

@@ -30,7 +30,7 @@ mod verify;
 mod write;
 
 pub use error::{CheckpointError, ReadError};
-pub use load::{Checkpoint, LoadOptions, load, load_with};
+pub use load::{Checkpoint, LoadOptions, load, load_bytes, load_with};
 pub use loading::loading;
 pub use locate::exists;
 pub use metadata::{KEY as METADATA_KEY, Metadata};
