@@ -9,6 +9,9 @@ use crate::schedule::{Cosine, Schedule};
 /// Decay of batch normalisation's running statistics in runs of a few thousand steps.
 const SHORT_BATCH_NORM_DECAY: f64 = 0.99;
 
+/// And in runs of a few hundred, whose first steps leave the statistics of other photos behind.
+const FINE_TUNING_BATCH_NORM_DECAY: f64 = 0.9;
+
 fn nesterov() -> OptimizerConfig {
     OptimizerConfig::Momentum {
         momentum: 0.9,
@@ -81,6 +84,7 @@ impl Recipe {
         let rate = 0.02 * batch_size as f64 / 32.0;
         Self {
             schedule: cosine(rate, steps_per_epoch, steps),
+            batch_norm_decay: FINE_TUNING_BATCH_NORM_DECAY,
             ..Self::photos(steps, steps_per_epoch, batch_size, resolution)
         }
     }
