@@ -232,7 +232,7 @@ pub(crate) struct Convert {
     /// Take the moving averages of parameters that training left in the file
     #[arg(long)]
     pub(crate) ema: bool,
-    /// Compare with a reference, arrays input [B,H,W,C] and logits [B,classes]; write nothing
+    /// Compare with a reference, arrays input (B x H x W x C) and logits (B x classes); write nothing
     /// where they differ by more than 1e-4 of the largest logit
     #[arg(long, value_name = "REFERENCE.npz")]
     pub(crate) verify: Option<PathBuf>,
