@@ -81,10 +81,14 @@ impl Recipe {
         batch_size: usize,
         resolution: usize,
     ) -> Self {
-        let rate = 0.02 * batch_size as f64 / 32.0;
+        let rate = 0.01 * batch_size as f64 / 32.0;
         Self {
             schedule: cosine(rate, steps_per_epoch, steps),
             batch_norm_decay: FINE_TUNING_BATCH_NORM_DECAY,
+            moving_average: Some(MovingAverageConfig {
+                decay: 0.98,
+                ramp: true,
+            }),
             ..Self::photos(steps, steps_per_epoch, batch_size, resolution)
         }
     }

@@ -58,7 +58,7 @@ pub(crate) struct Train {
     /// Image side [default: that of --init, else 96 for fashion-mnist and 224 for photos]
     #[arg(long, value_name = "PIXELS", value_parser = side())]
     pub(crate) resolution: Option<u64>,
-    /// How often every photo is seen [default: 20; with --init 8]
+    /// How often every photo is seen [default: 20; with --init 14]
     #[arg(long, value_name = "N", conflicts_with = "steps")]
     pub(crate) epochs: Option<u64>,
     /// Number of steps instead of epochs

@@ -120,7 +120,7 @@ fn recipe(arguments: &Train, data: &dyn ImageDataset, resolution: usize) -> Resu
         );
     }
     let steps_per_epoch = (data.len() / batch_size) as u64;
-    let usual_epochs = if arguments.init.is_some() { 8 } else { 20 };
+    let usual_epochs = if arguments.init.is_some() { 14 } else { 20 };
     let epochs = arguments.epochs.unwrap_or(usual_epochs);
     let steps = arguments.steps.unwrap_or(epochs * steps_per_epoch);
     let mut recipe = if arguments.init.is_some() {
