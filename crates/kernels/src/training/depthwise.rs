@@ -140,6 +140,21 @@ impl Depthwise {
             .map(|index| (index / self.bands, self.band(index % self.bands)))
     }
 
+    /// Writes the zeros beside a row of scratch and returns where the row's pixels begin.
+    #[inline(always)]
+    fn clear_sides(&self, row: *mut f32, columns: usize, [left, right]: [usize; 2]) -> *mut f32 {
+        let start = row.wrapping_add(left * self.pixel);
+        // SAFETY: callers pass a row of their thread's scratch, which has room for the columns and
+        // the zeros on both sides.
+        unsafe {
+            row.write_bytes(0, left * self.pixel);
+            start
+                .add(columns * self.pixel)
+                .write_bytes(0, right * self.pixel);
+        }
+        start
+    }
+
     /// Activations under the windows of a band's outputs, with zeros around them.
     #[inline(always)]
     fn load_input<S: Simd>(
@@ -152,7 +167,6 @@ impl Depthwise {
         scratch: *mut f32,
     ) {
         let columns = self.size.columns.input;
-        let [left, right] = self.input_zeros;
         for (index, y) in band.input_rows().enumerate() {
             let row = scratch.wrapping_add(index * self.input_row());
             let inside = usize::try_from(y)
@@ -163,14 +177,7 @@ impl Depthwise {
                 unsafe { row.write_bytes(0, self.input_row()) };
                 continue;
             };
-            let start = row.wrapping_add(left * self.pixel);
-            // SAFETY: as above.
-            unsafe {
-                row.write_bytes(0, left * self.pixel);
-                start
-                    .add(columns * self.pixel)
-                    .write_bytes(0, right * self.pixel);
-            }
+            let start = self.clear_sides(row, columns, self.input_zeros);
             let first = (image * self.size.rows.input + y) * columns;
             let target = Target {
                 start,
@@ -291,17 +298,9 @@ impl Depthwise {
         scratch: *mut f32,
     ) {
         let columns = self.size.columns.output;
-        let [left, right] = self.gradient_zeros;
         for (index, y) in band.gradients.clone().enumerate() {
             let row = scratch.wrapping_add(index * self.gradient_row());
-            let start = row.wrapping_add(left * self.pixel);
-            // SAFETY: the row lies in this thread's scratch.
-            unsafe {
-                row.write_bytes(0, left * self.pixel);
-                start
-                    .add(columns * self.pixel)
-                    .write_bytes(0, right * self.pixel);
-            }
+            let start = self.clear_sides(row, columns, self.gradient_zeros);
             let first = (image * self.size.rows.output + y) * columns;
             let target = Target {
                 start,

@@ -39,4 +39,4 @@ pub use name_map::Framework;
 pub use readers::{Format, ReadLimits};
 pub use report::{Applied, LoadReport, Mismatch};
 pub use verify::{Agreement, Reference};
-pub use write::{WeightsDtype, save, save_as};
+pub use write::{WeightsDtype, save, save_as, write_atomically};

@@ -161,8 +161,12 @@ fn to_bytes(tensor: &Tensor, dtype: WeightsDtype) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// Writes beside the target, makes it durable, and renames it into place.
-fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+/// Writes a file that appears whole or not at all: beside the target, made durable, renamed into
+/// place.
+///
+/// # Errors
+/// Where it cannot be written; the target is then as it was.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
