@@ -76,8 +76,8 @@ pub enum CheckpointError {
     },
     /// The content is of no format that we read.
     #[error(
-        "{path}: neither safetensors, nor a TensorFlow GraphDef, nor a PyTorch zip \
-         (it begins with {start})"
+        "{path}: none of safetensors, TensorFlow GraphDef, PyTorch zip, Keras HDF5 or zip, ONNX, \
+         TFLite (it begins with {start})"
     )]
     UnknownFormat {
         /// The file.

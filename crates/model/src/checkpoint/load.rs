@@ -7,17 +7,32 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Tensor};
 
-use super::error::CheckpointError;
-use super::metadata::Metadata;
+use super::error::{CheckpointError, ReadError};
+use super::metadata::{Activation, Metadata};
 use super::name_map::NameMap;
+use super::name_map::graph_order::{self, Facts};
 use super::readers::{Format, NamedTensors, RawTensor, ReadLimits};
 use super::report::{Applied, LoadReport, Mismatch};
-use super::{hugging_face_config, infer};
+use super::{graph_facts, hugging_face_config, infer};
 use crate::architecture::{Parameter, Part, parameters};
+use crate::config::PaddingRule;
 use crate::error::ModelError;
 use crate::initialize::{Parameters, initial_parameters, var_builder};
 use crate::labels::Labels;
 use crate::mobilenet_v1::MobileNetV1;
+
+/// How to read a file, and what is told of it rather than read from it.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct LoadOptions {
+    /// Its format, instead of recognising it by content.
+    pub format: Option<Format>,
+    /// What reading may take.
+    pub limits: ReadLimits,
+    /// What follows each layer, whatever the file says.
+    pub activation: Option<Activation>,
+    /// How layers pad, whatever the file says.
+    pub padding: Option<PaddingRule>,
+}
 
 /// Names of weights in a folder, in order of preference.
 const IN_FOLDER: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
@@ -80,6 +95,20 @@ pub fn load_as(
     format: Option<Format>,
     limits: ReadLimits,
 ) -> Result<Checkpoint, CheckpointError> {
+    let options = LoadOptions {
+        format,
+        limits,
+        ..LoadOptions::default()
+    };
+    load_with(path, &options)
+}
+
+/// [`load`] with all that can be told.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(path: &Path, options: &LoadOptions) -> Result<Checkpoint, CheckpointError> {
+    let LoadOptions { format, limits, .. } = *options;
     let path = &weights_file(path)?;
     let bytes = read_file(path, limits.file_bytes)?;
     let format = match format.or_else(|| Format::detect(&bytes)) {
@@ -100,7 +129,7 @@ pub fn load_as(
             source,
         })?;
     drop(bytes);
-    assemble(path, file)
+    assemble(path, file, options)
 }
 
 /// The file itself, or the weights inside a folder.
@@ -142,23 +171,27 @@ fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, CheckpointError> {
 }
 
 /// Named tensors -> our parameters.
-fn assemble(path: &Path, mut file: NamedTensors) -> Result<Checkpoint, CheckpointError> {
-    let map = NameMap::detect(file.tensors.keys().map(String::as_str)).ok_or_else(|| {
-        let first: Vec<&str> = file.tensors.keys().take(3).map(String::as_str).collect();
-        CheckpointError::UnknownNames {
-            path: path.to_path_buf(),
-            count: file.tensors.len(),
-            first: first.join(", "),
-        }
-    })?;
-    let metadata = describe(path, &file, &map)?;
+fn assemble(
+    path: &Path,
+    mut file: NamedTensors,
+    options: &LoadOptions,
+) -> Result<Checkpoint, CheckpointError> {
+    let (map, facts) = recognise(path, &mut file)?;
+    let mut report = LoadReport::default();
+    let metadata = describe(
+        path,
+        &file,
+        &map,
+        facts.as_ref(),
+        options,
+        &mut report.assumed,
+    )?;
     let config = metadata.config();
     let expected = parameters(&config).map_err(|source| CheckpointError::Model {
         path: path.to_path_buf(),
         source: Box::new(source),
     })?;
 
-    let mut report = LoadReport::default();
     let mut found = Parameters::new();
     let mut used = HashSet::new();
     for parameter in &expected {
@@ -168,8 +201,6 @@ fn assemble(path: &Path, mut file: NamedTensors) -> Result<Checkpoint, Checkpoin
             report.missing.push(name);
             continue;
         };
-        let tensor = tensor.clone();
-        file.tensors.remove(&source);
         used.insert(source.clone());
         let layout = map.layout(parameter);
         let wanted = layout.source_shape(&parameter.shape, metadata.channel_multiplier);
@@ -178,11 +209,11 @@ fn assemble(path: &Path, mut file: NamedTensors) -> Result<Checkpoint, Checkpoin
                 name: parameter.name(),
                 source,
                 expected: wanted,
-                found: tensor.shape,
+                found: tensor.shape.clone(),
             });
             continue;
         }
-        let values = convert(path, &source, &tensor, parameter, &map)?;
+        let mut values = convert(path, &source, tensor, parameter, &map)?;
         check_values(
             path,
             &source,
@@ -190,6 +221,19 @@ fn assemble(path: &Path, mut file: NamedTensors) -> Result<Checkpoint, Checkpoin
             parameter,
             metadata.batch_norm_epsilon,
         )?;
+        if parameter.part == Part::MovingMean
+            && let Some((bias, tensor)) = infer::find(&file, &map, parameter.layer, Part::Biases)
+        {
+            // A bias before batch normalisation only moves the mean that is subtracted.
+            let tensor = convert(path, &bias, tensor, parameter, &map)?;
+            check_values(path, &bias, &tensor, parameter, metadata.batch_norm_epsilon)?;
+            values = (values - tensor).map_err(|error| unusable(path, &bias, error))?;
+            used.insert(bias.clone());
+            report.applied.push(Applied {
+                name: parameter.name(),
+                source: bias,
+            });
+        }
         found.insert(parameter.name(), values);
         report.applied.push(Applied {
             name: parameter.name(),
@@ -214,8 +258,41 @@ fn assemble(path: &Path, mut file: NamedTensors) -> Result<Checkpoint, Checkpoin
     })
 }
 
+/// How the file's tensors are told apart: by the graph where there is one, or else by names.
+fn recognise(
+    path: &Path,
+    file: &mut NamedTensors,
+) -> Result<(NameMap, Option<Facts>), CheckpointError> {
+    if let Some(graph) = file.graph.take() {
+        let (order, facts) =
+            graph_order::follow(&graph, file).map_err(|problem| CheckpointError::Architecture {
+                path: path.to_path_buf(),
+                problem,
+            })?;
+        return Ok((NameMap::Graph(order), Some(facts)));
+    }
+    match NameMap::detect(file.tensors.keys().map(String::as_str)) {
+        Some(map) => Ok((map, None)),
+        None => {
+            let first: Vec<&str> = file.tensors.keys().take(3).map(String::as_str).collect();
+            Err(CheckpointError::UnknownNames {
+                path: path.to_path_buf(),
+                count: file.tensors.len(),
+                first: first.join(", "),
+            })
+        }
+    }
+}
+
 /// What the file, its neighbours and its shapes say of the network.
-fn describe(path: &Path, file: &NamedTensors, map: &NameMap) -> Result<Metadata, CheckpointError> {
+fn describe(
+    path: &Path,
+    file: &NamedTensors,
+    map: &NameMap,
+    facts: Option<&Facts>,
+    options: &LoadOptions,
+    assumed: &mut Vec<String>,
+) -> Result<Metadata, CheckpointError> {
     let of_metadata = |key: &str, problem: String| CheckpointError::Metadata {
         path: path.to_path_buf(),
         key: key.to_string(),
@@ -227,10 +304,14 @@ fn describe(path: &Path, file: &NamedTensors, map: &NameMap) -> Result<Metadata,
         return Ok(own);
     }
     let mut metadata = map.defaults();
-    infer::apply(file, map, &mut metadata).map_err(|problem| CheckpointError::Architecture {
+    let of_architecture = |problem| CheckpointError::Architecture {
         path: path.to_path_buf(),
         problem,
-    })?;
+    };
+    infer::apply(file, map, &mut metadata).map_err(of_architecture)?;
+    if let Some(facts) = facts {
+        graph_facts::apply(facts, options, &mut metadata, assumed).map_err(of_architecture)?;
+    }
     match map {
         NameMap::HuggingFace { .. } => {
             if let Some(folder) = path.parent() {
@@ -242,8 +323,14 @@ fn describe(path: &Path, file: &NamedTensors, map: &NameMap) -> Result<Metadata,
                 metadata.batch_norm_epsilon = epsilon;
             }
         }
-        NameMap::Ours | NameMap::Timm | NameMap::Keras => {}
+        NameMap::Ours
+        | NameMap::Timm
+        | NameMap::Keras
+        | NameMap::KerasCounted
+        | NameMap::Graph(_) => {}
     }
+    metadata.activation = options.activation.unwrap_or(metadata.activation);
+    metadata.padding = options.padding.unwrap_or(metadata.padding);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     metadata.source = format!("{name}, names of {map}");
     infer::check(&metadata).map_err(|problem| of_metadata("configuration", problem))?;
@@ -266,6 +353,13 @@ fn slim_epsilon(file: &NamedTensors) -> Option<f64> {
     })
 }
 
+fn unusable(path: &Path, tensor: &str, problem: impl ToString) -> CheckpointError {
+    CheckpointError::Read {
+        path: path.to_path_buf(),
+        source: ReadError::tensor(tensor, problem),
+    }
+}
+
 fn convert(
     path: &Path,
     source: &str,
@@ -273,21 +367,14 @@ fn convert(
     parameter: &Parameter,
     map: &NameMap,
 ) -> Result<Tensor, CheckpointError> {
-    let broken = |problem: String| CheckpointError::Read {
-        path: path.to_path_buf(),
-        source: super::error::ReadError::Tensor {
-            tensor: source.to_string(),
-            problem,
-        },
-    };
     let Some(values) = &tensor.values else {
         let problem = format!("expected f32, f16, bf16 or f64, found {}", tensor.dtype);
-        return Err(broken(problem));
+        return Err(unusable(path, source, problem));
     };
     values
         .to_dtype(DType::F32)
         .and_then(|values| map.layout(parameter).to_ours(&values, &parameter.shape))
-        .map_err(|error| broken(error.to_string()))
+        .map_err(|error| unusable(path, source, error))
 }
 
 /// A trained network has finite values and variances whose root exists.

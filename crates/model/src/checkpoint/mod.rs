@@ -3,7 +3,9 @@
 //! ```text
 //! file -> readers/<format>: bytes -> named tensors        (knows nothing of MobileNet)
 //!      -> name_map/<framework>: their names and layouts -> ours
+//!         (or the order of operations, where the file describes a graph)
 //!      -> infer: shapes -> width, classes, input channels
+//!      -> graph_facts: epsilon, activation, padding, input range
 //!      -> LoadReport { applied, missing, unused, mismatched }
 //!      -> Checkpoint { parameters, metadata, report }
 //! ```
@@ -12,6 +14,7 @@
 //! [`ReadLimits`] allows.
 
 mod error;
+mod graph_facts;
 mod hugging_face_config;
 mod infer;
 mod layout;
@@ -23,8 +26,8 @@ mod report;
 mod write;
 
 pub use error::{CheckpointError, ReadError};
-pub use load::{Checkpoint, load, load_as};
-pub use metadata::Metadata;
+pub use load::{Checkpoint, LoadOptions, load, load_as, load_with};
+pub use metadata::{Activation, Metadata};
 pub use readers::{Format, ReadLimits};
 pub use report::{Applied, LoadReport, Mismatch};
 pub use write::{WeightsDtype, save};

@@ -37,6 +37,8 @@ pub struct LoadReport {
     pub unused: Vec<String>,
     /// Tensors of the wrong shape.
     pub mismatched: Vec<Mismatch>,
+    /// What the file should say of the network and does not.
+    pub assumed: Vec<String>,
 }
 
 impl LoadReport {
@@ -65,6 +67,9 @@ impl fmt::Display for LoadReport {
                 "\n  mismatched {}: expected {:?}, found {:?}",
                 mismatch.source, mismatch.expected, mismatch.found
             )?;
+        }
+        for assumed in &self.assumed {
+            write!(f, "\n  assumed {assumed}")?;
         }
         for (title, names) in [("missing", &self.missing), ("unused", &self.unused)] {
             for name in names.iter().take(SHOWN) {

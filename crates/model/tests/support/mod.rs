@@ -110,6 +110,16 @@ impl Golden {
         }
     }
 
+    /// One stored result.
+    pub fn values(&self, name: &str) -> &[f32] {
+        &self.tensors[name]
+    }
+
+    /// What computed the results, with its version.
+    pub fn framework(&self) -> &str {
+        &self.metadata["framework"]
+    }
+
     /// Compares logits and the stored endpoints, all of them.
     pub fn check(&self, logits: &Tensor, endpoints: &Endpoints) {
         let mut compared = 0;

@@ -2,12 +2,15 @@
 //! framework. What its files do not say about themselves (epsilon, padding, preprocessing) is
 //! here as well, since it follows from the framework.
 
+pub(super) mod graph_order;
 mod hugging_face;
 mod keras;
+mod keras_counted;
 mod ours;
 mod slim;
 mod timm;
 
+pub use graph_order::GraphOrder;
 pub(super) use slim::EPSILON as SLIM_EPSILON;
 
 use std::fmt;
@@ -36,6 +39,10 @@ pub enum NameMap {
     Timm,
     /// Keras' `MobileNet`.
     Keras,
+    /// Keras' counters, in networks whose layers have no names.
+    KerasCounted,
+    /// Whatever the names: the order of operations.
+    Graph(GraphOrder),
 }
 
 impl fmt::Display for NameMap {
@@ -45,7 +52,8 @@ impl fmt::Display for NameMap {
             Self::Slim { .. } => "TF-slim",
             Self::HuggingFace { .. } => "Hugging Face transformers",
             Self::Timm => "timm",
-            Self::Keras => "Keras",
+            Self::Keras | Self::KerasCounted => "Keras",
+            Self::Graph(_) => "its own graph",
         })
     }
 }
@@ -70,8 +78,10 @@ impl NameMap {
             Some(Self::HuggingFace { prefix })
         } else if has("conv_stem.weight") {
             Some(Self::Timm)
-        } else if has("conv1/kernel") {
+        } else if has("conv1/kernel") || has("conv1/vars/0") {
             Some(Self::Keras)
+        } else if has("conv2d/kernel") || has("conv2d/vars/0") {
+            Some(Self::KerasCounted)
         } else {
             None
         }
@@ -85,6 +95,8 @@ impl NameMap {
             Self::HuggingFace { prefix } => hugging_face::names(prefix, layer, part),
             Self::Timm => timm::names(layer, part),
             Self::Keras => keras::names(layer, part),
+            Self::KerasCounted => keras_counted::names(layer, part),
+            Self::Graph(order) => order.names(layer, part),
         }
     }
 
@@ -100,8 +112,11 @@ impl NameMap {
         let depthwise =
             matches!(layer, LayerName::Body(endpoint) if endpoint.kind == LayerKind::Depthwise);
         match self {
-            Self::Slim { .. } | Self::Keras if depthwise => Layout::Hwcm,
+            Self::Graph(order) => order.layout(layer, part),
+            Self::Slim { .. } | Self::Keras | Self::KerasCounted if depthwise => Layout::Hwcm,
             Self::Slim { .. } | Self::Keras => Layout::Hwio,
+            Self::KerasCounted if layer == LayerName::Logits => Layout::Dense,
+            Self::KerasCounted => Layout::Hwio,
             Self::HuggingFace { .. } | Self::Timm if layer == LayerName::Logits => Layout::Linear,
             Self::Ours | Self::HuggingFace { .. } | Self::Timm => Layout::Same,
         }
@@ -112,7 +127,8 @@ impl NameMap {
         match self {
             Self::Slim { .. } => slim::is_bookkeeping(name),
             Self::HuggingFace { .. } | Self::Timm => name.ends_with(".num_batches_tracked"),
-            Self::Ours | Self::Keras => false,
+            Self::Graph(order) => order.is_bookkeeping(name),
+            Self::Ours | Self::Keras | Self::KerasCounted => false,
         }
     }
 
@@ -123,6 +139,8 @@ impl NameMap {
             Self::HuggingFace { .. } => hugging_face::defaults(),
             Self::Timm => timm::defaults(),
             Self::Keras => keras::defaults(),
+            Self::KerasCounted => keras_counted::defaults(),
+            Self::Graph(order) => order.defaults(),
         }
     }
 }

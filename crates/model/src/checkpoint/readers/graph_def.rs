@@ -7,15 +7,12 @@
 //! TensorProto { DataType dtype = 1, TensorShapeProto tensor_shape = 2, bytes tensor_content = 4,
 //!               repeated float float_val = 5, repeated double double_val = 6 }
 //! ```
-//!
-//! Graph and nodes are walked field by field in place: decoded into structs, two bytes of a
-//! hostile file could become a hundred.
 
 use candle_core::{DType, Device, Tensor};
 use prost::Message;
-use prost::bytes::{Buf, Bytes};
-use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
+use prost::bytes::Bytes;
 
+use super::protobuf::{Field, next_field, text};
 use super::{Budget, NamedTensors, RawTensor, from_le_bytes, volume};
 use crate::checkpoint::error::ReadError;
 
@@ -56,42 +53,6 @@ fn float_dtype(number: i32) -> Option<DType> {
         19 => Some(DType::F16),
         _ => None,
     }
-}
-
-/// One field of a message, as it lies in the file.
-enum Field<'a> {
-    Bytes(u32, &'a [u8]),
-    Fixed32(u32, [u8; 4]),
-    Other,
-}
-
-/// Takes the next field off a message; `None` at its end.
-fn next_field<'a>(rest: &mut &'a [u8], place: &str) -> Result<Option<Field<'a>>, ReadError> {
-    if rest.is_empty() {
-        return Ok(None);
-    }
-    let broken = |error| ReadError::malformed(place, error);
-    let truncated = |_| ReadError::malformed(place, "a field reaches beyond its message");
-    let (tag, wire_type) = decode_key(rest).map_err(broken)?;
-    Ok(Some(match wire_type {
-        WireType::LengthDelimited => {
-            let length = decode_varint(rest).map_err(broken)?;
-            let length = usize::try_from(length)
-                .map_err(|_| ReadError::malformed(place, "a length overflows"))?;
-            let bytes = rest.get(..length).ok_or_else(|| truncated(()))?;
-            rest.advance(length);
-            Field::Bytes(tag, bytes)
-        }
-        WireType::ThirtyTwoBit => {
-            let bytes = *rest.first_chunk::<4>().ok_or_else(|| truncated(()))?;
-            rest.advance(4);
-            Field::Fixed32(tag, bytes)
-        }
-        _ => {
-            skip_field(wire_type, tag, rest, DecodeContext::default()).map_err(broken)?;
-            Field::Other
-        }
-    }))
 }
 
 /// Whether the file's first field is a node with a name: what every `GraphDef` begins with.
@@ -135,10 +96,6 @@ struct Node<'a> {
     op: &'a str,
     value: Option<&'a [u8]>,
     epsilon: Option<f32>,
-}
-
-fn text<'a>(bytes: &'a [u8], place: &str) -> Result<&'a str, ReadError> {
-    std::str::from_utf8(bytes).map_err(|error| ReadError::malformed(place, error))
 }
 
 fn read_node(

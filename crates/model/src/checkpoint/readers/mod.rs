@@ -1,10 +1,21 @@
 //! Bytes -> named tensors, one file a format. Readers know the format and nothing of MobileNet.
 
 mod budget;
+mod flatbuffer;
+pub(crate) mod graph;
 mod graph_def;
+mod hdf5;
+mod keras;
+mod keras_config;
+mod onnx;
+mod onnx_nodes;
 mod pickle;
+mod protobuf;
 mod pytorch;
 mod safetensors;
+mod tflite;
+mod tflite_operators;
+mod zip_entry;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -43,6 +54,14 @@ pub enum Format {
     GraphDef,
     /// `torch.save`'s zip.
     PyTorch,
+    /// Keras' HDF5 file, of a whole model or of weights.
+    KerasH5,
+    /// Keras 3's zip.
+    Keras,
+    /// ONNX.
+    Onnx,
+    /// TFLite, float or quantised.
+    Tflite,
 }
 
 impl fmt::Display for Format {
@@ -51,6 +70,10 @@ impl fmt::Display for Format {
             Self::Safetensors => "safetensors",
             Self::GraphDef => "TensorFlow GraphDef",
             Self::PyTorch => "PyTorch zip",
+            Self::KerasH5 => "Keras HDF5",
+            Self::Keras => "Keras zip",
+            Self::Onnx => "ONNX",
+            Self::Tflite => "TFLite",
         })
     }
 }
@@ -62,11 +85,17 @@ impl Format {
             .first_chunk::<8>()
             .map(|length| u64::from_le_bytes(*length));
         if bytes.starts_with(b"PK\x03\x04") {
-            Some(Self::PyTorch)
+            Some(zip_format(bytes))
+        } else if bytes.starts_with(hdf5::SIGNATURE) {
+            Some(Self::KerasH5)
+        } else if tflite::looks_like(bytes) {
+            Some(Self::Tflite)
         } else if header.is_some_and(|length| length < 1 << 32) && bytes.get(8) == Some(&b'{') {
             Some(Self::Safetensors)
         } else if graph_def::looks_like(bytes) {
             Some(Self::GraphDef)
+        } else if onnx::looks_like(bytes) {
+            Some(Self::Onnx)
         } else {
             None
         }
@@ -85,7 +114,24 @@ impl Format {
             Self::Safetensors => safetensors::read(bytes, &mut budget),
             Self::GraphDef => graph_def::read(bytes, &mut budget),
             Self::PyTorch => pytorch::read(bytes, &mut budget),
+            Self::KerasH5 => keras::read_h5(bytes, &mut budget),
+            Self::Keras => keras::read_zip(bytes, &mut budget),
+            Self::Onnx => onnx::read(bytes, &mut budget),
+            Self::Tflite => tflite::read(bytes, &mut budget),
         }
+    }
+}
+
+/// The format of a zip, by the files in it.
+fn zip_format(bytes: &[u8]) -> Format {
+    let has = |name: &str| {
+        zip::ZipArchive::new(std::io::Cursor::new(bytes))
+            .is_ok_and(|archive| archive.index_for_name(name).is_some())
+    };
+    if has(keras::WEIGHTS) {
+        Format::Keras
+    } else {
+        Format::PyTorch
     }
 }
 
@@ -106,10 +152,12 @@ pub struct RawTensor {
 pub struct NamedTensors {
     /// Tensors by name.
     pub tensors: BTreeMap<String, RawTensor>,
-    /// Text by key: safetensors' `__metadata__`.
+    /// Text by key: safetensors' `__metadata__`, ONNX' `metadata_props`.
     pub metadata: BTreeMap<String, String>,
     /// Numbers by the name of the node that holds them: epsilon of `FusedBatchNorm` nodes.
     pub epsilons: BTreeMap<String, f64>,
+    /// The network, where the file describes it.
+    pub(crate) graph: Option<graph::Graph>,
 }
 
 impl NamedTensors {

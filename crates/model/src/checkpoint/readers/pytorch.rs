@@ -2,16 +2,15 @@
 //! `<root>/data/<key>`.
 
 use std::collections::HashMap;
-use std::io::{Cursor, Read};
+use std::io::Cursor;
 
 use candle_core::DType;
 use zip::ZipArchive;
 
 use super::pickle::{Id, Pickle, Value};
+use super::zip_entry::entry;
 use super::{Budget, NamedTensors, RawTensor, from_le_bytes, volume};
 use crate::checkpoint::error::ReadError;
-
-type Archive<'a> = ZipArchive<Cursor<&'a [u8]>>;
 
 /// Keys under which training programs keep the state dict, in order of preference.
 const NESTED: [&str; 5] = ["state_dict", "model_state_dict", "model", "module", "net"];
@@ -58,22 +57,6 @@ pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, Re
         named.insert(name.to_string(), raw)?;
     }
     Ok(named)
-}
-
-/// One file of the archive. Its size is not believed but counted.
-fn entry(archive: &mut Archive<'_>, path: &str, budget: &mut Budget) -> Result<Vec<u8>, ReadError> {
-    let broken = |error: &dyn std::fmt::Display| ReadError::malformed(path, error);
-    let file = archive.by_name(path).map_err(|error| broken(&error))?;
-    let size = file.size();
-    budget.take(path, size)?;
-    let mut bytes = Vec::new();
-    file.take(size.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(|error| broken(&error))?;
-    if bytes.len() as u64 != size {
-        return Err(broken(&"its size is not what the directory says"));
-    }
-    Ok(bytes)
 }
 
 /// The root's entries, or those of the state dict inside it.
