@@ -2,48 +2,21 @@
 
 mod support;
 
-use std::io::{Cursor, Read};
-use std::path::PathBuf;
-
-use candle_core::{IndexOp, Tensor};
 use mobilenet_model::PaddingRule;
 use mobilenet_model::checkpoint::{Activation, Checkpoint, ReadLimits, load};
 use mobilenet_model::preprocess::Preprocessing;
-use support::{Golden, golden, input, relative_error};
-use tempfile::TempDir;
-
-/// A file of the archive, in a folder that lasts as long as the test.
-fn file(name: &str) -> (TempDir, PathBuf) {
-    let archive = std::fs::read(golden("keras_files.zip")).unwrap();
-    let mut archive = zip::ZipArchive::new(Cursor::new(archive)).unwrap();
-    let mut bytes = Vec::new();
-    let mut entry = archive.by_name(name).unwrap();
-    entry.read_to_end(&mut bytes).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    // Formats are recognised by content.
-    let path = folder.path().join("weights");
-    std::fs::write(&path, bytes).unwrap();
-    (folder, path)
-}
-
-/// The formula's images, the second one brighter and flatter.
-fn images() -> Tensor {
-    let images = input(96, 96);
-    let second = (images.i(1..).unwrap() / 4.0).unwrap();
-    let second = (second + 0.5).unwrap();
-    Tensor::cat(&[&images.i(..1).unwrap(), &second], 0).unwrap()
-}
+use support::{Archive, Golden, contrasting_images, relative_error};
 
 fn check(name: &str, network: &str, applied: usize) -> Checkpoint {
-    let (_folder, path) = file(name);
-    let checkpoint = load(&path, ReadLimits::default()).unwrap();
+    let file = Archive::open("keras_files.zip").extract(name);
+    let checkpoint = load(file.path(), ReadLimits::default()).unwrap();
     println!("{name}: {}", checkpoint.report);
     assert_eq!(checkpoint.report.applied.len(), applied);
     assert!(checkpoint.report.unused.is_empty());
     let logits = checkpoint
         .build()
         .unwrap()
-        .forward_t(&images(), false)
+        .forward_t(&contrasting_images(), false)
         .unwrap();
     let found: Vec<f32> = logits.flatten_all().unwrap().to_vec1().unwrap();
     let golden = Golden::open("keras_files.safetensors");
@@ -77,14 +50,12 @@ fn weights_of_keras_3() {
 /// Its biases beside batch normalisation are 27 more tensors that are applied.
 #[test]
 fn network_without_layer_names() {
-    for name in ["hand_written.h5", "hand_written.keras"] {
-        let metadata = check(name, "hand_written", 137 + 27).metadata;
-        assert_eq!(metadata.padding, PaddingRule::Same);
-        assert_eq!(metadata.activation, Activation::Relu);
-        assert_eq!(metadata.batch_norm_epsilon, 2e-3);
-        assert_eq!(metadata.preprocessing, Preprocessing::unit(96));
-        assert_eq!(metadata.classes, Some(3));
-    }
+    let metadata = check("hand_written.keras", "hand_written", 137 + 27).metadata;
+    assert_eq!(metadata.padding, PaddingRule::Same);
+    assert_eq!(metadata.activation, Activation::Relu);
+    assert_eq!(metadata.batch_norm_epsilon, 2e-3);
+    assert_eq!(metadata.preprocessing, Preprocessing::unit(96));
+    assert_eq!(metadata.classes, Some(3));
 }
 
 /// Its first layer says what range of pixels it wants.

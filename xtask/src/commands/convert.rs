@@ -1,12 +1,13 @@
-//! `convert`: weights of any format -> our safetensors.
+//! `convert`: weights of any format -> our safetensors, or ONNX.
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use mobilenet::model::checkpoint::{
-    Checkpoint, CheckpointError, Format, LoadReport, Metadata, ReadLimits, WeightsDtype, load_as,
-    save,
+    Checkpoint, CheckpointError, Format, LoadOptions, LoadReport, Metadata, WeightsDtype,
+    load_with, save, save_onnx,
 };
+use mobilenet::model::labels::Labels;
 use serde::Serialize;
 
 use super::{load, with_rule};
@@ -40,6 +41,10 @@ pub(crate) fn run(arguments: &Convert) -> Result<()> {
     if let Some(classes) = arguments.classes {
         checkpoint = checkpoint.with_classes(Some(classes), arguments.seed)?;
     }
+    arguments.told.apply(&mut checkpoint)?;
+    if arguments.fold && !checkpoint.metadata.folded {
+        checkpoint = checkpoint.fold()?;
+    }
     let preprocessing = &mut checkpoint.metadata.preprocessing;
     if let Some(side) = arguments.resolution {
         preprocessing.size = [side as usize; 2];
@@ -52,7 +57,15 @@ pub(crate) fn run(arguments: &Convert) -> Result<()> {
         FileDtype::F16 => WeightsDtype::F16,
         FileDtype::Bf16 => WeightsDtype::Bf16,
     };
-    save(&arguments.output, &checkpoint, dtype)?;
+    let is_onnx = arguments
+        .output
+        .extension()
+        .is_some_and(|end| end == "onnx");
+    match (is_onnx, dtype) {
+        (false, dtype) => save(&arguments.output, &checkpoint, dtype)?,
+        (true, WeightsDtype::F32) => save_onnx(&arguments.output, &checkpoint)?,
+        (true, _) => bail!("ONNX is written in f32 only"),
+    }
     let Checkpoint {
         metadata, report, ..
     } = &checkpoint;
@@ -74,19 +87,24 @@ pub(crate) fn run(arguments: &Convert) -> Result<()> {
 }
 
 fn read(arguments: &Convert) -> Result<Checkpoint, HubError> {
-    let Some(format) = arguments.from else {
-        return load(&arguments.input);
-    };
-    let format = match format {
+    let format = arguments.from.map(|format| match format {
         FileFormat::Safetensors => Format::Safetensors,
         FileFormat::GraphDef => Format::GraphDef,
         FileFormat::Pytorch => Format::PyTorch,
+        FileFormat::KerasH5 => Format::KerasH5,
+        FileFormat::Keras => Format::Keras,
+        FileFormat::Onnx => Format::Onnx,
+        FileFormat::Tflite => Format::Tflite,
+    });
+    let options = LoadOptions {
+        format,
+        ..arguments.told.load_options()
     };
-    Ok(load_as(
-        Path::new(&arguments.input),
-        Some(format),
-        ReadLimits::default(),
-    )?)
+    // Known names and repositories say everything themselves.
+    if options == LoadOptions::default() {
+        return load(&arguments.input);
+    }
+    Ok(load_with(Path::new(&arguments.input), &options)?)
 }
 
 fn describe(metadata: &Metadata) -> String {
@@ -94,13 +112,22 @@ fn describe(metadata: &Metadata) -> String {
         .classes
         .map_or("no classifier".into(), |n| format!("{n} classes"));
     let [height, width] = metadata.preprocessing.size;
+    let normalization = match metadata.folded {
+        true => "batch norm folded".to_string(),
+        false => format!("epsilon {}", metadata.batch_norm_epsilon),
+    };
+    let labels = match &metadata.labels {
+        Labels::ImageNet => "ImageNet's labels".to_string(),
+        Labels::Names(names) => format!("{} labels", names.len()),
+        Labels::Unknown => "no labels".to_string(),
+    };
     format!(
-        "width {}, {classes}, {} input channels, {width}x{height}, epsilon {}, {:?} padding\n\
-         preprocessing: {:?}, mean {:?}, std {:?}\nsource: {}",
+        "width {}, {classes}, {} input channels, {width}x{height}, {normalization}, {:?} padding, \
+         {:?}, {labels}\npreprocessing: {:?}, mean {:?}, std {:?}\nsource: {}",
         metadata.width,
         metadata.in_channels,
-        metadata.batch_norm_epsilon,
         metadata.padding,
+        metadata.activation,
         metadata.preprocessing.resize,
         metadata.preprocessing.mean,
         metadata.preprocessing.std,

@@ -76,7 +76,7 @@ pub enum CheckpointError {
     },
     /// The content is of no format that we read.
     #[error(
-        "{path}: none of safetensors, TensorFlow GraphDef, PyTorch zip, Keras HDF5 or zip, ONNX, \
+        "{path}: neither safetensors, nor a TensorFlow GraphDef, a PyTorch zip, a Keras file, ONNX or \
          TFLite (it begins with {start})"
     )]
     UnknownFormat {

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use super::error::{CheckpointError, ReadError};
 use super::metadata::{Activation, Metadata};
@@ -17,6 +17,7 @@ use super::{graph_facts, hugging_face_config, infer};
 use crate::architecture::{Parameter, Part, parameters};
 use crate::config::PaddingRule;
 use crate::error::ModelError;
+use crate::fold::{FoldedLayer, folded_layers};
 use crate::initialize::{Parameters, initial_parameters, var_builder};
 use crate::labels::Labels;
 use crate::mobilenet_v1::MobileNetV1;
@@ -56,6 +57,30 @@ impl Checkpoint {
     pub fn build(&self) -> Result<MobileNetV1, ModelError> {
         let vb = var_builder(self.parameters.clone());
         MobileNetV1::new(&self.metadata.config(), vb)
+    }
+
+    /// The same network with batch normalisation folded into the convolutions.
+    ///
+    /// # Errors
+    /// Never for a checkpoint that [`load`] returned unchanged.
+    pub fn fold(mut self) -> Result<Self, ModelError> {
+        let config = self.metadata.config();
+        for FoldedLayer {
+            layer,
+            weights,
+            bias,
+        } in folded_layers(&config, &self.parameters)?
+        {
+            let name = layer.endpoint.to_string();
+            let prefix = format!("{name}.");
+            self.parameters.retain(|name, _| !name.starts_with(&prefix));
+            let weights = Tensor::from_vec(weights, &layer.weight_shape(), &Device::Cpu)?;
+            let bias = Tensor::from_vec(bias, layer.out_channels, &Device::Cpu)?;
+            self.parameters.insert(format!("{name}.weight"), weights);
+            self.parameters.insert(format!("{name}.bias"), bias);
+        }
+        self.metadata.folded = true;
+        Ok(self)
     }
 
     /// The same body with a new classifier, drawn by slim's initialiser from a seed; `None` or 0

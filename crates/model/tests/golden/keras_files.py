@@ -126,7 +126,6 @@ def main():
         folder = Path(folder)
         tiny.save(folder / "tiny.h5")
         tiny.save_weights(folder / "tiny.weights.h5")
-        own.save(folder / "hand_written.h5")
         own.save(folder / "hand_written.keras")
         learned.save(folder / "transfer.h5")
         learned.save(folder / "transfer.keras")

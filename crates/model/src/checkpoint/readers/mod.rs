@@ -8,6 +8,7 @@ mod hdf5;
 mod keras;
 mod keras_config;
 mod onnx;
+mod onnx_integers;
 mod onnx_nodes;
 mod pickle;
 mod protobuf;

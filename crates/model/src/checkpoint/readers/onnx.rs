@@ -11,18 +11,20 @@
 //!
 //! Nodes become operations in `onnx_nodes.rs`.
 
-use std::collections::HashMap;
-
 use candle_core::DType;
 
 use super::graph::{Graph, Input};
+use super::onnx_integers::Integers;
 use super::onnx_nodes::Nodes;
 use super::protobuf::{Field, next_field, push_integers, text};
 use super::{Budget, NamedTensors, RawTensor, from_le_bytes};
 use crate::checkpoint::error::ReadError;
 
-/// Most numbers of an integer constant that an operation can need: paddings of four axes.
-const MOST_INTEGERS: usize = 16;
+/// Axes that a tensor may have.
+const MOST_AXES: usize = 8;
+
+/// Bytes of a raw constant of integers that may be kept.
+const MOST_BYTES: usize = 256;
 
 /// Whether the bytes are a model: an IR version first, and a graph among known fields.
 pub(super) fn looks_like(bytes: &[u8]) -> bool {
@@ -59,7 +61,7 @@ pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, Re
     }
     let mut constants = Constants {
         named: &mut named,
-        integers: HashMap::new(),
+        integers: Integers::default(),
     };
     let mut inputs = Vec::new();
     let mut rest = graph;
@@ -159,7 +161,7 @@ fn inner(bytes: &[u8], tag: u32) -> Result<&[u8], ReadError> {
 /// Tensors of the file, and integers that operations need.
 pub(super) struct Constants<'a> {
     pub(super) named: &'a mut NamedTensors,
-    pub(super) integers: HashMap<String, Vec<i64>>,
+    pub(super) integers: Integers,
 }
 
 #[derive(Default)]
@@ -206,7 +208,7 @@ impl Constants<'_> {
             }
         }
         let name = name.unwrap_or(fields.name);
-        if fields.dims.len() > MOST_INTEGERS {
+        if fields.dims.len() > MOST_AXES {
             return Err(ReadError::tensor(name, "too many dimensions"));
         }
         budget.take(name, (name.len() + std::mem::size_of::<RawTensor>()) as u64)?;
@@ -237,7 +239,7 @@ impl Constants<'_> {
             11 => DType::F64,
             16 => DType::BF16,
             other => {
-                self.keep_integers(name, fields);
+                self.keep_integers(name, fields, &shape);
                 return Ok(RawTensor {
                     dtype: format!("ONNX data type {other}"),
                     shape,
@@ -268,25 +270,23 @@ impl Constants<'_> {
     }
 
     /// Paddings, axes and shapes.
-    fn keep_integers(&mut self, name: &str, fields: &Fields<'_>) {
-        let integers: Vec<i64> = match (fields.data_type, fields.raw) {
+    fn keep_integers(&mut self, name: &str, fields: &Fields<'_>, shape: &[usize]) {
+        let raw = fields.raw.filter(|raw| raw.len() <= MOST_BYTES);
+        let integers: Vec<i64> = match (fields.data_type, raw) {
             (7, Some(raw)) => {
                 let (chunks, _) = raw.as_chunks::<8>();
-                let chunks = chunks.iter().take(MOST_INTEGERS + 1);
-                chunks.map(|bytes| i64::from_le_bytes(*bytes)).collect()
+                chunks.iter().map(|b| i64::from_le_bytes(*b)).collect()
             }
             (6, Some(raw)) => {
                 let (chunks, _) = raw.as_chunks::<4>();
-                let chunks = chunks.iter().take(MOST_INTEGERS + 1);
                 chunks
-                    .map(|bytes| i32::from_le_bytes(*bytes).into())
+                    .iter()
+                    .map(|b| i32::from_le_bytes(*b).into())
                     .collect()
             }
             (6 | 7, None) => fields.integers.clone(),
             _ => return,
         };
-        if integers.len() <= MOST_INTEGERS {
-            self.integers.insert(name.to_string(), integers);
-        }
+        self.integers.insert(name, integers, shape);
     }
 }

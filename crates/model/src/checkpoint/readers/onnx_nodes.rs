@@ -68,10 +68,16 @@ impl<'a> Nodes<'a> {
         {
             return self.constants.named.insert(node.output.to_string(), tensor);
         }
+        let integers = &mut self.constants.integers;
+        let attribute = |name: &str| node.attribute(name).map(|a| a.integers.clone());
+        if integers.evaluate(node.op, &node.inputs, node.output, attribute) {
+            return Ok(());
+        }
+        let is_constant = |name: &str| tensors.contains_key(name) || integers.contains(name);
         let inputs = node
             .inputs
             .iter()
-            .filter(|input| !input.is_empty() && !tensors.contains_key(**input))
+            .filter(|input| !input.is_empty() && !is_constant(input))
             .map(|input| (*input).to_string())
             .collect();
         let name = match node.name {
@@ -242,10 +248,8 @@ impl<'a> Nodes<'a> {
     fn integers(&self, node: &Node<'_>, name: &str, input: usize) -> Option<Vec<i64>> {
         let attribute = node.attribute(name).map(|a| a.integers.clone());
         attribute.or_else(|| {
-            self.constants
-                .integers
-                .get(*node.inputs.get(input)?)
-                .cloned()
+            let name = node.inputs.get(input)?;
+            self.constants.integers.values(name)
         })
     }
 }
