@@ -151,7 +151,7 @@ fn hdf5_lies() {
     assert!(error(&beyond).contains("beyond the file"));
 
     // A group whose tree's only child is the tree: its level gives it away.
-    let heap = 48 + 32;
+    let heap = 48 + 40;
     let tree = heap + 40;
     let mut group = object(0x11, &words(&[tree, heap]));
     group.extend(b"HEAP\0\0\0\0");

@@ -81,9 +81,9 @@ fn check(name: &str, side: usize, classes: usize) -> Option<Checkpoint> {
         .filter_map(|(photo_name, expected)| {
             let photo = photo(&data, photo_name);
             let input = checkpoint.metadata.preprocessing.tensor(&photo).unwrap();
-            let found = best(&logits(&input));
-            (found.to_string() != expected)
-                .then(|| format!("{photo_name}: {found}, not {expected}"))
+            let found = best(&logits(&input)).to_string();
+            let same = expected.split('|').any(|expected| expected == found);
+            (!same).then(|| format!("{photo_name}: {found}, not {expected}"))
         })
         .collect();
     assert!(wrong.is_empty(), "{name}: {}", wrong.join("; "));
@@ -93,7 +93,7 @@ fn check(name: &str, side: usize, classes: usize) -> Option<Checkpoint> {
 #[test]
 fn keras_imagenet_hdf5() {
     if let Some(checkpoint) = check("mobilenet_v1_0.25_224.h5", 224, 1000) {
-        assert_eq!(checkpoint.metadata.padding, PaddingRule::Same);
+        assert_eq!(checkpoint.metadata.padding, PaddingRule::Keras);
         assert!(checkpoint.report.unused.is_empty());
     }
 }

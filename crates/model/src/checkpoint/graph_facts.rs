@@ -32,7 +32,7 @@ pub(super) fn apply(
     if let Some(size) = facts.size {
         metadata.preprocessing.size = size;
     }
-    input_range(facts, metadata, assumed);
+    input_range(facts, metadata, assumed)?;
     metadata.padding = match options.padding {
         Some(told) => told,
         None => padding(facts, metadata)?,
@@ -61,7 +61,11 @@ fn activation(found: &[Option<String>]) -> Result<Activation, String> {
 
 /// Mean and standard deviation such that `(pixel - mean) / std`, of pixels between 0 and 1, is
 /// what the first convolution takes.
-fn input_range(facts: &Facts, metadata: &mut Metadata, assumed: &mut Vec<String>) {
+fn input_range(
+    facts: &Facts,
+    metadata: &mut Metadata,
+    assumed: &mut Vec<String>,
+) -> Result<(), String> {
     let channels = metadata.in_channels;
     let Preprocessing { mean, std, .. } = &mut metadata.preprocessing;
     if let Some(quantization) = facts.quantization {
@@ -84,7 +88,7 @@ fn input_range(facts: &Facts, metadata: &mut Metadata, assumed: &mut Vec<String>
     } else {
         *mean = vec![mean.first().copied().unwrap_or(0.5); channels];
         *std = vec![std.first().copied().unwrap_or(0.5); channels];
-        let (low, high) = (-mean[0] / std[0], (1.0 - mean[0]) / std[0]);
+        let (low, high) = ((0.0 - mean[0]) / std[0], (1.0 - mean[0]) / std[0]);
         assumed.push(format!(
             "input range {low} to {high}: the file does not say"
         ));

@@ -149,12 +149,18 @@ pub(in crate::checkpoint) fn follow(
     }
     let parameters = walk.parameters(file)?;
     let used: BTreeSet<&String> = parameters.values().map(|(name, _)| name).collect();
+    // A tensor may be there under two names, of which one is used.
+    let id = |name: &String| Some(file.tensors.get(name)?.values.as_ref()?.id());
+    let used_values: Vec<_> = used.iter().filter_map(|name| id(name)).collect();
     let bookkeeping = file
         .tensors
         .iter()
         .filter(|(name, tensor)| {
-            let small = tensor.shape.iter().product::<usize>() <= MOST_CHANNELS;
-            !used.contains(name) && (small || tensor.values.is_none())
+            let Some(values) = &tensor.values else {
+                return true;
+            };
+            let small = values.elem_count() <= MOST_CHANNELS;
+            !used.contains(name) && (small || used_values.contains(&values.id()))
         })
         .map(|(name, _)| name.clone())
         .collect();
@@ -416,9 +422,9 @@ impl Walk {
     }
 }
 
-/// Output channels of weights in the file.
+/// Output channels of weights that are in the file.
 fn channels(file: &NamedTensors, weights: &str, layout: Layout) -> usize {
-    let tensor = file.tensors.get(weights);
+    let tensor = file.tensors.get(weights).filter(|t| t.values.is_some());
     tensor
         .and_then(|tensor| layout.our_shape(&tensor.shape).first().copied())
         .unwrap_or(0)

@@ -265,7 +265,7 @@ fn input_quantization(tensor: &Described<'_>) -> Option<Quantization> {
     let quantization = tensor.quantization?;
     let scale = quantization.elements(2, 4)?.f32(0)?;
     let zero_point = quantization.elements(3, 8).and_then(|z| z.i64(0));
-    (scale.is_finite() && scale > 0.0).then(|| Quantization {
+    (scale.is_normal() && scale > 0.0).then(|| Quantization {
         scale,
         zero_point: zero_point.unwrap_or(0).saturating_add(offset),
     })
