@@ -93,6 +93,12 @@ fn input_range(
             "input range {low} to {high}: the file does not say"
         ));
     }
+    let usable = mean.iter().all(|mean| mean.is_finite()) && std.iter().all(|std| std.is_normal());
+    if usable {
+        Ok(())
+    } else {
+        Err(format!("an input of mean {mean:?} and deviation {std:?}"))
+    }
 }
 
 /// The rule that pads as the graph does: literally, or else at the graph's own image size.
