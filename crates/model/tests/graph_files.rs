@@ -3,10 +3,14 @@
 
 mod support;
 
+use std::io::{Cursor, Seek, SeekFrom, Write};
+
 use candle_core::Tensor;
 use mobilenet_model::PaddingRule;
 use mobilenet_model::checkpoint::{Activation, Checkpoint, ReadLimits, load, save_onnx};
+use mobilenet_model::labels::Labels;
 use support::{Archive, Golden, contrasting_images, golden, relative_error};
+use zip::write::SimpleFileOptions;
 
 fn logits(checkpoint: &Checkpoint, images: &Tensor) -> Vec<f32> {
     let network = checkpoint.build().unwrap();
@@ -79,6 +83,28 @@ fn tflite_quantised() {
         assert!(relative_error(&preprocessing.std, &[0.5; 3]) < 0.01);
         assert!(checkpoint.report.assumed.is_empty());
     }
+}
+
+/// As TFLite's metadata library packs them: a zip behind the model.
+#[test]
+fn tflite_with_labels() {
+    let mut bytes = Cursor::new(Archive::open("tflite_files.zip").read("int8.tflite"));
+    bytes.seek(SeekFrom::End(0)).unwrap();
+    let names = [
+        "ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen", "ibis", "jay",
+    ];
+    let mut archive = zip::ZipWriter::new(&mut bytes);
+    let options = SimpleFileOptions::default();
+    archive.start_file("labels.txt", options).unwrap();
+    archive.write_all(names.join("\n").as_bytes()).unwrap();
+    archive.finish().unwrap();
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(bytes.get_ref()).unwrap();
+    let labels = load(file.path(), ReadLimits::default())
+        .unwrap()
+        .metadata
+        .labels;
+    assert_eq!(labels, Labels::Names(names.map(String::from).to_vec()));
 }
 
 #[test]

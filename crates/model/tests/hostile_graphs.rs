@@ -169,6 +169,7 @@ fn hdf5_lies() {
         wide.extend(words(&[0, 0, 0]));
         wide.extend(words(&[next, 0].repeat(1000)));
     }
+    wide.extend(b"SNOD\x01\0\0\0");
     assert!(error(&hdf5(&wide)).contains("more than"));
 }
 

@@ -334,13 +334,18 @@ fn describe(
         problem,
     };
     infer::apply(file, map, &mut metadata).map_err(of_architecture)?;
+    if let Some(labels) = &file.labels
+        && Some(labels.len()) == metadata.classes
+    {
+        metadata.labels = Labels::Names(labels.clone());
+    }
     if let Some(facts) = facts {
         graph_facts::apply(facts, options, &mut metadata, assumed).map_err(of_architecture)?;
     }
     match map {
         NameMap::HuggingFace { .. } => {
             if let Some(folder) = path.parent() {
-                hugging_face_config::apply(folder, &mut metadata)?;
+                hugging_face_config::apply(folder, options.activation, &mut metadata)?;
             }
         }
         NameMap::Slim { .. } => {

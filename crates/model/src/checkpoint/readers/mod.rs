@@ -157,6 +157,8 @@ pub struct NamedTensors {
     pub metadata: BTreeMap<String, String>,
     /// Numbers by the name of the node that holds them: epsilon of `FusedBatchNorm` nodes.
     pub epsilons: BTreeMap<String, f64>,
+    /// Names of the classes, where the file has them.
+    pub(crate) labels: Option<Vec<String>>,
     /// The network, where the file describes it.
     pub(crate) graph: Option<graph::Graph>,
 }

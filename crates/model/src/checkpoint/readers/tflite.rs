@@ -12,12 +12,15 @@
 //! Operators become operations in `tflite_operators.rs`.
 
 use std::collections::HashMap;
+use std::io::Cursor;
 
 use candle_core::{DType, Device, Tensor};
+use zip::ZipArchive;
 
 use super::flatbuffer::{Elements, Table};
 use super::graph::{Graph, Input, Quantization};
 use super::tflite_operators::operation;
+use super::zip_entry::entry;
 use super::{Budget, NamedTensors, RawTensor, from_le_bytes, volume};
 use crate::checkpoint::error::ReadError;
 
@@ -119,7 +122,30 @@ pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, Re
         quantization,
     };
     named.graph = Some(Graph { input, operations });
+    named.labels = labels(bytes, budget)?;
     Ok(named)
+}
+
+/// Names of the classes: TFLite's metadata keeps a file of labels in a zip behind the model.
+fn labels(bytes: &[u8], budget: &mut Budget) -> Result<Option<Vec<String>>, ReadError> {
+    let Ok(mut archive) = ZipArchive::new(Cursor::new(bytes)) else {
+        return Ok(None);
+    };
+    let names = archive.file_names().filter_map(Result::ok);
+    let name = names
+        .filter(|name| name.contains("label") && name.ends_with(".txt"))
+        .map(|name| name.to_string())
+        .next();
+    let Some(name) = name else {
+        return Ok(None);
+    };
+    let text = entry(&mut archive, &name, budget)?;
+    // A line of one byte becomes a string.
+    budget.take(&name, (size_of::<String>() * text.len()) as u64)?;
+    let text = String::from_utf8_lossy(&text);
+    Ok(Some(
+        text.lines().map(|line| line.trim().to_string()).collect(),
+    ))
 }
 
 fn describe<'a>(
