@@ -27,10 +27,13 @@ const CONVOLUTIONS: usize = 2 * MOBILENET_V1_CONV_DEFS.len() - 1;
 /// Most values of a constant that scales or shifts the image: one a channel.
 const MOST_CHANNELS: usize = 4;
 
+/// Name and layout of each parameter's tensor.
+type ParameterTensors = BTreeMap<(LayerName, Part), (String, Layout)>;
+
 /// The parameters of a graph.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GraphOrder {
-    parameters: BTreeMap<(LayerName, Part), (String, Layout)>,
+    parameters: ParameterTensors,
     /// Constants that are no weights: bounds, shapes, scales of the image.
     bookkeeping: BTreeSet<String>,
 }
@@ -355,10 +358,7 @@ impl Walk {
         Ok(())
     }
 
-    fn parameters(
-        &self,
-        file: &mut NamedTensors,
-    ) -> Result<BTreeMap<(LayerName, Part), (String, Layout)>, String> {
+    fn parameters(&self, file: &mut NamedTensors) -> Result<ParameterTensors, String> {
         let first = &self.layers[0];
         let mut parameters = BTreeMap::new();
         for layer in &self.layers {
