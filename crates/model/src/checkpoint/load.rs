@@ -324,7 +324,9 @@ fn describe(
         problem,
     };
     if let Some(own) = Metadata::of_file(&file.metadata) {
-        let own = own.map_err(|error| of_metadata("metadata", error.to_string()))?;
+        let mut own = own.map_err(|error| of_metadata("metadata", error.to_string()))?;
+        own.activation = options.activation.unwrap_or(own.activation);
+        own.padding = options.padding.unwrap_or(own.padding);
         infer::check(&own).map_err(|problem| of_metadata("metadata", problem))?;
         return Ok(own);
     }
