@@ -71,9 +71,9 @@ fn compute(
             let sizes: Vec<i64> = x.dims().iter().map(|&size| size as i64).collect();
             Tensor::new(sizes, &Device::Cpu)
         }
-        ("Add", &[a, b]) => a.broadcast_add(b),
-        ("Sub", &[a, b]) => a.broadcast_sub(b),
-        ("Mul", &[a, b]) => a.broadcast_mul(b),
+        ("Add", &[a, b]) => elementwise(a, b, i64::checked_add)?,
+        ("Sub", &[a, b]) => elementwise(a, b, i64::checked_sub)?,
+        ("Mul", &[a, b]) => elementwise(a, b, i64::checked_mul)?,
         ("Concat", parts) if axis().unwrap_or(0) == 0 => Tensor::cat(parts, 0),
         // The value is 0 unless an attribute says otherwise, which no padding does.
         ("ConstantOfShape", &[shape]) => {
@@ -82,7 +82,8 @@ fn compute(
         }
         ("Reshape", &[x, shape]) => {
             let mut shape = values(shape)?;
-            let known: i64 = shape.iter().filter(|&&size| size > 0).product();
+            let mut known = shape.iter().filter(|&&size| size > 0);
+            let known = known.try_fold(1i64, |product, &size| product.checked_mul(size))?;
             for size in shape.iter_mut().filter(|size| **size == -1) {
                 *size = (x.elem_count() as i64).checked_div(known)?;
             }
@@ -110,6 +111,28 @@ fn compute(
         }
         _ => return None,
     })
+}
+
+/// Arithmetic of tensors of one shape, or with a single number; candle's own may overflow.
+fn elementwise(
+    a: &Tensor,
+    b: &Tensor,
+    operation: fn(i64, i64) -> Option<i64>,
+) -> Option<Result<Tensor>> {
+    let (left, right) = (values(a)?, values(b)?);
+    let shape = if right.len() == 1 {
+        a.dims()
+    } else if left.len() == 1 || a.dims() == b.dims() {
+        b.dims()
+    } else {
+        return None;
+    };
+    let pairs = left.iter().cycle().zip(right.iter().cycle());
+    let results: Option<Vec<i64>> = pairs
+        .take(left.len().max(right.len()))
+        .map(|(&left, &right)| operation(left, right))
+        .collect();
+    Some(Tensor::from_vec(results?, shape, &Device::Cpu))
 }
 
 /// Sizes of a small tensor.
@@ -150,6 +173,21 @@ fn slice(length: i64, start: i64, end: i64, step: i64) -> Option<Vec<u32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn arithmetic_does_not_overflow() {
+        let numbers = |numbers: &[i64]| Tensor::new(numbers, &Device::Cpu).unwrap();
+        let computed = |op: &str, a: &[i64], b: &[i64]| {
+            let result = compute(op, &[&numbers(a), &numbers(b)], |_| None)?;
+            values(&result.unwrap())
+        };
+        assert_eq!(computed("Mul", &[3, -4], &[2]), Some(vec![6, -8]));
+        assert_eq!(computed("Sub", &[1], &[2, 3]), Some(vec![-1, -2]));
+        assert_eq!(computed("Mul", &[i64::MAX], &[2]), None);
+        assert_eq!(computed("Add", &[1, 2], &[1, 2, 3]), None);
+        let huge = [1 << 62, 1 << 62, -1];
+        assert!(compute("Reshape", &[&numbers(&[1]), &numbers(&huge)], |_| None).is_none());
+    }
 
     #[test]
     fn slices_go_both_ways() {
