@@ -148,10 +148,7 @@ fn serialize(
 }
 
 fn to_bytes(tensor: &Tensor, dtype: WeightsDtype) -> Result<Vec<u8>, String> {
-    let values = tensor
-        .to_dtype(DType::F32)
-        .and_then(|tensor| tensor.flatten_all()?.to_vec1::<f32>())
-        .map_err(|error| error.to_string())?;
+    let values = values(tensor)?;
     let mut bytes = Vec::with_capacity(4 * values.len());
     for value in values {
         dtype
@@ -161,8 +158,16 @@ fn to_bytes(tensor: &Tensor, dtype: WeightsDtype) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
+/// A parameter's values in row-major order.
+pub(super) fn values(tensor: &Tensor) -> Result<Vec<f32>, String> {
+    tensor
+        .to_dtype(DType::F32)
+        .and_then(|tensor| tensor.flatten_all()?.to_vec1::<f32>())
+        .map_err(|error| error.to_string())
+}
+
 /// Writes beside the target, makes it durable, and renames it into place.
-fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
