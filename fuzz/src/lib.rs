@@ -39,6 +39,10 @@ pub fn target(format: Format) -> &'static str {
         Format::PyTorch => "pytorch",
         Format::PyTorchLegacy => "pytorch_legacy",
         Format::Npz => "npz",
+        Format::KerasH5 => "keras_h5",
+        Format::Keras => "keras",
+        Format::Onnx => "onnx",
+        Format::Tflite => "tflite",
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mobilenet::hub::DEFAULT_WEIGHTS;
 
+use crate::told::Told;
 pub(crate) use train::{AugmentationName, Eval, OptimizerName, ScheduleName, Train};
 
 /// MobileNetV1 in Rust.
@@ -31,7 +32,7 @@ pub(crate) enum Command {
     Classify(Classify),
     /// Run the network on an array, for comparison with other frameworks
     Predict(Predict),
-    /// Convert weights of any format to our safetensors
+    /// Convert weights of any format to our safetensors, or to ONNX
     Convert(Convert),
     /// Show layers, parameters and multiply-adds
     Inspect(Inspect),
@@ -186,6 +187,14 @@ pub(crate) enum FileFormat {
     PytorchLegacy,
     /// NumPy's npz
     Npz,
+    /// Keras' HDF5 file, of a whole model or of weights
+    KerasH5,
+    /// Keras 3's .keras
+    Keras,
+    /// ONNX
+    Onnx,
+    /// TFLite, float or quantised
+    Tflite,
 }
 
 /// Whose names and layouts a file gets.
@@ -217,8 +226,8 @@ pub(crate) struct Convert {
     /// Weights to read
     #[arg(value_name = "IN")]
     pub(crate) input: String,
-    /// File to write
-    #[arg(value_name = "OUT.safetensors")]
+    /// File to write: safetensors, or ONNX where its name ends in .onnx
+    #[arg(value_name = "OUT.safetensors|OUT.onnx")]
     pub(crate) output: PathBuf,
     /// Format of the input, instead of recognising it by content
     #[arg(long, value_enum, value_name = "FORMAT")]
@@ -248,6 +257,11 @@ pub(crate) struct Convert {
     /// Image side to store instead of the input's own
     #[arg(long, value_name = "PIXELS", value_parser = side())]
     pub(crate) resolution: Option<u64>,
+    /// Fold batch normalisation into the convolutions, which get biases instead
+    #[arg(long)]
+    pub(crate) fold: bool,
+    #[command(flatten)]
+    pub(crate) told: Told,
     /// The report as one JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,

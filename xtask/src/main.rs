@@ -7,6 +7,7 @@ mod output;
 mod progress;
 mod table;
 mod threads;
+mod told;
 
 use clap::Parser;
 use cli::{Cli, Command};

@@ -1,10 +1,11 @@
-//! `convert`: weights of any format -> safetensors, ours or for a framework.
+//! `convert`: weights of any format -> safetensors, ours or for a framework, or ONNX.
 
 use anyhow::{Result, bail};
 use mobilenet::model::checkpoint::{
     Agreement, Checkpoint, CheckpointError, Format, Framework, LoadOptions, LoadReport, Metadata,
-    ReadLimits, Reference, WeightsDtype, loading, save_as,
+    ReadLimits, Reference, WeightsDtype, loading, save_as, save_onnx,
 };
+use mobilenet::model::labels::Labels;
 use serde::Serialize;
 
 use super::{load_with, with_rule};
@@ -54,6 +55,10 @@ pub(crate) fn run(arguments: &Convert) -> Result<()> {
     if let Some(classes) = arguments.classes {
         checkpoint = checkpoint.with_classes(Some(classes), arguments.seed)?;
     }
+    arguments.told.apply(&mut checkpoint)?;
+    if arguments.fold && !checkpoint.metadata.folded {
+        checkpoint = checkpoint.fold()?;
+    }
     let preprocessing = &mut checkpoint.metadata.preprocessing;
     if let Some(side) = arguments.resolution {
         preprocessing.size = [side as usize; 2];
@@ -73,7 +78,16 @@ pub(crate) fn run(arguments: &Convert) -> Result<()> {
         Some(FileNames::Timm) => Framework::Timm,
         Some(FileNames::Keras) => Framework::Keras,
     };
-    save_as(&arguments.output, &checkpoint, dtype, framework)?;
+    let is_onnx = arguments
+        .output
+        .extension()
+        .is_some_and(|end| end == "onnx");
+    match (is_onnx, dtype) {
+        (false, dtype) => save_as(&arguments.output, &checkpoint, dtype, framework)?,
+        (true, _) if arguments.to.is_some() => bail!("--to is for safetensors, not for ONNX"),
+        (true, WeightsDtype::F32) => save_onnx(&arguments.output, &checkpoint)?,
+        (true, _) => bail!("ONNX is written in f32 only"),
+    }
     let Checkpoint {
         metadata, report, ..
     } = &checkpoint;
@@ -112,11 +126,15 @@ fn read(arguments: &Convert) -> Result<Checkpoint, HubError> {
         FileFormat::Pytorch => Format::PyTorch,
         FileFormat::PytorchLegacy => Format::PyTorchLegacy,
         FileFormat::Npz => Format::Npz,
+        FileFormat::KerasH5 => Format::KerasH5,
+        FileFormat::Keras => Format::Keras,
+        FileFormat::Onnx => Format::Onnx,
+        FileFormat::Tflite => Format::Tflite,
     });
     let options = LoadOptions {
         format,
         averages: arguments.ema,
-        ..LoadOptions::default()
+        ..arguments.told.load_options()
     };
     load_with(&arguments.input, &options)
 }
@@ -135,13 +153,22 @@ fn describe(metadata: &Metadata) -> String {
         .classes
         .map_or("no classifier".into(), |n| format!("{n} classes"));
     let [height, width] = metadata.preprocessing.size;
+    let normalization = match metadata.folded {
+        true => "batch norm folded".to_string(),
+        false => format!("epsilon {}", metadata.batch_norm_epsilon),
+    };
+    let labels = match &metadata.labels {
+        Labels::ImageNet => "ImageNet's labels".to_string(),
+        Labels::Names(names) => format!("{} labels", names.len()),
+        Labels::Unknown => "no labels".to_string(),
+    };
     format!(
-        "width {}, {classes}, {} input channels, {width}x{height}, epsilon {}, {:?} padding\n\
-         preprocessing: {:?}, mean {:?}, std {:?}\nsource: {}",
+        "width {}, {classes}, {} input channels, {width}x{height}, {normalization}, {:?} padding, \
+         {:?}, {labels}\npreprocessing: {:?}, mean {:?}, std {:?}\nsource: {}",
         metadata.width,
         metadata.in_channels,
-        metadata.batch_norm_epsilon,
         metadata.padding,
+        metadata.activation,
         metadata.preprocessing.resize,
         metadata.preprocessing.mean,
         metadata.preprocessing.std,

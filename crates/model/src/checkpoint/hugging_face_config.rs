@@ -48,7 +48,12 @@ enum Size {
 }
 
 /// Overwrites `metadata` with what the two files in `folder` say, where they are there.
-pub(super) fn apply(folder: &Path, metadata: &mut Metadata) -> Result<(), CheckpointError> {
+/// `activation` stands above what they say.
+pub(super) fn apply(
+    folder: &Path,
+    activation: Option<Activation>,
+    metadata: &mut Metadata,
+) -> Result<(), CheckpointError> {
     let config_path = folder.join("config.json");
     let Some(config) = read::<ModelConfig>(&config_path)? else {
         return Ok(());
@@ -67,11 +72,11 @@ pub(super) fn apply(folder: &Path, metadata: &mut Metadata) -> Result<(), Checkp
     if config.tf_padding == Some(false) {
         metadata.padding = PaddingRule::Explicit;
     }
-    metadata.activation = match config.hidden_act.as_deref() {
-        None | Some("relu6") => Activation::Relu6,
-        Some("relu") => Activation::Relu,
-        Some(other) => {
-            let problem = format!("activation `{other}` is not supported, only relu6 and relu");
+    let said = config.hidden_act.as_deref().unwrap_or("relu6");
+    metadata.activation = match activation.or_else(|| Activation::of_name(said)) {
+        Some(activation) => activation,
+        None => {
+            let problem = format!("activation `{said}` is not supported, only relu6 and relu");
             return Err(reject(&config_path, "hidden_act", problem));
         }
     };

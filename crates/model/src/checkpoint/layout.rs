@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 
 /// A layout of one tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Layout {
+pub(crate) enum Layout {
     /// As ours.
     Same,
     /// `[rows, columns, in, out]`: full and pointwise convolutions in TensorFlow and Keras.
@@ -14,6 +14,12 @@ pub(super) enum Layout {
     Hwcm,
     /// `[classes, in]`: a classifier as a linear layer. Ours is `[classes, in, 1, 1]`.
     Linear,
+    /// `[in, classes]`: Keras' dense layers, and ONNX' matrix products.
+    Dense,
+    /// `[out, rows, columns, in]`: TFLite's full and pointwise convolutions.
+    Ohwi,
+    /// `[1, rows, columns, channels * multiplier]`: TFLite's depthwise convolutions.
+    OneHwc,
 }
 
 impl Layout {
@@ -24,6 +30,9 @@ impl Layout {
             (Self::Hwio, &[o, i, h, w]) => vec![h, w, i, o],
             (Self::Hwcm, &[o, _, h, w]) => vec![h, w, o / multiplier.max(1), multiplier],
             (Self::Linear, &[o, i, _, _]) => vec![o, i],
+            (Self::Dense, &[o, i, _, _]) => vec![i, o],
+            (Self::Ohwi, &[o, i, h, w]) => vec![o, h, w, i],
+            (Self::OneHwc, &[o, i, h, w]) => vec![i, h, w, o],
             _ => ours.to_vec(),
         }
     }
@@ -34,6 +43,9 @@ impl Layout {
             (Self::Hwio, &[h, w, i, o]) => vec![o, i, h, w],
             (Self::Hwcm, &[h, w, c, m]) => vec![c.saturating_mul(m), 1, h, w],
             (Self::Linear, &[o, i]) => vec![o, i, 1, 1],
+            (Self::Dense, &[i, o]) => vec![o, i, 1, 1],
+            (Self::Ohwi, &[o, h, w, i]) => vec![o, i, h, w],
+            (Self::OneHwc, &[one, h, w, o]) => vec![o, one, h, w],
             _ => source.to_vec(),
         }
     }
@@ -45,6 +57,9 @@ impl Layout {
             Self::Hwio => tensor.permute((3, 2, 0, 1))?.contiguous(),
             Self::Hwcm => tensor.permute((2, 3, 0, 1))?.contiguous()?.reshape(ours),
             Self::Linear => tensor.reshape(ours),
+            Self::Dense => tensor.t()?.contiguous()?.reshape(ours),
+            Self::Ohwi => tensor.permute((0, 3, 1, 2))?.contiguous(),
+            Self::OneHwc => tensor.permute((3, 0, 1, 2))?.contiguous(),
         }
     }
 
@@ -64,6 +79,9 @@ impl Layout {
                     .contiguous()
             }
             Self::Linear => tensor.reshape(shape),
+            Self::Dense => tensor.flatten_from(1)?.t()?.contiguous(),
+            Self::Ohwi => tensor.permute((0, 2, 3, 1))?.contiguous(),
+            Self::OneHwc => tensor.permute((1, 2, 3, 0))?.contiguous(),
         }
     }
 }
@@ -116,6 +134,9 @@ mod tests {
             (Layout::Hwio, vec![5, 4, 2, 3], 1),
             (Layout::Hwcm, vec![8, 1, 2, 3], 2),
             (Layout::Linear, vec![5, 3, 1, 1], 1),
+            (Layout::Dense, vec![5, 3, 1, 1], 1),
+            (Layout::Ohwi, vec![5, 4, 2, 3], 1),
+            (Layout::OneHwc, vec![8, 1, 2, 3], 2),
         ] {
             let tensor = counted(&ours);
             let out = layout.to_source(&tensor, multiplier)?;
@@ -124,6 +145,37 @@ mod tests {
             let values = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<u32>();
             assert_eq!(values(&back)?, values(&tensor)?, "{layout:?}");
         }
+        Ok(())
+    }
+
+    #[test]
+    fn tflites_channels_come_last() -> Result<()> {
+        let ours = [5, 4, 2, 3];
+        let source = Layout::Ohwi.source_shape(&ours, 1);
+        assert_eq!(source, [5, 2, 3, 4]);
+        assert_eq!(Layout::Ohwi.our_shape(&source), ours);
+        let tensor = Layout::Ohwi.to_ours(&counted(&source), &ours)?;
+        // [o, i, h, w] = [4, 1, 1, 2] lies at ((o * 2 + h) * 3 + w) * 4 + i.
+        let value = tensor.get(4)?.get(1)?.get(1)?.get(2)?.to_scalar::<u32>()?;
+        assert_eq!(value, ((4 * 2 + 1) * 3 + 2) * 4 + 1);
+
+        let ours = [8, 1, 2, 3];
+        let source = Layout::OneHwc.source_shape(&ours, 2);
+        assert_eq!(source, [1, 2, 3, 8]);
+        assert_eq!(Layout::OneHwc.our_shape(&source), ours);
+        let tensor = Layout::OneHwc.to_ours(&counted(&source), &ours)?;
+        let value = tensor.get(5)?.get(0)?.get(1)?.get(0)?.to_scalar::<u32>()?;
+        assert_eq!(value, 3 * 8 + 5);
+        Ok(())
+    }
+
+    #[test]
+    fn dense_classifiers_are_turned() -> Result<()> {
+        let ours = [5, 3, 1, 1];
+        assert_eq!(Layout::Dense.source_shape(&ours, 1), [3, 5]);
+        assert_eq!(Layout::Dense.our_shape(&[3, 5]), ours);
+        let tensor = Layout::Dense.to_ours(&counted(&[3, 5]), &ours)?;
+        assert_eq!(tensor.get(4)?.get(1)?.flatten_all()?.to_vec1::<u32>()?, [9]);
         Ok(())
     }
 

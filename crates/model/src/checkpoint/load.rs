@@ -3,18 +3,21 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 
-use super::error::CheckpointError;
+use super::error::{CheckpointError, ReadError};
 use super::locate::locate;
-use super::metadata::Metadata;
+use super::metadata::{Activation, Metadata};
 use super::misfit::Misfit;
+use super::name_map::graph_order::{self, Facts};
 use super::name_map::{Framework, NameMap, training};
 use super::readers::{Folder, Format, NamedTensors, RawTensor, ReadLimits, Source};
 use super::report::{Applied, LoadReport, Mismatch};
-use super::{hugging_face_config, infer};
+use super::{graph_facts, hugging_face_config, infer};
 use crate::architecture::{Parameter, Part, parameters};
+use crate::config::PaddingRule;
 use crate::error::ModelError;
+use crate::fold::{FoldedLayer, folded_layers};
 use crate::initialize::{Parameters, initial_parameters, var_builder};
 use crate::labels::Labels;
 use crate::mobilenet_v1::MobileNetV1;
@@ -40,6 +43,30 @@ impl Checkpoint {
         MobileNetV1::new(&self.metadata.config(), vb)
     }
 
+    /// The same network with batch normalisation folded into the convolutions.
+    ///
+    /// # Errors
+    /// Never for a checkpoint that [`load`] returned unchanged.
+    pub fn fold(mut self) -> Result<Self, ModelError> {
+        let config = self.metadata.config();
+        for FoldedLayer {
+            layer,
+            weights,
+            bias,
+        } in folded_layers(&config, &self.parameters)?
+        {
+            let name = layer.endpoint.to_string();
+            let prefix = format!("{name}.");
+            self.parameters.retain(|name, _| !name.starts_with(&prefix));
+            let weights = Tensor::from_vec(weights, &layer.weight_shape(), &Device::Cpu)?;
+            let bias = Tensor::from_vec(bias, layer.out_channels, &Device::Cpu)?;
+            self.parameters.insert(format!("{name}.weight"), weights);
+            self.parameters.insert(format!("{name}.bias"), bias);
+        }
+        self.metadata.folded = true;
+        Ok(self)
+    }
+
     /// The same body with a new classifier, drawn by slim's initialiser from a seed; `None` or 0
     /// classes leave it out. Labels become unknown.
     ///
@@ -59,8 +86,8 @@ impl Checkpoint {
     }
 }
 
-/// How to load.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// How to read a file, and what is told of it rather than read from it.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct LoadOptions {
     /// What reading may take.
     pub limits: ReadLimits,
@@ -69,6 +96,10 @@ pub struct LoadOptions {
     /// Take the moving averages of parameters where the file has them: `ExponentialMovingAverage`
     /// of TensorFlow, `state_dict_ema` of PyTorch.
     pub averages: bool,
+    /// What follows each layer, whatever the file says.
+    pub activation: Option<Activation>,
+    /// How layers pad, whatever the file says.
+    pub padding: Option<PaddingRule>,
 }
 
 /// Loads weights from a file, or from a folder as Hugging Face and TensorFlow lay them out, in any
@@ -91,7 +122,7 @@ pub fn load(path: &Path, limits: ReadLimits) -> Result<Checkpoint, CheckpointErr
 pub fn load_with(path: &Path, options: &LoadOptions) -> Result<Checkpoint, CheckpointError> {
     let path = &locate(path)?;
     let file = read_tensors(path, options)?;
-    assemble(path, file, options.averages)
+    assemble(path, file, options)
 }
 
 /// All tensors of a file, under its own names.
@@ -160,30 +191,32 @@ pub fn load_bytes(
             path: path.to_path_buf(),
             source,
         })?;
-    assemble(path, file, false)
+    assemble(path, file, &LoadOptions::default())
 }
 
 /// Named tensors -> our parameters.
 fn assemble(
     path: &Path,
     mut file: NamedTensors,
-    averages: bool,
+    options: &LoadOptions,
 ) -> Result<Checkpoint, CheckpointError> {
     file.strip_output_numbers();
-    let names = || file.tensors.keys().map(String::as_str);
-    let map = NameMap::detect(names(), averages).ok_or_else(|| CheckpointError::UnknownNames {
-        path: path.to_path_buf(),
-        count: file.tensors.len(),
-        misfit: Box::new(Misfit::of_unknown(names())),
-    })?;
-    let metadata = describe(path, &file, &map)?;
+    let (map, facts) = recognise(path, &mut file, options.averages)?;
+    let mut report = LoadReport::default();
+    let metadata = describe(
+        path,
+        &file,
+        &map,
+        facts.as_ref(),
+        options,
+        &mut report.assumed,
+    )?;
     let config = metadata.config();
     let expected = parameters(&config).map_err(|source| CheckpointError::Model {
         path: path.to_path_buf(),
         source: Box::new(source),
     })?;
 
-    let mut report = LoadReport::default();
     let mut found = Parameters::new();
     let mut used = HashSet::new();
     for parameter in &expected {
@@ -193,8 +226,6 @@ fn assemble(
             report.missing.push(name);
             continue;
         };
-        let tensor = tensor.clone();
-        file.tensors.remove(&source);
         used.insert(source.clone());
         let layout = map.layout(parameter);
         let wanted = layout.source_shape(&parameter.shape, metadata.channel_multiplier);
@@ -203,11 +234,11 @@ fn assemble(
                 name: parameter.name(),
                 source,
                 expected: wanted,
-                found: tensor.shape,
+                found: tensor.shape.clone(),
             });
             continue;
         }
-        let values = convert(path, &source, &tensor, parameter, &map)?;
+        let mut values = convert(path, &source, tensor, parameter, &map)?;
         check_values(
             path,
             &source,
@@ -215,6 +246,19 @@ fn assemble(
             parameter,
             metadata.batch_norm_epsilon,
         )?;
+        if parameter.part == Part::MovingMean
+            && let Some((bias, tensor)) = infer::find(&file, &map, parameter.layer, Part::Biases)
+        {
+            // A bias before batch normalisation only moves the mean that is subtracted.
+            let tensor = convert(path, &bias, tensor, parameter, &map)?;
+            check_values(path, &bias, &tensor, parameter, metadata.batch_norm_epsilon)?;
+            values = (values - tensor).map_err(|error| unusable(path, &bias, error))?;
+            used.insert(bias.clone());
+            report.applied.push(Applied {
+                name: parameter.name(),
+                source: bias,
+            });
+        }
         found.insert(parameter.name(), values);
         report.applied.push(Applied {
             name: parameter.name(),
@@ -233,7 +277,7 @@ fn assemble(
             None => report.unused.push(name),
         }
     }
-    if averages && report.averages() == 0 {
+    if options.averages && report.averages() == 0 {
         return Err(CheckpointError::Metadata {
             path: path.to_path_buf(),
             key: "averages".to_string(),
@@ -254,39 +298,90 @@ fn assemble(
     })
 }
 
+/// How the file's tensors are told apart: by the graph where there is one, or else by names.
+fn recognise(
+    path: &Path,
+    file: &mut NamedTensors,
+    averages: bool,
+) -> Result<(NameMap, Option<Facts>), CheckpointError> {
+    if let Some(graph) = file.graph.take() {
+        let (order, facts) =
+            graph_order::follow(&graph, file).map_err(|problem| CheckpointError::Architecture {
+                path: path.to_path_buf(),
+                problem,
+                misfit: Box::new(Misfit::default()),
+            })?;
+        return Ok((NameMap::of_graph(order), Some(facts)));
+    }
+    let names = || file.tensors.keys().map(String::as_str);
+    let map = NameMap::detect(names(), averages).ok_or_else(|| CheckpointError::UnknownNames {
+        path: path.to_path_buf(),
+        count: file.tensors.len(),
+        misfit: Box::new(Misfit::of_unknown(names())),
+    })?;
+    Ok((map, None))
+}
+
 /// What the file, its neighbours and its shapes say of the network.
-fn describe(path: &Path, file: &NamedTensors, map: &NameMap) -> Result<Metadata, CheckpointError> {
+fn describe(
+    path: &Path,
+    file: &NamedTensors,
+    map: &NameMap,
+    facts: Option<&Facts>,
+    options: &LoadOptions,
+    assumed: &mut Vec<String>,
+) -> Result<Metadata, CheckpointError> {
     let of_metadata = |key: &str, problem: String| CheckpointError::Metadata {
         path: path.to_path_buf(),
         key: key.to_string(),
         problem,
     };
     if let Some(own) = Metadata::of_file(&file.metadata) {
-        let own = own.map_err(|error| of_metadata("metadata", error.to_string()))?;
+        let mut own = own.map_err(|error| of_metadata("metadata", error.to_string()))?;
+        own.activation = options.activation.unwrap_or(own.activation);
+        own.padding = options.padding.unwrap_or(own.padding);
         infer::check(&own).map_err(|problem| of_metadata("metadata", problem))?;
         return Ok(own);
     }
     let mut metadata = map.defaults();
-    infer::apply(file, map, &mut metadata).map_err(|problem| CheckpointError::Architecture {
+    let of_architecture = |problem| CheckpointError::Architecture {
         path: path.to_path_buf(),
         problem,
         misfit: Box::new(Misfit::of_network(
             file.tensors.keys().map(String::as_str),
             map,
         )),
-    })?;
+    };
+    infer::apply(file, map, &mut metadata).map_err(of_architecture)?;
     if let Some(&epsilon) = file.epsilons.values().next() {
         metadata.batch_norm_epsilon = epsilon;
+    }
+    if let Some(labels) = &file.labels
+        && Some(labels.len()) == metadata.classes
+    {
+        metadata.labels = Labels::Names(labels.clone());
+    }
+    if let Some(facts) = facts {
+        graph_facts::apply(facts, options, &mut metadata, assumed).map_err(of_architecture)?;
     }
     if map.framework() == Framework::HuggingFace
         && let Some(folder) = path.parent()
     {
-        hugging_face_config::apply(folder, &mut metadata)?;
+        hugging_face_config::apply(folder, options.activation, &mut metadata)?;
     }
+    metadata.activation = options.activation.unwrap_or(metadata.activation);
+    metadata.padding = options.padding.unwrap_or(metadata.padding);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     metadata.source = format!("{name}, names of {map}");
     infer::check(&metadata).map_err(|problem| of_metadata("configuration", problem))?;
     Ok(metadata)
+}
+
+fn unusable(path: &Path, tensor: &str, problem: impl ToString) -> CheckpointError {
+    CheckpointError::Read {
+        path: path.to_path_buf(),
+        source: ReadError::tensor(tensor, problem),
+    }
 }
 
 fn convert(
@@ -296,21 +391,14 @@ fn convert(
     parameter: &Parameter,
     map: &NameMap,
 ) -> Result<Tensor, CheckpointError> {
-    let broken = |problem: String| CheckpointError::Read {
-        path: path.to_path_buf(),
-        source: super::error::ReadError::Tensor {
-            tensor: source.to_string(),
-            problem,
-        },
-    };
     let Some(values) = &tensor.values else {
         let problem = format!("expected f32, f16, bf16 or f64, found {}", tensor.dtype);
-        return Err(broken(problem));
+        return Err(unusable(path, source, problem));
     };
     values
         .to_dtype(DType::F32)
         .and_then(|values| map.layout(parameter).to_ours(&values, &parameter.shape))
-        .map_err(|error| broken(error.to_string()))
+        .map_err(|error| unusable(path, source, error))
 }
 
 /// A trained network has finite values and variances whose root exists.

@@ -24,6 +24,9 @@ pub fn loading(framework: Framework, metadata: &Metadata) -> Result<String, Stri
     let classes = metadata.classes.unwrap_or(0);
     let relu = *activation == Activation::Relu;
     let refuse = |what: String| Err(format!("{framework}'s MobileNetV1 has no {what}"));
+    if metadata.folded && framework != Framework::Ours {
+        return refuse("layers with batch normalisation folded into them".to_string());
+    }
     let limited = matches!(
         framework,
         Framework::Slim | Framework::HuggingFace | Framework::Timm
@@ -48,7 +51,11 @@ pub fn loading(framework: Framework, metadata: &Metadata) -> Result<String, Stri
     let rule: Option<fn(usize, f64) -> usize> = match framework {
         Framework::Timm => Some(timm_channels),
         Framework::Keras => Some(|depth, width| (depth as f64 * width) as usize),
-        Framework::Ours | Framework::Slim | Framework::HuggingFace => None,
+        Framework::Ours
+        | Framework::Slim
+        | Framework::HuggingFace
+        | Framework::KerasCounted
+        | Framework::Graph => None,
     };
     if let Some(rule) = rule
         && let Some((depth, ours)) = channels
@@ -62,6 +69,9 @@ pub fn loading(framework: Framework, metadata: &Metadata) -> Result<String, Stri
     }
     let same = *padding == PaddingRule::Same;
     Ok(match framework {
+        Framework::KerasCounted | Framework::Graph => {
+            return Err(format!("no file is written with the names of {framework}"));
+        }
         Framework::Ours => "mobilenet_model::checkpoint::load".to_string(),
         Framework::Slim if relu => return refuse("ReLU without a limit".to_string()),
         Framework::Slim => format!(

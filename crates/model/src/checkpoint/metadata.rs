@@ -36,6 +36,9 @@ pub struct Metadata {
     pub padding: PaddingRule,
     /// What follows every batch normalisation.
     pub activation: Activation,
+    /// Whether batch normalisation is folded into the convolutions, which then have biases instead.
+    #[serde(default)]
+    pub folded: bool,
     /// Whether the head averages the whole map.
     pub global_pool: bool,
     /// Where the weights come from.
@@ -51,6 +54,17 @@ pub enum Activation {
     Relu6,
     /// ReLU.
     Relu,
+}
+
+impl Activation {
+    /// The activation of a name, in any framework's spelling.
+    pub(super) fn of_name(name: &str) -> Option<Self> {
+        match name.to_ascii_lowercase().as_str() {
+            "relu6" => Some(Self::Relu6),
+            "relu" => Some(Self::Relu),
+            _ => None,
+        }
+    }
 }
 
 impl From<Activation> for mobilenet_ops::Activation {
@@ -76,6 +90,7 @@ impl Metadata {
             batch_norm_epsilon: 1e-3,
             padding: PaddingRule::Same,
             activation: Activation::Relu6,
+            folded: false,
             global_pool: false,
             source: String::new(),
         }
@@ -83,6 +98,14 @@ impl Metadata {
 
     /// The arguments that build the network.
     pub fn config(&self) -> MobileNetV1Config {
+        let normalizer = if self.folded {
+            Normalizer::Bias
+        } else {
+            Normalizer::BatchNorm(BatchNormConfig {
+                epsilon: self.batch_norm_epsilon,
+                ..BatchNormConfig::default()
+            })
+        };
         MobileNetV1Config {
             base: BaseConfig {
                 min_depth: self.min_depth,
@@ -91,10 +114,7 @@ impl Metadata {
                 in_channels: self.in_channels,
                 channel_multiplier: self.channel_multiplier,
                 arg_scope: ArgScope {
-                    normalizer: Normalizer::BatchNorm(BatchNormConfig {
-                        epsilon: self.batch_norm_epsilon,
-                        ..BatchNormConfig::default()
-                    }),
+                    normalizer,
                     activation: self.activation.into(),
                     ..ArgScope::default()
                 },

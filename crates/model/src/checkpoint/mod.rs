@@ -4,7 +4,9 @@
 //! path -> locate: the file that a reader begins with
 //!      -> readers/<format>: bytes -> named tensors        (knows nothing of MobileNet)
 //!      -> name_map/<framework>: their names and layouts -> ours
+//!         (or the order of operations, where the file describes a graph)
 //!      -> infer: shapes -> width, classes, input channels
+//!      -> graph_facts: epsilon, activation, padding, input range
 //!      -> LoadReport { applied, missing, unused, mismatched, training }, or a Misfit
 //!      -> Checkpoint { parameters, metadata, report }
 //! Checkpoint -> verify: its logits against a reference
@@ -15,6 +17,7 @@
 //! [`ReadLimits`] allows.
 
 mod error;
+mod graph_facts;
 mod hugging_face_config;
 mod infer;
 mod layout;
@@ -24,6 +27,7 @@ mod locate;
 mod metadata;
 mod misfit;
 pub mod name_map;
+mod onnx;
 pub mod readers;
 mod report;
 mod verify;
@@ -33,9 +37,10 @@ pub use error::{CheckpointError, ReadError};
 pub use load::{Checkpoint, LoadOptions, load, load_bytes, load_with};
 pub use loading::loading;
 pub use locate::exists;
-pub use metadata::{KEY as METADATA_KEY, Metadata};
+pub use metadata::{Activation, KEY as METADATA_KEY, Metadata};
 pub use misfit::Misfit;
 pub use name_map::Framework;
+pub use onnx::save_onnx;
 pub use readers::{Format, ReadLimits};
 pub use report::{Applied, LoadReport, Mismatch};
 pub use verify::{Agreement, Reference};

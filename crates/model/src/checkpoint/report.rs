@@ -43,6 +43,8 @@ pub struct LoadReport {
     /// What training left in the file, by what it is: averages that were not asked for, the
     /// optimiser's slots, counters.
     pub training: BTreeMap<String, Vec<String>>,
+    /// What the file should say of the network and does not.
+    pub assumed: Vec<String>,
 }
 
 impl LoadReport {
@@ -83,6 +85,9 @@ impl fmt::Display for LoadReport {
                 "\n  mismatched {}: expected {:?}, found {:?}",
                 mismatch.source, mismatch.expected, mismatch.found
             )?;
+        }
+        for assumed in &self.assumed {
+            write!(f, "\n  assumed {assumed}")?;
         }
         for (title, names) in [("missing", &self.missing), ("unused", &self.unused)] {
             for name in names.iter().take(SHOWN) {

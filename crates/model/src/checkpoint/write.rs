@@ -148,10 +148,7 @@ fn serialize(
 }
 
 fn to_bytes(tensor: &Tensor, dtype: WeightsDtype) -> Result<Vec<u8>, String> {
-    let values = tensor
-        .to_dtype(DType::F32)
-        .and_then(|tensor| tensor.flatten_all()?.to_vec1::<f32>())
-        .map_err(|error| error.to_string())?;
+    let values = values(tensor)?;
     let mut bytes = Vec::with_capacity(4 * values.len());
     for value in values {
         dtype
@@ -159,6 +156,14 @@ fn to_bytes(tensor: &Tensor, dtype: WeightsDtype) -> Result<Vec<u8>, String> {
             .ok_or_else(|| format!("{value} does not fit f16; bf16 and f32 hold it"))?;
     }
     Ok(bytes)
+}
+
+/// A parameter's values in row-major order.
+pub(super) fn values(tensor: &Tensor) -> Result<Vec<f32>, String> {
+    tensor
+        .to_dtype(DType::F32)
+        .and_then(|tensor| tensor.flatten_all()?.to_vec1::<f32>())
+        .map_err(|error| error.to_string())
 }
 
 /// Writes a file that appears whole or not at all: beside the target, made durable, renamed into

@@ -82,6 +82,15 @@ impl Preprocessing {
         Self::symmetric(side, Resize::Squeeze { filter })
     }
 
+    /// [`Self::plain`], but `x / 255`: pixels between 0 and 1, as people's own Keras code has it.
+    pub fn unit(side: usize) -> Self {
+        Self {
+            mean: vec![0.0; 3],
+            std: vec![1.0; 3],
+            ..Self::plain(side)
+        }
+    }
+
     /// Hugging Face's image processor for Google's weights: short edge to `side + 32`, bilinear,
     /// centre crop.
     pub fn hugging_face(side: usize) -> Self {

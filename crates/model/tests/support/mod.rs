@@ -8,6 +8,7 @@
 pub mod training;
 
 use std::collections::HashMap;
+use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
@@ -83,6 +84,37 @@ pub fn input(height: usize, width: usize) -> Tensor {
     weight("input", &[2, 3, height, width])
 }
 
+/// [`input`] of 96 x 96, the second image flatter and brighter: noise alone averages out.
+pub fn contrasting_images() -> Tensor {
+    let images = input(96, 96);
+    let second = ((images.narrow(0, 1, 1).unwrap() / 4.0).unwrap() + 0.5).unwrap();
+    Tensor::cat(&[&images.narrow(0, 0, 1).unwrap(), &second], 0).unwrap()
+}
+
+/// Golden files that are small only when compressed.
+pub struct Archive(zip::ZipArchive<Cursor<Vec<u8>>>);
+
+impl Archive {
+    pub fn open(name: &str) -> Self {
+        let bytes = std::fs::read(golden(name)).unwrap();
+        Self(zip::ZipArchive::new(Cursor::new(bytes)).unwrap())
+    }
+
+    pub fn read(&mut self, name: &str) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut entry = self.0.by_name(name).unwrap();
+        entry.read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+
+    /// As a file whose name tells nothing: formats are recognised by content.
+    pub fn extract(&mut self, name: &str) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&self.read(name)).unwrap();
+        file
+    }
+}
+
 /// Outputs that another framework computed.
 pub struct Golden {
     tensors: HashMap<String, Vec<f32>>,
@@ -117,13 +149,13 @@ impl Golden {
         tensor.unwrap_or_else(|| panic!("no {name}"))
     }
 
-    pub fn metadata(&self, key: &str) -> &str {
-        &self.metadata[key]
+    /// What computed the results, with its version.
+    pub fn framework(&self) -> &str {
+        self.metadata("framework")
     }
 
-    /// Name and version.
-    pub fn framework(&self) -> &str {
-        &self.metadata["framework"]
+    pub fn metadata(&self, key: &str) -> &str {
+        &self.metadata[key]
     }
 
     /// Compares logits and the stored endpoints, all of them.

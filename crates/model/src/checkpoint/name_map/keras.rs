@@ -1,4 +1,5 @@
-//! Keras: `conv_dw_1/kernel`, `conv_dw_1_bn/gamma`; older versions say `depthwise_kernel`.
+//! Keras: `conv_dw_1/kernel`, `conv_dw_1_bn/gamma`; older versions say `depthwise_kernel`, and files
+//! of weights alone count a layer's variables: `conv_dw_1/vars/0`.
 
 use super::of_convolution;
 use crate::architecture::{LayerName, Part};
@@ -21,19 +22,21 @@ pub(super) fn names(prefix: &str, layer: LayerName, part: Part) -> Vec<String> {
     } else {
         format!("{layer}_bn")
     };
+    variables(&format!("{prefix}{layer}"), part, depthwise)
+}
+
+/// Names of a layer's variable, and its number in the order in which the layer makes them.
+pub(super) fn variables(layer: &str, part: Part, depthwise: bool) -> Vec<String> {
     let names: &[&str] = match part {
-        Part::Weights if depthwise => &["kernel", "depthwise_kernel"],
-        Part::Weights => &["kernel"],
-        Part::Biases => &["bias"],
-        Part::Gamma => &["gamma"],
-        Part::Beta => &["beta"],
-        Part::MovingMean => &["moving_mean"],
-        Part::MovingVariance => &["moving_variance"],
+        Part::Weights if depthwise => &["kernel", "depthwise_kernel", "vars/0"],
+        Part::Weights => &["kernel", "vars/0"],
+        Part::Biases => &["bias", "vars/1"],
+        Part::Gamma => &["gamma", "vars/0"],
+        Part::Beta => &["beta", "vars/1"],
+        Part::MovingMean => &["moving_mean", "vars/2"],
+        Part::MovingVariance => &["moving_variance", "vars/3"],
     };
-    names
-        .iter()
-        .map(|name| format!("{prefix}{layer}/{name}"))
-        .collect()
+    names.iter().map(|name| format!("{layer}/{name}")).collect()
 }
 
 /// Keras' own image loading squeezes the photo to the size with nearest or bilinear

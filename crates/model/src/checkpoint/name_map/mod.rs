@@ -2,12 +2,16 @@
 //! framework. What its files do not say about themselves (epsilon, padding, preprocessing) is
 //! here as well, since it follows from the framework.
 
+pub(super) mod graph_order;
 mod hugging_face;
 mod keras;
+mod keras_counted;
 mod ours;
 mod slim;
 mod timm;
 pub(super) mod training;
+
+use graph_order::GraphOrder;
 
 use std::fmt;
 
@@ -29,6 +33,10 @@ pub enum Framework {
     Timm,
     /// Keras' `MobileNet`, in its own files, in SavedModels and in TensorFlow.js.
     Keras,
+    /// Keras' counters, in networks whose layers have no names.
+    KerasCounted,
+    /// Whatever the names: the order of operations.
+    Graph,
 }
 
 impl fmt::Display for Framework {
@@ -38,19 +46,21 @@ impl fmt::Display for Framework {
             Self::Slim => "TF-slim",
             Self::HuggingFace => "Hugging Face transformers",
             Self::Timm => "timm",
-            Self::Keras => "Keras",
+            Self::Keras | Self::KerasCounted => "Keras",
+            Self::Graph => "its own graph",
         })
     }
 }
 
 impl Framework {
-    /// Every framework.
-    pub const ALL: [Self; 5] = [
+    /// Every framework that is recognised by its names.
+    pub const ALL: [Self; 6] = [
         Self::Ours,
         Self::Slim,
         Self::HuggingFace,
         Self::Timm,
         Self::Keras,
+        Self::KerasCounted,
     ];
 
     /// Whether its networks are PyTorch's modules.
@@ -58,14 +68,16 @@ impl Framework {
         matches!(self, Self::HuggingFace | Self::Timm)
     }
 
-    /// The weights of the first convolution: by them a framework is recognised.
-    fn first(self) -> &'static str {
+    /// Names of the weights of the first convolution: by them a framework is recognised.
+    fn first(self) -> &'static [&'static str] {
         match self {
-            Self::Ours => "Conv2d_0.weight",
-            Self::Slim => "Conv2d_0/weights",
-            Self::HuggingFace => "conv_stem.convolution.weight",
-            Self::Timm => "conv_stem.weight",
-            Self::Keras => "conv1/kernel",
+            Self::Ours => &["Conv2d_0.weight"],
+            Self::Slim => &["Conv2d_0/weights"],
+            Self::HuggingFace => &["conv_stem.convolution.weight"],
+            Self::Timm => &["conv_stem.weight"],
+            Self::Keras => &["conv1/kernel", "conv1/vars/0"],
+            Self::KerasCounted => &["conv2d/kernel", "conv2d/vars/0"],
+            Self::Graph => &[],
         }
     }
 }
@@ -78,6 +90,8 @@ pub struct NameMap {
     framework: Framework,
     prefix: String,
     averages: bool,
+    /// Where the names come from if the framework is [`Framework::Graph`]; else empty.
+    order: GraphOrder,
 }
 
 impl fmt::Display for NameMap {
@@ -92,12 +106,25 @@ impl NameMap {
         let prefix = match framework {
             Framework::Slim => slim::SCOPE,
             Framework::HuggingFace => hugging_face::PREFIX,
-            Framework::Ours | Framework::Timm | Framework::Keras => "",
+            Framework::Ours
+            | Framework::Timm
+            | Framework::Keras
+            | Framework::KerasCounted
+            | Framework::Graph => "",
         };
         Self {
             framework,
             prefix: prefix.to_string(),
             averages: false,
+            order: GraphOrder::default(),
+        }
+    }
+
+    /// The names that following a graph has found.
+    pub(super) fn of_graph(order: GraphOrder) -> Self {
+        Self {
+            order,
+            ..Self::new(Framework::Graph)
         }
     }
 
@@ -111,7 +138,10 @@ impl NameMap {
         Framework::ALL.into_iter().find_map(|framework| {
             let prefixes = names
                 .clone()
-                .filter_map(|name| name.strip_suffix(framework.first()))
+                .filter_map(|name| {
+                    let mut first = framework.first().iter();
+                    first.find_map(|suffix| name.strip_suffix(suffix))
+                })
                 .filter(|prefix| prefix.is_empty() || prefix.ends_with(['/', '.']));
             let prefix = prefixes.min_by_key(|prefix| {
                 let average = training::of(prefix) == Some(training::AVERAGES);
@@ -121,6 +151,7 @@ impl NameMap {
                 framework,
                 prefix: prefix.to_string(),
                 averages,
+                order: GraphOrder::default(),
             })
         })
     }
@@ -139,6 +170,8 @@ impl NameMap {
             Framework::HuggingFace => hugging_face::names(prefix, layer, part),
             Framework::Timm => timm::names(prefix, layer, part),
             Framework::Keras => keras::names(prefix, layer, part),
+            Framework::KerasCounted => keras_counted::names(prefix, layer, part),
+            Framework::Graph => self.order.names(layer, part),
         }
     }
 
@@ -164,8 +197,12 @@ impl NameMap {
         let depthwise =
             matches!(layer, LayerName::Body(endpoint) if endpoint.kind == LayerKind::Depthwise);
         match self.framework {
-            Framework::Slim | Framework::Keras if depthwise => Layout::Hwcm,
-            Framework::Slim | Framework::Keras => Layout::Hwio,
+            Framework::Graph => self.order.layout(layer, part),
+            Framework::Slim | Framework::Keras | Framework::KerasCounted if depthwise => {
+                Layout::Hwcm
+            }
+            Framework::KerasCounted if layer == LayerName::Logits => Layout::Dense,
+            Framework::Slim | Framework::Keras | Framework::KerasCounted => Layout::Hwio,
             Framework::HuggingFace | Framework::Timm if layer == LayerName::Logits => {
                 Layout::Linear
             }
@@ -178,7 +215,8 @@ impl NameMap {
         match self.framework {
             Framework::Slim => slim::is_bookkeeping(name),
             Framework::HuggingFace | Framework::Timm => name.ends_with(BATCHES),
-            Framework::Ours | Framework::Keras => false,
+            Framework::Graph => self.order.is_bookkeeping(name),
+            Framework::Ours | Framework::Keras | Framework::KerasCounted => false,
         }
     }
 
@@ -189,6 +227,8 @@ impl NameMap {
             Framework::HuggingFace => hugging_face::defaults(),
             Framework::Timm => timm::defaults(),
             Framework::Keras => keras::defaults(),
+            Framework::KerasCounted => keras_counted::defaults(),
+            Framework::Graph => self.order.defaults(),
         }
     }
 }

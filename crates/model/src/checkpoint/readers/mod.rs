@@ -1,8 +1,16 @@
 //! Bytes -> named tensors, one module a format. Readers know the format and nothing of MobileNet.
 
 mod budget;
+mod flatbuffer;
+pub(crate) mod graph;
 mod graph_def;
+mod hdf5;
+mod keras;
+mod keras_config;
 mod npz;
+mod onnx;
+mod onnx_integers;
+mod onnx_nodes;
 mod protobuf;
 mod pytorch;
 mod safetensors;
@@ -11,6 +19,9 @@ mod source;
 mod tensor_proto;
 mod tf_checkpoint;
 mod tfjs;
+mod tflite;
+mod tflite_operators;
+mod zip_entry;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -64,6 +75,14 @@ pub enum Format {
     PyTorchLegacy,
     /// NumPy's zip of arrays.
     Npz,
+    /// Keras' HDF5 file, of a whole model or of weights.
+    KerasH5,
+    /// Keras 3's zip.
+    Keras,
+    /// ONNX.
+    Onnx,
+    /// TFLite, float or quantised.
+    Tflite,
 }
 
 impl fmt::Display for Format {
@@ -78,13 +97,17 @@ impl fmt::Display for Format {
             Self::PyTorch => "PyTorch zip",
             Self::PyTorchLegacy => "PyTorch pickle",
             Self::Npz => "NumPy npz",
+            Self::KerasH5 => "Keras HDF5",
+            Self::Keras => "Keras zip",
+            Self::Onnx => "ONNX",
+            Self::Tflite => "TFLite",
         })
     }
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::Safetensors,
         Self::SafetensorsIndex,
         Self::GraphDef,
@@ -94,6 +117,10 @@ impl Format {
         Self::PyTorch,
         Self::PyTorchLegacy,
         Self::Npz,
+        Self::KerasH5,
+        Self::Keras,
+        Self::Onnx,
+        Self::Tflite,
     ];
 
     /// Recognises a format by the file's content; the name does not count.
@@ -104,7 +131,11 @@ impl Format {
         if npz::looks_like(bytes) {
             Some(Self::Npz)
         } else if bytes.starts_with(b"PK\x03\x04") {
-            Some(Self::PyTorch)
+            Some(zip_format(bytes))
+        } else if bytes.starts_with(hdf5::SIGNATURE) {
+            Some(Self::KerasH5)
+        } else if tflite::looks_like(bytes) {
+            Some(Self::Tflite)
         } else if pytorch::is_legacy(bytes) {
             Some(Self::PyTorchLegacy)
         } else if tf_checkpoint::looks_like(bytes) {
@@ -119,6 +150,8 @@ impl Format {
             Some(Self::SavedModel)
         } else if graph_def::looks_like(bytes) {
             Some(Self::GraphDef)
+        } else if onnx::looks_like(bytes) {
+            Some(Self::Onnx)
         } else {
             None
         }
@@ -160,7 +193,24 @@ impl Format {
             Self::PyTorch => pytorch::read(source.bytes, budget),
             Self::PyTorchLegacy => pytorch::read_legacy(source.bytes, budget),
             Self::Npz => npz::read(source.bytes, budget),
+            Self::KerasH5 => keras::read_h5(source.bytes, budget),
+            Self::Keras => keras::read_zip(source.bytes, budget),
+            Self::Onnx => onnx::read(source.bytes, budget),
+            Self::Tflite => tflite::read(source.bytes, budget),
         }
+    }
+}
+
+/// The format of a zip, by the files in it.
+fn zip_format(bytes: &[u8]) -> Format {
+    let has = |name: &str| {
+        zip::ZipArchive::new(std::io::Cursor::new(bytes))
+            .is_ok_and(|archive| archive.index_for_name(name).is_some())
+    };
+    if has(keras::WEIGHTS) {
+        Format::Keras
+    } else {
+        Format::PyTorch
     }
 }
 
@@ -181,10 +231,14 @@ pub struct RawTensor {
 pub struct NamedTensors {
     /// Tensors by name.
     pub tensors: BTreeMap<String, RawTensor>,
-    /// Text by key: safetensors' `__metadata__`.
+    /// Text by key: safetensors' `__metadata__`, ONNX' `metadata_props`.
     pub metadata: BTreeMap<String, String>,
     /// Epsilon of batch normalisation by the name of the graph's node that holds it.
     pub epsilons: BTreeMap<String, f64>,
+    /// Names of the classes, where the file has them.
+    pub(crate) labels: Option<Vec<String>>,
+    /// The network, where the file describes it.
+    pub(crate) graph: Option<graph::Graph>,
 }
 
 impl NamedTensors {

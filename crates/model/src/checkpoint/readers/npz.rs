@@ -13,7 +13,7 @@ use std::io::Cursor;
 use candle_core::DType;
 use zip::ZipArchive;
 
-use super::{Budget, NamedTensors, RawTensor, from_le_bytes, pytorch};
+use super::{Budget, NamedTensors, RawTensor, from_le_bytes, zip_entry};
 use crate::checkpoint::error::ReadError;
 
 const EXTENSION: &str = ".npy";
@@ -42,7 +42,7 @@ pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, Re
     files.sort();
     let mut named = NamedTensors::default();
     for file in files {
-        let array = pytorch::entry(&mut archive, &file, budget)?;
+        let array = zip_entry::entry(&mut archive, &file, budget)?;
         let name = file.trim_end_matches(EXTENSION).to_string();
         let tensor = read_array(&name, &array, budget)?;
         named.insert(name, tensor)?;

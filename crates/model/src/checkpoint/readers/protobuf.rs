@@ -51,3 +51,24 @@ pub(super) fn next_field<'a>(
 pub(super) fn text<'a>(bytes: &'a [u8], place: &str) -> Result<&'a str, ReadError> {
     std::str::from_utf8(bytes).map_err(|error| ReadError::malformed(place, error))
 }
+
+/// The values of a repeated integer field, which may be packed or not.
+pub(super) fn push_integers(
+    field: &Field<'_>,
+    values: &mut Vec<i64>,
+    place: &str,
+) -> Result<(), ReadError> {
+    match *field {
+        Field::Varint(_, value) => values.push(value as i64),
+        Field::Bytes(_, mut packed) => {
+            while !packed.is_empty() {
+                let value = decode_varint(&mut packed);
+                values.push(value.map_err(|error| ReadError::malformed(place, error))? as i64);
+            }
+        }
+        Field::Fixed32(..) | Field::Other => {
+            return Err(ReadError::malformed(place, "expected integers"));
+        }
+    }
+    Ok(())
+}

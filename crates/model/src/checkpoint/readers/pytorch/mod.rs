@@ -7,18 +7,17 @@ mod pickle;
 mod tensors;
 
 use std::borrow::Cow;
-use std::io::{Cursor, Read};
+use std::io::Cursor;
 
 use zip::ZipArchive;
 
+use super::zip_entry::entry;
 use super::{Budget, NamedTensors};
 use crate::checkpoint::error::ReadError;
 use pickle::Pickle;
 use tensors::Storages;
 
 pub(super) use legacy::{looks_like as is_legacy, read as read_legacy};
-
-type Archive<'a> = ZipArchive<Cursor<&'a [u8]>>;
 
 pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, ReadError> {
     let mut archive = ZipArchive::new(Cursor::new(bytes))
@@ -39,24 +38,4 @@ pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, Re
         }
     }
     tensors::read(found, &storages, budget)
-}
-
-/// One file of a zip. Its size is not believed but counted.
-pub(super) fn entry(
-    archive: &mut Archive<'_>,
-    path: &str,
-    budget: &mut Budget,
-) -> Result<Vec<u8>, ReadError> {
-    let broken = |error: &dyn std::fmt::Display| ReadError::malformed(path, error);
-    let file = archive.by_name(path).map_err(|error| broken(&error))?;
-    let size = file.size();
-    budget.take(path, size)?;
-    let mut bytes = Vec::new();
-    file.take(size.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(|error| broken(&error))?;
-    if bytes.len() as u64 != size {
-        return Err(broken(&"its size is not what the directory says"));
-    }
-    Ok(bytes)
 }

@@ -1,0 +1,352 @@
+//! Our checkpoints as ONNX, for every other engine: one convolution after the other, with batch
+//! normalisation as nodes or, of a folded checkpoint, biases. The messages are declared by hand, as
+//! far as they are written.
+
+use std::path::Path;
+
+use mobilenet_kernels::{Axis, ConvGeometry};
+use prost::Message;
+
+use super::error::CheckpointError;
+use super::load::Checkpoint;
+use super::metadata::{Activation, KEY};
+use super::write::{values, write_atomically};
+use crate::architecture::{LOGITS_LAYER, body_layers, feature_channels, parameters};
+use crate::endpoint::LayerKind;
+use crate::mobilenet_v1::POOL_WINDOW;
+
+/// ONNX 1.12, which every engine of today reads.
+const IR_VERSION: i64 = 8;
+const OPSET: i64 = 17;
+
+/// Name of the input.
+const INPUT: &str = "pixels";
+
+#[derive(Clone, PartialEq, Message)]
+struct Model {
+    #[prost(int64, tag = "1")]
+    ir_version: i64,
+    #[prost(string, tag = "2")]
+    producer_name: String,
+    #[prost(message, optional, tag = "7")]
+    graph: Option<Graph>,
+    #[prost(message, repeated, tag = "8")]
+    opset_import: Vec<Opset>,
+    #[prost(message, repeated, tag = "14")]
+    metadata_props: Vec<Entry>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Opset {
+    #[prost(int64, tag = "2")]
+    version: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Entry {
+    #[prost(string, tag = "1")]
+    key: String,
+    #[prost(string, tag = "2")]
+    value: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Graph {
+    #[prost(message, repeated, tag = "1")]
+    node: Vec<Node>,
+    #[prost(string, tag = "2")]
+    name: String,
+    #[prost(message, repeated, tag = "5")]
+    initializer: Vec<Initializer>,
+    #[prost(message, repeated, tag = "11")]
+    input: Vec<ValueInfo>,
+    #[prost(message, repeated, tag = "12")]
+    output: Vec<ValueInfo>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Node {
+    #[prost(string, repeated, tag = "1")]
+    input: Vec<String>,
+    #[prost(string, repeated, tag = "2")]
+    output: Vec<String>,
+    #[prost(string, tag = "3")]
+    name: String,
+    #[prost(string, tag = "4")]
+    op_type: String,
+    #[prost(message, repeated, tag = "5")]
+    attribute: Vec<Attribute>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Attribute {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(float, optional, tag = "2")]
+    f: Option<f32>,
+    #[prost(int64, optional, tag = "3")]
+    i: Option<i64>,
+    #[prost(int64, repeated, tag = "8")]
+    ints: Vec<i64>,
+    /// FLOAT 1, INT 2, INTS 7.
+    #[prost(int32, tag = "20")]
+    kind: i32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Initializer {
+    #[prost(int64, repeated, tag = "1")]
+    dims: Vec<i64>,
+    #[prost(int32, tag = "2")]
+    data_type: i32,
+    #[prost(string, tag = "8")]
+    name: String,
+    #[prost(bytes = "vec", tag = "9")]
+    raw_data: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ValueInfo {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(message, optional, tag = "2")]
+    kind: Option<Type>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Type {
+    #[prost(message, optional, tag = "1")]
+    tensor_type: Option<TensorType>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct TensorType {
+    #[prost(int32, tag = "1")]
+    elem_type: i32,
+    #[prost(message, optional, tag = "2")]
+    shape: Option<Shape>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Shape {
+    #[prost(message, repeated, tag = "1")]
+    dim: Vec<Dimension>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Dimension {
+    #[prost(int64, optional, tag = "1")]
+    dim_value: Option<i64>,
+    #[prost(string, optional, tag = "2")]
+    dim_param: Option<String>,
+}
+
+/// ONNX' number for f32.
+const FLOAT: i32 = 1;
+
+/// Writes a checkpoint as ONNX: input `pixels`, preprocessed, `[N, channels, rows, columns]` of the
+/// checkpoint's image size and any batch; output `logits` `[N, classes]`, or `features` `[N, channels]` without a classifier. Our metadata
+/// goes with it. A file already there is replaced in one step.
+///
+/// # Errors
+/// Where the head does not average the whole map, or the file cannot be written.
+pub fn save_onnx(path: &Path, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
+    let failed = |problem: String| CheckpointError::Write {
+        path: path.to_path_buf(),
+        problem,
+    };
+    let model = model(checkpoint).map_err(failed)?;
+    write_atomically(path, &model.encode_to_vec()).map_err(|error| failed(error.to_string()))
+}
+
+fn model(checkpoint: &Checkpoint) -> Result<Model, String> {
+    let metadata = &checkpoint.metadata;
+    let config = metadata.config();
+    let mut initializer = parameters(&config)
+        .map_err(|error| error.to_string())?
+        .iter()
+        .map(|parameter| {
+            let name = parameter.name();
+            let tensor = checkpoint.parameters.get(&name);
+            let tensor = tensor.ok_or_else(|| format!("{name} is missing"))?;
+            let values = values(tensor)?;
+            Ok(initial(&name, &parameter.shape, &values))
+        })
+        .collect::<Result<Vec<_>, String>>()?;
+    initializer.push(initial(LOW, &[], &[0.0]));
+    initializer.push(initial(HIGH, &[], &[6.0]));
+
+    let mut nodes = Nodes {
+        last: INPUT.to_string(),
+        ..Nodes::default()
+    };
+    let mut size = metadata.preprocessing.size;
+    for layer in body_layers(&config.base).map_err(|error| error.to_string())? {
+        let resolved = layer
+            .size(1, size[0], size[1])
+            .map_err(|error| error.to_string())?;
+        let name = layer.endpoint.to_string();
+        let groups = match layer.endpoint.kind {
+            LayerKind::Depthwise => layer.in_channels,
+            LayerKind::Conv | LayerKind::Pointwise => 1,
+        };
+        let axes = [resolved.rows, resolved.columns];
+        let mut inputs = vec![format!("{name}.weight")];
+        if metadata.folded {
+            inputs.push(format!("{name}.bias"));
+        }
+        let attributes = conv_attributes(&layer.geometry, groups, axes);
+        nodes.push("Conv", &name, &inputs, attributes);
+        if !metadata.folded {
+            let parts = ["weight", "bias", "running_mean", "running_var"];
+            let inputs = parts.map(|part| format!("{name}.batch_norm.{part}"));
+            let epsilon = float("epsilon", metadata.batch_norm_epsilon as f32);
+            let name = format!("{name}.batch_norm");
+            nodes.push("BatchNormalization", &name, &inputs, vec![epsilon]);
+        }
+        let name = format!("{name}.activation");
+        match metadata.activation {
+            Activation::Relu6 => nodes.push("Clip", &name, &[LOW, HIGH].map(String::from), vec![]),
+            Activation::Relu => nodes.push("Relu", &name, &[], vec![]),
+        }
+        size = axes.map(|axis| axis.output);
+    }
+    if !config.global_pool && size.iter().any(|&side| side > POOL_WINDOW) {
+        return Err(format!(
+            "the head averages {POOL_WINDOW}x{POOL_WINDOW} of a map of {size:?}, and only the whole \
+             map can be written"
+        ));
+    }
+    nodes.push("GlobalAveragePool", "pool", &[], vec![]);
+    let (output, width) = match config.classes() {
+        Some(classes) => {
+            let inputs = ["weight", "bias"].map(|part| format!("{LOGITS_LAYER}.{part}"));
+            nodes.push("Conv", LOGITS_LAYER, &inputs, vec![]);
+            ("logits", classes)
+        }
+        None => {
+            let features = feature_channels(&config.base);
+            ("features", features.map_err(|error| error.to_string())?)
+        }
+    };
+    nodes.push("Flatten", output, &[], vec![]);
+
+    let json = serde_json::to_string(metadata).map_err(|error| error.to_string())?;
+    let [rows, columns] = metadata.preprocessing.size;
+    Ok(Model {
+        ir_version: IR_VERSION,
+        producer_name: env!("CARGO_PKG_NAME").to_string(),
+        graph: Some(Graph {
+            node: nodes.list,
+            name: "mobilenet_v1".to_string(),
+            initializer,
+            input: vec![value_info(INPUT, &[metadata.in_channels, rows, columns])],
+            output: vec![value_info(output, &[width])],
+        }),
+        opset_import: vec![Opset { version: OPSET }],
+        metadata_props: vec![Entry {
+            key: KEY.to_string(),
+            value: json,
+        }],
+    })
+}
+
+/// Bounds of ReLU6.
+const LOW: &str = "relu6.low";
+const HIGH: &str = "relu6.high";
+
+/// A chain of nodes; each is called by what it gives.
+#[derive(Default)]
+struct Nodes {
+    list: Vec<Node>,
+    last: String,
+}
+
+impl Nodes {
+    fn push(&mut self, op: &str, name: &str, parameters: &[String], attribute: Vec<Attribute>) {
+        let mut input = vec![std::mem::replace(&mut self.last, name.to_string())];
+        input.extend_from_slice(parameters);
+        self.list.push(Node {
+            input,
+            output: vec![name.to_string()],
+            name: name.to_string(),
+            op_type: op.to_string(),
+            attribute,
+        });
+    }
+}
+
+/// Padding as numbers, which hold for the stated image size: more engines take them than take SAME.
+fn conv_attributes(geometry: &ConvGeometry, groups: usize, axes: [Axis; 2]) -> Vec<Attribute> {
+    let after = axes.map(|axis| {
+        let span = (axis.kernel - 1) * axis.dilation + 1;
+        let covered = (axis.output - 1) * axis.stride + span;
+        covered.saturating_sub(axis.before + axis.input)
+    });
+    let [top, left] = axes.map(|axis| axis.before);
+    vec![
+        ints("kernel_shape", &geometry.kernel),
+        ints("strides", &[geometry.stride; 2]),
+        ints("dilations", &[geometry.dilation; 2]),
+        ints("pads", &[top, left, after[0], after[1]]),
+        Attribute {
+            name: "group".to_string(),
+            i: Some(groups as i64),
+            kind: 2,
+            ..Attribute::default()
+        },
+    ]
+}
+
+fn ints(name: &str, values: &[usize]) -> Attribute {
+    Attribute {
+        name: name.to_string(),
+        ints: values.iter().map(|&value| value as i64).collect(),
+        kind: 7,
+        ..Attribute::default()
+    }
+}
+
+fn float(name: &str, value: f32) -> Attribute {
+    Attribute {
+        name: name.to_string(),
+        f: Some(value),
+        kind: 1,
+        ..Attribute::default()
+    }
+}
+
+fn initial(name: &str, shape: &[usize], values: &[f32]) -> Initializer {
+    Initializer {
+        dims: shape.iter().map(|&size| size as i64).collect(),
+        data_type: FLOAT,
+        name: name.to_string(),
+        raw_data: values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect(),
+    }
+}
+
+/// A batch of any size of tensors of a shape.
+fn value_info(name: &str, shape: &[usize]) -> ValueInfo {
+    let batch = Dimension {
+        dim_param: Some("N".to_string()),
+        ..Dimension::default()
+    };
+    let sizes = shape.iter().map(|&size| Dimension {
+        dim_value: Some(size as i64),
+        ..Dimension::default()
+    });
+    ValueInfo {
+        name: name.to_string(),
+        kind: Some(Type {
+            tensor_type: Some(TensorType {
+                elem_type: FLOAT,
+                shape: Some(Shape {
+                    dim: std::iter::once(batch).chain(sizes).collect(),
+                }),
+            }),
+        }),
+    }
+}

@@ -1,0 +1,98 @@
+//! Values of a dataset.
+
+use super::chunks::{Filter, chunked, filters};
+use super::datatype::{Datatype, dataspace, datatype};
+use super::object::{Object, kind};
+use super::{Cursor, Result, UNDEFINED, malformed};
+use crate::checkpoint::readers::{Budget, RawTensor, from_le_bytes, volume};
+
+impl<'a> Object<'a> {
+    /// The dataset as a tensor; without values where it is no floating-point number.
+    pub(in super::super) fn tensor(&self, budget: &mut Budget) -> Result<RawTensor> {
+        let missing = |what: &str| malformed(&self.path, format!("a dataset without its {what}"));
+        let message = |kind, what: &str| self.message(kind).ok_or_else(|| missing(what));
+        let shape = dataspace(message(kind::DATASPACE, "dataspace")?)?;
+        let sized = datatype(message(kind::DATATYPE, "datatype")?)?;
+        let dtype = match sized.datatype {
+            Datatype::Float(dtype) => dtype,
+            other => {
+                return Ok(RawTensor {
+                    dtype: format!("{other:?}"),
+                    shape,
+                    values: None,
+                });
+            }
+        };
+        if self.message(kind::EXTERNAL).is_some() {
+            let problem = "its values are in another file, which is not supported";
+            return Err(malformed(&self.path, problem));
+        }
+        let layout = message(kind::LAYOUT, "layout")?;
+        let bytes = (volume(&self.path, &shape)? as u64).saturating_mul(sized.size as u64);
+        let filters = self.message(kind::FILTERS).map(filters).transpose()?;
+        let values = self.values(layout, &shape, sized.size, bytes, filters, budget)?;
+        let values = from_le_bytes(&self.path, &values, dtype, &shape, budget)?;
+        Ok(RawTensor {
+            dtype: format!("{dtype:?}"),
+            shape,
+            values: Some(values),
+        })
+    }
+
+    fn values(
+        &self,
+        layout: &'a [u8],
+        shape: &[usize],
+        element: usize,
+        bytes: u64,
+        filters: Option<Vec<Filter>>,
+        budget: &mut Budget,
+    ) -> Result<std::borrow::Cow<'a, [u8]>> {
+        let refuse = |problem: String| malformed(&self.path, problem);
+        let place = "HDF5 data layout";
+        let mut cursor = Cursor::new(layout, place);
+        let (version, class) = (cursor.u8()?, cursor.u8()?);
+        if !matches!((version, class), (3, _) | (4, 0 | 1)) {
+            let problem = format!("layout {class} of version {version} is not supported");
+            return Err(refuse(problem));
+        }
+        match class {
+            // Compact: in the message.
+            0 => {
+                let size = cursor.u16()?;
+                Ok(cursor.take(size.into())?.into())
+            }
+            // Contiguous.
+            1 => {
+                let (address, size) = (cursor.u64()?, cursor.u64()?);
+                if address == UNDEFINED {
+                    return Err(refuse("it was never written".to_string()));
+                }
+                if size < bytes {
+                    return Err(refuse(format!("{size} bytes, expected {bytes}")));
+                }
+                Ok(self.file.slice(address, bytes, place)?.into())
+            }
+            // Chunked: a B-tree, and the chunk's sizes with that of an element as the last.
+            2 => {
+                let rank = cursor.u8()?;
+                let address = cursor.u64()?;
+                let chunk = (0..rank)
+                    .map(|_| Ok(cursor.u32()? as usize))
+                    .collect::<Result<Vec<usize>>>()?;
+                let filters = filters.unwrap_or_default();
+                match chunk.split_last() {
+                    Some((&last, chunk)) if last == element && chunk.len() == shape.len() => {
+                        budget.take(&self.path, bytes)?;
+                        chunked(&self.file, address, shape, chunk, element, &filters, budget)
+                            .map(Into::into)
+                    }
+                    _ => Err(refuse(format!(
+                        "chunks of {chunk:?} do not fit the shape {shape:?}"
+                    ))),
+                }
+            }
+            other => Err(refuse(format!("layout {other} is not supported"))),
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Fuzz target of the reader `Format::Keras`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    mobilenet_fuzz::read(mobilenet_model::checkpoint::Format::Keras, bytes);
+});

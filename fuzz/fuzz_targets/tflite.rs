@@ -1,0 +1,6 @@
+//! Fuzz target of the reader `Format::Tflite`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    mobilenet_fuzz::read(mobilenet_model::checkpoint::Format::Tflite, bytes);
+});

@@ -1,0 +1,96 @@
+//! `convert` to and from files that describe their network, and what it is told.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn golden(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/model/tests/golden");
+    folder.join(name).display().to_string()
+}
+
+fn run(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.args(arguments).output().unwrap()
+}
+
+fn json(arguments: &[&str]) -> Value {
+    let output = run(arguments);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn error(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    assert!(!output.status.success());
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn onnx_is_written_and_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (plain, folded, back) = (path("a.onnx"), path("b.onnx"), path("c.safetensors"));
+    let weights = golden("slim_tiny.pb");
+    json(&["convert", &weights, &plain, "--resolution", "96", "--json"]);
+    json(&["convert", &plain, &folded, "--fold", "--json"]);
+    let line = json(&["convert", &folded, &back, "--json"]);
+    assert_eq!(line["metadata"]["folded"], true);
+    assert_eq!(
+        line["metadata"]["preprocessing"]["size"],
+        serde_json::json!([96, 96])
+    );
+    assert_eq!(line["report"]["applied"].as_array().unwrap().len(), 56);
+    assert_eq!(line["report"]["unused"], serde_json::json!([]));
+
+    let half = ["convert", &plain, &path("d.onnx"), "--dtype", "f16"];
+    assert!(error(&half).contains("f32 only"));
+    assert!(!Path::new(&path("d.onnx")).exists());
+}
+
+#[test]
+fn what_the_file_does_not_say_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (onnx, out, labels) = (path("a.onnx"), path("b.safetensors"), path("labels"));
+    std::fs::write(
+        &labels,
+        "ant\nbee\ncat\ndog\neel\nfox\ngnu\nhen\nibis\njay\n",
+    )
+    .unwrap();
+    let weights = golden("timm_tiny.pth");
+    json(&["convert", &weights, &onnx, "--json"]);
+    let told = [
+        "convert",
+        &onnx,
+        &out,
+        "--activation",
+        "relu",
+        "--padding",
+        "same",
+        "--range",
+        "0,255",
+        "--labels",
+        &labels,
+        "--json",
+    ];
+    let line = json(&told);
+    let metadata = &line["metadata"];
+    assert_eq!(metadata["activation"], "relu");
+    assert_eq!(metadata["padding"], "same");
+    assert_eq!(
+        metadata["preprocessing"]["mean"],
+        serde_json::json!([0.0, 0.0, 0.0])
+    );
+    assert!((metadata["preprocessing"]["std"][0].as_f64().unwrap() * 255.0 - 1.0).abs() < 1e-6);
+    assert_eq!(metadata["labels"]["names"][9], "jay");
+
+    std::fs::write(&labels, "one\ntwo\n").unwrap();
+    assert!(error(&told).contains("2 names for 10 classes"));
+    let range = ["convert", &onnx, &out, "--range", "1,1"];
+    assert!(error(&range).contains("both 1"));
+    let mean = ["convert", &onnx, &out, "--mean", "0.1,0.2"];
+    assert!(error(&mean).contains("--mean of 2 numbers for 3 channels"));
+}
