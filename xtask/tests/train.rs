@@ -120,45 +120,121 @@ fn a_folder_of_photos_becomes_weights() {
     );
 }
 
+/// Names of the checkpoints that a run has written so far, and of whatever else is beside them.
+fn checkpoints(out: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(out.join("checkpoints"));
+    let entries = entries.into_iter().flatten();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// The newest whole checkpoint.
+fn newest(out: &Path) -> Option<String> {
+    let mut names = checkpoints(out).into_iter();
+    names.rfind(|name| name.starts_with("step-"))
+}
+
+/// Starts or resumes a run and kills it: so many milliseconds after its start, or after its next
+/// checkpoint. False where it ended before.
+fn kill(mut command: Command, out: &Path, wait_for_checkpoint: bool, milliseconds: u64) -> bool {
+    let before = newest(out);
+    let null = std::process::Stdio::null;
+    let command = command.arg("--resume").stdout(null()).stderr(null());
+    let mut child = command.spawn().unwrap();
+    while wait_for_checkpoint && newest(out) == before && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    std::thread::sleep(Duration::from_millis(milliseconds));
+    let killed = child.try_wait().unwrap().is_none();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    killed
+}
+
+/// The final weights, and the state of the last checkpoint; a header's entries have no fixed order.
+fn results(out: &Path) -> (Vec<u8>, Vec<u8>) {
+    let last = newest(out).unwrap();
+    let state = std::fs::read(out.join("checkpoints").join(last)).unwrap();
+    let header = u64::from_le_bytes(state[..8].try_into().unwrap()) as usize;
+    let weights = std::fs::read(out.join("model.safetensors")).unwrap();
+    (weights, state[8 + header..].to_vec())
+}
+
 #[test]
-fn killed_runs_end_in_the_same_bits() {
+fn runs_killed_twenty_times_end_in_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = photos(folder.path());
+    let arguments = ["--steps", "200", "--save-every", "4"];
+    let whole = folder.path().join("whole");
+    let output = train(&data, &whole, &arguments).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let whole = results(&whole);
+
+    let (mut kills, mut runs) = (0u64, 0);
+    while kills < 20 {
+        runs += 1;
+        let broken = folder.path().join(format!("broken {runs}"));
+        // Every other kill lets the run come further; the others may fall before its first step.
+        while kills < 20
+            && kill(
+                train(&data, &broken, &arguments),
+                &broken,
+                kills % 2 == 0,
+                kills * 37 % 60,
+            )
+        {
+            kills += 1;
+        }
+        let mut last = train(&data, &broken, &arguments);
+        let output = last.arg("--resume").output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert!(results(&broken) == whole, "run {runs}, after {kills} kills");
+    }
+    println!("{kills} kills of {runs} runs");
+}
+
+/// A limit on the size of files stands in for the full disk: the write fails after a part of it.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_leaves_the_last_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let data = photos(folder.path());
     let arguments = ["--steps", "60", "--save-every", "4"];
     let whole = folder.path().join("whole");
     let output = train(&data, &whole, &arguments).output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
-    let broken = folder.path().join("broken");
-    let mut kills = 0;
-    // Ever later moments: a run has to get somewhere in the end, on a slow machine, too.
-    for attempt in 1..200u64 {
-        let mut command = train(&data, &broken, &arguments);
-        command.arg("--resume");
-        let mut child = command
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(Duration::from_millis(20 + attempt * 37 % 90 + attempt * 4));
-        let ended = child.try_wait().unwrap();
-        if ended.is_none() {
-            child.kill().unwrap();
-            kills += 1;
-        }
-        if child.wait().unwrap().success() {
-            break;
-        }
+
+    let out = folder.path().join("full");
+    assert!(kill(train(&data, &out, &arguments), &out, true, 0));
+    let before = checkpoints(&out);
+    let mut resume = train(&data, &out, &arguments);
+    let resume = resume.arg("--resume");
+    let output = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 200; exec \"$@\"", "sh"])
+        .arg(resume.get_program())
+        .args(resume.get_args())
+        .output()
+        .unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let last = newest(&out).unwrap();
+    for part in ["cannot write", "File too large", &last, "--resume"] {
+        assert!(said.contains(part), "{part} in: {said}");
     }
-    println!("killed {kills} times");
-    let bytes = |out: &Path| std::fs::read(out.join("model.safetensors")).unwrap();
-    assert!(bytes(&broken) == bytes(&whole), "the weights differ");
-    // The header's entries have no fixed order.
-    let last = |out: &Path| {
-        let bytes = std::fs::read(out.join("checkpoints/step-0000000060.safetensors")).unwrap();
-        let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-        bytes[8 + header..].to_vec()
+    let partial = |folder: &Path| {
+        let entries = std::fs::read_dir(folder).unwrap();
+        let mut names = entries.map(|entry| entry.unwrap().file_name());
+        names.any(|name| name.to_string_lossy().ends_with(".partial"))
     };
-    assert!(last(&broken) == last(&whole), "the states differ");
+    assert!(!partial(&out) && !partial(&out.join("checkpoints")));
+    assert_eq!(checkpoints(&out), before, "{said}");
+
+    let output = resume.output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(results(&out) == results(&whole), "the results differ");
 }
 
 #[test]

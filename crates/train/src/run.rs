@@ -48,6 +48,13 @@ pub struct RunOptions {
     pub max_skipped_share: f64,
 }
 
+impl RunOptions {
+    /// Where the run keeps its checkpoints.
+    pub fn checkpoints(&self) -> Checkpoints {
+        Checkpoints::new(self.out.join("checkpoints"), self.keep)
+    }
+}
+
 /// Who is told while it runs.
 pub trait Observer {
     /// It begins, or goes on, after so many steps of so many.
@@ -127,7 +134,7 @@ impl<'a> Run<'a> {
         let metadata = initial.metadata;
         let config = recipe.network(metadata.config());
         let layout = FlatLayout::new(&config)?;
-        let checkpoints = Checkpoints::new(options.out.join("checkpoints"), options.keep);
+        let checkpoints = options.checkpoints();
         std::fs::create_dir_all(&options.out).map_err(|error| TrainError::Write {
             path: options.out.clone(),
             problem: error.to_string(),

@@ -9,6 +9,7 @@ use mobilenet::model::initialize::initial_parameters;
 use mobilenet::model::labels::Labels;
 use mobilenet::model::preprocess::{Preprocessing, Resize};
 use mobilenet::model::{InferencePlan, PlanOptions, PlanOutput, PlanWeights};
+use mobilenet::train::TrainError;
 use mobilenet::train::augment::{Augmentation, Border};
 use mobilenet::train::data::{self, ImageDataset};
 use mobilenet::train::fine_tune::{self, Logits};
@@ -71,7 +72,8 @@ pub(crate) fn run(arguments: &Train) -> Result<()> {
         &options,
         &stop,
         &mut observer,
-    )?;
+    )
+    .map_err(|error| broken_off(error, &options))?;
     observer.end();
     if outcome.interrupted {
         bail!(
@@ -97,6 +99,25 @@ pub(crate) fn run(arguments: &Train) -> Result<()> {
         output::line(format!("report: {out}/report/report.md"))?;
     }
     output::line(format!("weights: {out}/model.safetensors"))
+}
+
+/// Names the checkpoint from which a training can go on that failed in its course.
+fn broken_off(error: TrainError, options: &RunOptions) -> anyhow::Error {
+    use TrainError::{Checkpoint, Data, Diverged, Write};
+    let in_its_course = matches!(
+        error,
+        Checkpoint(_) | Data(_) | Diverged { .. } | Write { .. }
+    );
+    let files = options.checkpoints().files();
+    let newest = files.ok().and_then(|files| files.into_iter().next());
+    let error = anyhow::Error::from(error);
+    match newest.filter(|_| in_its_course) {
+        Some(newest) => error.context(format!(
+            "the training has broken off; its last checkpoint is {}, from which --resume goes on",
+            newest.display()
+        )),
+        None => error,
+    }
 }
 
 fn available() -> usize {

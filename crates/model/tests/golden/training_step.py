@@ -4,8 +4,9 @@ TF-slim's conventions: SAME padding, ReLU6, batch norm with epsilon 0.001 that n
 biased variance of the batch, global average pool, no dropout, and L2 of 4e-5 (half the sum of
 squares) on the weights of Conv2d_0, the pointwise layers and the logits, not on depthwise ones.
 
-Alpha is 1/32, classes 10, images 4 x 3 x 32 x 48 with the values of `input`. Weights are those
-of the formula, but 1 is added (in f32) to every `batch_norm.bias`. Labels are in the metadata.
+Alpha is 1/32, classes 10, images 4 x 3 x 32 x 48: `input`, but drawn as the formula draws a
+convolution's weights of that shape, that is u * sqrt(6 / (3 * 32 * 48)). Weights are those of the
+formula, but 1 is added (in f32) to every `batch_norm.bias`. Labels are in the metadata.
 
 Two runs of three steps on this one batch:
 

@@ -173,7 +173,9 @@ impl<'a> Nodes<'a> {
         let shape = shape.map(|tensor| tensor.shape.clone()).unwrap_or_default();
         let depthwise = match (node.integer("group").unwrap_or(1), shape.as_slice()) {
             (1, _) => false,
-            (groups, &[out, 1, ..]) if i64::try_from(out).is_ok_and(|out| out % groups == 0) => {
+            (groups, &[out, 1, ..])
+                if usize::try_from(groups).is_ok_and(|groups| out.is_multiple_of(groups)) =>
+            {
                 true
             }
             (groups, _) => return Err(format!("{groups} groups for weights {shape:?}")),

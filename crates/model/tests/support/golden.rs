@@ -1,0 +1,103 @@
+//! The golden files, for this crate's tests and for those of crates beside it.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use candle_core::Tensor;
+use mobilenet_model::Endpoints;
+use safetensors::SafeTensors;
+
+pub fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../model/tests/golden")
+        .join(name)
+}
+
+/// Outputs that another framework computed.
+pub struct Golden {
+    tensors: HashMap<String, Vec<f32>>,
+    metadata: HashMap<String, String>,
+}
+
+impl Golden {
+    pub fn open(name: &str) -> Self {
+        let bytes = std::fs::read(golden(name)).unwrap();
+        let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let floats = |data: &[u8]| {
+            let (chunks, []) = data.as_chunks::<4>() else {
+                panic!("not f32")
+            };
+            chunks
+                .iter()
+                .map(|bytes| f32::from_le_bytes(*bytes))
+                .collect()
+        };
+        Self {
+            tensors: file
+                .iter()
+                .map(|(name, view)| (name.to_string(), floats(view.data())))
+                .collect(),
+            metadata: header.metadata().clone().unwrap(),
+        }
+    }
+
+    pub fn tensor(&self, name: &str) -> &[f32] {
+        let tensor = self.tensors.get(name);
+        tensor.unwrap_or_else(|| panic!("no {name}"))
+    }
+
+    /// What computed the results, with its version.
+    pub fn framework(&self) -> &str {
+        self.metadata("framework")
+    }
+
+    pub fn metadata(&self, key: &str) -> &str {
+        &self.metadata[key]
+    }
+
+    /// Compares logits and the stored endpoints, all of them.
+    pub fn check(&self, logits: &Tensor, endpoints: &Endpoints) {
+        let mut compared = 0;
+        for (name, expected) in &self.tensors {
+            let found = if name == "logits" {
+                logits.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+            } else {
+                let found = endpoints.get(name).unwrap_or_else(|| panic!("no {name}"));
+                let shape = found
+                    .dims()
+                    .iter()
+                    .map(usize::to_string)
+                    .collect::<Vec<_>>()
+                    .join(",");
+                assert_eq!(shape, self.metadata[&format!("shape.{name}")], "{name}");
+                let step: usize = self.metadata[&format!("step.{name}")].parse().unwrap();
+                let all = found.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                all.into_iter().step_by(step).collect()
+            };
+            let error = relative_error(&found, expected);
+            println!("{name}: {error:.1e} against {}", self.metadata["framework"]);
+            assert!(error <= 1e-4, "{name}: max relative error {error:e}");
+            compared += 1;
+        }
+        assert_eq!(compared, 6);
+    }
+}
+
+/// Largest difference, relative to the largest expected value.
+pub fn relative_error(found: &[f32], expected: &[f32]) -> f32 {
+    assert_eq!(found.len(), expected.len());
+    let scale = expected.iter().fold(0f32, |max, x| max.max(x.abs()));
+    let error = found
+        .iter()
+        .zip(expected)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0f32, |max, x| {
+            if x.is_nan() {
+                f32::INFINITY
+            } else {
+                max.max(x)
+            }
+        });
+    error / scale
+}
