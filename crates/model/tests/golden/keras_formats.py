@@ -5,8 +5,9 @@ tfjs/               model.json and shards of three groups: f32, 8 bits, 16 bits 
 keras_64x64         logits of both; epsilon of the SavedModel is 0.002
 
 The SavedModel is cut to what the file says of batch normalisation: Keras' graph takes 0.6 MB.
-The folder tfjs/ is written here after the documented format (tensorflowjs itself does not install
-beside TensorFlow 2.21); its logits are those of Keras with the weights that the file means.
+The folder tfjs/ is written by tensorflowjs' own writer, in the layout of its converter for Keras;
+its logits are those of Keras with the weights that tensorflowjs' own reader finds in it. The
+package is installed by `pip install --no-deps tensorflowjs==4.22.0`.
 """
 
 import os
@@ -15,8 +16,11 @@ os.environ["TF_USE_LEGACY_KERAS"] = "0"
 
 import json
 import shutil
+import sys
+import types
+from importlib import import_module
+from importlib.util import find_spec
 
-import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
@@ -51,52 +55,35 @@ def saved_model(model):
     (folder / "fingerprint.pb").unlink(missing_ok=True)
 
 
-def quantised(values, levels):
-    """TensorFlow.js' affine quantisation: the bytes, their description, and what they mean."""
-    low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
-    scale = (high - low) / levels if high > low else 1.0
-    # Zero is one of the values.
-    low = -round(-low / scale) * scale
-    dtype = np.uint8 if levels < 256 else np.uint16
-    q = np.clip(np.round((values - low) / scale), 0, levels).astype(dtype)
-    entry = {"dtype": q.dtype.name, "scale": scale, "min": low, "original_dtype": "float32"}
-    return q.tobytes(), entry, (q.astype(np.float64) * scale + low).astype(np.float32)
+def tensorflowjs():
+    """The package without its `__init__`, which imports packages that do not install beside
+    TensorFlow 2.21; its readers and writers of weights need only NumPy."""
+    package = types.ModuleType("tensorflowjs")
+    package.__path__ = list(find_spec("tensorflowjs").submodule_search_locations)
+    sys.modules["tensorflowjs"] = package
+    return import_module("tensorflowjs.write_weights"), import_module("tensorflowjs.read_weights")
 
 
 def tfjs(model):
-    """Writes the folder and gives the model the weights that it means."""
+    """Writes the folder and gives the model the weights that its reader finds in it."""
+    writer, reader = tensorflowjs()
     folder = FOLDER / "tfjs"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    groups = [[], [], []]
-    for index, layer in enumerate(layer for layer in model.layers if layer.weights):
+    groups, quantized = [[], [], []], {"uint8": [], "uint16": [], "float16": []}
+    owners = [layer for layer in model.layers if layer.weights]
+    for index, layer in enumerate(owners):
         kind = ["float32", "uint8", "uint16", "float16"][index % 4] if index else "float32"
-        meant = []
         for variable in layer.weights:
-            name = variable.name
-            if name == "kernel" and "_dw_" in layer.name:
-                # As the versions of Keras that TensorFlow.js reads call it.
-                name = "depthwise_kernel"
-            values = variable.numpy()
-            entry = {"name": f"{layer.name}/{name}", "shape": list(values.shape), "dtype": "float32"}
-            data = values.tobytes()
-            if kind == "float16":
-                data = values.astype(np.float16).tobytes()
-                entry["quantization"] = {"dtype": "float16", "original_dtype": "float32"}
-                values = values.astype(np.float16).astype(np.float32)
-            elif kind != "float32":
-                data, entry["quantization"], values = quantised(values, 255 if kind == "uint8" else 65535)
-            meant.append(values)
-            groups[index % 3].append((entry, data))
-        layer.set_weights(meant)
-    manifest = []
-    for number, group in enumerate(groups, 1):
-        data = b"".join(data for _, data in group)
-        count = -(-len(data) // SHARD)
-        paths = [f"group{number}-shard{shard + 1}of{count}.bin" for shard in range(count)]
-        for shard, path in enumerate(paths):
-            (folder / path).write_bytes(data[shard * SHARD : (shard + 1) * SHARD])
-        manifest.append({"paths": paths, "weights": [entry for entry, _ in group]})
+            # As the versions of Keras that TensorFlow.js reads call it.
+            depthwise = variable.name == "kernel" and "_dw_" in layer.name
+            name = f"{layer.name}/{'depthwise_kernel' if depthwise else variable.name}"
+            groups[index % 3].append({"name": name, "data": variable.numpy()})
+            if kind != "float32":
+                quantized[kind].append(name)
+    manifest = writer.write_weights(
+        groups, str(folder), shard_size_bytes=SHARD, write_manifest=False, quantization_dtype_map=quantized
+    )
     document = {
         "format": "layers-model",
         "generatedBy": "keras_formats.py",
@@ -104,6 +91,9 @@ def tfjs(model):
         "weightsManifest": manifest,
     }
     (folder / "model.json").write_text(json.dumps(document, separators=(",", ":")))
+    entries = reader.read_weights(manifest, str(folder), flatten=True)
+    for layer in owners:
+        layer.set_weights([entry["data"] for entry in entries if entry["name"].rpartition("/")[0] == layer.name])
 
 
 def set_epsilon(model, epsilon):
