@@ -1,6 +1,6 @@
 //! Commands and their arguments.
 
-mod train;
+pub(crate) mod train;
 
 use std::path::PathBuf;
 

@@ -8,6 +8,8 @@ use mobilenet::model::PaddingRule;
 use mobilenet::model::checkpoint::{Activation, Checkpoint, LoadOptions};
 use mobilenet::model::labels::Labels;
 
+use crate::cli::train::positive;
+
 /// What follows each layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ActivationName {
@@ -37,6 +39,9 @@ pub(crate) struct Told {
     /// How layers pad
     #[arg(long, value_enum, value_name = "RULE")]
     padding: Option<PaddingName>,
+    /// What batch normalisation adds to variances
+    #[arg(long, value_name = "NUMBER", value_parser = positive)]
+    epsilon: Option<f64>,
     /// Numbers that black and white become, for example 0,1 or -1,1
     #[arg(
         long,
@@ -75,6 +80,7 @@ impl Told {
                 PaddingName::Explicit => PaddingRule::Explicit,
                 PaddingName::Keras => PaddingRule::Keras,
             }),
+            batch_norm_epsilon: self.epsilon,
             ..LoadOptions::default()
         }
     }

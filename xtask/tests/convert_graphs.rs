@@ -91,6 +91,14 @@ fn what_the_file_does_not_say_is_told() {
     assert!(error(&told).contains("2 names for 10 classes"));
     let range = ["convert", &onnx, &out, "--range", "1,1"];
     assert!(error(&range).contains("both 1"));
+    let epsilon = |input: &str| run(&["convert", input, &out, "--epsilon", "0.002", "--json"]);
+    let line: Value = serde_json::from_slice(&epsilon(&weights).stdout).unwrap();
+    assert_eq!(line["metadata"]["batch_norm_epsilon"], 0.002);
+    let folded = path("folded.onnx");
+    json(&["convert", &weights, &folded, "--fold", "--json"]);
+    let refused = epsilon(&folded);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("is folded"));
     let mean = ["convert", &onnx, &out, "--mean", "0.1,0.2"];
     assert!(error(&mean).contains("--mean of 2 numbers for 3 channels"));
 }

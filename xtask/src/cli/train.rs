@@ -190,7 +190,7 @@ pub(crate) struct Eval {
     pub(crate) json: bool,
 }
 
-fn positive(text: &str) -> Result<f64, String> {
+pub(crate) fn positive(text: &str) -> Result<f64, String> {
     let number = text.parse::<f64>().ok();
     number
         .filter(|number| *number >= 0.0 && number.is_finite())

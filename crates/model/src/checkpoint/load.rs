@@ -100,6 +100,25 @@ pub struct LoadOptions {
     pub activation: Option<Activation>,
     /// How layers pad, whatever the file says.
     pub padding: Option<PaddingRule>,
+    /// What batch normalisation adds to variances, whatever the file says.
+    pub batch_norm_epsilon: Option<f64>,
+}
+
+impl LoadOptions {
+    /// Puts what is told in the place of what was read.
+    fn apply(&self, metadata: &mut Metadata) -> Result<(), String> {
+        metadata.activation = self.activation.unwrap_or(metadata.activation);
+        metadata.padding = self.padding.unwrap_or(metadata.padding);
+        if let Some(epsilon) = self.batch_norm_epsilon {
+            if metadata.folded {
+                return Err(format!(
+                    "an epsilon of {epsilon} for a network whose batch normalisation is folded"
+                ));
+            }
+            metadata.batch_norm_epsilon = epsilon;
+        }
+        Ok(())
+    }
 }
 
 /// Loads weights from a file, or from a folder as Hugging Face and TensorFlow lay them out, in any
@@ -338,9 +357,10 @@ fn describe(
     };
     if let Some(own) = Metadata::of_file(&file.metadata) {
         let mut own = own.map_err(|error| of_metadata("metadata", error.to_string()))?;
-        own.activation = options.activation.unwrap_or(own.activation);
-        own.padding = options.padding.unwrap_or(own.padding);
-        infer::check(&own).map_err(|problem| of_metadata("metadata", problem))?;
+        options
+            .apply(&mut own)
+            .and_then(|()| infer::check(&own))
+            .map_err(|problem| of_metadata("metadata", problem))?;
         return Ok(own);
     }
     let mut metadata = map.defaults();
@@ -369,8 +389,9 @@ fn describe(
     {
         hugging_face_config::apply(folder, options.activation, &mut metadata)?;
     }
-    metadata.activation = options.activation.unwrap_or(metadata.activation);
-    metadata.padding = options.padding.unwrap_or(metadata.padding);
+    options
+        .apply(&mut metadata)
+        .map_err(|problem| of_metadata("epsilon", problem))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     metadata.source = format!("{name}, names of {map}");
     infer::check(&metadata).map_err(|problem| of_metadata("configuration", problem))?;
