@@ -1,5 +1,6 @@
 """Seeds of the fuzz targets: the smallest files that the frameworks write, a folder a reader, and in
-siblings/ what belongs to them. The readers are told that the file is called `file`."""
+siblings/ what belongs to them. The readers are told that the file is called `file`. The seeds of
+Keras, TFLite and ONNX are made by `graph_seeds.py`."""
 
 import os
 import shutil
@@ -112,7 +113,6 @@ def others():
 
 
 def main():
-    shutil.rmtree(CORPUS, ignore_errors=True)
     (CORPUS / "scratch").mkdir(parents=True)
     tensorflow()
     others()
