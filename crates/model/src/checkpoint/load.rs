@@ -166,13 +166,7 @@ pub(super) fn read_tensors(
         }
     })?;
     let format = options.format.or_else(|| Format::detect(&bytes));
-    let format = format.ok_or_else(|| CheckpointError::UnknownFormat {
-        path: path.to_path_buf(),
-        formats: Format::ALL.map(|format| format.to_string()).join(", "),
-        start: String::from_utf8_lossy(&bytes[..bytes.len().min(16)])
-            .escape_debug()
-            .to_string(),
-    })?;
+    let format = format.ok_or_else(|| unknown_format(path, &bytes))?;
     let source = Source {
         name: &name,
         bytes: &bytes,
@@ -186,6 +180,16 @@ pub(super) fn read_tensors(
         })
 }
 
+fn unknown_format(path: &Path, bytes: &[u8]) -> CheckpointError {
+    CheckpointError::UnknownFormat {
+        path: path.to_path_buf(),
+        formats: Format::ALL.map(|format| format.to_string()).join(", "),
+        start: String::from_utf8_lossy(&bytes[..bytes.len().min(16)])
+            .escape_debug()
+            .to_string(),
+    }
+}
+
 /// [`load`] of a file's bytes, for instance weights that a program carries in itself; `name` is what
 /// errors call them.
 ///
@@ -197,13 +201,7 @@ pub fn load_bytes(
     limits: ReadLimits,
 ) -> Result<Checkpoint, CheckpointError> {
     let path = Path::new(name);
-    let format = Format::detect(bytes).ok_or_else(|| CheckpointError::UnknownFormat {
-        path: path.to_path_buf(),
-        formats: Format::ALL.map(|format| format.to_string()).join(", "),
-        start: String::from_utf8_lossy(&bytes[..bytes.len().min(16)])
-            .escape_debug()
-            .to_string(),
-    })?;
+    let format = Format::detect(bytes).ok_or_else(|| unknown_format(path, bytes))?;
     let file = format
         .read(bytes, limits)
         .map_err(|source| CheckpointError::Read {
