@@ -13,36 +13,7 @@ use mobilenet_kernels::inference::{
 use mobilenet_kernels::simd::{Isa, measure_peak};
 use mobilenet_kernels::{Activation, ConvGeometry, KernelError, Padding, reference};
 use proptest::prelude::*;
-use support::{Owned, assert_within, config, instruction_sets, values, window};
-
-impl Owned {
-    /// The reference's layouts: [rows, columns, in, out], and [rows, columns, channels].
-    fn reference(&self, input: &[f32], height: usize, width: usize) -> (Vec<f32>, usize, usize) {
-        let size = self.geometry.resolve(1, height, width).unwrap();
-        let [i, o] = self.channels;
-        let taps = self.geometry.kernel[0] * self.geometry.kernel[1];
-        let inputs = self.weights.len() / (o * taps);
-        let weights: Vec<f32> = (0..taps * inputs * o)
-            .map(|at| {
-                let (tap, rest) = (at / (inputs * o), at % (inputs * o));
-                self.weights[(rest % o * inputs + rest / o) * taps + tap]
-            })
-            .collect();
-        let sums = match self.kind {
-            LayerKind::Conv => reference::conv(input, &weights, &size, i, o),
-            LayerKind::Depthwise => reference::depthwise(input, &weights, &size, i, 1),
-        };
-        let output = sums
-            .iter()
-            .enumerate()
-            .map(|(at, sum)| {
-                self.activation
-                    .apply((sum + f64::from(self.bias[at % o])) as f32)
-            })
-            .collect();
-        (output, size.rows.output, size.columns.output)
-    }
-}
+use support::{Owned, assert_within, cases, config, instruction_sets, values, window};
 
 fn assert_close(found: &[f32], expected: &[f32], what: &str) {
     assert_within(2e-5, found, expected, what);
@@ -57,12 +28,6 @@ fn avx2_is_tested_where_ci_runs() {
     if cfg!(target_arch = "aarch64") {
         assert!(sets.contains(&Isa::Neon));
     }
-}
-
-/// Random cases of a property; `PROPTEST_CASES` overrides it, for slow machines.
-fn cases(usual: u32) -> u32 {
-    let wanted = std::env::var("PROPTEST_CASES").ok();
-    wanted.and_then(|cases| cases.parse().ok()).unwrap_or(usual)
 }
 
 fn program(isa: Isa, layers: &[Owned], config: &ProgramConfig) -> Result<Program, KernelError> {

@@ -124,16 +124,17 @@ fn halved_weights_are_rounded_weights() {
 
 #[test]
 fn halved_weights_take_half_the_memory() {
-    let layers = network([32, 512, 512]);
+    // Too narrow on one side for Strassen's scheme, which has more weights.
+    let layers = network([32, 512, 48]);
     let pointwise: usize = (layers.iter())
         .filter(|layer| layer.geometry.kernel == [1, 1])
         .map(|layer| layer.weights.len())
         .sum();
     for isa in instruction_sets() {
-        let head = values(8, CLASSES * 512);
+        let head = values(8, CLASSES * 48);
         let bytes = |weight_type| packed(weight_type, isa, &layers, &head).unwrap().bytes();
         let classes = CLASSES.next_multiple_of(isa.lanes());
-        let saved = 2 * (pointwise + classes * 512);
+        let saved = 2 * (pointwise + classes * 48);
         assert_eq!(bytes(WeightType::F32) - bytes(WeightType::F16), saved);
         assert_eq!(bytes(WeightType::F32) - bytes(WeightType::Bf16), saved);
     }

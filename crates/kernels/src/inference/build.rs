@@ -7,6 +7,7 @@ use super::packed::{LayerKind, PackedLayer, PackedNetwork};
 use super::program::{Output, Pooling, ProgramConfig};
 use super::separable::{Depthwise, Separable, Split};
 use super::step::Step;
+use super::strassen::{self, Scheme};
 use crate::error::KernelError;
 use crate::geometry::ConvSize;
 use crate::simd;
@@ -45,6 +46,12 @@ pub(super) struct Plan {
     pub(super) arena: usize,
     /// Place of the row of zeros.
     pub(super) zeros: usize,
+    /// Where each thread keeps a tile's partial results, and how many values they are.
+    pub(super) partial: usize,
+    pub(super) partial_stride: usize,
+    /// A place for a pixel that nobody reads. One map at most has such a pixel at a time, and
+    /// threads write different channels of it.
+    pub(super) discarded: usize,
 }
 
 /// A layer with its sizes.
@@ -152,6 +159,11 @@ pub(super) fn build(
                 lanes,
             )),
             (LayerKind::Depthwise, true) => Step::Depthwise(depthwise(sized, current), output),
+            (LayerKind::Conv, _) if last.layer.scheme != Scheme::Plain => {
+                return Err(KernelError::Unsupported {
+                    what: "another stride of a pointwise layer than it was packed with",
+                });
+            }
             (LayerKind::Conv, _) => Step::Convolution(Convolution {
                 input: current,
                 size: sized.size,
@@ -201,6 +213,10 @@ pub(super) fn build(
         .unwrap_or(0);
     let zeros = arena.reserve(longest + PIXEL_GAP);
     place_scratch(&mut steps, &mut arena, threads);
+    let partial_stride = strassen::partial_values(simd::panel_vectors(network.isa()), lanes);
+    let partial = arena.reserve(partial_stride * threads);
+    let most_channels = outputs.iter().map(|map| map.channels).max().unwrap_or(0);
+    let discarded = arena.reserve(most_channels.next_multiple_of(lanes));
     Ok(Plan {
         steps,
         input,
@@ -210,6 +226,9 @@ pub(super) fn build(
         output,
         arena: arena.len,
         zeros,
+        partial,
+        partial_stride,
+        discarded,
     })
 }
 
@@ -251,6 +270,7 @@ fn matrix(sized: &Sized, input: Map, output: Map, network: &PackedNetwork) -> Ma
         vectors: sized.layer.out_channels.div_ceil(network.isa().lanes()),
         panel: simd::panel_vectors(network.isa()),
         weight_type: sized.layer.weight_type,
+        scheme: sized.layer.scheme,
         weights: sized.layer.weights,
         bias: sized.layer.bias,
         bounds: sized.layer.activation.bounds(),
@@ -266,18 +286,31 @@ fn separable(depthwise: Depthwise, mut matrix: Matrix, threads: usize, lanes: us
     } else {
         Split::Rows
     };
-    let values = width * matrix.pixel;
-    let rows = match split {
-        Split::Channels => height,
-        Split::Rows => (BAND_VALUES / values.max(1)).clamp(1, height.div_ceil(threads)),
+    // A pair of pixels must not be cut.
+    let (unit, pixel) = match matrix.scheme {
+        Scheme::Plain => (1, matrix.pixel),
+        Scheme::Strassen => {
+            let sums = strassen::sums_step(matrix.depth).div_ceil(2);
+            (1 + width % 2, matrix.pixel + sums)
+        }
     };
+    let band = match split {
+        Split::Channels => height.next_multiple_of(unit),
+        Split::Rows => {
+            let most = height.div_ceil(unit * threads).max(1);
+            (BAND_VALUES / (unit * width * pixel).max(1)).clamp(1, most) * unit
+        }
+    };
+    let pixels = (band * width).next_multiple_of(unit);
     Separable {
         depthwise,
         matrix,
         split,
-        band: rows,
+        unit,
+        band,
         scratch: 0,
-        scratch_stride: rows * values,
+        sums: pixels * matrix.pixel,
+        scratch_stride: pixels * pixel,
     }
 }
 

@@ -1,13 +1,12 @@
 //! Tiles and panels: how a matrix product over many pixels is cut into calls of the tile kernel.
 
-use std::marker::PhantomData;
-
 use half::{bf16, f16};
 
 use super::map::Map;
 use super::run::Run;
+use super::strassen::Scheme;
 use crate::simd::weight::Weight;
-use crate::simd::{Kernel, Simd, WeightType, tile};
+use crate::simd::{Simd, WeightType, tile};
 
 /// At least the tile of every instruction set.
 pub(super) const LARGEST_TILE: usize = 16;
@@ -24,6 +23,7 @@ pub(super) struct Matrix {
     pub(super) panel: usize,
     /// Places of the packed weights and biases.
     pub(super) weight_type: WeightType,
+    pub(super) scheme: Scheme,
     pub(super) weights: usize,
     pub(super) bias: usize,
     pub(super) bounds: (f32, f32),
@@ -57,8 +57,13 @@ pub(super) struct Tile<'a> {
 }
 
 impl Matrix {
+    /// Panels, or pairs of panels, that threads can compute independently.
     pub(super) fn panels(&self) -> usize {
-        self.vectors.div_ceil(self.panel)
+        let panels = self.vectors.div_ceil(self.panel);
+        match self.scheme {
+            Scheme::Plain => panels,
+            Scheme::Strassen => panels.div_ceil(2),
+        }
     }
 
     /// Where the network has them.
@@ -73,18 +78,21 @@ impl Matrix {
     /// Computes one tile.
     ///
     /// # Safety
-    /// As [`tile::run`].
+    /// As [`tile::call`].
     #[inline(always)]
     pub(super) unsafe fn tile<S: Simd>(&self, simd: S, tile: &Tile<'_>) {
-        match self.weight_type {
-            WeightType::F32 => simd.vectorize(TileOf::<f32>::new(self, tile)),
-            WeightType::F16 => simd.vectorize(TileOf::<f16>::new(self, tile)),
-            WeightType::Bf16 => simd.vectorize(TileOf::<bf16>::new(self, tile)),
+        // SAFETY: passed on from the caller, with the type in which the weights were packed.
+        unsafe {
+            match self.weight_type {
+                WeightType::F32 => self.tile_of::<S, f32>(simd, tile),
+                WeightType::F16 => self.tile_of::<S, f16>(simd, tile),
+                WeightType::Bf16 => self.tile_of::<S, bf16>(simd, tile),
+            }
         }
     }
 
     /// # Safety
-    /// As [`tile::run`], and the weights must be packed as `W`.
+    /// As [`tile::call`], and the weights must be packed as `W`.
     #[inline(always)]
     unsafe fn tile_of<S: Simd, W: Weight>(&self, simd: S, tile: &Tile<'_>) {
         let first = tile.panel * self.panel;
@@ -101,44 +109,14 @@ impl Matrix {
             length: tile.length,
             step: tile.step,
             weights,
-            bias: tile.source.bias.wrapping_add(channel),
+            initial: tile.source.bias.wrapping_add(channel),
+            initial_step: 0,
             bounds: self.bounds,
             output: tile.output.wrapping_add(channel),
             prefetch: (ahead, vectors * S::LANES / turns),
         };
         // SAFETY: passed on from the caller; weights and biases are packed to these sizes.
-        unsafe { tile::run(simd, &panel, tile.offsets.len(), vectors, tile.offsets) }
-    }
-}
-
-/// A tile whose weights are of one type. A kernel of its own, so that its many sizes are compiled
-/// once and not at each place of use; the call is nothing beside a tile's work.
-struct TileOf<'a, W> {
-    matrix: &'a Matrix,
-    tile: &'a Tile<'a>,
-    weight: PhantomData<W>,
-}
-
-impl<'a, W> TileOf<'a, W> {
-    #[inline(always)]
-    fn new(matrix: &'a Matrix, tile: &'a Tile<'a>) -> Self {
-        let weight = PhantomData;
-        Self {
-            matrix,
-            tile,
-            weight,
-        }
-    }
-}
-
-impl<W: Weight> Kernel for TileOf<'_, W> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        // SAFETY: only `Matrix::tile` makes one, whose caller vouches for all places; it chooses
-        // the type in which the weights were packed.
-        unsafe { self.matrix.tile_of::<S, W>(simd, self.tile) }
+        unsafe { tile::call(simd, &panel, vectors, tile.offsets) }
     }
 }
 

@@ -8,11 +8,12 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `packed` | weights in the order in which kernels read them |
+//! | `packed`, `packer` | weights in the order in which kernels read them |
 //! | `map` | where an activation lies in the arena, and the zeros around it |
 //! | `build` | layers and an input size -> steps |
 //! | `step` | the steps, and those that are no convolution |
 //! | `convolution`, `separable`, `matrix` | what one thread does in a convolution |
+//! | `strassen` | the matrix product of large layers, by 7 products in place of 8 |
 //! | `run` | what a thread sees of a run, and the loop over steps |
 //! | `program` | arenas, team, and who runs which image |
 //! | `input` | images of several layouts -> the first map |
@@ -25,10 +26,12 @@ mod input;
 mod map;
 mod matrix;
 mod packed;
+mod packer;
 mod program;
 mod run;
 mod separable;
 mod step;
+mod strassen;
 
 pub use crate::simd::WeightType;
 pub use frames::Normalization;

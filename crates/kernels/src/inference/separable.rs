@@ -7,6 +7,7 @@ use super::convolution::MOST_TAPS;
 use super::map::Map;
 use super::matrix::{LARGEST_TILE, Matrix, Tile, Tiles};
 use super::run::{Run, share};
+use super::strassen::{self, Scheme};
 use crate::geometry::ConvSize;
 use crate::simd::{Simd, depthwise};
 
@@ -107,10 +108,14 @@ pub(super) struct Separable {
     pub(super) depthwise: Depthwise,
     pub(super) matrix: Matrix,
     pub(super) split: Split,
+    /// Rows that stay together.
+    pub(super) unit: usize,
     /// Rows of the depthwise result that are made and read before the next.
     pub(super) band: usize,
-    /// Place of the depthwise result, and values of it for each thread.
+    /// Place of the depthwise result, where its sums are from there, and values of both for each
+    /// thread.
     pub(super) scratch: usize,
+    pub(super) sums: usize,
     pub(super) scratch_stride: usize,
 }
 
@@ -118,41 +123,76 @@ impl Separable {
     #[inline(always)]
     pub(super) fn run<S: Simd>(&self, simd: S, run: &Run<'_>, thread: usize) {
         let output = &self.matrix.output;
-        let all_vectors = self.depthwise.channels.div_ceil(S::LANES);
+        let units = share(output.height.div_ceil(self.unit), thread, run.threads);
+        let rows = units.start * self.unit..output.height.min(units.end * self.unit);
+        run.zero_columns(output, rows.clone());
         match self.split {
             Split::Rows => {
-                let rows = share(output.height, thread, run.threads);
                 let scratch = run.pointer(self.scratch + thread * self.scratch_stride);
-                run.zero_columns(output, rows.clone());
                 let mut first = rows.start;
                 while first < rows.end {
                     let band = first..rows.end.min(first + self.band);
-                    self.depthwise_rows(simd, run, &band, &(0..all_vectors), scratch);
-                    self.pointwise_rows(simd, run, &band, 0..self.matrix.panels(), scratch);
+                    self.depthwise_rows(simd, run, &band, scratch, (0, 1));
+                    self.pointwise_rows(simd, run, &band, scratch, (0, 1), thread);
                     first = band.end;
                 }
             }
             Split::Channels => {
                 let scratch = run.pointer(self.scratch);
                 let rows = 0..output.height;
-                let vectors = share(all_vectors, thread, run.threads);
-                self.depthwise_rows(simd, run, &rows, &vectors, scratch);
-                run.zero_columns(output, share(output.height, thread, run.threads));
+                let part = (thread, run.threads);
+                self.depthwise_rows(simd, run, &rows, scratch, part);
                 run.barrier.wait();
-                let panels = share(self.matrix.panels(), thread, run.threads);
-                self.pointwise_rows(simd, run, &rows, panels, scratch);
+                self.pointwise_rows(simd, run, &rows, scratch, part, thread);
             }
         }
     }
 
+    /// The depthwise result of some rows, and its sums where the product needs them: part `part.0`
+    /// of `part.1` of the channels.
     #[inline(always)]
     fn depthwise_rows<S: Simd>(
         &self,
         simd: S,
         run: &Run<'_>,
         rows: &Range<usize>,
-        vectors: &Range<usize>,
         scratch: *mut f32,
+        part: (usize, usize),
+    ) {
+        let vectors = self.depthwise.channels.div_ceil(S::LANES);
+        match self.matrix.scheme {
+            Scheme::Plain => {
+                let vectors = share(vectors, part.0, part.1);
+                self.depthwise_vectors(simd, run, rows, scratch, &vectors);
+            }
+            Scheme::Strassen => {
+                // Sums are of both halves of the channels; they are made while the pixels are in
+                // L1.
+                let first = share(vectors / 2, part.0, part.1);
+                let second = first.start + vectors / 2..first.end + vectors / 2;
+                let band = self.band(run, rows, scratch, 0);
+                let pixels = self.unit * self.matrix.output.width;
+                for (index, start) in rows.clone().step_by(self.unit).enumerate() {
+                    let rows = start..rows.end.min(start + self.unit);
+                    let scratch = scratch.wrapping_add(index * pixels * self.matrix.pixel);
+                    self.depthwise_vectors(simd, run, &rows, scratch, &first);
+                    self.depthwise_vectors(simd, run, &rows, scratch, &second);
+                    let pairs = index * pixels / 2..(index + 1) * pixels / 2;
+                    // SAFETY: the pixels' channels were written just now, by this thread.
+                    unsafe { band.add_pixels(simd, pairs, &first) }
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn depthwise_vectors<S: Simd>(
+        &self,
+        simd: S,
+        run: &Run<'_>,
+        rows: &Range<usize>,
+        scratch: *mut f32,
+        vectors: &Range<usize>,
     ) {
         let pixel = self.matrix.pixel;
         let width = self.depthwise.size.columns.output;
@@ -162,14 +202,55 @@ impl Separable {
         }
     }
 
+    /// A band as Strassen's scheme sees it.
+    #[inline(always)]
+    fn band(
+        &self,
+        run: &Run<'_>,
+        rows: &Range<usize>,
+        scratch: *mut f32,
+        thread: usize,
+    ) -> strassen::Band<'_> {
+        strassen::Band {
+            matrix: &self.matrix,
+            pixels: rows.len() * self.matrix.output.width,
+            input: scratch,
+            sums: scratch.wrapping_add(self.sums),
+            partial: run.pointer(run.plan.partial + thread * run.plan.partial_stride),
+        }
+    }
+
+    /// The product of some rows: part `part.0` of `part.1` of the panels.
     #[inline(always)]
     fn pointwise_rows<S: Simd>(
         &self,
         simd: S,
         run: &Run<'_>,
         rows: &Range<usize>,
-        panels: Range<usize>,
+        scratch: *mut f32,
+        part: (usize, usize),
+        thread: usize,
+    ) {
+        let panels = share(self.matrix.panels(), part.0, part.1);
+        match self.matrix.scheme {
+            Scheme::Plain => self.plain_rows(simd, run, rows, scratch, panels),
+            // SAFETY: the depthwise result of these rows and its sums are complete; the output's
+            // rows or panels are this thread's.
+            Scheme::Strassen => unsafe {
+                let band = self.band(run, rows, scratch, thread);
+                band.multiply(simd, run, rows.start, panels);
+            },
+        }
+    }
+
+    #[inline(always)]
+    fn plain_rows<S: Simd>(
+        &self,
+        simd: S,
+        run: &Run<'_>,
+        rows: &Range<usize>,
         scratch: *const f32,
+        panels: Range<usize>,
     ) {
         let Matrix {
             output,

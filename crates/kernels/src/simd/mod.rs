@@ -24,6 +24,7 @@ mod peak;
 pub(crate) mod pool;
 mod scalar;
 mod shared;
+pub(crate) mod strassen;
 pub(crate) mod taps;
 pub(crate) mod team;
 pub(crate) mod tile;

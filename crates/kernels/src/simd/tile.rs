@@ -1,7 +1,7 @@
 //! The matrix product: a tile of pixels times a panel of output channels, all sums in registers.
 //!
 //! ```text
-//! sums[i][j] = bias[j]
+//! sums[i][j] = initial[i][j]                     the bias, or the sums of a product before
 //! for each segment, for each k:                  a segment is a run of neighbouring input values
 //!     w[j]        = weights[k][j]                PANEL vectors of output channels
 //!     sums[i][j] += input[i * step + k] * w[j]   TILE pixels, each value broadcast
@@ -14,8 +14,8 @@
 //! each loaded value takes part in many multiply-adds, and twice the 4 cycles of latency times 2
 //! units are covered.
 
-use super::Simd;
 use super::weight::Weight;
+use super::{Kernel, Simd};
 
 /// One panel and where its input and output are.
 pub(crate) struct Panel<'a, W> {
@@ -27,8 +27,10 @@ pub(crate) struct Panel<'a, W> {
     pub(crate) step: usize,
     /// `[segments * length][vectors * LANES]`.
     pub(crate) weights: *const W,
-    /// `[vectors * LANES]`.
-    pub(crate) bias: *const f32,
+    /// What the sums begin with: `[vectors * LANES]` for each pixel.
+    pub(crate) initial: *const f32,
+    /// Values between those of neighbouring pixels: 0 where they are a bias.
+    pub(crate) initial_step: usize,
     /// Bounds of the activation.
     pub(crate) bounds: (f32, f32),
     /// Where the panel's first channel of pixel 0 goes.
@@ -37,13 +39,13 @@ pub(crate) struct Panel<'a, W> {
     pub(crate) prefetch: (*const W, usize),
 }
 
-/// Computes `pixels` (1 to [`Simd::TILE`]) by `vectors` (1 to [`Simd::PANEL`]); `offsets` says
-/// where each pixel's output lies.
+/// Computes as many pixels as there are offsets (1 to [`Simd::TILE`]) by `vectors` (1 to
+/// [`Simd::PANEL`]); an offset says where a pixel's output lies.
 ///
 /// # Safety
 /// For every pixel `i` and segment, `length` values must be readable at `i * step`; weights and
-/// bias must have the stated sizes; at `output + offsets[i]`, `vectors * LANES` values must be
-/// writable and belong to nobody else.
+/// initial sums must have the stated sizes; at `output + offsets[i]`, `vectors * LANES` values must
+/// be writable and belong to nobody else.
 #[inline(always)]
 #[expect(
     clippy::collapsible_match,
@@ -52,14 +54,13 @@ pub(crate) struct Panel<'a, W> {
 pub(crate) unsafe fn run<S: Simd, W: Weight>(
     simd: S,
     panel: &Panel<'_, W>,
-    pixels: usize,
     vectors: usize,
     offsets: &[usize],
 ) {
     // Only the sizes that the instruction set has are compiled for it.
     macro_rules! choose {
         ($($vectors:literal: $($pixels:literal)*;)*) => {
-            match (vectors, pixels) {
+            match (vectors, offsets.len()) {
                 $($(($vectors, $pixels) => {
                     if const { $vectors <= S::PANEL && $pixels <= S::TILE } {
                         // SAFETY: passed on from the caller.
@@ -76,6 +77,39 @@ pub(crate) unsafe fn run<S: Simd, W: Weight>(
         3: 1 2 3 4 5 6;
         4: 1 2 3 4 5 6;
     }
+}
+
+/// [`run`] as a kernel of its own, so that its many sizes are compiled once and not at each place
+/// of use; the call is nothing beside a tile's work.
+///
+/// # Safety
+/// As [`run`].
+#[inline(always)]
+pub(crate) unsafe fn call<S: Simd, W: Weight>(
+    simd: S,
+    panel: &Panel<'_, W>,
+    vectors: usize,
+    offsets: &[usize],
+) {
+    struct Call<'a, W> {
+        panel: &'a Panel<'a, W>,
+        vectors: usize,
+        offsets: &'a [usize],
+    }
+    impl<W: Weight> Kernel for Call<'_, W> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) {
+            // SAFETY: only `call` makes one, whose caller vouches for all places.
+            unsafe { run(simd, self.panel, self.vectors, self.offsets) }
+        }
+    }
+    simd.vectorize(Call {
+        panel,
+        vectors,
+        offsets,
+    });
 }
 
 /// Computes one pixel by up to 8 vectors: the classifier, whose panels are wider because a single
@@ -109,9 +143,13 @@ unsafe fn fixed<S: Simd, W: Weight, const PIXELS: usize, const VECTORS: usize>(
 ) {
     // SAFETY: all places are those that the caller vouches for.
     unsafe {
-        let bias: [S::Vector; VECTORS] =
-            std::array::from_fn(|j| simd.load(panel.bias.add(j * S::LANES)));
-        let mut sums = [bias; PIXELS];
+        let mut sums = [[simd.splat(0.0); VECTORS]; PIXELS];
+        for (i, sums) in sums.iter_mut().enumerate() {
+            let initial = panel.initial.add(i * panel.initial_step);
+            for (j, sum) in sums.iter_mut().enumerate() {
+                *sum = simd.load(initial.add(j * S::LANES));
+            }
+        }
         let mut weights = panel.weights;
         let (mut ahead, ahead_step) = panel.prefetch;
         for &segment in panel.segments {

@@ -56,9 +56,10 @@ impl Product<'_> {
                     length: self.length,
                     step: self.step,
                     weights,
-                    bias: self
+                    initial: self
                         .bias
                         .map_or(ZEROS.as_ptr(), |bias| bias.wrapping_add(channel)),
+                    initial_step: 0,
                     bounds: (f32::NEG_INFINITY, f32::INFINITY),
                     output: self.output.wrapping_add(channel),
                     // The panel after this one, in equal parts by the tiles.
@@ -69,7 +70,7 @@ impl Product<'_> {
                 };
                 let offsets = &offsets[..tile_rows.len()];
                 // SAFETY: passed on from the caller.
-                unsafe { tile::run(simd, &panel, tile_rows.len(), vectors, offsets) }
+                unsafe { tile::run(simd, &panel, vectors, offsets) }
             }
         }
     }

@@ -1,10 +1,14 @@
 //! Layers with values, the reference on them, and programs of them.
+#![allow(
+    dead_code,
+    reason = "a module of several test binaries, each of which uses its own part"
+)]
 
 use std::sync::Once;
 
 use mobilenet_kernels::inference::{ImageLayout, Layer, LayerKind, Output, Pooling, ProgramConfig};
 use mobilenet_kernels::simd::Isa;
-use mobilenet_kernels::{Activation, ConvGeometry, Padding};
+use mobilenet_kernels::{Activation, ConvGeometry, Padding, reference};
 
 /// Those that the machine has; the others are named, so that nobody takes them for tested.
 pub(crate) fn instruction_sets() -> Vec<Isa> {
@@ -77,6 +81,38 @@ impl Owned {
             activation: self.activation,
         }
     }
+
+    /// The reference's layouts: [rows, columns, in, out], and [rows, columns, channels].
+    pub(crate) fn reference(
+        &self,
+        input: &[f32],
+        height: usize,
+        width: usize,
+    ) -> (Vec<f32>, usize, usize) {
+        let size = self.geometry.resolve(1, height, width).unwrap();
+        let [i, o] = self.channels;
+        let taps = self.geometry.kernel[0] * self.geometry.kernel[1];
+        let inputs = self.weights.len() / (o * taps);
+        let weights: Vec<f32> = (0..taps * inputs * o)
+            .map(|at| {
+                let (tap, rest) = (at / (inputs * o), at % (inputs * o));
+                self.weights[(rest % o * inputs + rest / o) * taps + tap]
+            })
+            .collect();
+        let sums = match self.kind {
+            LayerKind::Conv => reference::conv(input, &weights, &size, i, o),
+            LayerKind::Depthwise => reference::depthwise(input, &weights, &size, i, 1),
+        };
+        let output = sums
+            .iter()
+            .enumerate()
+            .map(|(at, sum)| {
+                self.activation
+                    .apply((sum + f64::from(self.bias[at % o])) as f32)
+            })
+            .collect();
+        (output, size.rows.output, size.columns.output)
+    }
 }
 
 /// Differences are relative to the largest expected value, or to 1 where that is smaller.
@@ -125,4 +161,10 @@ pub(crate) fn window(
         dilation,
         padding,
     }
+}
+
+/// Random cases of a property; `PROPTEST_CASES` overrides it, for slow machines.
+pub(crate) fn cases(usual: u32) -> u32 {
+    let wanted = std::env::var("PROPTEST_CASES").ok();
+    wanted.and_then(|cases| cases.parse().ok()).unwrap_or(usual)
 }

@@ -1,0 +1,292 @@
+//! Strassen's matrix product in Winograd's form: 7 products of quarters in place of 8.
+//!
+//! Pixels are paired in the order of rows, channels in halves: `A` is a pair of pixels by the two
+//! halves of the input channels, `B` the weights of two panels, `C` the pair by the two panels.
+//!
+//! ```text
+//! S1 = A21 + A22    T1 = B12 - B11     P1 = A11 B11    P5 = S1 T1
+//! S2 = S1 - A11     T2 = B22 - T1      P2 = A12 B21    P6 = S2 T2
+//! S3 = A11 - A21    T3 = B22 - B12     P3 = S4 B22     P7 = S3 T3
+//! S4 = A12 - S2     T4 = T2 - B21      P4 = A22 T4
+//!
+//! C11 = P1 + P2     U2 = P1 + P6    C21 = U3 - P4    C12 = U4 + P3
+//!                   U3 = U2 + P7    C22 = U3 + P5    U4  = U2 + P5
+//! ```
+//!
+//! * The sums of weights are made when weights are packed, in f64; a panel's seven blocks lie in
+//!   the order of their use.
+//! * The sums of pixels are made once a band, for all panels.
+//! * The sums of products are made a tile at a time: a product begins with the sums of the one
+//!   before, in registers, and only what is needed twice is stored, in L1. So a tile of a pair of
+//!   pixels costs 7 tile products of half the depth and one pass over the sums.
+//! * The bias is what `P1` begins with, `P5` with the difference of the two panels' biases.
+//!
+//! Rounding errors are those of a plain sum or a little more, but relative to the largest
+//! activation of a pair of pixels and not to each one's own; after ReLU6 these differ little.
+//! Pairs are the pixels whose numbers in the map are `2i` and `2i + 1`, whatever the bands and the
+//! threads, so a result does not depend on them.
+
+use std::ops::Range;
+
+use super::matrix::{LARGEST_TILE, Matrix, Tiles};
+use super::run::Run;
+use crate::simd::{Simd, strassen, tile};
+
+/// How a matrix product is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scheme {
+    /// One sum over all channels.
+    Plain,
+    /// By halves.
+    Strassen,
+}
+
+/// Blocks of weights of a pair of panels, in the order of their use.
+pub(super) const BLOCKS: usize = 7;
+
+/// Channels, in and out, below which nothing is gained: half as many multiply-adds are too few
+/// beside a tile's beginning and end. On Zen 5, 64 -> 128 channels at 56x56 take 0.205 ms for a
+/// plain sum's 0.211 by AVX-512, and 0.377 for 0.413 by AVX2.
+const LEAST_CHANNELS: usize = 64;
+
+/// Weights above which nothing is gained: there are 7/4 of them, and those of the last blocks,
+/// which act on few pixels, come from far away as it is. On Zen 5 by AVX-512, 1.0/224 takes
+/// 4.53 ms by plain sums, 4.53 with the scheme everywhere, and 4.32 with it up to 512 -> 512.
+const MOST_WEIGHTS: usize = 512 * 512;
+
+/// Values between the pairs' sums beyond the sums themselves; see `build::PIXEL_GAP`.
+const SUMS_GAP: usize = 16;
+
+impl Scheme {
+    /// That of a pointwise convolution on a depthwise result.
+    pub(super) fn of(in_channels: usize, out_channels: usize, lanes: usize) -> Self {
+        let in_halves = |channels: usize| channels.is_multiple_of(2 * lanes);
+        if in_halves(in_channels)
+            && in_halves(out_channels)
+            && in_channels.min(out_channels) >= LEAST_CHANNELS
+            && in_channels.saturating_mul(out_channels) <= MOST_WEIGHTS
+        {
+            Self::Strassen
+        } else {
+            Self::Plain
+        }
+    }
+}
+
+/// The weight of block `block` from `[B11, B12, B21, B22]`.
+pub(super) fn weight(block: usize, b: [f32; 4]) -> f32 {
+    let [b11, b12, b21, b22] = b.map(f64::from);
+    let t1 = b12 - b11;
+    let t2 = b22 - t1;
+    let value = match block {
+        0 => b11,
+        1 => b21,
+        2 => t2,
+        3 => b22 - b12,
+        4 => b21 - t2,
+        5 => t1,
+        _ => b22,
+    };
+    value as f32
+}
+
+/// Pairs of pixels of a band.
+pub(super) fn pairs(pixels: usize) -> usize {
+    pixels.div_ceil(2)
+}
+
+/// Values between the sums of two pairs.
+pub(super) fn sums_step(depth: usize) -> usize {
+    2 * depth + SUMS_GAP
+}
+
+/// Values of a tile's partial results: `P1`, which becomes `U2` and then `U4`; `U3`; `P5`.
+pub(super) fn partial_values(panel: usize, lanes: usize) -> usize {
+    3 * LARGEST_TILE * panel * lanes
+}
+
+/// A band of the depthwise result and what belongs to it.
+pub(super) struct Band<'a> {
+    pub(super) matrix: &'a Matrix,
+    /// Its pixels, and the first of them.
+    pub(super) pixels: usize,
+    pub(super) input: *mut f32,
+    /// `S1` to `S4`.
+    pub(super) sums: *mut f32,
+    /// Partial results of a tile.
+    pub(super) partial: *mut f32,
+}
+
+impl Band<'_> {
+    /// Makes the sums of some pairs of pixels, for some vectors of half the channels. A pixel
+    /// without a second is paired with zeros.
+    ///
+    /// # Safety
+    /// The band's pixels, with room for an even number of them, and their sums must be the
+    /// thread's in these channels.
+    #[inline(always)]
+    pub(super) unsafe fn add_pixels<S: Simd>(
+        &self,
+        simd: S,
+        all: Range<usize>,
+        vectors: &Range<usize>,
+    ) {
+        let Matrix { depth, pixel, .. } = *self.matrix;
+        let half = depth / 2;
+        // SAFETY: as the caller says.
+        unsafe {
+            for pair in all.start..all.end.min(pairs(self.pixels)) {
+                let first = self.input.add(2 * pair * pixel);
+                let second = first.add(pixel);
+                if 2 * pair + 1 == self.pixels {
+                    let missing = second.add(vectors.start * S::LANES);
+                    let values = vectors.len() * S::LANES;
+                    missing.write_bytes(0, values);
+                    missing.add(half).write_bytes(0, values);
+                }
+                let output = self.sums.add(pair * sums_step(depth));
+                strassen::input_sums(simd, [first, second], half, vectors, output);
+            }
+        }
+    }
+
+    /// Computes some pairs of panels; the band begins with row `row` of the output.
+    ///
+    /// # Safety
+    /// The band's pixels and sums must be complete; the output's rows or panels must be the
+    /// thread's.
+    #[inline(always)]
+    pub(super) unsafe fn multiply<S: Simd>(
+        &self,
+        simd: S,
+        run: &Run<'_>,
+        row: usize,
+        panels: Range<usize>,
+    ) {
+        let output = &self.matrix.output;
+        let tiles = Tiles::new(pairs(self.pixels), S::TILE);
+        for panel in panels {
+            for index in 0..tiles.count {
+                let (first, pixels) = tiles.get(index);
+                // A pixel that is not there has a place that nobody reads.
+                let mut offsets = [[run.plan.discarded; LARGEST_TILE]; 2];
+                let all = 2 * first..self.pixels.min(2 * (first + pixels));
+                let (mut y, mut x) = (row + all.start / output.width, all.start % output.width);
+                for index in 0..all.len() {
+                    offsets[index % 2][index / 2] = output.at(y, x);
+                    x += 1;
+                    if x == output.width {
+                        (y, x) = (y + 1, 0);
+                    }
+                }
+                let tile = PairTile {
+                    panel,
+                    first,
+                    turn: (index, tiles.count),
+                    even: &offsets[0][..pixels],
+                    odd: &offsets[1][..pixels],
+                };
+                // SAFETY: passed on from the caller.
+                unsafe { self.tile(simd, run, &tile) }
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`Self::multiply`].
+    #[inline(always)]
+    unsafe fn tile<S: Simd>(&self, simd: S, run: &Run<'_>, tile: &PairTile<'_>) {
+        let matrix = self.matrix;
+        let (half, pixel) = (matrix.depth / 2, matrix.pixel);
+        let first = tile.panel * 2 * matrix.panel;
+        let vectors = (2 * matrix.panel).min(matrix.vectors - first) / 2;
+        let (left, width) = (first * S::LANES, vectors * S::LANES);
+        let right = left + width;
+        let pixels = tile.even.len();
+
+        let block = half * width;
+        let weights = run.weights(matrix.weights + BLOCKS * (left * half) / 2);
+        let bias = run.weights(matrix.bias + left);
+        let a11 = self.input.wrapping_add(2 * tile.first * pixel).cast_const();
+        let a21 = a11.wrapping_add(pixel);
+        let (a12, a22) = (a11.wrapping_add(half), a21.wrapping_add(half));
+        let s1 = self
+            .sums
+            .wrapping_add(tile.first * sums_step(matrix.depth))
+            .cast_const();
+        let [s2, s3, s4] = [1, 2, 3].map(|index| s1.wrapping_add(index * half));
+        let partial = |index| {
+            self.partial
+                .wrapping_add(index * LARGEST_TILE * S::PANEL * S::LANES)
+        };
+        let [u, u3, p5] = [0, 1, 2].map(partial);
+        let side_by_side: [usize; LARGEST_TILE] = std::array::from_fn(|index| index * width);
+        let side_by_side = &side_by_side[..pixels];
+
+        // The pair of panels after this one, or the next layer's first, in equal parts by tiles.
+        let (turn, turns) = tile.turn;
+        let ahead = BLOCKS * block + block * turn / turns;
+        let multiply = |index: usize,
+                        input: *const f32,
+                        initial: (*const f32, usize),
+                        to: To<'_>| {
+            let step = if index == 2 || index == 3 || index >= 5 {
+                sums_step(matrix.depth)
+            } else {
+                2 * pixel
+            };
+            let weights = weights.wrapping_add(index * block);
+            let (output, offsets, bounds) = match to {
+                To::Partial(output) => (output, side_by_side, (f32::NEG_INFINITY, f32::INFINITY)),
+                To::Output(channel, offsets) => (run.pointer(channel), offsets, matrix.bounds),
+            };
+            let panel = tile::Panel {
+                segments: &[input],
+                length: half,
+                step,
+                weights,
+                initial: initial.0,
+                initial_step: initial.1,
+                bounds,
+                output,
+                prefetch: (weights.wrapping_add(ahead), width / turns),
+            };
+            // SAFETY: inputs, weights and sums were made in these sizes; partial results are the
+            // thread's, the output by the caller's word.
+            unsafe { tile::call(simd, &panel, vectors, offsets) }
+        };
+        multiply(0, a11, (bias, 0), To::Partial(u));
+        multiply(1, a12, (u, width), To::Output(left, tile.even));
+        multiply(2, s2, (u, width), To::Partial(u));
+        multiply(3, s3, (u, width), To::Partial(u3));
+        multiply(4, a22, (u3, width), To::Output(left, tile.odd));
+        multiply(5, s1, (bias.wrapping_add(width), 0), To::Partial(p5));
+        let sums = strassen::Partial {
+            u2: u,
+            u3,
+            p5,
+            vectors,
+        };
+        // SAFETY: as above.
+        unsafe { strassen::add_p5(simd, &sums, matrix.bounds, run.pointer(right), tile.odd) }
+        multiply(6, s4, (u, width), To::Output(right, tile.even));
+    }
+}
+
+/// A tile of pairs of pixels and a pair of panels.
+struct PairTile<'a> {
+    panel: usize,
+    /// The first pair.
+    first: usize,
+    turn: (usize, usize),
+    /// Places of the first pixels of the pairs, and of the second ones.
+    even: &'a [usize],
+    odd: &'a [usize],
+}
+
+/// Where a product's sums go.
+enum To<'a> {
+    Partial(*mut f32),
+    /// The first channel and the places of the pixels.
+    Output(usize, &'a [usize]),
+}
