@@ -25,23 +25,27 @@ pub struct FoldedLayer {
 impl FoldedLayer {
     /// The layer as kernels take it, followed by an activation.
     pub fn as_kernel(&self, activation: Activation) -> inference::Layer<'_> {
-        let layer = &self.layer;
-        let (kind, in_channels) = match layer.endpoint.kind {
-            // Of several filters a channel, see `repeat_channels` in the plan.
-            LayerKind::Depthwise => (inference::LayerKind::Depthwise, layer.out_channels),
-            LayerKind::Conv | LayerKind::Pointwise => {
-                (inference::LayerKind::Conv, layer.in_channels)
-            }
-        };
         inference::Layer {
-            kind,
-            geometry: layer.geometry,
-            in_channels,
-            out_channels: layer.out_channels,
+            shape: kernel_shape(&self.layer, activation),
             weights: &self.weights,
             bias: &self.bias,
-            activation,
         }
+    }
+}
+
+/// What kernels need to know of a layer, followed by an activation, beside its weights.
+pub(crate) fn kernel_shape(layer: &Layer, activation: Activation) -> inference::LayerShape {
+    let (kind, in_channels) = match layer.endpoint.kind {
+        // Of several filters a channel, see `repetitions` in the plan.
+        LayerKind::Depthwise => (inference::LayerKind::Depthwise, layer.out_channels),
+        LayerKind::Conv | LayerKind::Pointwise => (inference::LayerKind::Conv, layer.in_channels),
+    };
+    inference::LayerShape {
+        kind,
+        geometry: layer.geometry,
+        in_channels,
+        out_channels: layer.out_channels,
+        activation,
     }
 }
 
@@ -66,14 +70,7 @@ pub fn folded_layers(
 ) -> Result<Vec<FoldedLayer>, ModelError> {
     body_layers(&config.base)?
         .into_iter()
-        .map(|layer| {
-            let (weights, bias) = fold(config, &layer, parameters)?;
-            Ok(FoldedLayer {
-                layer,
-                weights,
-                bias,
-            })
-        })
+        .map(|layer| fold(config, layer, parameters))
         .collect()
 }
 
@@ -96,11 +93,12 @@ pub fn folded_logits(
     }))
 }
 
-fn fold(
+/// Folds one layer.
+pub(crate) fn fold(
     config: &MobileNetV1Config,
-    layer: &Layer,
+    layer: Layer,
     parameters: &Parameters,
-) -> Result<(Vec<f32>, Vec<f32>), ModelError> {
+) -> Result<FoldedLayer, ModelError> {
     let endpoint: Endpoint = layer.endpoint;
     let get = |part| values(parameters, LayerName::Body(endpoint), part);
     let mut weights = get(Part::Weights)?;
@@ -121,7 +119,11 @@ fn fold(
             .map_err(candle_core::Error::wrap)?
         }
     };
-    Ok((weights, bias))
+    Ok(FoldedLayer {
+        layer,
+        weights,
+        bias,
+    })
 }
 
 fn values(parameters: &Parameters, layer: LayerName, part: Part) -> Result<Vec<f32>, ModelError> {

@@ -10,16 +10,16 @@
 use std::sync::Arc;
 
 use mobilenet_kernels::inference::{
-    Head, ImageLayout, Images, Normalization, Output, PackedNetwork, Pooling, Program,
-    ProgramConfig, WeightType,
+    ImageLayout, Images, LayerShape, Normalization, Output, PackedNetwork, Packer, Pooling,
+    Program, ProgramConfig, WeightType,
 };
 use mobilenet_kernels::simd::Isa;
 
-use crate::architecture::body_layers;
+use crate::architecture::{self, Layer, body_layers};
 use crate::config::MobileNetV1Config;
 use crate::endpoint::{Endpoint, LayerKind};
 use crate::error::ModelError;
-use crate::fold::{FoldedLayer, folded_layers, folded_logits};
+use crate::fold::{FoldedLayer, fold, folded_logits, kernel_shape};
 use crate::initialize::Parameters;
 use crate::mobilenet_v1::{POOL_STRIDE, POOL_WINDOW};
 use crate::preprocess::Preprocessing;
@@ -114,23 +114,41 @@ impl PlanWeights {
         config: &MobileNetV1Config,
         parameters: &Parameters,
     ) -> Result<Self, ModelError> {
-        let mut layers = folded_layers(config, parameters)?;
-        repeat_channels(&mut layers, config.base.channel_multiplier);
+        check_shapes(config, parameters)?;
+        let layers = body_layers(&config.base)?;
+        let times = repetitions(&layers, config.base.channel_multiplier);
         let activation = config.base.arg_scope.activation;
-        let packed: Vec<_> = layers
-            .iter()
-            .map(|layer| layer.as_kernel(activation))
-            .collect();
-        let logits = folded_logits(config, parameters)?;
-        let head = logits.as_ref().map(|logits| Head {
-            classes: logits.classes,
-            weights: &logits.weights,
-            bias: &logits.bias,
-        });
-        let network = PackedNetwork::of_type(weight_type, isa, &packed, head.as_ref());
-        let network = network.map_err(kernel)?;
+        let shape = |(layer, times): (&Layer, &usize)| {
+            let shape = kernel_shape(layer, activation);
+            LayerShape {
+                out_channels: shape.out_channels * times,
+                ..shape
+            }
+        };
+        let shapes: Vec<_> = layers.iter().zip(&times).map(shape).collect();
+        // Layer by layer, so that no more than one is in memory a third time.
+        let mut packer =
+            Packer::new(weight_type, isa, &shapes, config.classes()).map_err(kernel)?;
+        for (layer, times) in layers.into_iter().zip(times) {
+            let FoldedLayer {
+                layer,
+                weights,
+                bias,
+            } = fold(config, layer, parameters)?;
+            let packed = if times == 1 {
+                packer.layer(&weights, &bias)
+            } else {
+                let repeated = |values| repeated(values, layer.out_channels, times);
+                packer.layer(&repeated(&weights), &repeated(&bias))
+            };
+            packed.map_err(kernel)?;
+        }
+        let network = match folded_logits(config, parameters)? {
+            Some(logits) => packer.head(&logits.weights, &logits.bias),
+            None => packer.finish(),
+        };
         Ok(Self {
-            network: Arc::new(network),
+            network: Arc::new(network.map_err(kernel)?),
             config: config.clone(),
         })
     }
@@ -267,25 +285,35 @@ fn kernel(error: mobilenet_kernels::KernelError) -> ModelError {
     candle_core::Error::wrap(error).into()
 }
 
-/// Kernels know depthwise layers of one filter a channel. One of several is the same on channels
-/// that the layer before gives several times.
-fn repeat_channels(layers: &mut [FoldedLayer], multiplier: usize) {
-    for index in 0..layers.len() {
-        let next = layers.get(index + 1).map(|next| next.layer.endpoint.kind);
-        if multiplier > 1
-            && layers[index].layer.endpoint.kind != LayerKind::Depthwise
-            && next == Some(LayerKind::Depthwise)
-        {
-            let FoldedLayer {
-                layer,
-                weights,
-                bias,
-            } = &mut layers[index];
-            *weights = repeated(weights, layer.out_channels, multiplier);
-            *bias = repeated(bias, layer.out_channels, multiplier);
-            layer.out_channels *= multiplier;
+/// Checks all parameters before memory is taken for their packed form.
+fn check_shapes(config: &MobileNetV1Config, parameters: &Parameters) -> Result<(), ModelError> {
+    for parameter in architecture::parameters(config)? {
+        let name = parameter.name();
+        let Some(tensor) = parameters.get(&name) else {
+            return Err(candle_core::Error::CannotFindTensor { path: name }.into());
+        };
+        if tensor.dims() != parameter.shape {
+            let unexpected = candle_core::Error::UnexpectedShape {
+                msg: format!("parameter {name}"),
+                expected: parameter.shape.into(),
+                got: tensor.shape().clone(),
+            };
+            return Err(unexpected.into());
         }
     }
+    Ok(())
+}
+
+/// How many times each layer gives its channels. Kernels know depthwise layers of one filter a
+/// channel; one of several is the same on channels that the layer before gives several times.
+fn repetitions(layers: &[Layer], multiplier: usize) -> Vec<usize> {
+    let is_depthwise = |layer: &Layer| layer.endpoint.kind == LayerKind::Depthwise;
+    let feeds_depthwise = layers.iter().enumerate().map(|(index, layer)| {
+        !is_depthwise(layer) && layers.get(index + 1).is_some_and(is_depthwise)
+    });
+    feeds_depthwise
+        .map(|feeds| if feeds { multiplier } else { 1 })
+        .collect()
 }
 
 /// Each output channel's values so many times.

@@ -36,5 +36,6 @@ mod strassen;
 pub use crate::simd::WeightType;
 pub use frames::Normalization;
 pub use input::{ImageLayout, Images};
-pub use packed::{Head, Layer, LayerKind, PackedNetwork};
+pub use packed::{Head, Layer, LayerKind, LayerShape, PackedNetwork};
+pub use packer::Packer;
 pub use program::{Output, Pooling, Program, ProgramConfig};

@@ -19,9 +19,9 @@ pub enum LayerKind {
     Depthwise,
 }
 
-/// One layer as the caller has it, batch normalisation folded in.
-#[derive(Debug, Clone, Copy)]
-pub struct Layer<'a> {
+/// What is known of a layer before its weights are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerShape {
     /// What it does.
     pub kind: LayerKind,
     /// Its window. A program may have another: of these weights only the kernel's size is a fact.
@@ -31,12 +31,30 @@ pub struct Layer<'a> {
     pub in_channels: usize,
     /// Output channels.
     pub out_channels: usize,
+    /// What follows.
+    pub activation: Activation,
+}
+
+impl LayerShape {
+    /// Products that make one output value.
+    pub(super) fn depth(&self) -> usize {
+        let [rows, columns] = self.geometry.kernel;
+        match self.kind {
+            LayerKind::Conv => rows * columns * self.in_channels,
+            LayerKind::Depthwise => rows * columns,
+        }
+    }
+}
+
+/// One layer as the caller has it, batch normalisation folded in.
+#[derive(Debug, Clone, Copy)]
+pub struct Layer<'a> {
+    /// What it is.
+    pub shape: LayerShape,
     /// Weights.
     pub weights: &'a [f32],
     /// One value an output channel.
     pub bias: &'a [f32],
-    /// What follows.
-    pub activation: Activation,
 }
 
 /// The classifier: a matrix on pooled features.
@@ -70,8 +88,8 @@ pub(super) struct PackedLayer {
 /// input size, stride and number of threads.
 #[derive(Debug)]
 pub struct PackedNetwork {
-    isa: Isa,
-    weight_type: WeightType,
+    pub(super) isa: Isa,
+    pub(super) weight_type: WeightType,
     pub(super) layers: Vec<PackedLayer>,
     pub(super) head: Option<PackedLayer>,
     pub(super) buffer: AlignedBuffer,
@@ -85,7 +103,7 @@ impl PackedNetwork {
     /// Packs layers and a classifier as f32.
     ///
     /// # Errors
-    /// Where a slice has not the length of its shape, or channels do not fit each other.
+    /// As those of [`Packer`].
     pub fn new(
         isa: Isa,
         layers: &[Layer<'_>],
@@ -98,38 +116,23 @@ impl PackedNetwork {
     /// The first layer stays f32 in any case.
     ///
     /// # Errors
-    /// As [`Self::new`], and where a weight is beyond the type's range.
+    /// As those of [`Packer`].
     pub fn of_type(
         weight_type: WeightType,
         isa: Isa,
         layers: &[Layer<'_>],
         head: Option<&Head<'_>>,
     ) -> Result<Self, KernelError> {
-        let mut packer = Packer::new(weight_type, isa, layers, head);
-        let mut channels = None;
-        let mut packed = Vec::with_capacity(layers.len());
-        for (index, layer) in layers.iter().enumerate() {
-            if channels.is_some_and(|channels| channels != layer.in_channels) {
-                return Err(KernelError::Length {
-                    what: "channels of the next layer",
-                    expected: channels.unwrap_or(0),
-                    found: layer.in_channels,
-                });
-            }
-            channels = Some(layer.out_channels);
-            packed.push(packer.layer(layers, index)?);
+        let shapes: Vec<_> = layers.iter().map(|layer| layer.shape).collect();
+        let classes = head.map(|head| head.classes);
+        let mut packer = Packer::new(weight_type, isa, &shapes, classes)?;
+        for layer in layers {
+            packer.layer(layer.weights, layer.bias)?;
         }
-        let head = match (head, channels) {
-            (Some(head), Some(channels)) => Some(packer.head(head, channels)?),
-            _ => None,
-        };
-        Ok(Self {
-            isa,
-            weight_type,
-            layers: packed,
-            head,
-            buffer: packer.buffer,
-        })
+        match head {
+            Some(head) => packer.head(head.weights, head.bias),
+            None => packer.finish(),
+        }
     }
 
     /// The instruction set that the weights are packed for.

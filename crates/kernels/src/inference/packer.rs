@@ -14,188 +14,223 @@ use std::ops::Range;
 
 use half::{bf16, f16};
 
-use super::packed::{HEAD_PANEL, Head, Layer, LayerKind, PackedLayer};
+use super::packed::{HEAD_PANEL, LayerKind, LayerShape, PackedLayer, PackedNetwork};
 use super::strassen::{self, Scheme};
-use crate::error::{KernelError, check_length};
+use crate::error::{KernelError, check_length, volume};
 use crate::simd::weight::Weight;
 use crate::simd::{AlignedBuffer, Isa, WeightType};
 use crate::{Activation, simd};
 
-/// Writes packed weights one after the other into a buffer that is large enough from the start:
-/// growing it would take twice the memory while weights are loaded.
-pub(super) struct Packer {
+/// Packs a network layer by layer, so that its weights need not all be in memory a second time.
+///
+/// They are written one after the other into a buffer that is large enough from the start: growing
+/// it would take twice the memory.
+#[derive(Debug)]
+pub struct Packer {
     weight_type: WeightType,
     isa: Isa,
     lanes: usize,
-    pub(super) buffer: AlignedBuffer,
+    /// The layers that are to come, the next one last.
+    coming: Vec<Coming>,
+    classes: Option<usize>,
+    layers: Vec<PackedLayer>,
+    buffer: AlignedBuffer,
     len: usize,
 }
 
+/// A layer without weights.
+#[derive(Debug)]
+struct Coming {
+    shape: LayerShape,
+    weight_type: WeightType,
+    scheme: Scheme,
+}
+
 impl Packer {
-    pub(super) fn new(
+    /// Makes room for a network of these layers, and of a classifier if there are classes;
+    /// pointwise weights but for a first layer's, and the classifier's, are stored as a type.
+    ///
+    /// # Errors
+    /// Where a size is zero, or channels do not fit each other.
+    pub fn new(
         weight_type: WeightType,
         isa: Isa,
-        layers: &[Layer<'_>],
-        head: Option<&Head<'_>>,
-    ) -> Self {
+        shapes: &[LayerShape],
+        classes: Option<usize>,
+    ) -> Result<Self, KernelError> {
         let lanes = isa.lanes();
-        let mut packer = Self {
+        let mut coming = Vec::with_capacity(shapes.len());
+        let mut room = 0;
+        let mut before: Option<&LayerShape> = None;
+        for shape in shapes {
+            check_shape(shape, before)?;
+            let (weight_type, scheme) = form(shape, before, weight_type, lanes);
+            room += room_of(
+                shape.out_channels,
+                shape.depth(),
+                weight_type,
+                scheme,
+                lanes,
+            )?;
+            coming.push(Coming {
+                shape: *shape,
+                weight_type,
+                scheme,
+            });
+            before = Some(shape);
+        }
+        coming.reverse();
+        let classes = classes.filter(|_| before.is_some());
+        if let (Some(classes), Some(last)) = (classes, before) {
+            if classes == 0 {
+                return Err(KernelError::Zero { what: "classes" });
+            }
+            room += room_of(
+                classes,
+                last.out_channels,
+                weight_type,
+                Scheme::Plain,
+                lanes,
+            )?;
+        }
+        Ok(Self {
             weight_type,
             isa,
             lanes,
-            buffer: AlignedBuffer::zeros(0),
+            layers: Vec::with_capacity(coming.len()),
+            coming,
+            classes,
+            buffer: AlignedBuffer::zeros(room),
             len: 0,
-        };
-        let room = |outputs: usize, weights: usize, weight_type: WeightType| {
-            // Each output channel has its weights and a bias; both end on a cache line.
-            let depth = weights.checked_div(outputs).unwrap_or(0);
-            let padded = outputs.next_multiple_of(lanes);
-            (padded * depth * weight_type.bytes()).div_ceil(VALUE) + padded + 2 * LINE
-        };
-        let body: usize = layers
-            .iter()
-            .enumerate()
-            .map(|(index, layer)| {
-                let weight_type = packer.type_of(index, layer);
-                let weights = match packer.scheme_of(layers, index) {
-                    Scheme::Plain => layer.weights.len(),
-                    Scheme::Strassen => layer.weights.len() / 4 * strassen::BLOCKS,
-                };
-                room(layer.out_channels, weights, weight_type)
-            })
-            .sum();
-        let head = head.map_or(0, |head| {
-            room(head.classes, head.weights.len(), weight_type)
-        });
-        packer.buffer = AlignedBuffer::zeros(body + head);
-        packer
-    }
-
-    /// The type of the weights of a layer.
-    fn type_of(&self, index: usize, layer: &Layer<'_>) -> WeightType {
-        if index > 0 && layer.kind == LayerKind::Conv && layer.geometry.kernel == [1, 1] {
-            self.weight_type
-        } else {
-            WeightType::F32
-        }
-    }
-
-    /// How a layer's product is computed. Halves keep their plain form: the scheme's weights are
-    /// more, and sums of them would have to be rounded again.
-    fn scheme_of(&self, layers: &[Layer<'_>], index: usize) -> Scheme {
-        let layer = &layers[index];
-        let is_separable = layer.kind == LayerKind::Conv
-            && layer.geometry.is_pointwise()
-            && index > 0
-            && layers[index - 1].kind == LayerKind::Depthwise;
-        if is_separable && self.weight_type == WeightType::F32 {
-            Scheme::of(layer.in_channels, layer.out_channels, self.lanes)
-        } else {
-            Scheme::Plain
-        }
-    }
-
-    pub(super) fn layer(
-        &mut self,
-        layers: &[Layer<'_>],
-        index: usize,
-    ) -> Result<PackedLayer, KernelError> {
-        let layer = &layers[index];
-        let [rows, columns] = layer.geometry.kernel;
-        let (inputs, outputs) = (layer.in_channels, layer.out_channels);
-        for (what, size) in [
-            ("channels", inputs),
-            ("channels", outputs),
-            ("kernel size", rows),
-            ("kernel size", columns),
-        ] {
-            if size == 0 {
-                return Err(KernelError::Zero { what });
-            }
-        }
-        check_length("bias", layer.bias.len(), &[outputs])?;
-        let taps = rows * columns;
-        let weight_type = self.type_of(index, layer);
-        let scheme = self.scheme_of(layers, index);
-        check_range(layer.weights, weight_type)?;
-        let weights = self.align();
-        match layer.kind {
-            LayerKind::Depthwise => {
-                check_length("channels of a depthwise layer", outputs, &[inputs])?;
-                check_length("weights", layer.weights.len(), &[outputs, taps])?;
-                for vector in 0..outputs.div_ceil(self.lanes) {
-                    for tap in 0..taps {
-                        self.vector(vector, outputs, |o| layer.weights[o * taps + tap]);
-                    }
-                    self.vector(vector, outputs, |o| layer.bias[o]);
-                }
-            }
-            LayerKind::Conv => {
-                check_length("weights", layer.weights.len(), &[outputs, inputs, taps])?;
-                // k runs over taps, then input channels: the order of values in a map.
-                let shape = MatrixShape {
-                    outputs,
-                    depth: taps * inputs,
-                    panel: simd::panel_vectors(self.isa),
-                };
-                let weight = |o, k| layer.weights[(o * inputs + k % inputs) * taps + k / inputs];
-                match scheme {
-                    Scheme::Plain => self.matrix(weight_type, &shape, weight),
-                    Scheme::Strassen => self.strassen(&shape, weight),
-                }
-            }
-        }
-        let bias = self.len;
-        match (layer.kind, scheme) {
-            (LayerKind::Depthwise, _) => {}
-            (LayerKind::Conv, Scheme::Plain) => self.biases(layer.bias),
-            (LayerKind::Conv, Scheme::Strassen) => self.strassen_biases(layer.bias),
-        }
-        Ok(PackedLayer {
-            kind: layer.kind,
-            kernel: layer.geometry.kernel,
-            in_channels: inputs,
-            out_channels: outputs,
-            activation: layer.activation,
-            weight_type,
-            scheme,
-            weights,
-            bias,
         })
     }
 
-    pub(super) fn head(
-        &mut self,
-        head: &Head<'_>,
-        channels: usize,
-    ) -> Result<PackedLayer, KernelError> {
-        if head.classes == 0 {
-            return Err(KernelError::Zero { what: "classes" });
+    /// Packs the next layer's weights and biases.
+    ///
+    /// # Errors
+    /// Where they have not the length of its shape, or a weight is beyond the type's range.
+    pub fn layer(&mut self, weights: &[f32], bias: &[f32]) -> Result<(), KernelError> {
+        let Some(coming) = self.coming.pop() else {
+            return Err(KernelError::Length {
+                what: "layers",
+                expected: self.layers.len(),
+                found: self.layers.len() + 1,
+            });
+        };
+        let Coming {
+            shape,
+            weight_type,
+            scheme,
+        } = coming;
+        let (inputs, outputs, depth) = (shape.in_channels, shape.out_channels, shape.depth());
+        check_length("bias", bias.len(), &[outputs])?;
+        check_length("weights", weights.len(), &[outputs, depth])?;
+        check_range(weights, weight_type)?;
+        let [rows, columns] = shape.geometry.kernel;
+        let taps = rows * columns;
+        let start = self.align();
+        match shape.kind {
+            LayerKind::Depthwise => {
+                for vector in 0..outputs.div_ceil(self.lanes) {
+                    for tap in 0..taps {
+                        self.vector(vector, outputs, |o| weights[o * taps + tap]);
+                    }
+                    self.vector(vector, outputs, |o| bias[o]);
+                }
+            }
+            LayerKind::Conv => {
+                // k runs over taps, then input channels: the order of values in a map.
+                let matrix = MatrixShape {
+                    outputs,
+                    depth,
+                    panel: simd::panel_vectors(self.isa),
+                };
+                let weight = |o, k| weights[(o * inputs + k % inputs) * taps + k / inputs];
+                match scheme {
+                    Scheme::Plain => self.matrix(weight_type, &matrix, weight),
+                    Scheme::Strassen => self.strassen(&matrix, weight),
+                }
+            }
         }
-        check_length("weights", head.weights.len(), &[head.classes, channels])?;
-        check_length("bias", head.bias.len(), &[head.classes])?;
-        check_range(head.weights, self.weight_type)?;
-        let weights = self.align();
+        let biases = self.len;
+        match (shape.kind, scheme) {
+            (LayerKind::Depthwise, _) => {}
+            (LayerKind::Conv, Scheme::Plain) => self.biases(bias),
+            (LayerKind::Conv, Scheme::Strassen) => self.strassen_biases(bias),
+        }
+        self.layers.push(PackedLayer {
+            kind: shape.kind,
+            kernel: shape.geometry.kernel,
+            in_channels: inputs,
+            out_channels: outputs,
+            activation: shape.activation,
+            weight_type,
+            scheme,
+            weights: start,
+            bias: biases,
+        });
+        Ok(())
+    }
+
+    /// Packs the classifier's weights `[classes, channels]` and biases, and ends.
+    ///
+    /// # Errors
+    /// Where they have not that length, a weight is beyond the type's range, or a layer or the
+    /// number of classes was not given.
+    pub fn head(mut self, weights: &[f32], bias: &[f32]) -> Result<PackedNetwork, KernelError> {
+        let (Some(classes), Some(last)) = (self.classes, self.layers.last()) else {
+            return Err(KernelError::Zero { what: "classes" });
+        };
+        let channels = last.out_channels;
+        check_length("weights", weights.len(), &[classes, channels])?;
+        check_length("bias", bias.len(), &[classes])?;
+        check_range(weights, self.weight_type)?;
+        let start = self.align();
         let shape = MatrixShape {
-            outputs: head.classes,
+            outputs: classes,
             depth: channels,
             panel: HEAD_PANEL,
         };
-        self.matrix(self.weight_type, &shape, |o, k| {
-            head.weights[o * channels + k]
-        });
-        let bias = self.len;
-        self.biases(head.bias);
-        Ok(PackedLayer {
+        self.matrix(self.weight_type, &shape, |o, k| weights[o * channels + k]);
+        let biases = self.len;
+        self.biases(bias);
+        let head = PackedLayer {
             kind: LayerKind::Conv,
             kernel: [1, 1],
             in_channels: channels,
-            out_channels: head.classes,
+            out_channels: classes,
             activation: Activation::Identity,
             weight_type: self.weight_type,
             scheme: Scheme::Plain,
-            weights,
-            bias,
+            weights: start,
+            bias: biases,
+        };
+        let network = self.finish()?;
+        Ok(PackedNetwork {
+            head: Some(head),
+            ..network
+        })
+    }
+
+    /// Ends without a classifier.
+    ///
+    /// # Errors
+    /// Where a layer was not given.
+    pub fn finish(self) -> Result<PackedNetwork, KernelError> {
+        let missing = self.coming.len();
+        if missing > 0 {
+            return Err(KernelError::Length {
+                what: "layers",
+                expected: self.layers.len() + missing,
+                found: self.layers.len(),
+            });
+        }
+        Ok(PackedNetwork {
+            isa: self.isa,
+            weight_type: self.weight_type,
+            layers: self.layers,
+            head: None,
+            buffer: self.buffer,
         })
     }
 
@@ -316,6 +351,68 @@ struct MatrixShape {
     depth: usize,
     /// Vectors in a panel.
     panel: usize,
+}
+
+/// Whether a layer can be, and can follow the one before.
+fn check_shape(shape: &LayerShape, before: Option<&LayerShape>) -> Result<(), KernelError> {
+    let [rows, columns] = shape.geometry.kernel;
+    let (inputs, outputs) = (shape.in_channels, shape.out_channels);
+    for (what, size) in [
+        ("channels", inputs),
+        ("channels", outputs),
+        ("kernel size", rows),
+        ("kernel size", columns),
+    ] {
+        if size == 0 {
+            return Err(KernelError::Zero { what });
+        }
+    }
+    volume("weights", &[rows, columns, inputs])?;
+    if let Some(before) = before {
+        check_length("channels of the next layer", inputs, &[before.out_channels])?;
+    }
+    if shape.kind == LayerKind::Depthwise {
+        check_length("channels of a depthwise layer", outputs, &[inputs])?;
+    }
+    Ok(())
+}
+
+/// The type of a layer's weights and how its product is computed. Halves keep the plain form: the
+/// scheme's weights are more, and sums of them would have to be rounded again.
+fn form(
+    shape: &LayerShape,
+    before: Option<&LayerShape>,
+    weight_type: WeightType,
+    lanes: usize,
+) -> (WeightType, Scheme) {
+    let is_matrix = shape.kind == LayerKind::Conv && shape.geometry.kernel == [1, 1];
+    let Some(before) = before.filter(|_| is_matrix) else {
+        return (WeightType::F32, Scheme::Plain);
+    };
+    let is_separable = shape.geometry.is_pointwise() && before.kind == LayerKind::Depthwise;
+    let scheme = if is_separable && weight_type == WeightType::F32 {
+        Scheme::of(shape.in_channels, shape.out_channels, lanes)
+    } else {
+        Scheme::Plain
+    };
+    (weight_type, scheme)
+}
+
+/// Values that weights and biases take; both end on a cache line.
+fn room_of(
+    outputs: usize,
+    depth: usize,
+    weight_type: WeightType,
+    scheme: Scheme,
+    lanes: usize,
+) -> Result<usize, KernelError> {
+    let blocks = match scheme {
+        Scheme::Plain => 4,
+        Scheme::Strassen => strassen::BLOCKS,
+    };
+    let padded = outputs.next_multiple_of(lanes);
+    let bytes = volume("weights", &[padded, depth, blocks, weight_type.bytes()])? / 4;
+    Ok(bytes.div_ceil(VALUE) + padded + 2 * LINE)
 }
 
 /// Whether the largest weight is finite in a type as it is in f32.

@@ -6,7 +6,9 @@
 
 use std::sync::Once;
 
-use mobilenet_kernels::inference::{ImageLayout, Layer, LayerKind, Output, Pooling, ProgramConfig};
+use mobilenet_kernels::inference::{
+    ImageLayout, Layer, LayerKind, LayerShape, Output, Pooling, ProgramConfig,
+};
 use mobilenet_kernels::simd::Isa;
 use mobilenet_kernels::{Activation, ConvGeometry, Padding, reference};
 
@@ -72,13 +74,15 @@ impl Owned {
 
     pub(crate) fn layer(&self) -> Layer<'_> {
         Layer {
-            kind: self.kind,
-            geometry: self.geometry,
-            in_channels: self.channels[0],
-            out_channels: self.channels[1],
+            shape: LayerShape {
+                kind: self.kind,
+                geometry: self.geometry,
+                in_channels: self.channels[0],
+                out_channels: self.channels[1],
+                activation: self.activation,
+            },
             weights: &self.weights,
             bias: &self.bias,
-            activation: self.activation,
         }
     }
 
