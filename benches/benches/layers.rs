@@ -10,6 +10,7 @@ use mobilenet::kernels::inference::{ImageLayout, Images};
 use mobilenet::kernels::simd::{Isa, measure_peak};
 use mobilenet::model::fold::folded_layers;
 use mobilenet::model::initialize::{random_parameters, var_builder};
+use mobilenet::model::preprocess::Preprocessing;
 use mobilenet::model::{InferencePlan, MobileNetV1, MobileNetV1Config, PlanOptions, PlanWeights};
 use mobilenet_benches::{CandleBaseline, step_program};
 
@@ -56,8 +57,10 @@ fn networks(criterion: &mut Criterion) {
     let config = MobileNetV1Config::mobilenet_v1();
     let parameters = random_parameters(&config, 0).expect("the network is valid");
     let weights = PlanWeights::new(&config, &parameters).expect("all parameters are there");
-    let options = PlanOptions::new([224, 224], 1);
+    let mut options = PlanOptions::new([224, 224], 1);
     let mut plan = InferencePlan::new(&weights, &options).expect("224 pixels fit");
+    options.frames = Some(Preprocessing::slim(224).normalization());
+    let mut plan_of_frames = InferencePlan::new(&weights, &options).expect("224 pixels fit");
     let eager = MobileNetV1::new(&config, var_builder(parameters.clone())).expect("all there");
     let candle = CandleBaseline::new(&config, var_builder(parameters)).expect("all there");
     let image = Tensor::rand(-1f32, 1.0, (1, 3, 224, 224), &Device::Cpu).expect("it fits");
@@ -67,6 +70,12 @@ fn networks(criterion: &mut Criterion) {
     group.sample_size(10);
     group.bench_function("plan", |bencher| {
         bencher.iter(|| plan.run(&pixels, &mut logits).expect("the lengths fit"));
+    });
+    // A camera's bytes go straight in; f32 pixels have to be made of them, beside this time.
+    let frame = vec![128u8; plan_of_frames.input_len()];
+    group.bench_function("plan, 8-bit frame", |bencher| {
+        let plan = &mut plan_of_frames;
+        bencher.iter(|| plan.run_u8(&frame, &mut logits).expect("the lengths fit"));
     });
     group.bench_function("eager", |bencher| {
         bencher.iter(|| eager.forward_t(&image, false).expect("it runs"));
