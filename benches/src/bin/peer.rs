@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use candle_core::{Device, Module, Tensor};
+use mobilenet::kernels::inference::WeightType;
 use mobilenet::model::checkpoint::{ReadLimits, load};
 use mobilenet::model::initialize::var_builder;
 use mobilenet::model::{InferencePlan, PlanOptions, PlanWeights};
@@ -56,7 +57,7 @@ fn run(engine: &str, folder: &Path, batch: usize, threads: usize) -> Result<(), 
         "plan" => serve(env!("CARGO_PKG_VERSION"), || {
             let checkpoint = checkpoint()?;
             let config = checkpoint.metadata.config();
-            let weights = PlanWeights::new(&config, &checkpoint.parameters)?;
+            let weights = PlanWeights::consuming(WeightType::F32, &config, checkpoint.parameters)?;
             let mut plan =
                 InferencePlan::new(&weights, &PlanOptions::new([height, width], threads))?;
             let mut logits = vec![0.0; batch * plan.output_len()];

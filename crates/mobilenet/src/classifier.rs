@@ -111,7 +111,7 @@ impl Classifier {
     /// ```
     pub fn new(weights: &str) -> Result<Self, Error> {
         let checkpoint = resolve(weights, &Cache::of_user()?, &mut Silent)?;
-        Self::from_checkpoint(&checkpoint, Engine::default())
+        Self::from_checkpoint(checkpoint, Engine::default())
     }
 
     /// The weights that the library carries in itself: width 0.25 at 96x96, trained by
@@ -139,20 +139,21 @@ impl Classifier {
     pub fn fashion_mnist() -> Result<Self, Error> {
         let bytes = include_bytes!("../weights/fashion_mnist_0.25_96.safetensors");
         let checkpoint = load_bytes("fashion-mnist", bytes, ReadLimits::default())?;
-        Self::from_checkpoint(&checkpoint, Engine::default())
+        Self::from_checkpoint(checkpoint, Engine::default())
     }
 
-    /// From weights that are already loaded.
+    /// From weights that are already loaded. The plan packs them anew and gives up each layer's
+    /// as it goes, so that a process holds them once.
     ///
     /// # Errors
     /// Where the checkpoint's tensors do not fit its metadata.
-    pub fn from_checkpoint(checkpoint: &Checkpoint, engine: Engine) -> Result<Self, Error> {
+    pub fn from_checkpoint(checkpoint: Checkpoint, engine: Engine) -> Result<Self, Error> {
         let metadata = checkpoint.metadata.clone();
         let network = match engine {
             Engine::Eager => Network::Eager(Box::new(checkpoint.build()?)),
             Engine::Plan { threads, weights } => {
                 let config = metadata.config();
-                let weights = PlanWeights::of_type(weights, &config, &checkpoint.parameters)?;
+                let weights = PlanWeights::consuming(weights, &config, checkpoint.parameters)?;
                 let output = match metadata.classes {
                     Some(_) => PlanOutput::Logits,
                     None => PlanOutput::Features,
@@ -223,7 +224,7 @@ impl Classifier {
     /// # let metadata = Metadata { width: 0.25, ..Metadata::new(Preprocessing::slim(96)) };
     /// # let parameters = random_parameters(&metadata.config(), 0)?;
     /// # let checkpoint = Checkpoint { parameters, metadata, report: LoadReport::default() };
-    /// let classifier = Classifier::from_checkpoint(&checkpoint, Engine::default())?;
+    /// let classifier = Classifier::from_checkpoint(checkpoint, Engine::default())?;
     /// let photo = Photo::from_pixel(200, 150, [90, 120, 30].into());
     /// let features = classifier.features(&photo)?;
     /// assert_eq!(features.len(), 256); // width 0.25

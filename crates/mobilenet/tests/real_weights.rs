@@ -56,7 +56,7 @@ fn photos() -> Vec<(PathBuf, &'static str, f32)> {
 }
 
 fn best(checkpoint: &Checkpoint, photo: &Path) -> (String, f32) {
-    let classifier = Classifier::from_checkpoint(checkpoint, Engine::default()).unwrap();
+    let classifier = Classifier::from_checkpoint(checkpoint.clone(), Engine::default()).unwrap();
     let best = classifier
         .classify(&open_photo(photo).unwrap(), 1)
         .unwrap()
@@ -72,7 +72,7 @@ fn photos_get_their_names_and_probabilities() {
     checkpoint.metadata.preprocessing = Preprocessing::plain(224);
     for (photo, name, probability) in photos() {
         let (found, found_probability) = best(&checkpoint, &photo);
-        let eager = Classifier::from_checkpoint(&checkpoint, Engine::Eager).unwrap();
+        let eager = Classifier::from_checkpoint(checkpoint.clone(), Engine::Eager).unwrap();
         let eager = eager
             .classify(&open_photo(&photo).unwrap(), 1)
             .unwrap()

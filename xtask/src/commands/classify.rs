@@ -39,8 +39,8 @@ pub(crate) fn run(arguments: &Classify) -> Result<()> {
             weights,
         },
     };
-    let classifier = Classifier::from_checkpoint(&checkpoint, engine)?;
-    if checkpoint.metadata.classes.is_none() {
+    let classifier = Classifier::from_checkpoint(checkpoint, engine)?;
+    if classifier.metadata().classes.is_none() {
         bail!("{} has no classifier", arguments.weights);
     }
     let mut failed = 0;

@@ -30,11 +30,11 @@ pub(crate) fn run(arguments: &Predict) -> Result<()> {
     let output = match (arguments.engine, arguments.endpoint.as_deref()) {
         // The plan gives maps of the body and logits; the head's other endpoints are candle's.
         (Engine::Plan, None | Some(head::LOGITS)) => {
-            let weights = PlanWeights::of_type(weight_type, &config, &checkpoint.parameters)?;
+            let weights = PlanWeights::consuming(weight_type, &config, checkpoint.parameters)?;
             plan(arguments, &config, &weights, &input, None)?
         }
         (Engine::Plan, Some(name)) if name.starts_with("Conv2d") => {
-            let weights = PlanWeights::of_type(weight_type, &config, &checkpoint.parameters)?;
+            let weights = PlanWeights::consuming(weight_type, &config, checkpoint.parameters)?;
             plan(arguments, &config, &weights, &input, Some(name.parse()?))?
         }
         (_, name) => threads::install(arguments.threads, || {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
+use mobilenet::kernels::inference::WeightType;
 use mobilenet::model::checkpoint::{Checkpoint, LoadReport, Metadata};
 use mobilenet::model::initialize::initial_parameters;
 use mobilenet::model::labels::Labels;
@@ -329,7 +330,8 @@ fn teacher(arguments: &Train, recipe: &Recipe, threads: usize) -> Result<Option<
         return Ok(None);
     };
     let checkpoint = load(weights)?;
-    let weights = PlanWeights::new(&checkpoint.metadata.config(), &checkpoint.parameters)?;
+    let config = checkpoint.metadata.config();
+    let weights = PlanWeights::consuming(WeightType::F32, &config, checkpoint.parameters)?;
     let options = PlanOptions {
         output: PlanOutput::Logits,
         ..PlanOptions::new([recipe.resolution; 2], threads)

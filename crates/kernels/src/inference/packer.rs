@@ -100,7 +100,7 @@ impl Packer {
             layers: Vec::with_capacity(coming.len()),
             coming,
             classes,
-            buffer: AlignedBuffer::zeros(room),
+            buffer: AlignedBuffer::zeros(room).in_huge_pages(),
             len: 0,
         })
     }
@@ -145,7 +145,10 @@ impl Packer {
                     depth,
                     panel: simd::panel_vectors(self.isa),
                 };
-                let weight = |o, k| weights[(o * inputs + k % inputs) * taps + k / inputs];
+                let weight = |o, k| match taps {
+                    1 => weights[o * inputs + k],
+                    _ => weights[(o * inputs + k % inputs) * taps + k / inputs],
+                };
                 match scheme {
                     Scheme::Plain => self.matrix(weight_type, &matrix, weight),
                     Scheme::Strassen => self.strassen(&matrix, weight),
@@ -247,8 +250,7 @@ impl Packer {
         }
     }
 
-    /// Panels of `[depth][vectors of the panel][LANES]`. Output by output, because that is the
-    /// order in which the weights are read; the writes stay within one panel at a time.
+    /// Panels of `[depth][vectors of the panel][LANES]`.
     fn matrix_of<W: Weight>(&mut self, shape: &MatrixShape, value: impl Fn(usize, usize) -> f32) {
         let &MatrixShape {
             outputs,
@@ -261,9 +263,11 @@ impl Packer {
             let width = panel.min(vectors - first) * lanes;
             let packed = &mut values[first * lanes * depth..][..width * depth];
             let outputs = first * lanes..outputs.min(first * lanes + width);
-            for (lane, output) in outputs.enumerate() {
-                for (k, to) in packed.iter_mut().skip(lane).step_by(width).enumerate() {
-                    *to = W::from_f32(value(output, k));
+            for lines in lines_of(depth) {
+                for (lane, output) in outputs.clone().enumerate() {
+                    for k in lines.clone() {
+                        packed[k * width + lane] = W::from_f32(value(output, k));
+                    }
                 }
             }
         }
@@ -275,20 +279,19 @@ impl Packer {
         for pair in self.pairs_of_panels(shape.outputs) {
             let width = pair.len() / 2;
             let values = self.take::<f32>(strassen::BLOCKS * half * width);
-            for (block, values) in values.chunks_exact_mut(half * width).enumerate() {
+            for lines in lines_of(half) {
                 for (left, lane) in pair.clone().zip(0..width) {
                     let right = left + width;
-                    for (k, to) in values.iter_mut().skip(lane).step_by(width).enumerate() {
-                        let [upper, lower] = [k, k + half];
-                        *to = strassen::weight(
-                            block,
-                            [
-                                weight(left, upper),
-                                weight(right, upper),
-                                weight(left, lower),
-                                weight(right, lower),
-                            ],
-                        );
+                    for k in lines.clone() {
+                        let blocks = strassen::weights([
+                            weight(left, k),
+                            weight(right, k),
+                            weight(left, k + half),
+                            weight(right, k + half),
+                        ]);
+                        for (block, value) in blocks.into_iter().enumerate() {
+                            values[(block * half + k) * width + lane] = value;
+                        }
                     }
                 }
             }
@@ -343,6 +346,14 @@ impl Packer {
         self.len = self.len.next_multiple_of(LINE);
         self.len
     }
+}
+
+/// Parts of a depth, each a cache line of an output's weights as they are read; so few of them that
+/// what is written for all outputs stays in L1.
+fn lines_of(depth: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..depth)
+        .step_by(LINE)
+        .map(move |first| first..depth.min(first + LINE))
 }
 
 /// A matrix to be packed.

@@ -73,21 +73,13 @@ impl Scheme {
     }
 }
 
-/// The weight of block `block` from `[B11, B12, B21, B22]`.
-pub(super) fn weight(block: usize, b: [f32; 4]) -> f32 {
+/// The weights of all blocks from `[B11, B12, B21, B22]`: `T4` comes negated, so that all products
+/// are added.
+pub(super) fn weights(b: [f32; 4]) -> [f32; BLOCKS] {
     let [b11, b12, b21, b22] = b.map(f64::from);
     let t1 = b12 - b11;
     let t2 = b22 - t1;
-    let value = match block {
-        0 => b11,
-        1 => b21,
-        2 => t2,
-        3 => b22 - b12,
-        4 => b21 - t2,
-        5 => t1,
-        _ => b22,
-    };
-    value as f32
+    [b11, b21, t2, b22 - b12, b21 - t2, t1, b22].map(|weight| weight as f32)
 }
 
 /// Pairs of pixels of a band.

