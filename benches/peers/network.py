@@ -35,7 +35,7 @@ class Network:
         self.logits_weight = tensors["logits.weight"]
         self.logits_bias = tensors["logits.bias"]
         # [1, height, width, 3]
-        self.image = tensors["image"]
+        self.image = read_safetensors(folder / "image.safetensors")["image"]
 
     def batch(self, count, channels_first):
         """The image `count` times."""

@@ -41,7 +41,7 @@ fn train(width: f64, resolution: usize, batch: usize, threads: usize) -> Result<
 }
 
 fn run(engine: &str, folder: &Path, batch: usize, threads: usize) -> Result<(), AnyError> {
-    let (image, [height, width]) = image(&folder.join("network.safetensors"))?;
+    let (image, [height, width]) = image(&folder.join("image.safetensors"))?;
     let images = image.repeat(batch);
     let tensor = Tensor::from_slice(&images, (batch, height, width, 3), &Device::Cpu)?;
     let tensor = tensor.permute((0, 3, 1, 2))?;

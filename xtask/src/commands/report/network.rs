@@ -98,13 +98,13 @@ impl Network {
                 tensor(&logits.bias, &[logits.classes])?,
             ));
         }
-        let image = image(resolution);
-        tensors.push((
-            "image".into(),
-            tensor(&image, &[1, resolution, resolution, 3])?,
-        ));
-        let tensors = tensors.into_iter().collect();
-        candle_core::safetensors::save(&tensors, folder.path().join("network.safetensors"))?;
+        let image = tensor(&image(resolution), &[1, resolution, resolution, 3])?;
+        let image = vec![("image".to_string(), image)];
+        for (file, tensors) in [("network", tensors), ("image", image)] {
+            let tensors = tensors.into_iter().collect();
+            let path = folder.path().join(format!("{file}.safetensors"));
+            candle_core::safetensors::save(&tensors, path)?;
+        }
         let description = Description {
             size: [resolution; 2],
             layers: descriptions,
