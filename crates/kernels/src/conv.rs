@@ -9,6 +9,7 @@
 
 use rayon::prelude::*;
 
+use crate::depthwise::store_block;
 use crate::error::{KernelError, check_length};
 use crate::geometry::ConvSize;
 use crate::simd::{Isa, Kernel, Simd, dispatch};
@@ -130,5 +131,5 @@ fn sum_taps(
             }
         }
     }
-    output.copy_from_slice(&sums[..output.len()]);
+    store_block(output, &sums);
 }

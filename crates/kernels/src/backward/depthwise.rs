@@ -12,10 +12,13 @@ use rayon::prelude::*;
 
 use super::parts::sum_of_parts;
 use crate::connections::{Connection, Connections};
-use crate::depthwise::{BLOCK, Row, check_channels};
+use crate::depthwise::{Row, check_channels};
 use crate::error::{KernelError, check_length};
 use crate::geometry::ConvSize;
 use crate::simd::{Isa, Kernel, Simd, dispatch};
+
+/// Channels that are summed at once, in registers.
+const BLOCK: usize = 16;
 
 /// The gradient of the input, `[batch, height, width, channels]`; other shapes as in
 /// [`fn@crate::depthwise::depthwise`].
