@@ -89,9 +89,11 @@ impl PlanWeights {
     /// [`Self::new`] with the weights of pointwise layers and of the classifier, 99 of 100, rounded
     /// to a type after folding. They are converted as they are loaded; all sums are f32.
     ///
-    /// At width 1 halves take 8.6 MB instead of 16.9. They cost no time where the instruction set
-    /// converts: 1.0/224 on one thread of Zen 5 with AVX-512, best of 120 runs each, f32 4.53 ms,
-    /// f16 4.48, bf16 4.54. The logits differ from those of f32 by 3e-4 (f16) and 3e-3 (bf16) of
+    /// At width 1 halves take 8.6 MB and f32 21.6, because only f32 is computed by Strassen's
+    /// scheme, which has more weights. 1.0/224 on one thread of Zen 5 with AVX-512, best of 120 runs
+    /// in turn, so that no weights wait in a cache: f32 4.84 ms, f16 4.93, bf16 4.90. Alone in the
+    /// cache f32 gains up to 5 % more.
+    /// The logits differ from those of f32 by 3e-4 (f16) and 3e-3 (bf16) of
     /// the largest, for random weights.
     ///
     /// # Errors
