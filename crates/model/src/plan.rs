@@ -92,9 +92,8 @@ impl PlanWeights {
     /// At width 1 halves take 8.6 MB and f32 21.6, because only f32 is computed by Strassen's
     /// scheme, which has more weights. 1.0/224 on one thread of Zen 5 with AVX-512, best of 120 runs
     /// in turn, so that no weights wait in a cache: f32 4.84 ms, f16 4.93, bf16 4.90. Alone in the
-    /// cache f32 gains up to 5 % more.
-    /// The logits differ from those of f32 by 3e-4 (f16) and 3e-3 (bf16) of
-    /// the largest, for random weights.
+    /// cache f32 gains up to 5 % more. The logits differ from those of f32 by 3e-4 (f16) and 3e-3
+    /// (bf16) of the largest, for random weights.
     ///
     /// # Errors
     /// As [`Self::new`], and where a weight is beyond the type's range.
