@@ -200,14 +200,18 @@ impl Band<'_> {
         let block = half * width;
         let weights = run.weights(matrix.weights + BLOCKS * (left * half) / 2);
         let bias = run.weights(matrix.bias + left);
-        let a11 = self.input.wrapping_add(2 * tile.first * pixel).cast_const();
-        let a21 = a11.wrapping_add(pixel);
-        let (a12, a22) = (a11.wrapping_add(half), a21.wrapping_add(half));
-        let s1 = self
-            .sums
-            .wrapping_add(tile.first * sums_step(matrix.depth))
-            .cast_const();
-        let [s2, s3, s4] = [1, 2, 3].map(|index| s1.wrapping_add(index * half));
+        // Each input with its step from a pair to the next.
+        let input = |at: usize| {
+            let place = self.input.wrapping_add(2 * tile.first * pixel + at);
+            (place.cast_const(), 2 * pixel)
+        };
+        let [a11, a12, a22] = [0, half, pixel + half].map(input);
+        let sum = |number: usize| {
+            let step = sums_step(matrix.depth);
+            let place = self.sums.wrapping_add(tile.first * step + number * half);
+            (place.cast_const(), step)
+        };
+        let [s1, s2, s3, s4] = [0, 1, 2, 3].map(sum);
         let partial = |index| {
             self.partial
                 .wrapping_add(index * LARGEST_TILE * S::PANEL * S::LANES)
@@ -220,14 +224,9 @@ impl Band<'_> {
         let (turn, turns) = tile.turn;
         let ahead = BLOCKS * block + block * turn / turns;
         let multiply = |index: usize,
-                        input: *const f32,
+                        (input, step): (*const f32, usize),
                         initial: (*const f32, usize),
                         to: To<'_>| {
-            let step = if index == 2 || index == 3 || index >= 5 {
-                sums_step(matrix.depth)
-            } else {
-                2 * pixel
-            };
             let weights = weights.wrapping_add(index * block);
             let (output, offsets, bounds) = match to {
                 To::Partial(output) => (output, side_by_side, (f32::NEG_INFINITY, f32::INFINITY)),
@@ -248,11 +247,12 @@ impl Band<'_> {
             // thread's, the output by the caller's word.
             unsafe { tile::call(simd, &panel, vectors, offsets) }
         };
+        let [from_u, from_u3] = [(u.cast_const(), width), (u3.cast_const(), width)];
         multiply(0, a11, (bias, 0), To::Partial(u));
-        multiply(1, a12, (u, width), To::Output(left, tile.even));
-        multiply(2, s2, (u, width), To::Partial(u));
-        multiply(3, s3, (u, width), To::Partial(u3));
-        multiply(4, a22, (u3, width), To::Output(left, tile.odd));
+        multiply(1, a12, from_u, To::Output(left, tile.even));
+        multiply(2, s2, from_u, To::Partial(u));
+        multiply(3, s3, from_u, To::Partial(u3));
+        multiply(4, a22, from_u3, To::Output(left, tile.odd));
         multiply(5, s1, (bias.wrapping_add(width), 0), To::Partial(p5));
         let sums = strassen::Partial {
             u2: u,
@@ -262,7 +262,7 @@ impl Band<'_> {
         };
         // SAFETY: as above.
         unsafe { strassen::add_p5(simd, &sums, matrix.bounds, run.pointer(right), tile.odd) }
-        multiply(6, s4, (u, width), To::Output(right, tile.even));
+        multiply(6, s4, from_u, To::Output(right, tile.even));
     }
 }
 
