@@ -8,7 +8,7 @@ mod support;
 use std::sync::Arc;
 
 use mobilenet_kernels::inference::{
-    ImageLayout, Images, Layer, LayerKind, Output, PackedNetwork, Program, WeightType,
+    ImageLayout, Images, Layer, LayerKind, Output, PackedNetwork, Packer, Program, WeightType,
 };
 use mobilenet_kernels::simd::Isa;
 use mobilenet_kernels::{Activation, ConvGeometry, KernelError, Padding};
@@ -110,4 +110,26 @@ fn a_stride_that_was_not_packed_is_refused() {
         matches!(error, KernelError::Unsupported { .. }),
         "{error:?}"
     );
+}
+
+/// A shape that no machine has the memory for is an error, whether it overflows or not.
+#[test]
+fn impossible_shapes_are_refused() {
+    for channels in [1 << 24, 1 << 31, 1 << 62] {
+        let mut layer = block([64, 64], 1, Activation::Relu6, 3)[1].clone();
+        layer.channels = [channels; 2];
+        let error = PackedNetwork::new(Isa::Scalar, &[layer.layer()], None).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                KernelError::Length { .. } | KernelError::Overflow { .. }
+            ),
+            "{error:?}"
+        );
+        let shape = layer.layer().shape;
+        if channels > 1 << 30 {
+            let error = Packer::new(WeightType::F32, Isa::Scalar, &[shape], Some(10)).unwrap_err();
+            assert_eq!(error, KernelError::Overflow { what: "weights" });
+        }
+    }
 }

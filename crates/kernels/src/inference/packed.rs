@@ -6,7 +6,7 @@
 use super::packer::Packer;
 use super::strassen::Scheme;
 use crate::Activation;
-use crate::error::KernelError;
+use crate::error::{KernelError, check_length};
 use crate::geometry::ConvGeometry;
 use crate::simd::{AlignedBuffer, Isa, WeightType};
 
@@ -36,13 +36,19 @@ pub struct LayerShape {
 }
 
 impl LayerShape {
+    /// Shape of the weights.
+    pub(super) fn weights(&self) -> [usize; 4] {
+        let [rows, columns] = self.geometry.kernel;
+        let inputs = match self.kind {
+            LayerKind::Conv => self.in_channels,
+            LayerKind::Depthwise => 1,
+        };
+        [self.out_channels, inputs, rows, columns]
+    }
+
     /// Products that make one output value.
     pub(super) fn depth(&self) -> usize {
-        let [rows, columns] = self.geometry.kernel;
-        match self.kind {
-            LayerKind::Conv => rows * columns * self.in_channels,
-            LayerKind::Depthwise => rows * columns,
-        }
+        self.weights()[1..].iter().product()
     }
 }
 
@@ -123,6 +129,14 @@ impl PackedNetwork {
         layers: &[Layer<'_>],
         head: Option<&Head<'_>>,
     ) -> Result<Self, KernelError> {
+        // Before memory is taken by what the shapes say.
+        for layer in layers {
+            check_length("weights", layer.weights.len(), &layer.shape.weights())?;
+        }
+        if let (Some(head), Some(last)) = (head, layers.last()) {
+            let shape = [head.classes, last.shape.out_channels];
+            check_length("weights", head.weights.len(), &shape)?;
+        }
         let shapes: Vec<_> = layers.iter().map(|layer| layer.shape).collect();
         let classes = head.map(|head| head.classes);
         let mut packer = Packer::new(weight_type, isa, &shapes, classes)?;

@@ -60,18 +60,18 @@ impl Packer {
     ) -> Result<Self, KernelError> {
         let lanes = isa.lanes();
         let mut coming = Vec::with_capacity(shapes.len());
-        let mut room = 0;
+        let mut room = 0usize;
         let mut before: Option<&LayerShape> = None;
         for shape in shapes {
             check_shape(shape, before)?;
             let (weight_type, scheme) = form(shape, before, weight_type, lanes);
-            room += room_of(
+            room = room.saturating_add(room_of(
                 shape.out_channels,
                 shape.depth(),
                 weight_type,
                 scheme,
                 lanes,
-            )?;
+            )?);
             coming.push(Coming {
                 shape: *shape,
                 weight_type,
@@ -85,13 +85,17 @@ impl Packer {
             if classes == 0 {
                 return Err(KernelError::Zero { what: "classes" });
             }
-            room += room_of(
+            room = room.saturating_add(room_of(
                 classes,
                 last.out_channels,
                 weight_type,
                 Scheme::Plain,
                 lanes,
-            )?;
+            )?);
+        }
+        // A buffer's bytes are counted by an isize.
+        if room > isize::MAX as usize / VALUE - LINE {
+            return Err(KernelError::Overflow { what: "weights" });
         }
         Ok(Self {
             weight_type,
@@ -421,9 +425,12 @@ fn room_of(
         Scheme::Plain => 4,
         Scheme::Strassen => strassen::BLOCKS,
     };
-    let padded = outputs.next_multiple_of(lanes);
+    let padded = outputs
+        .checked_next_multiple_of(lanes)
+        .ok_or(KernelError::Overflow { what: "weights" })?;
     let bytes = volume("weights", &[padded, depth, blocks, weight_type.bytes()])? / 4;
-    Ok(bytes.div_ceil(VALUE) + padded + 2 * LINE)
+    let values = bytes.div_ceil(VALUE);
+    Ok(values.saturating_add(padded).saturating_add(2 * LINE))
 }
 
 /// Whether the largest weight is finite in a type as it is in f32.
