@@ -1,11 +1,12 @@
 //! Layers and an input size -> steps, and the places of their maps in the arena.
 
 use super::convolution::{Convolution, MOST_TAPS};
+use super::depthwise::Depthwise;
 use super::map::{Map, columns_of_zeros};
 use super::matrix::Matrix;
 use super::packed::{LayerKind, PackedLayer, PackedNetwork};
 use super::program::{Output, Pooling, ProgramConfig};
-use super::separable::{Depthwise, Separable, Split};
+use super::separable::{Separable, Split};
 use super::step::Step;
 use super::strassen::{self, Scheme};
 use crate::error::KernelError;

@@ -12,7 +12,7 @@
 //! | `map` | where an activation lies in the arena, and the zeros around it |
 //! | `build` | layers and an input size -> steps |
 //! | `step` | the steps, and those that are no convolution |
-//! | `convolution`, `separable`, `matrix` | what one thread does in a convolution |
+//! | `convolution`, `depthwise`, `separable`, `matrix` | what one thread does in a convolution |
 //! | `strassen` | the matrix product of large layers, by 7 products in place of 8 |
 //! | `run` | what a thread sees of a run, and the loop over steps |
 //! | `program` | arenas, team, and who runs which image |
@@ -21,6 +21,7 @@
 
 mod build;
 mod convolution;
+mod depthwise;
 mod frames;
 mod input;
 mod map;

@@ -282,7 +282,7 @@ impl Packer {
         let half = shape.depth / 2;
         for pair in self.pairs_of_panels(shape.outputs) {
             let width = pair.len() / 2;
-            let values = self.take::<f32>(strassen::BLOCKS * half * width);
+            let values = self.take::<f32>(strassen::PRODUCTS * half * width);
             for lines in lines_of(half) {
                 for (left, lane) in pair.clone().zip(0..width) {
                     let right = left + width;
@@ -423,7 +423,7 @@ fn room_of(
 ) -> Result<usize, KernelError> {
     let blocks = match scheme {
         Scheme::Plain => 4,
-        Scheme::Strassen => strassen::BLOCKS,
+        Scheme::Strassen => strassen::PRODUCTS,
     };
     let padded = outputs
         .checked_next_multiple_of(lanes)

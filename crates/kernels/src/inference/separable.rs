@@ -1,97 +1,13 @@
-//! Depthwise convolution, alone or followed by the pointwise one that reads it, band by band: the
-//! depthwise result of a few rows stays in the L2 cache until it is read.
+//! Depthwise convolution and the pointwise one that reads it, band by band: the depthwise result
+//! of a few rows stays in the L2 cache until it is read.
 
 use std::ops::Range;
 
-use super::convolution::MOST_TAPS;
-use super::map::Map;
+use super::depthwise::Depthwise;
 use super::matrix::{LARGEST_TILE, Matrix, Tile, Tiles};
 use super::run::{Run, share};
 use super::strassen::{self, Scheme};
-use crate::geometry::ConvSize;
-use crate::simd::{Simd, depthwise};
-
-/// Rows of input that are asked for ahead.
-const MOST_AHEAD: usize = 2;
-
-/// A depthwise convolution.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Depthwise {
-    pub(super) input: Map,
-    pub(super) size: ConvSize,
-    /// Place of the packed weights.
-    pub(super) weights: usize,
-    pub(super) channels: usize,
-    pub(super) bounds: (f32, f32),
-}
-
-impl Depthwise {
-    /// Output row `y`, of some vectors of channels; pixels go to `output`, `step` values apart.
-    #[inline(always)]
-    fn row<S: Simd>(
-        &self,
-        simd: S,
-        run: &Run<'_>,
-        y: usize,
-        vectors: &Range<usize>,
-        output: *mut f32,
-        step: usize,
-    ) {
-        let Self { input, size, .. } = self;
-        let channel = vectors.start * S::LANES;
-        let taps = size.rows.kernel * size.columns.kernel;
-        let mut rows = [std::ptr::null(); MOST_TAPS];
-        let rows = &mut rows[..size.rows.kernel];
-        for (ky, row) in rows.iter_mut().enumerate() {
-            *row = run
-                .input_row(input, size.rows.source(y, ky))
-                .wrapping_add(channel);
-        }
-        // The rows that are new to the window of the next output row.
-        let mut ahead = [std::ptr::null(); MOST_AHEAD];
-        let new = size.rows.stride.min(MOST_AHEAD);
-        let last = size.rows.source(y, size.rows.kernel - 1);
-        for (index, row) in ahead[..new].iter_mut().enumerate() {
-            let next = last.map(|last| (last + 1 + index).min(size.rows.input - 1));
-            *row = run.input_row(input, next).wrapping_add(channel);
-        }
-        let row = depthwise::Row {
-            rows,
-            ahead: &ahead[..new],
-            pixel: input.pixel,
-            taps: size.columns.kernel,
-            tap_step: size.columns.dilation * input.pixel,
-            column_step: size.columns.stride * input.pixel,
-            weights: run.weights(self.weights + channel * (taps + 1)),
-            vectors: vectors.len(),
-            columns: size.columns.output,
-            bounds: self.bounds,
-            output: output.wrapping_add(channel),
-            output_step: step,
-        };
-        // SAFETY: the rows lie in the input map and its zeros or in the row of zeros, which
-        // `build` made large enough; the output row's channels are this thread's.
-        unsafe { depthwise::row(simd, &row) }
-    }
-
-    /// The thread's rows, into a map.
-    #[inline(always)]
-    pub(super) fn run<S: Simd>(&self, simd: S, run: &Run<'_>, output: &Map, thread: usize) {
-        let rows = share(output.height, thread, run.threads);
-        run.zero_columns(output, rows.clone());
-        let vectors = 0..self.channels.div_ceil(S::LANES);
-        for y in rows {
-            self.row(
-                simd,
-                run,
-                y,
-                &vectors,
-                run.pointer(output.at(y, 0)),
-                output.pixel,
-            );
-        }
-    }
-}
+use crate::simd::Simd;
 
 /// How threads share a separable step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,46 +75,33 @@ impl Separable {
         scratch: *mut f32,
         part: (usize, usize),
     ) {
-        let vectors = self.depthwise.channels.div_ceil(S::LANES);
+        let depthwise = &self.depthwise;
+        let (pixel, width) = (self.matrix.pixel, self.matrix.output.width);
+        let vectors = depthwise.channels.div_ceil(S::LANES);
         match self.matrix.scheme {
             Scheme::Plain => {
-                let vectors = share(vectors, part.0, part.1);
-                self.depthwise_vectors(simd, run, rows, scratch, &vectors);
+                for vectors in depthwise.blocks::<S>(share(vectors, part.0, part.1), 1) {
+                    depthwise.rows(simd, run, rows, &vectors, scratch, pixel);
+                }
             }
             Scheme::Strassen => {
                 // Sums are of both halves of the channels; they are made while the pixels are in
                 // L1.
-                let first = share(vectors / 2, part.0, part.1);
-                let second = first.start + vectors / 2..first.end + vectors / 2;
                 let band = self.band(run, rows, scratch, 0);
-                let pixels = self.unit * self.matrix.output.width;
-                for (index, start) in rows.clone().step_by(self.unit).enumerate() {
-                    let rows = start..rows.end.min(start + self.unit);
-                    let scratch = scratch.wrapping_add(index * pixels * self.matrix.pixel);
-                    self.depthwise_vectors(simd, run, &rows, scratch, &first);
-                    self.depthwise_vectors(simd, run, &rows, scratch, &second);
-                    let pairs = index * pixels / 2..(index + 1) * pixels / 2;
-                    // SAFETY: the pixels' channels were written just now, by this thread.
-                    unsafe { band.add_pixels(simd, pairs, &first) }
+                let pixels = self.unit * width;
+                for first in depthwise.blocks::<S>(share(vectors / 2, part.0, part.1), 2) {
+                    let second = first.start + vectors / 2..first.end + vectors / 2;
+                    for (index, start) in rows.clone().step_by(self.unit).enumerate() {
+                        let rows = start..rows.end.min(start + self.unit);
+                        let output = scratch.wrapping_add(index * pixels * pixel);
+                        depthwise.rows(simd, run, &rows, &first, output, pixel);
+                        depthwise.rows(simd, run, &rows, &second, output, pixel);
+                        let pairs = index * pixels / 2..(index + 1) * pixels / 2;
+                        // SAFETY: the pixels' channels were written just now, by this thread.
+                        unsafe { band.add_pixels(simd, pairs, &first) }
+                    }
                 }
             }
-        }
-    }
-
-    #[inline(always)]
-    fn depthwise_vectors<S: Simd>(
-        &self,
-        simd: S,
-        run: &Run<'_>,
-        rows: &Range<usize>,
-        scratch: *mut f32,
-        vectors: &Range<usize>,
-    ) {
-        let pixel = self.matrix.pixel;
-        let width = self.depthwise.size.columns.output;
-        for (index, y) in rows.clone().enumerate() {
-            let output = scratch.wrapping_add(index * width * pixel);
-            self.depthwise.row(simd, run, y, vectors, output, pixel);
         }
     }
 

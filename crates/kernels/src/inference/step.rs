@@ -7,11 +7,12 @@
 use half::{bf16, f16};
 
 use super::convolution::Convolution;
+use super::depthwise::Depthwise;
 use super::input::ImageLayout;
 use super::map::Map;
 use super::packed::{HEAD_PANEL, PackedLayer};
 use super::run::{Run, share};
-use super::separable::{Depthwise, Separable};
+use super::separable::Separable;
 use crate::simd::weight::Weight;
 use crate::simd::{Simd, WeightType, pool, tile};
 
@@ -116,8 +117,7 @@ fn head<S: Simd, W: Weight>(simd: S, run: &Run<'_>, layer: &PackedLayer, thread:
             length: layer.in_channels,
             step: 0,
             weights,
-            initial: run.weights(layer.bias + channel),
-            initial_step: 0,
+            bias: run.weights(layer.bias + channel),
             bounds: layer.activation.bounds(),
             output: run.pointer(place),
             prefetch: (weights.wrapping_add(AHEAD), count * S::LANES),

@@ -30,7 +30,8 @@ use std::ops::Range;
 
 use super::matrix::{LARGEST_TILE, Matrix, Tiles};
 use super::run::Run;
-use crate::simd::{Simd, strassen, tile};
+pub(super) use crate::simd::strassen::PRODUCTS;
+use crate::simd::{Simd, strassen};
 
 /// How a matrix product is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,9 +41,6 @@ pub(super) enum Scheme {
     /// By halves.
     Strassen,
 }
-
-/// Blocks of weights of a pair of panels, in the order of their use.
-pub(super) const BLOCKS: usize = 7;
 
 /// Channels, in and out, below which nothing is gained: half as many multiply-adds are too few
 /// beside a tile's beginning and end. On Zen 5, 64 -> 128 channels at 56x56 take 0.205 ms for a
@@ -76,7 +74,7 @@ impl Scheme {
 
 /// The weights of all blocks from `[B11, B12, B21, B22]`: `T4` comes negated, so that all products
 /// are added.
-pub(super) fn weights(b: [f32; 4]) -> [f32; BLOCKS] {
+pub(super) fn weights(b: [f32; 4]) -> [f32; PRODUCTS] {
     let [b11, b12, b21, b22] = b.map(f64::from);
     let t1 = b12 - b11;
     let t2 = b22 - t1;
@@ -93,9 +91,9 @@ pub(super) fn sums_step(depth: usize) -> usize {
     2 * depth + SUMS_GAP
 }
 
-/// Values of a tile's partial results: `P1`, which becomes `U2` and then `U4`; `U3`; `P5`.
+/// Values of a tile's partial results: `P1`, whose place `U2` takes, and `U3`.
 pub(super) fn partial_values(panel: usize, lanes: usize) -> usize {
-    3 * LARGEST_TILE * panel * lanes
+    2 * LARGEST_TILE * panel * lanes
 }
 
 /// A band of the depthwise result and what belongs to it.
@@ -172,7 +170,7 @@ impl Band<'_> {
                         (y, x) = (y + 1, 0);
                     }
                 }
-                let tile = PairTile {
+                let place = Place {
                     panel,
                     first,
                     turn: (index, tiles.count),
@@ -180,7 +178,7 @@ impl Band<'_> {
                     odd: &offsets[1][..pixels],
                 };
                 // SAFETY: passed on from the caller.
-                unsafe { self.tile(simd, run, &tile) }
+                unsafe { self.tile(simd, run, &place) }
             }
         }
     }
@@ -188,86 +186,53 @@ impl Band<'_> {
     /// # Safety
     /// As [`Self::multiply`].
     #[inline(always)]
-    unsafe fn tile<S: Simd>(&self, simd: S, run: &Run<'_>, tile: &PairTile<'_>) {
+    unsafe fn tile<S: Simd>(&self, simd: S, run: &Run<'_>, place: &Place<'_>) {
         let matrix = self.matrix;
         let (half, pixel) = (matrix.depth / 2, matrix.pixel);
-        let first = tile.panel * 2 * matrix.panel;
+        let first = place.panel * 2 * matrix.panel;
         let vectors = (2 * matrix.panel).min(matrix.vectors - first) / 2;
         let (left, width) = (first * S::LANES, vectors * S::LANES);
         let right = left + width;
-        let pixels = tile.even.len();
 
         let block = half * width;
-        let weights = run.weights(matrix.weights + BLOCKS * (left * half) / 2);
+        let weights = run.weights(matrix.weights + PRODUCTS * (left * half) / 2);
         let bias = run.weights(matrix.bias + left);
         // Each input with its step from a pair to the next.
         let input = |at: usize| {
-            let place = self.input.wrapping_add(2 * tile.first * pixel + at);
+            let place = self.input.wrapping_add(2 * place.first * pixel + at);
             (place.cast_const(), 2 * pixel)
         };
         let [a11, a12, a22] = [0, half, pixel + half].map(input);
         let sum = |number: usize| {
             let step = sums_step(matrix.depth);
-            let place = self.sums.wrapping_add(tile.first * step + number * half);
+            let place = self.sums.wrapping_add(place.first * step + number * half);
             (place.cast_const(), step)
         };
         let [s1, s2, s3, s4] = [0, 1, 2, 3].map(sum);
-        let partial = |index| {
-            self.partial
-                .wrapping_add(index * LARGEST_TILE * S::PANEL * S::LANES)
-        };
-        let [u, u3, p5] = [0, 1, 2].map(partial);
-        let side_by_side: [usize; LARGEST_TILE] = std::array::from_fn(|index| index * width);
-        let side_by_side = &side_by_side[..pixels];
-
         // The pair of panels after this one, or the next layer's first, in equal parts by tiles.
-        let (turn, turns) = tile.turn;
-        let ahead = BLOCKS * block + block * turn / turns;
-        let multiply = |index: usize,
-                        (input, step): (*const f32, usize),
-                        initial: (*const f32, usize),
-                        to: To<'_>| {
-            let weights = weights.wrapping_add(index * block);
-            let (output, offsets, bounds) = match to {
-                To::Partial(output) => (output, side_by_side, (f32::NEG_INFINITY, f32::INFINITY)),
-                To::Output(channel, offsets) => (run.pointer(channel), offsets, matrix.bounds),
-            };
-            let panel = tile::Panel {
-                segments: &[input],
-                length: half,
-                step,
-                weights,
-                initial: initial.0,
-                initial_step: initial.1,
-                bounds,
-                output,
-                prefetch: (weights.wrapping_add(ahead), width / turns),
-            };
-            // SAFETY: inputs, weights and sums were made in these sizes; partial results are the
-            // thread's, the output by the caller's word.
-            unsafe { tile::call(simd, &panel, vectors, offsets) }
-        };
-        let [from_u, from_u3] = [(u.cast_const(), width), (u3.cast_const(), width)];
-        multiply(0, a11, (bias, 0), To::Partial(u));
-        multiply(1, a12, from_u, To::Output(left, tile.even));
-        multiply(2, s2, from_u, To::Partial(u));
-        multiply(3, s3, from_u, To::Partial(u3));
-        multiply(4, a22, from_u3, To::Output(left, tile.odd));
-        multiply(5, s1, (bias.wrapping_add(width), 0), To::Partial(p5));
-        let sums = strassen::Partial {
-            u2: u,
-            u3,
-            p5,
+        let (turn, turns) = place.turn;
+        let ahead = weights.wrapping_add(PRODUCTS * block + block * turn / turns);
+        let tile = strassen::PairTile {
+            inputs: [a11, a12, s2, s3, a22, s1, s4],
+            depth: half,
+            weights,
+            biases: [bias, bias.wrapping_add(width)],
             vectors,
+            bounds: matrix.bounds,
+            outputs: [left, right].map(|channel| run.pointer(channel)),
+            even: place.even,
+            odd: place.odd,
+            partial: self.partial,
+            prefetch: (ahead, block, width / turns),
         };
-        // SAFETY: as above.
-        unsafe { strassen::add_p5(simd, &sums, matrix.bounds, run.pointer(right), tile.odd) }
-        multiply(6, s4, from_u, To::Output(right, tile.even));
+        // SAFETY: inputs, weights and sums were made in these sizes; partial results are the
+        // thread's, the output by the caller's word.
+        unsafe { strassen::tile(simd, &tile) }
     }
 }
 
 /// A tile of pairs of pixels and a pair of panels.
-struct PairTile<'a> {
+struct Place<'a> {
     panel: usize,
     /// The first pair.
     first: usize,
@@ -275,11 +240,4 @@ struct PairTile<'a> {
     /// Places of the first pixels of the pairs, and of the second ones.
     even: &'a [usize],
     odd: &'a [usize],
-}
-
-/// Where a product's sums go.
-enum To<'a> {
-    Partial(*mut f32),
-    /// The first channel and the places of the pixels.
-    Output(usize, &'a [usize]),
 }

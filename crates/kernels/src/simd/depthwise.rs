@@ -68,52 +68,111 @@ pub(crate) unsafe fn row<S: Simd>(simd: S, row: &Row<'_>) {
 /// As [`row`].
 #[inline(always)]
 unsafe fn columns<S: Simd, const COLUMNS: usize>(simd: S, row: &Row<'_>, first: usize) {
-    match (row.rows, row.taps) {
-        // SAFETY: passed on from the caller.
-        (&[a, b, c], 3) => unsafe { group::<S, COLUMNS>(simd, row, &[a, b, c], 3, first) },
-        // SAFETY: passed on from the caller.
-        (rows, taps) => unsafe { group::<S, COLUMNS>(simd, row, rows, taps, first) },
-    }
-}
-
-/// # Safety
-/// As [`row`].
-#[inline(always)]
-unsafe fn group<S: Simd, const COLUMNS: usize>(
-    simd: S,
-    row: &Row<'_>,
-    rows: &[*const f32],
-    taps: usize,
-    first: usize,
-) {
-    let count = rows.len() * taps;
-    // SAFETY: all places are those that the caller vouches for.
-    unsafe {
-        let (low, high) = (simd.splat(row.bounds.0), simd.splat(row.bounds.1));
-        let start = first * row.column_step;
-        for vector in 0..row.vectors {
-            let channel = vector * S::LANES;
-            let weights = row.weights.add(channel * (count + 1));
-            let mut sums = [simd.load(weights.add(count * S::LANES)); COLUMNS];
-            for (ky, &input) in rows.iter().enumerate() {
-                for kx in 0..taps {
-                    let w = simd.load(weights.add((ky * taps + kx) * S::LANES));
-                    let input = input.add(start + kx * row.tap_step + channel);
-                    for (x, sum) in sums.iter_mut().enumerate() {
-                        *sum = simd.mul_add(simd.load(input.add(x * row.column_step)), w, *sum);
-                    }
+    let dense = row.taps == 3 && row.tap_step == row.pixel;
+    let (low, high) = (simd.splat(row.bounds.0), simd.splat(row.bounds.1));
+    let taps = row.rows.len() * row.taps;
+    for vector in 0..row.vectors {
+        let channel = vector * S::LANES;
+        let start = first * row.column_step + channel;
+        // SAFETY: all places are those that the caller vouches for.
+        unsafe {
+            let weights = row.weights.add(channel * (taps + 1));
+            let bias = simd.load(weights.add(taps * S::LANES));
+            let sums: [S::Vector; COLUMNS] = match *row.rows {
+                [a, b, c] if dense && row.column_step == row.pixel => {
+                    window::<S, COLUMNS, 1>(simd, row, [a, b, c], start, weights, bias)
                 }
-            }
+                [a, b, c] if dense && row.column_step == 2 * row.pixel => {
+                    window::<S, COLUMNS, 2>(simd, row, [a, b, c], start, weights, bias)
+                }
+                _ => any_window(simd, row, start, weights, bias),
+            };
             for &ahead in row.ahead {
-                let ahead = ahead.wrapping_add(start + channel);
                 for x in 0..COLUMNS * row.column_step / row.pixel {
-                    simd.prefetch_near(ahead.wrapping_add(x * row.pixel));
+                    simd.prefetch_near(ahead.wrapping_add(start + x * row.pixel));
                 }
             }
-            let output = row.output.add(first * row.output_step + channel);
+            let step = anew(row.output_step);
+            let output = row.output.add(first * step + channel);
             for (x, &sum) in sums.iter().enumerate() {
-                simd.store(output.add(x * row.output_step), simd.clamp(sum, low, high));
+                simd.store(output.add(x * step), simd.clamp(sum, low, high));
             }
         }
     }
+}
+
+/// 3x3 taps without gaps, at stride 1 or 2: every input value is loaded once a row of taps.
+///
+/// # Safety
+/// As [`row`].
+#[inline(always)]
+unsafe fn window<S: Simd, const COLUMNS: usize, const STRIDE: usize>(
+    simd: S,
+    row: &Row<'_>,
+    rows: [*const f32; 3],
+    start: usize,
+    weights: *const f32,
+    bias: S::Vector,
+) -> [S::Vector; COLUMNS] {
+    let pixel = anew(row.pixel);
+    let mut sums = [bias; COLUMNS];
+    for (ky, input) in rows.into_iter().enumerate() {
+        // SAFETY: passed on from the caller.
+        unsafe {
+            let input = input.add(start);
+            let load = |column: usize| simd.load(input.add(column * pixel));
+            let weight = |kx: usize| simd.load(weights.add((3 * ky + kx) * S::LANES));
+            let w = [weight(0), weight(1), weight(2)];
+            let (mut left, mut middle) = (load(0), load(1));
+            for (x, sum) in sums.iter_mut().enumerate() {
+                if STRIDE == 2 && x > 0 {
+                    middle = load(2 * x + 1);
+                }
+                let right = load(STRIDE * x + 2);
+                *sum = simd.mul_add(left, w[0], *sum);
+                *sum = simd.mul_add(middle, w[1], *sum);
+                *sum = simd.mul_add(right, w[2], *sum);
+                left = if STRIDE == 1 { middle } else { right };
+                middle = right;
+            }
+        }
+    }
+    sums
+}
+
+/// Any taps.
+///
+/// # Safety
+/// As [`row`].
+#[inline(always)]
+unsafe fn any_window<S: Simd, const COLUMNS: usize>(
+    simd: S,
+    row: &Row<'_>,
+    start: usize,
+    weights: *const f32,
+    bias: S::Vector,
+) -> [S::Vector; COLUMNS] {
+    let step = anew(row.column_step);
+    let mut sums = [bias; COLUMNS];
+    for (ky, &input) in row.rows.iter().enumerate() {
+        for kx in 0..row.taps {
+            // SAFETY: passed on from the caller.
+            unsafe {
+                let w = simd.load(weights.add((ky * row.taps + kx) * S::LANES));
+                let input = input.add(start + kx * row.tap_step);
+                for (x, sum) in sums.iter_mut().enumerate() {
+                    *sum = simd.mul_add(simd.load(input.add(x * step)), w, *sum);
+                }
+            }
+        }
+    }
+    sums
+}
+
+/// A step whose multiples the compiler must compute where they are used. It would compute all of
+/// them before the loop over vectors, keep them on the stack, and so load an offset for every
+/// vector that it loads: that halves the speed.
+#[inline(always)]
+fn anew(step: usize) -> usize {
+    std::hint::black_box(step)
 }

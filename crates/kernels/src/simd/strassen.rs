@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use super::Simd;
+use super::{Kernel, Simd};
+
+/// Products of halves that make one product.
+pub(crate) const PRODUCTS: usize = 7;
 
 /// `S1` to `S4` of a pair of pixels, for some vectors of half a pixel's channels: of pixels
 /// `[A11 A12]` and `[A21 A22]`, halves `half` values long, into four halves at `output`.
@@ -36,40 +39,229 @@ pub(crate) unsafe fn input_sums<S: Simd>(
     }
 }
 
-/// Partial results of a tile: pixels one after the other, vectors side by side.
-pub(crate) struct Partial {
-    pub(crate) u2: *mut f32,
-    pub(crate) u3: *const f32,
-    pub(crate) p5: *const f32,
-    /// Vectors of the tile.
+/// A tile of pairs of pixels times a pair of panels of `vectors` vectors each.
+pub(crate) struct PairTile<'a> {
+    /// For each product in order: the first pair's input, and values from a pair to the next.
+    pub(crate) inputs: [(*const f32, usize); PRODUCTS],
+    /// Half the input channels.
+    pub(crate) depth: usize,
+    /// `[PRODUCTS][depth][vectors * LANES]`.
+    pub(crate) weights: *const f32,
+    /// What `P1` and `P5` begin with, `[vectors * LANES]` each.
+    pub(crate) biases: [*const f32; 2],
     pub(crate) vectors: usize,
+    pub(crate) bounds: (f32, f32),
+    /// Where the panels' first channels of pixel 0 go.
+    pub(crate) outputs: [*mut f32; 2],
+    /// Places of the first pixels of the pairs, and of the second ones.
+    pub(crate) even: &'a [usize],
+    pub(crate) odd: &'a [usize],
+    /// Room for two sums of every output of a panel.
+    pub(crate) partial: *mut f32,
+    /// What to ask into the cache meanwhile: where for the first product, from a product to the
+    /// next, and values for each input channel.
+    pub(crate) prefetch: (*const f32, usize, usize),
 }
 
-/// Adds `P5` where it belongs: `C22 = U3 + P5` is finished and goes to `output` at the offsets, and
-/// `U4 = U2 + P5` takes the place of `U2`.
+/// Computes a tile of 1 to [`Simd::TILE`] pairs by 1 to [`Simd::PANEL`] vectors.
 ///
 /// # Safety
-/// The partial results must be readable, `U2` writable, and the output writable and nobody else's.
+/// Inputs, weights, biases and room must be as the fields say; the outputs must be writable at the
+/// places and nobody else's.
 #[inline(always)]
-pub(crate) unsafe fn add_p5<S: Simd>(
+pub(crate) unsafe fn tile<S: Simd>(simd: S, tile: &PairTile<'_>) {
+    simd.vectorize(Call(tile));
+}
+
+/// A kernel of its own, so that its many sizes are compiled once.
+struct Call<'a>(&'a PairTile<'a>);
+
+impl Kernel for Call<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        // Only the sizes that the instruction set has are compiled for it.
+        macro_rules! choose {
+            ($($vectors:literal: $($pairs:literal)*;)*) => {
+                match (self.0.vectors, self.0.even.len()) {
+                    $($(($vectors, $pairs) => {
+                        // Places of known number: to count through others, sums would have to be
+                        // in memory.
+                        if const { $vectors <= S::PANEL && $pairs <= S::TILE }
+                            && let (Some(even), Some(odd)) =
+                                (self.0.even.first_chunk(), self.0.odd.first_chunk())
+                        {
+                            // SAFETY: only `tile` makes a call, whose caller vouches for all
+                            // places.
+                            unsafe { fixed::<S, $pairs, $vectors>(simd, self.0, even, odd) }
+                        }
+                    })*)*
+                    _ => {}
+                }
+            };
+        }
+        choose! {
+            1: 1 2 3 4 5 6 7 8 9 10 11 12 13 14;
+            2: 1 2 3 4 5 6 7 8 9 10 11 12 13 14;
+            3: 1 2 3 4 5 6;
+            4: 1 2 3 4 5 6;
+        }
+    }
+}
+
+/// Sums of a tile, in registers.
+type Sums<S, const PAIRS: usize, const VECTORS: usize> = [[<S as Simd>::Vector; VECTORS]; PAIRS];
+
+/// # Safety
+/// As [`tile`], for `PAIRS` and `VECTORS`.
+#[inline(always)]
+unsafe fn fixed<S: Simd, const PAIRS: usize, const VECTORS: usize>(
     simd: S,
-    partial: &Partial,
-    bounds: (f32, f32),
-    output: *mut f32,
-    offsets: &[usize],
+    tile: &PairTile<'_>,
+    even: &[usize; PAIRS],
+    odd: &[usize; PAIRS],
 ) {
-    let (low, high) = (simd.splat(bounds.0), simd.splat(bounds.1));
-    for (pixel, offset) in offsets.iter().enumerate() {
-        for vector in 0..partial.vectors {
-            let at = (pixel * partial.vectors + vector) * S::LANES;
-            // SAFETY: the caller vouches for the places.
+    let u = tile.partial;
+    let u3 = u.wrapping_add(PAIRS * VECTORS * S::LANES);
+    let [left, right] = tile.outputs;
+    // SAFETY: all places are those that the caller vouches for.
+    unsafe {
+        let begin = |bias: *const f32| -> Sums<S, PAIRS, VECTORS> {
+            [std::array::from_fn(|j| simd.load(bias.add(j * S::LANES))); PAIRS]
+        };
+        let mut sums = begin(tile.biases[0]);
+        add_product(simd, tile, 0, &mut sums);
+        keep(simd, &sums, u);
+        add_product(simd, tile, 1, &mut sums);
+        finish(simd, tile, &sums, left, even);
+
+        sums = kept(simd, u);
+        add_product(simd, tile, 2, &mut sums);
+        keep(simd, &sums, u);
+        add_product(simd, tile, 3, &mut sums);
+        keep(simd, &sums, u3);
+        add_product(simd, tile, 4, &mut sums);
+        finish(simd, tile, &sums, left, odd);
+
+        sums = begin(tile.biases[1]);
+        add_product(simd, tile, 5, &mut sums);
+        finish(simd, tile, &plus_kept(simd, sums, u3), right, odd);
+        sums = plus_kept(simd, sums, u);
+        add_product(simd, tile, 6, &mut sums);
+        finish(simd, tile, &sums, right, even);
+    }
+}
+
+/// # Safety
+/// As [`fixed`].
+#[inline(always)]
+unsafe fn add_product<S: Simd, const PAIRS: usize, const VECTORS: usize>(
+    simd: S,
+    tile: &PairTile<'_>,
+    index: usize,
+    sums: &mut Sums<S, PAIRS, VECTORS>,
+) {
+    let block = tile.depth * VECTORS * S::LANES;
+    let (mut input, step) = tile.inputs[index];
+    let (ahead, ahead_block, ahead_step) = tile.prefetch;
+    let mut ahead = ahead.wrapping_add(index * ahead_block);
+    // SAFETY: passed on from the caller.
+    unsafe {
+        let mut weights = tile.weights.add(index * block);
+        for _ in 0..tile.depth {
+            let w: [S::Vector; VECTORS] =
+                std::array::from_fn(|j| simd.load(weights.add(j * S::LANES)));
+            for (i, sums) in sums.iter_mut().enumerate() {
+                let value = simd.splat(*input.add(i * step));
+                for (sum, w) in sums.iter_mut().zip(w) {
+                    *sum = simd.mul_add(w, value, *sum);
+                }
+            }
+            simd.prefetch(ahead);
+            ahead = ahead.wrapping_add(ahead_step);
+            input = input.add(1);
+            weights = weights.add(VECTORS * S::LANES);
+        }
+    }
+}
+
+/// Stores sums, pixels one after the other.
+///
+/// # Safety
+/// The sums must have room at `to`.
+#[inline(always)]
+unsafe fn keep<S: Simd, const PAIRS: usize, const VECTORS: usize>(
+    simd: S,
+    sums: &Sums<S, PAIRS, VECTORS>,
+    to: *mut f32,
+) {
+    for (i, sums) in sums.iter().enumerate() {
+        for (j, &sum) in sums.iter().enumerate() {
+            // SAFETY: passed on from the caller.
+            unsafe { simd.store(to.add((i * VECTORS + j) * S::LANES), sum) }
+        }
+    }
+}
+
+/// What [`keep`] stored.
+///
+/// # Safety
+/// The sums must be readable at `from`.
+#[inline(always)]
+unsafe fn kept<S: Simd, const PAIRS: usize, const VECTORS: usize>(
+    simd: S,
+    from: *const f32,
+) -> Sums<S, PAIRS, VECTORS> {
+    let mut sums = [[simd.splat(0.0); VECTORS]; PAIRS];
+    for (i, sums) in sums.iter_mut().enumerate() {
+        for (j, sum) in sums.iter_mut().enumerate() {
+            // SAFETY: passed on from the caller.
+            *sum = unsafe { simd.load(from.add((i * VECTORS + j) * S::LANES)) };
+        }
+    }
+    sums
+}
+
+/// Sums plus what [`keep`] stored.
+///
+/// # Safety
+/// As [`kept`].
+#[inline(always)]
+unsafe fn plus_kept<S: Simd, const PAIRS: usize, const VECTORS: usize>(
+    simd: S,
+    mut sums: Sums<S, PAIRS, VECTORS>,
+    from: *const f32,
+) -> Sums<S, PAIRS, VECTORS> {
+    for (i, sums) in sums.iter_mut().enumerate() {
+        for (j, sum) in sums.iter_mut().enumerate() {
+            // SAFETY: passed on from the caller.
+            let kept = unsafe { simd.load(from.add((i * VECTORS + j) * S::LANES)) };
+            *sum = simd.add(*sum, kept);
+        }
+    }
+    sums
+}
+
+/// Writes finished sums to their pixels.
+///
+/// # Safety
+/// The places must be writable and nobody else's.
+#[inline(always)]
+unsafe fn finish<S: Simd, const PAIRS: usize, const VECTORS: usize>(
+    simd: S,
+    tile: &PairTile<'_>,
+    sums: &Sums<S, PAIRS, VECTORS>,
+    output: *mut f32,
+    places: &[usize; PAIRS],
+) {
+    let (low, high) = (simd.splat(tile.bounds.0), simd.splat(tile.bounds.1));
+    for (sums, &place) in sums.iter().zip(places) {
+        for (j, &sum) in sums.iter().enumerate() {
+            // SAFETY: passed on from the caller.
             unsafe {
-                let p5 = simd.load(partial.p5.add(at));
-                let u2 = partial.u2.add(at);
-                simd.store(u2, simd.add(simd.load(u2), p5));
-                let c22 = simd.add(simd.load(partial.u3.add(at)), p5);
-                let output = output.add(offset + vector * S::LANES);
-                simd.store(output, simd.clamp(c22, low, high));
+                let output = output.add(place + j * S::LANES);
+                simd.store(output, simd.clamp(sum, low, high));
             }
         }
     }

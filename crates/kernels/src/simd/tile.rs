@@ -1,7 +1,7 @@
 //! The matrix product: a tile of pixels times a panel of output channels, all sums in registers.
 //!
 //! ```text
-//! sums[i][j] = initial[i][j]                     the bias, or the sums of a product before
+//! sums[i][j] = bias[j]
 //! for each segment, for each k:                  a segment is a run of neighbouring input values
 //!     w[j]        = weights[k][j]                PANEL vectors of output channels
 //!     sums[i][j] += input[i * step + k] * w[j]   TILE pixels, each value broadcast
@@ -27,10 +27,8 @@ pub(crate) struct Panel<'a, W> {
     pub(crate) step: usize,
     /// `[segments * length][vectors * LANES]`.
     pub(crate) weights: *const W,
-    /// What the sums begin with: `[vectors * LANES]` for each pixel.
-    pub(crate) initial: *const f32,
-    /// Values between those of neighbouring pixels: 0 where they are a bias.
-    pub(crate) initial_step: usize,
+    /// `[vectors * LANES]`.
+    pub(crate) bias: *const f32,
     /// Bounds of the activation.
     pub(crate) bounds: (f32, f32),
     /// Where the panel's first channel of pixel 0 goes.
@@ -44,13 +42,9 @@ pub(crate) struct Panel<'a, W> {
 ///
 /// # Safety
 /// For every pixel `i` and segment, `length` values must be readable at `i * step`; weights and
-/// initial sums must have the stated sizes; at `output + offsets[i]`, `vectors * LANES` values must
+/// biases must have the stated sizes; at `output + offsets[i]`, `vectors * LANES` values must
 /// be writable and belong to nobody else.
 #[inline(always)]
-#[expect(
-    clippy::collapsible_match,
-    reason = "a guard would not keep other sizes from being compiled"
-)]
 pub(crate) unsafe fn run<S: Simd, W: Weight>(
     simd: S,
     panel: &Panel<'_, W>,
@@ -62,7 +56,11 @@ pub(crate) unsafe fn run<S: Simd, W: Weight>(
         ($($vectors:literal: $($pixels:literal)*;)*) => {
             match (vectors, offsets.len()) {
                 $($(($vectors, $pixels) => {
-                    if const { $vectors <= S::PANEL && $pixels <= S::TILE } {
+                    // Offsets of known number: to count through others, sums would have to be in
+                    // memory.
+                    if const { $vectors <= S::PANEL && $pixels <= S::TILE }
+                        && let Some(offsets) = offsets.first_chunk()
+                    {
                         // SAFETY: passed on from the caller.
                         unsafe { fixed::<S, W, $pixels, $vectors>(simd, panel, offsets) }
                     }
@@ -139,17 +137,13 @@ pub(crate) unsafe fn run_single<S: Simd, W: Weight>(simd: S, panel: &Panel<'_, W
 unsafe fn fixed<S: Simd, W: Weight, const PIXELS: usize, const VECTORS: usize>(
     simd: S,
     panel: &Panel<'_, W>,
-    offsets: &[usize],
+    offsets: &[usize; PIXELS],
 ) {
     // SAFETY: all places are those that the caller vouches for.
     unsafe {
-        let mut sums = [[simd.splat(0.0); VECTORS]; PIXELS];
-        for (i, sums) in sums.iter_mut().enumerate() {
-            let initial = panel.initial.add(i * panel.initial_step);
-            for (j, sum) in sums.iter_mut().enumerate() {
-                *sum = simd.load(initial.add(j * S::LANES));
-            }
-        }
+        let bias: [S::Vector; VECTORS] =
+            std::array::from_fn(|j| simd.load(panel.bias.add(j * S::LANES)));
+        let mut sums = [bias; PIXELS];
         let mut weights = panel.weights;
         let (mut ahead, ahead_step) = panel.prefetch;
         for &segment in panel.segments {

@@ -56,10 +56,9 @@ impl Product<'_> {
                     length: self.length,
                     step: self.step,
                     weights,
-                    initial: self
+                    bias: self
                         .bias
                         .map_or(ZEROS.as_ptr(), |bias| bias.wrapping_add(channel)),
-                    initial_step: 0,
                     bounds: (f32::NEG_INFINITY, f32::INFINITY),
                     output: self.output.wrapping_add(channel),
                     // The panel after this one, in equal parts by the tiles.
