@@ -40,6 +40,21 @@ impl Map {
     pub(super) fn at(&self, y: usize, x: usize) -> usize {
         self.offset + y * self.row() + (self.left + x) * self.pixel
     }
+
+    /// Places of pixels in the order of rows, from the one numbered `first`, counted from row `y`.
+    #[inline(always)]
+    pub(super) fn places(&self, y: usize, first: usize) -> impl Iterator<Item = usize> {
+        let mut x = first % self.width;
+        let mut next = self.at(y + first / self.width, x);
+        std::iter::repeat_with(move || {
+            let place = next;
+            (x, next) = (x + 1, next + self.pixel);
+            if x == self.width {
+                (x, next) = (0, next + (self.right + self.left) * self.pixel);
+            }
+            place
+        })
+    }
 }
 
 /// Zeros that a window needs before and after an axis.

@@ -166,13 +166,9 @@ impl Separable {
             for index in 0..tiles.count {
                 let (first, pixels) = tiles.get(index);
                 let mut offsets = [0; LARGEST_TILE];
-                let (mut y, mut x) = (rows.start + first / output.width, first % output.width);
-                for offset in &mut offsets[..pixels] {
-                    *offset = output.at(y, x);
-                    x += 1;
-                    if x == output.width {
-                        (y, x) = (y + 1, 0);
-                    }
+                let places = output.places(rows.start, first);
+                for (offset, place) in offsets[..pixels].iter_mut().zip(places) {
+                    *offset = place;
                 }
                 let tile = Tile {
                     source: self.matrix.source(run),

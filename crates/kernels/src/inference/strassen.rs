@@ -161,14 +161,9 @@ impl Band<'_> {
                 let (first, pixels) = tiles.get(index);
                 // A pixel that is not there has a place that nobody reads.
                 let mut offsets = [[run.plan.discarded; LARGEST_TILE]; 2];
-                let all = 2 * first..self.pixels.min(2 * (first + pixels));
-                let (mut y, mut x) = (row + all.start / output.width, all.start % output.width);
-                for index in 0..all.len() {
-                    offsets[index % 2][index / 2] = output.at(y, x);
-                    x += 1;
-                    if x == output.width {
-                        (y, x) = (y + 1, 0);
-                    }
+                let count = (2 * pixels).min(self.pixels - 2 * first);
+                for (index, place) in (0..count).zip(output.places(row, 2 * first)) {
+                    offsets[index % 2][index / 2] = place;
                 }
                 let place = Place {
                     panel,
