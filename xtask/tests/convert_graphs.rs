@@ -1,31 +1,16 @@
 //! `convert` to and from files that describe their network, and what it is told.
 
+mod support;
+
 use std::path::Path;
-use std::process::{Command, Output};
 
 use serde_json::Value;
+use support::{error, golden, run};
 
-fn golden(name: &str) -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/model/tests/golden");
-    folder.join(name).display().to_string()
-}
-
-fn run(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    command.args(arguments).output().unwrap()
-}
-
+/// The line of a command that must have succeeded.
 fn json(arguments: &[&str]) -> Value {
-    let output = run(arguments);
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{stderr}");
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-fn error(arguments: &[&str]) -> String {
-    let output = run(arguments);
-    assert!(!output.status.success());
-    String::from_utf8_lossy(&output.stderr).into_owned()
+    let [line] = support::json(arguments).try_into().unwrap();
+    line
 }
 
 #[test]

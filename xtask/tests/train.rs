@@ -1,11 +1,14 @@
 //! `train` and `eval` as a user meets them: photos in folders, killed and resumed runs, broken
 //! photos, divergence.
 
+mod support;
+
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
+use support::lines;
 
 /// Photos of two classes that a small network can tell apart, 12 to train on and 4 to test with
 /// in each.
@@ -46,12 +49,6 @@ fn train(data: &Path, out: &Path, more: &[&str]) -> Command {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn lines(output: &Output) -> Vec<Value> {
-    let stdout = text(&output.stdout);
-    let parse = |line: &str| serde_json::from_str(line).unwrap();
-    stdout.lines().map(parse).collect()
 }
 
 #[test]
