@@ -1,5 +1,5 @@
 //! Depthwise convolution of one output row: a group of neighbouring output columns by one vector
-//! of channels, all sums in registers, taps outermost.
+//! of channels, all sums in registers, one row of taps after the other.
 //!
 //! The input row has zeros around it where the window needs them, and a row beyond the map is a
 //! row of zeros, so there are no edges here.
