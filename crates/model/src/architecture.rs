@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use mobilenet_ops::{ConvGeometry, ConvSize, Normalizer, Padding};
+use mobilenet_kernels::{ConvGeometry, ConvSize, Normalizer, Padding};
 
 use crate::config::{BaseConfig, MobileNetV1Config, PaddingRule};
 use crate::conv_defs::ConvDef;

@@ -1,7 +1,6 @@
 //! Every argument of slim's `mobilenet_v1_base`, `mobilenet_v1` and `mobilenet_v1_arg_scope`.
 
-use candle_core::Tensor;
-use mobilenet_ops::{Activation, BatchNormConfig, Normalizer};
+use mobilenet_kernels::{Activation, BatchNormConfig, Normalizer};
 use serde::{Deserialize, Serialize};
 
 use crate::conv_defs::{ConvDef, MOBILENET_V1_CONV_DEFS};
@@ -137,12 +136,19 @@ impl Default for BaseConfig {
     }
 }
 
-/// Maps logits `[B, classes]` or `[B, classes, H, W]` to predictions.
-pub type PredictionFn = fn(&Tensor) -> candle_core::Result<Tensor>;
+/// Turns the logits of all classes, of one image or one pixel of it, into predictions.
+pub type PredictionFn = fn(&mut [f32]);
 
 /// Softmax over the classes, slim's default `prediction_fn`.
-pub fn softmax(logits: &Tensor) -> candle_core::Result<Tensor> {
-    candle_nn::ops::softmax(logits, 1)
+pub fn softmax(logits: &mut [f32]) {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    for value in logits.iter_mut() {
+        *value = (*value - largest).exp();
+    }
+    let sum: f32 = logits.iter().sum();
+    for value in logits.iter_mut() {
+        *value /= sum;
+    }
 }
 
 /// Arguments of slim's `mobilenet_v1`.

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use candle_core::Tensor;
-
 use crate::error::ModelError;
 
 /// What a body layer does.
@@ -73,36 +71,6 @@ pub mod head {
     pub const LOGITS: &str = "Logits";
     /// Class probabilities.
     pub const PREDICTIONS: &str = "Predictions";
-}
-
-/// Activations by name, in order of computation (slim's `end_points`).
-///
-/// Maps are `[B, C, H, W]`; logits and predictions are `[B, classes]`, or `[B, classes, H, W]`
-/// where they are not squeezed.
-#[derive(Debug, Clone, Default)]
-pub struct Endpoints(Vec<(String, Tensor)>);
-
-impl Endpoints {
-    pub(crate) fn push(&mut self, name: impl Into<String>, value: Tensor) {
-        self.0.push((name.into(), value));
-    }
-
-    /// The activation of that name.
-    pub fn get(&self, name: &str) -> Option<&Tensor> {
-        self.iter()
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| value)
-    }
-
-    /// Names in order of computation.
-    pub fn names(&self) -> Vec<&str> {
-        self.iter().map(|(name, _)| name).collect()
-    }
-
-    /// Names and activations in order of computation.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value))
-    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,13 @@
 //! What the model refuses: the cases in which slim raises `ValueError`, typed.
 
 use mobilenet_kernels::KernelError;
+use mobilenet_kernels::simd::IsaError;
+
+use crate::array::ShapeError;
 
 /// A network that cannot be built, or an input that it cannot take.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ModelError {
     /// slim: "depth_multiplier is not greater than zero".
     #[error("depth_multiplier must be greater than zero, was {found}")]
@@ -68,7 +72,41 @@ pub enum ModelError {
         /// What does not fit.
         source: KernelError,
     },
+    /// A parameter that is not there.
+    #[error("parameter {name} is missing")]
+    Missing {
+        /// Its name.
+        name: String,
+    },
+    /// A parameter of another shape.
+    #[error("parameter {name} has shape {found:?}, expected {expected:?}")]
+    ParameterShape {
+        /// Its name.
+        name: String,
+        /// Shape that the network has.
+        expected: Vec<usize>,
+        /// Shape that was given.
+        found: Vec<usize>,
+    },
+    /// Another number of values than the network has parameters.
+    #[error("{found} parameters, expected {expected}")]
+    ParameterCount {
+        /// Number that the network has.
+        expected: usize,
+        /// Number that was given.
+        found: usize,
+    },
+    /// From the kernels: a length or a size that does not fit, threads that cannot be started.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// The instruction set that `MOBILENET_ISA` names cannot be used.
+    #[error(transparent)]
+    Isa(#[from] IsaError),
+    /// Values that do not fill their shape.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
     /// From candle: a tensor that is missing or of a wrong shape, a device failure.
+    #[cfg(feature = "candle")]
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
 }

@@ -3,9 +3,8 @@
 
 use std::ops::Range;
 
-use candle_core::{Device, Tensor};
-
 use crate::architecture::{LayerName, Parameter, Part, parameters};
+use crate::array::Array;
 use crate::config::MobileNetV1Config;
 use crate::error::ModelError;
 use crate::initialize::Parameters;
@@ -65,21 +64,18 @@ impl FlatLayout {
     /// Where a tensor is missing or of another length.
     pub fn flatten(&self, tensors: &Parameters) -> Result<Vec<f32>, ModelError> {
         let mut values = Vec::with_capacity(self.len);
-        for (parameter, range) in &self.entries {
+        for (parameter, _) in &self.entries {
             let name = parameter.name();
-            let tensor = tensors
-                .get(&name)
-                .ok_or_else(|| candle_core::Error::CannotFindTensor { path: name.clone() })?;
-            let found = tensor.flatten_all()?.to_vec1::<f32>()?;
-            if found.len() != range.len() {
-                return Err(candle_core::Error::Msg(format!(
-                    "{name} has shape {:?}, expected {:?}",
-                    tensor.dims(),
-                    parameter.shape
-                ))
-                .into());
+            let missing = || ModelError::Missing { name: name.clone() };
+            let tensor = tensors.get(&name).ok_or_else(missing)?;
+            if tensor.shape() != parameter.shape {
+                return Err(ModelError::ParameterShape {
+                    name,
+                    expected: parameter.shape.clone(),
+                    found: tensor.shape().to_vec(),
+                });
             }
-            values.extend(found);
+            values.extend(tensor.values());
         }
         Ok(values)
     }
@@ -90,19 +86,19 @@ impl FlatLayout {
     /// Where the vector has another length.
     pub fn tensors(&self, values: &[f32]) -> Result<Parameters, ModelError> {
         if values.len() != self.len {
-            return Err(candle_core::Error::Msg(format!(
-                "{} parameters, expected {}",
-                values.len(),
-                self.len
-            ))
-            .into());
+            return Err(ModelError::ParameterCount {
+                expected: self.len,
+                found: values.len(),
+            });
         }
         let tensors = self.entries.iter().map(|(parameter, range)| {
-            let values = &values[range.clone()];
-            let tensor = Tensor::from_slice(values, parameter.shape.as_slice(), &Device::Cpu)?;
-            Ok((parameter.name(), tensor))
+            let values = values[range.clone()].to_vec();
+            Ok((
+                parameter.name(),
+                Array::new(parameter.shape.as_slice(), values)?,
+            ))
         });
-        Ok(tensors.collect::<candle_core::Result<Parameters>>()?)
+        tensors.collect()
     }
 }
 
@@ -121,9 +117,7 @@ mod tests {
         let again = layout.tensors(&flat).unwrap();
         assert_eq!(again.len(), tensors.len());
         for (name, tensor) in &tensors {
-            assert_eq!(again[name].dims(), tensor.dims());
-            let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-            assert_eq!(values(&again[name]), values(tensor), "{name}");
+            assert_eq!(again[name], *tensor, "{name}");
         }
         assert!(layout.tensors(&flat[1..]).is_err());
     }

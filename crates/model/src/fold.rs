@@ -3,7 +3,7 @@
 
 use mobilenet_kernels::batch_norm::BatchNormParameters;
 use mobilenet_kernels::inference;
-use mobilenet_ops::{Activation, Normalizer};
+use mobilenet_kernels::{Activation, Normalizer};
 
 use crate::architecture::{Layer, LayerName, Parameter, Part, body_layers};
 use crate::config::MobileNetV1Config;
@@ -115,8 +115,7 @@ pub(crate) fn fold(
                 variance: &get(Part::MovingVariance)?,
                 epsilon: settings.epsilon,
             }
-            .fold_into(&mut weights)
-            .map_err(candle_core::Error::wrap)?
+            .fold_into(&mut weights)?
         }
     };
     Ok(FoldedLayer {
@@ -129,8 +128,8 @@ pub(crate) fn fold(
 fn values(parameters: &Parameters, layer: LayerName, part: Part) -> Result<Vec<f32>, ModelError> {
     let shape = Vec::new();
     let name = Parameter { layer, part, shape }.name();
-    let tensor = parameters
-        .get(&name)
-        .ok_or(candle_core::Error::CannotFindTensor { path: name })?;
-    Ok(tensor.flatten_all()?.to_vec1()?)
+    match parameters.get(&name) {
+        Some(tensor) => Ok(tensor.values().to_vec()),
+        None => Err(ModelError::Missing { name }),
+    }
 }

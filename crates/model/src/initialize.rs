@@ -2,22 +2,16 @@
 
 use std::collections::HashMap;
 
-use candle_core::{DType, Device, Result as CandleResult, Tensor};
-use candle_nn::VarBuilder;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::architecture::{Parameter, Part, parameters};
+use crate::array::{Array, ShapeError};
 use crate::config::{MobileNetV1Config, WeightInitializer};
 use crate::error::ModelError;
 
 /// Tensors of a network by our names ([`Parameter::name`]).
-pub type Parameters = HashMap<String, Tensor>;
-
-/// A `VarBuilder` over f32 parameters on the CPU.
-pub fn var_builder(parameters: Parameters) -> VarBuilder<'static> {
-    VarBuilder::from_tensors(parameters, DType::F32, &Device::Cpu)
-}
+pub type Parameters = HashMap<String, Array>;
 
 /// slim's initial values: weights by the scope's initialiser, gamma 1, beta 0, running mean 0,
 /// running variance 1, biases 0. The same seed gives the same values on every machine.
@@ -71,10 +65,10 @@ fn draw(
 ) -> Result<Parameters, ModelError> {
     let tensors = parameters(config)?.into_iter().map(|parameter| {
         let values = values(&parameter);
-        let tensor = Tensor::from_vec(values, parameter.shape.as_slice(), &Device::Cpu)?;
+        let tensor = Array::new(parameter.shape.as_slice(), values)?;
         Ok((parameter.name(), tensor))
     });
-    Ok(tensors.collect::<CandleResult<Parameters>>()?)
+    Ok(tensors.collect::<Result<Parameters, ShapeError>>()?)
 }
 
 fn weight_shape(parameter: &Parameter) -> [usize; 4] {
@@ -114,7 +108,7 @@ mod tests {
     use super::*;
 
     fn values(parameters: &Parameters, name: &str) -> Vec<f32> {
-        parameters[name].flatten_all().unwrap().to_vec1().unwrap()
+        parameters[name].values().to_vec()
     }
 
     #[test]

@@ -22,8 +22,7 @@ use crate::endpoint::{Endpoint, LayerKind};
 use crate::error::ModelError;
 use crate::fold::{FoldedLayer, fold, folded_logits, kernel_shape};
 use crate::initialize::Parameters;
-use crate::mobilenet_v1::{POOL_STRIDE, POOL_WINDOW};
-use crate::preprocess::Preprocessing;
+use crate::pooling::pooling;
 
 /// Packed weights, shared by any number of plans (cloning shares, too).
 #[derive(Debug, Clone)]
@@ -46,7 +45,7 @@ pub struct PlanOptions {
     /// Order of an f32 image's values, and of an output map's.
     pub layout: ImageLayout,
     /// Normalisation of 8-bit frames, for plans that take such; see
-    /// [`Preprocessing::normalization`].
+    /// [`crate::preprocess::Preprocessing::normalization`].
     pub frames: Option<Normalization>,
 }
 
@@ -151,8 +150,7 @@ impl PlanWeights {
         };
         let shapes: Vec<_> = layers.iter().zip(&times).map(shape).collect();
         // Layer by layer, so that only one layer's folded weights are in memory.
-        let mut packer =
-            Packer::new(weight_type, isa, &shapes, config.classes()).map_err(kernel)?;
+        let mut packer = Packer::new(weight_type, isa, &shapes, config.classes())?;
         for (layer, times) in layers.into_iter().zip(times) {
             let FoldedLayer {
                 layer,
@@ -169,14 +167,14 @@ impl PlanWeights {
                 let repeated = |values| repeated(values, layer.out_channels, times);
                 packer.layer(&repeated(&weights), &repeated(&bias))
             };
-            packed.map_err(kernel)?;
+            packed?;
         }
         let network = match folded_logits(config, &parameters)? {
             Some(logits) => packer.head(&logits.weights, &logits.bias),
             None => packer.finish(),
         };
         Ok(Self {
-            network: Arc::new(network.map_err(kernel)?),
+            network: Arc::new(network?),
             config: config.clone(),
         })
     }
@@ -221,17 +219,10 @@ impl InferencePlan {
             (height, width) = (size.rows.output, size.columns.output);
         }
         let is_map = matches!(options.output, PlanOutput::Endpoint(_));
-        let pooling = if weights.config.global_pool {
-            Pooling::Global
-        } else {
-            let windows = |side: usize| (side - side.min(POOL_WINDOW)) / POOL_STRIDE + 1;
-            if !is_map && (windows(height) > 1 || windows(width) > 1) {
-                return Err(ModelError::NotSqueezable {
-                    height: windows(height),
-                    width: windows(width),
-                });
-            }
-            Pooling::Window([POOL_WINDOW; 2])
+        // A map alone is not pooled, so that no head can fail.
+        let pooling = match is_map {
+            true => Pooling::Global,
+            false => pooling(weights.config.global_pool, [height, width])?,
         };
         let config = ProgramConfig {
             height: options.size[0],
@@ -247,7 +238,7 @@ impl InferencePlan {
             threads: options.threads,
             normalization: options.frames.clone(),
         };
-        let program = Program::new(weights.network.clone(), &config).map_err(kernel)?;
+        let program = Program::new(weights.network.clone(), &config)?;
         Ok(Self { program })
     }
 
@@ -284,7 +275,7 @@ impl InferencePlan {
     pub fn run(&mut self, images: &[f32], output: &mut [f32]) -> Result<(), ModelError> {
         let layout = self.program.layout();
         let images = Images::F32(images, layout);
-        self.program.run(&images, output).map_err(kernel)
+        Ok(self.program.run(&images, output)?)
     }
 
     /// Runs 8-bit RGB frames, `[batch, height, width, channels]`. Their normalisation is folded
@@ -294,27 +285,12 @@ impl InferencePlan {
     /// As [`Self::run`], and where the plan was built without [`PlanOptions::frames`].
     pub fn run_u8(&mut self, images: &[u8], output: &mut [f32]) -> Result<(), ModelError> {
         let images = Images::U8(images);
-        self.program.run(&images, output).map_err(kernel)
-    }
-}
-
-impl Preprocessing {
-    /// The normalisation alone, for frames that have the network's size already.
-    pub fn normalization(&self) -> Normalization {
-        let pairs = self.mean.iter().zip(&self.std);
-        Normalization {
-            scale: self.std.iter().map(|std| 1.0 / (255.0 * std)).collect(),
-            shift: pairs.map(|(mean, std)| -mean / std).collect(),
-        }
+        Ok(self.program.run(&images, output)?)
     }
 }
 
 fn best_isa() -> Result<Isa, ModelError> {
-    Ok(Isa::best().map_err(candle_core::Error::wrap)?)
-}
-
-fn kernel(error: mobilenet_kernels::KernelError) -> ModelError {
-    candle_core::Error::wrap(error).into()
+    Ok(Isa::best()?)
 }
 
 /// Checks all parameters before memory is taken for their packed form.
@@ -322,15 +298,14 @@ fn check_shapes(config: &MobileNetV1Config, parameters: &Parameters) -> Result<(
     for parameter in architecture::parameters(config)? {
         let name = parameter.name();
         let Some(tensor) = parameters.get(&name) else {
-            return Err(candle_core::Error::CannotFindTensor { path: name }.into());
+            return Err(ModelError::Missing { name });
         };
-        if tensor.dims() != parameter.shape {
-            let unexpected = candle_core::Error::UnexpectedShape {
-                msg: format!("parameter {name}"),
-                expected: parameter.shape.into(),
-                got: tensor.shape().clone(),
-            };
-            return Err(unexpected.into());
+        if tensor.shape() != parameter.shape {
+            return Err(ModelError::ParameterShape {
+                name,
+                expected: parameter.shape,
+                found: tensor.shape().to_vec(),
+            });
         }
     }
     Ok(())

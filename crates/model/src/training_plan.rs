@@ -6,17 +6,17 @@
 //! forward(parameters, images) -> logits;  backward(d loss / d logits) -> gradients
 //! ```
 
-use mobilenet_kernels::inference::{LayerKind as KernelKind, Pooling};
+use mobilenet_kernels::Normalizer;
+use mobilenet_kernels::inference::LayerKind as KernelKind;
 use mobilenet_kernels::simd::Isa;
 use mobilenet_kernels::training::{Head, Layer, Network, TrainingOptions, TrainingProgram};
-use mobilenet_ops::Normalizer;
 
 use crate::architecture::{LayerName, Part, body_layers};
 use crate::config::MobileNetV1Config;
 use crate::endpoint::LayerKind;
 use crate::error::ModelError;
 use crate::flat::FlatLayout;
-use crate::mobilenet_v1::{POOL_STRIDE, POOL_WINDOW};
+use crate::pooling::pooling;
 
 /// What a plan is built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl TrainingPlan {
         config: &MobileNetV1Config,
         options: &TrainingPlanOptions,
     ) -> Result<Self, ModelError> {
-        let isa = Isa::best().map_err(candle_core::Error::wrap)?;
+        let isa = Isa::best()?;
         let layout = FlatLayout::new(config)?;
         let Normalizer::BatchNorm(batch_norm) = config.base.arg_scope.normalizer else {
             return Err(ModelError::Setting {
@@ -82,7 +82,7 @@ impl TrainingPlan {
         };
         let program = TrainingProgram::new(isa, &network, &options);
         Ok(Self {
-            program: program.map_err(candle_core::Error::wrap)?,
+            program: program?,
             layout,
             decay: batch_norm.decay,
         })
@@ -133,9 +133,7 @@ impl TrainingPlan {
         dropout: Option<&[f32]>,
         logits: &mut [f32],
     ) -> Result<(), ModelError> {
-        self.program
-            .forward(parameters, images, dropout, logits)
-            .map_err(kernel)
+        Ok(self.program.forward(parameters, images, dropout, logits)?)
     }
 
     /// Computes the gradient of every parameter from that of the logits, for the batch of the last
@@ -151,9 +149,9 @@ impl TrainingPlan {
         logit_gradients: &[f32],
         gradients: &mut [f32],
     ) -> Result<(), ModelError> {
-        self.program
-            .backward(parameters, images, dropout, logit_gradients, gradients)
-            .map_err(kernel)
+        Ok(self
+            .program
+            .backward(parameters, images, dropout, logit_gradients, gradients)?)
     }
 
     /// Moves the running statistics in `parameters` towards those of the last batch, by the
@@ -162,9 +160,9 @@ impl TrainingPlan {
     /// # Errors
     /// Where `parameters` has the wrong length.
     pub fn update_running_statistics(&self, parameters: &mut [f32]) -> Result<(), ModelError> {
-        self.program
-            .update_running_statistics(parameters, self.decay)
-            .map_err(kernel)
+        Ok(self
+            .program
+            .update_running_statistics(parameters, self.decay)?)
     }
 
     /// Pooled features of the last batch before dropout, image by image.
@@ -210,17 +208,7 @@ fn network(
             activation: base.arg_scope.activation,
         });
     }
-    let windows = |side: usize| (side - side.min(POOL_WINDOW)) / POOL_STRIDE + 1;
-    let pooling = if config.global_pool {
-        Pooling::Global
-    } else if windows(height) > 1 || windows(width) > 1 {
-        return Err(ModelError::NotSqueezable {
-            height: windows(height),
-            width: windows(width),
-        });
-    } else {
-        Pooling::Window([POOL_WINDOW; 2])
-    };
+    let pooling = pooling(config.global_pool, [height, width])?;
     Ok(Network {
         image: [size[0], size[1], base.in_channels],
         layers,
@@ -233,8 +221,4 @@ fn network(
         epsilon,
         parameters: layout.len(),
     })
-}
-
-fn kernel(error: mobilenet_kernels::KernelError) -> ModelError {
-    candle_core::Error::wrap(error).into()
 }

@@ -19,7 +19,7 @@ pub use functional::{
     BatchNormOutput, activate, avg_pool2d, batch_norm, conv2d, depthwise_conv2d, global_avg_pool2d,
     pointwise_conv2d, relu6, scale_shift, softmax_cross_entropy,
 };
-pub use layers::{
-    BatchNorm, BatchNormConfig, Conv2d, Normalizer, SeparableConv2d, SeparableConv2dConfig,
+pub use layers::{BatchNorm, Conv2d, SeparableConv2d, SeparableConv2dConfig};
+pub use mobilenet_kernels::{
+    Activation, BatchNormConfig, ConvGeometry, ConvSize, Normalizer, Padding,
 };
-pub use mobilenet_kernels::{Activation, ConvGeometry, ConvSize, Padding};

@@ -4,55 +4,9 @@
 use std::path::PathBuf;
 
 use super::misfit::Misfit;
+use super::readers::ReadError;
 use super::report::LoadReport;
 use crate::error::ModelError;
-
-/// What a reader finds wrong with bytes, before anything is known of the network.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// The format's own rules are broken.
-    #[error("{place}: {problem}")]
-    Malformed {
-        /// Where in the file.
-        place: String,
-        /// What is wrong there.
-        problem: String,
-    },
-    /// One tensor is broken.
-    #[error("tensor `{tensor}`: {problem}")]
-    Tensor {
-        /// Its name.
-        tensor: String,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// Reading on would take more memory than allowed.
-    #[error("{what} needs {needed} bytes, more than the {left} left of the limit")]
-    Memory {
-        /// What would take it.
-        what: String,
-        /// Bytes that it takes.
-        needed: u64,
-        /// Bytes that are left.
-        left: u64,
-    },
-}
-
-impl ReadError {
-    pub(crate) fn malformed(place: impl Into<String>, problem: impl ToString) -> Self {
-        Self::Malformed {
-            place: place.into(),
-            problem: problem.to_string(),
-        }
-    }
-
-    pub(crate) fn tensor(tensor: impl Into<String>, problem: impl ToString) -> Self {
-        Self::Tensor {
-            tensor: tensor.into(),
-            problem: problem.to_string(),
-        }
-    }
-}
 
 /// A file that gives no network.
 #[derive(Debug, thiserror::Error)]

@@ -1,10 +1,10 @@
 //! What a graph says of its network -> metadata: epsilon, activation, padding, input.
 
-use mobilenet_ops::ConvGeometry;
+use mobilenet_kernels::ConvGeometry;
 
-use super::load::LoadOptions;
 use super::metadata::{Activation, Metadata};
 use super::name_map::graph_order::Facts;
+use super::options::LoadOptions;
 use crate::architecture::body_layers;
 use crate::config::PaddingRule;
 use crate::preprocess::Preprocessing;
@@ -68,9 +68,9 @@ fn input_range(
 ) -> Result<(), String> {
     let channels = metadata.in_channels;
     let Preprocessing { mean, std, .. } = &mut metadata.preprocessing;
-    if let Some(quantization) = facts.quantization {
-        *mean = vec![quantization.zero_point as f32 / 255.0; channels];
-        *std = vec![1.0 / (255.0 * quantization.scale); channels];
+    if let Some(samples) = facts.samples {
+        *mean = vec![samples.zero_point as f32 / 255.0; channels];
+        *std = vec![1.0 / (255.0 * samples.scale); channels];
     } else if let Some([scale, offset]) = &facts.affine {
         let white = if scale.iter().all(|scale| scale.abs() < OF_BYTES) {
             255.0

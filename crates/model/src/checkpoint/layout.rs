@@ -1,6 +1,6 @@
 //! How frameworks lay out weights, and how each becomes candle's `[out, in, rows, columns]`.
 
-use candle_core::{Result, Tensor};
+use crate::array::{Array, ShapeError};
 
 /// A layout of one tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,37 +51,46 @@ impl Layout {
     }
 
     /// A tensor of this layout in ours. Its shape must be `source_shape(ours)`.
-    pub(super) fn to_ours(self, tensor: &Tensor, ours: &[usize]) -> Result<Tensor> {
+    pub(super) fn to_ours<T: Copy>(
+        self,
+        tensor: Array<T>,
+        ours: &[usize],
+    ) -> Result<Array<T>, ShapeError> {
         match self {
-            Self::Same => Ok(tensor.clone()),
-            Self::Hwio => tensor.permute((3, 2, 0, 1))?.contiguous(),
-            Self::Hwcm => tensor.permute((2, 3, 0, 1))?.contiguous()?.reshape(ours),
+            Self::Same => Ok(tensor),
+            Self::Hwio => tensor.permute(&[3, 2, 0, 1]),
+            Self::Hwcm => tensor.permute(&[2, 3, 0, 1])?.reshape(ours),
             Self::Linear => tensor.reshape(ours),
-            Self::Dense => tensor.t()?.contiguous()?.reshape(ours),
-            Self::Ohwi => tensor.permute((0, 3, 1, 2))?.contiguous(),
-            Self::OneHwc => tensor.permute((3, 0, 1, 2))?.contiguous(),
+            Self::Dense => tensor.permute(&[1, 0])?.reshape(ours),
+            Self::Ohwi => tensor.permute(&[0, 3, 1, 2]),
+            Self::OneHwc => tensor.permute(&[3, 0, 1, 2]),
         }
     }
 
     /// A tensor of our layout in this one; the way back of [`Layout::to_ours`].
-    pub(super) fn to_source(self, tensor: &Tensor, multiplier: usize) -> Result<Tensor> {
-        let shape = self.source_shape(tensor.dims(), multiplier);
+    pub(super) fn to_source<T: Copy>(
+        self,
+        tensor: Array<T>,
+        multiplier: usize,
+    ) -> Result<Array<T>, ShapeError> {
+        let shape = self.source_shape(tensor.shape(), multiplier);
         match self {
-            Self::Same => Ok(tensor.clone()),
-            Self::Hwio => tensor.permute((2, 3, 1, 0))?.contiguous(),
+            Self::Same => Ok(tensor),
+            Self::Hwio => tensor.permute(&[2, 3, 1, 0]),
             Self::Hwcm => {
                 let &[rows, columns, channels, multiplier] = shape.as_slice() else {
                     return tensor.reshape(shape);
                 };
-                tensor
-                    .reshape((channels, multiplier, rows, columns))?
-                    .permute((2, 3, 0, 1))?
-                    .contiguous()
+                let split = tensor.reshape([channels, multiplier, rows, columns])?;
+                split.permute(&[2, 3, 0, 1])
             }
             Self::Linear => tensor.reshape(shape),
-            Self::Dense => tensor.flatten_from(1)?.t()?.contiguous(),
-            Self::Ohwi => tensor.permute((0, 2, 3, 1))?.contiguous(),
-            Self::OneHwc => tensor.permute((1, 2, 3, 0))?.contiguous(),
+            Self::Dense => {
+                let flat: Vec<usize> = shape.iter().rev().copied().collect();
+                tensor.reshape(flat)?.permute(&[1, 0])
+            }
+            Self::Ohwi => tensor.permute(&[0, 2, 3, 1]),
+            Self::OneHwc => tensor.permute(&[1, 2, 3, 0]),
         }
     }
 }
@@ -89,46 +98,51 @@ impl Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Device;
 
     /// Values that tell their own index in the source layout.
-    fn counted(shape: &[usize]) -> Tensor {
-        let count = shape.iter().product::<usize>() as u32;
-        Tensor::arange(0u32, count, &Device::Cpu)
-            .and_then(|t| t.reshape(shape))
-            .unwrap()
+    fn counted(shape: &[usize]) -> Array<usize> {
+        let count = shape.iter().product();
+        Array::new(shape, (0..count).collect()).unwrap()
+    }
+
+    fn at(array: &Array<usize>, index: &[usize]) -> usize {
+        let place = index
+            .iter()
+            .zip(array.shape())
+            .fold(0, |place, (i, size)| place * size + i);
+        array.values()[place]
     }
 
     #[test]
-    fn asymmetric_shapes_come_out_in_place() -> Result<()> {
+    fn asymmetric_shapes_come_out_in_place() -> Result<(), ShapeError> {
         let ours = [5, 4, 2, 3];
         let source = Layout::Hwio.source_shape(&ours, 1);
         assert_eq!(source, [2, 3, 4, 5]);
         assert_eq!(Layout::Hwio.our_shape(&source), ours);
-        let tensor = Layout::Hwio.to_ours(&counted(&source), &ours)?;
-        assert_eq!(tensor.dims(), ours);
+        let tensor = Layout::Hwio.to_ours(counted(&source), &ours)?;
+        assert_eq!(tensor.shape(), ours);
         // [o, i, h, w] = [4, 1, 1, 2] lies at ((h * 3 + w) * 4 + i) * 5 + o.
-        let value = tensor.get(4)?.get(1)?.get(1)?.get(2)?.to_scalar::<u32>()?;
+        let value = at(&tensor, &[4, 1, 1, 2]);
         assert_eq!(value, ((3 + 2) * 4 + 1) * 5 + 4);
         Ok(())
     }
 
     #[test]
-    fn depthwise_channels_come_out_channel_by_channel() -> Result<()> {
+    fn depthwise_channels_come_out_channel_by_channel() -> Result<(), ShapeError> {
         let ours = [8, 1, 2, 3];
         let source = Layout::Hwcm.source_shape(&ours, 2);
         assert_eq!(source, [2, 3, 4, 2]);
         assert_eq!(Layout::Hwcm.our_shape(&source), ours);
-        let tensor = Layout::Hwcm.to_ours(&counted(&source), &ours)?;
-        assert_eq!(tensor.dims(), ours);
+        let tensor = Layout::Hwcm.to_ours(counted(&source), &ours)?;
+        assert_eq!(tensor.shape(), ours);
         // Output channel 5 is filter 1 of channel 2; tap [1, 0] lies at ((1 * 3) * 4 + 2) * 2 + 1.
-        let value = tensor.get(5)?.get(0)?.get(1)?.get(0)?.to_scalar::<u32>()?;
+        let value = at(&tensor, &[5, 0, 1, 0]);
         assert_eq!(value, (3 * 4 + 2) * 2 + 1);
         Ok(())
     }
 
     #[test]
-    fn what_goes_out_comes_back() -> Result<()> {
+    fn what_goes_out_comes_back() -> Result<(), ShapeError> {
         for (layout, ours, multiplier) in [
             (Layout::Same, vec![5, 4, 2, 3], 1),
             (Layout::Hwio, vec![5, 4, 2, 3], 1),
@@ -139,53 +153,51 @@ mod tests {
             (Layout::OneHwc, vec![8, 1, 2, 3], 2),
         ] {
             let tensor = counted(&ours);
-            let out = layout.to_source(&tensor, multiplier)?;
-            assert_eq!(out.dims(), layout.source_shape(&ours, multiplier));
-            let back = layout.to_ours(&out, &ours)?;
-            let values = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<u32>();
-            assert_eq!(values(&back)?, values(&tensor)?, "{layout:?}");
+            let out = layout.to_source(tensor.clone(), multiplier)?;
+            assert_eq!(out.shape(), layout.source_shape(&ours, multiplier));
+            assert_eq!(layout.to_ours(out, &ours)?, tensor, "{layout:?}");
         }
         Ok(())
     }
 
     #[test]
-    fn tflites_channels_come_last() -> Result<()> {
+    fn tflites_channels_come_last() -> Result<(), ShapeError> {
         let ours = [5, 4, 2, 3];
         let source = Layout::Ohwi.source_shape(&ours, 1);
         assert_eq!(source, [5, 2, 3, 4]);
         assert_eq!(Layout::Ohwi.our_shape(&source), ours);
-        let tensor = Layout::Ohwi.to_ours(&counted(&source), &ours)?;
+        let tensor = Layout::Ohwi.to_ours(counted(&source), &ours)?;
         // [o, i, h, w] = [4, 1, 1, 2] lies at ((o * 2 + h) * 3 + w) * 4 + i.
-        let value = tensor.get(4)?.get(1)?.get(1)?.get(2)?.to_scalar::<u32>()?;
+        let value = at(&tensor, &[4, 1, 1, 2]);
         assert_eq!(value, ((4 * 2 + 1) * 3 + 2) * 4 + 1);
 
         let ours = [8, 1, 2, 3];
         let source = Layout::OneHwc.source_shape(&ours, 2);
         assert_eq!(source, [1, 2, 3, 8]);
         assert_eq!(Layout::OneHwc.our_shape(&source), ours);
-        let tensor = Layout::OneHwc.to_ours(&counted(&source), &ours)?;
-        let value = tensor.get(5)?.get(0)?.get(1)?.get(0)?.to_scalar::<u32>()?;
+        let tensor = Layout::OneHwc.to_ours(counted(&source), &ours)?;
+        let value = at(&tensor, &[5, 0, 1, 0]);
         assert_eq!(value, 3 * 8 + 5);
         Ok(())
     }
 
     #[test]
-    fn dense_classifiers_are_turned() -> Result<()> {
+    fn dense_classifiers_are_turned() -> Result<(), ShapeError> {
         let ours = [5, 3, 1, 1];
         assert_eq!(Layout::Dense.source_shape(&ours, 1), [3, 5]);
         assert_eq!(Layout::Dense.our_shape(&[3, 5]), ours);
-        let tensor = Layout::Dense.to_ours(&counted(&[3, 5]), &ours)?;
-        assert_eq!(tensor.get(4)?.get(1)?.flatten_all()?.to_vec1::<u32>()?, [9]);
+        let tensor = Layout::Dense.to_ours(counted(&[3, 5]), &ours)?;
+        assert_eq!(at(&tensor, &[4, 1, 0, 0]), 9);
         Ok(())
     }
 
     #[test]
-    fn linear_classifiers_become_1x1_kernels() -> Result<()> {
+    fn linear_classifiers_become_1x1_kernels() -> Result<(), ShapeError> {
         let ours = [5, 3, 1, 1];
         assert_eq!(Layout::Linear.source_shape(&ours, 1), [5, 3]);
         assert_eq!(Layout::Linear.our_shape(&[5, 3]), ours);
         assert_eq!(
-            Layout::Linear.to_ours(&counted(&[5, 3]), &ours)?.dims(),
+            Layout::Linear.to_ours(&counted(&[5, 3]), &ours)?.shape(),
             ours
         );
         Ok(())

@@ -3,24 +3,22 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use candle_core::{DType, Device, Tensor};
-
-use super::error::{CheckpointError, ReadError};
+use super::error::CheckpointError;
 use super::locate::locate;
-use super::metadata::{Activation, Metadata};
+use super::metadata::Metadata;
 use super::misfit::Misfit;
 use super::name_map::graph_order::{self, Facts};
 use super::name_map::{Framework, NameMap, training};
-use super::readers::{Folder, Format, NamedTensors, RawTensor, ReadLimits, Source};
+use super::options::LoadOptions;
+use super::readers::{Folder, Format, NamedTensors, RawTensor, ReadError, ReadLimits, Source};
 use super::report::{Applied, LoadReport, Mismatch};
 use super::{graph_facts, hugging_face_config, infer};
 use crate::architecture::{Parameter, Part, parameters};
-use crate::config::PaddingRule;
+use crate::array::Array;
 use crate::error::ModelError;
 use crate::fold::{FoldedLayer, folded_layers};
-use crate::initialize::{Parameters, initial_parameters, var_builder};
+use crate::initialize::{Parameters, initial_parameters};
 use crate::labels::Labels;
-use crate::mobilenet_v1::MobileNetV1;
 
 /// A network's parameters and all that is known of it.
 #[derive(Debug, Clone)]
@@ -34,15 +32,6 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Builds the network.
-    ///
-    /// # Errors
-    /// Never for a checkpoint that [`load`] returned unchanged.
-    pub fn build(&self) -> Result<MobileNetV1, ModelError> {
-        let vb = var_builder(self.parameters.clone());
-        MobileNetV1::new(&self.metadata.config(), vb)
-    }
-
     /// The same network with batch normalisation folded into the convolutions.
     ///
     /// # Errors
@@ -58,8 +47,8 @@ impl Checkpoint {
             let name = layer.endpoint.to_string();
             let prefix = format!("{name}.");
             self.parameters.retain(|name, _| !name.starts_with(&prefix));
-            let weights = Tensor::from_vec(weights, &layer.weight_shape(), &Device::Cpu)?;
-            let bias = Tensor::from_vec(bias, layer.out_channels, &Device::Cpu)?;
+            let weights = Array::new(layer.weight_shape(), weights)?;
+            let bias = Array::new([layer.out_channels], bias)?;
             self.parameters.insert(format!("{name}.weight"), weights);
             self.parameters.insert(format!("{name}.bias"), bias);
         }
@@ -83,41 +72,6 @@ impl Checkpoint {
             .filter(|(name, _)| name.starts_with(prefix));
         self.parameters.extend(head);
         Ok(self)
-    }
-}
-
-/// How to read a file, and what is told of it rather than read from it.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct LoadOptions {
-    /// What reading may take.
-    pub limits: ReadLimits,
-    /// The reader, instead of recognising the format by content.
-    pub format: Option<Format>,
-    /// Take the moving averages of parameters where the file has them: `ExponentialMovingAverage`
-    /// of TensorFlow, `state_dict_ema` of PyTorch.
-    pub averages: bool,
-    /// What follows each layer, whatever the file says.
-    pub activation: Option<Activation>,
-    /// How layers pad, whatever the file says.
-    pub padding: Option<PaddingRule>,
-    /// What batch normalisation adds to variances, whatever the file says.
-    pub batch_norm_epsilon: Option<f64>,
-}
-
-impl LoadOptions {
-    /// Puts what is told in the place of what was read.
-    fn apply(&self, metadata: &mut Metadata) -> Result<(), String> {
-        metadata.activation = self.activation.unwrap_or(metadata.activation);
-        metadata.padding = self.padding.unwrap_or(metadata.padding);
-        if let Some(epsilon) = self.batch_norm_epsilon {
-            if metadata.folded {
-                return Err(format!(
-                    "an epsilon of {epsilon} for a network whose batch normalisation is folded"
-                ));
-            }
-            metadata.batch_norm_epsilon = epsilon;
-        }
-        Ok(())
     }
 }
 
@@ -269,7 +223,9 @@ fn assemble(
             // A bias before batch normalisation only moves the mean that is subtracted.
             let tensor = convert(path, &bias, tensor, parameter, &map)?;
             check_values(path, &bias, &tensor, parameter, metadata.batch_norm_epsilon)?;
-            values = (values - tensor).map_err(|error| unusable(path, &bias, error))?;
+            for (mean, bias) in values.values_mut().iter_mut().zip(tensor.values()) {
+                *mean -= bias;
+            }
             used.insert(bias.clone());
             report.applied.push(Applied {
                 name: parameter.name(),
@@ -409,14 +365,13 @@ fn convert(
     tensor: &RawTensor,
     parameter: &Parameter,
     map: &NameMap,
-) -> Result<Tensor, CheckpointError> {
-    let Some(values) = &tensor.values else {
+) -> Result<Array, CheckpointError> {
+    let Some(values) = tensor.to_f32() else {
         let problem = format!("expected f32, f16, bf16 or f64, found {}", tensor.dtype);
         return Err(unusable(path, source, problem));
     };
-    values
-        .to_dtype(DType::F32)
-        .and_then(|values| map.layout(parameter).to_ours(&values, &parameter.shape))
+    Array::new(tensor.shape.as_slice(), values.into_owned())
+        .and_then(|values| map.layout(parameter).to_ours(values, &parameter.shape))
         .map_err(|error| unusable(path, source, error))
 }
 
@@ -424,17 +379,11 @@ fn convert(
 fn check_values(
     path: &Path,
     source: &str,
-    tensor: &Tensor,
+    tensor: &Array,
     parameter: &Parameter,
     epsilon: f64,
 ) -> Result<(), CheckpointError> {
-    let values = tensor
-        .flatten_all()
-        .and_then(|values| values.to_vec1::<f32>())
-        .map_err(|error| CheckpointError::Model {
-            path: path.to_path_buf(),
-            source: Box::new(error.into()),
-        })?;
+    let values = tensor.values();
     let variance = parameter.part == Part::MovingVariance;
     let is_good = |value: f32| value.is_finite() && (!variance || f64::from(value) + epsilon > 0.0);
     match values.iter().position(|&value| !is_good(value)) {

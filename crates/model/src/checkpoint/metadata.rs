@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mobilenet_ops::{BatchNormConfig, Normalizer};
+use mobilenet_kernels::{BatchNormConfig, Normalizer};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{ArgScope, BaseConfig, MobileNetV1Config, PaddingRule};
@@ -67,7 +67,7 @@ impl Activation {
     }
 }
 
-impl From<Activation> for mobilenet_ops::Activation {
+impl From<Activation> for mobilenet_kernels::Activation {
     fn from(activation: Activation) -> Self {
         match activation {
             Activation::Relu6 => Self::Relu6,

@@ -10,10 +10,10 @@ use prost::Message;
 use super::error::CheckpointError;
 use super::load::Checkpoint;
 use super::metadata::{Activation, KEY};
-use super::write::{values, write_atomically};
 use crate::architecture::{LOGITS_LAYER, body_layers, feature_channels, parameters};
 use crate::endpoint::LayerKind;
-use crate::mobilenet_v1::POOL_WINDOW;
+use crate::file::write_atomically;
+use crate::pooling::POOL_WINDOW;
 
 /// ONNX 1.12, which every engine of today reads.
 const IR_VERSION: i64 = 8;
@@ -169,8 +169,7 @@ fn model(checkpoint: &Checkpoint) -> Result<Model, String> {
             let name = parameter.name();
             let tensor = checkpoint.parameters.get(&name);
             let tensor = tensor.ok_or_else(|| format!("{name} is missing"))?;
-            let values = values(tensor)?;
-            Ok(initial(&name, &parameter.shape, &values))
+            Ok(initial(&name, &parameter.shape, tensor.values()))
         })
         .collect::<Result<Vec<_>, String>>()?;
     initializer.push(initial(LOW, &[], &[0.0]));

@@ -2,21 +2,23 @@
 
 use std::path::Path;
 
-use candle_core::{DType, Tensor};
 use serde::Serialize;
 
-use super::error::{CheckpointError, ReadError};
-use super::load::{Checkpoint, LoadOptions, read_tensors};
-use super::readers::{Format, NamedTensors, ReadLimits};
+use super::error::CheckpointError;
+use super::load::{Checkpoint, read_tensors};
+use super::options::LoadOptions;
+use super::readers::{Format, NamedTensors, ReadError, ReadLimits};
+use crate::array::Array;
 use crate::error::ModelError;
+use crate::plan::{InferencePlan, PlanOptions, PlanWeights};
 
 /// An input and what another implementation makes of it.
 #[derive(Debug, Clone)]
 pub struct Reference {
-    /// `[batch, channels, height, width]`.
-    input: Tensor,
+    /// `[batch, height, width, channels]`.
+    input: Array,
     /// `[batch, classes]`, before softmax.
-    logits: Tensor,
+    logits: Array,
 }
 
 /// How near our logits are to a reference.
@@ -55,10 +57,8 @@ impl Reference {
             path: path.to_path_buf(),
             source,
         };
-        let input = array(&file, "input", 4).map_err(failed)?;
-        let input = input.permute((0, 3, 1, 2)).and_then(|t| t.contiguous());
         Ok(Self {
-            input: input.map_err(|error| failed(ReadError::tensor("input", error)))?,
+            input: array(&file, "input", 4).map_err(failed)?,
             logits: array(&file, "logits", 2).map_err(failed)?,
         })
     }
@@ -68,28 +68,45 @@ impl Reference {
     /// # Errors
     /// Where the input does not fit the network, or the number of logits differs.
     pub fn compare(&self, checkpoint: &Checkpoint) -> Result<Agreement, ModelError> {
-        let found = checkpoint.build()?.forward_t(&self.input, false)?;
-        if found.dims() != self.logits.dims() {
-            return Err(ModelError::Setting {
-                setting: "the shape of the logits",
-                range: "that of the reference",
-                found: format!("{:?}, expected {:?}", found.dims(), self.logits.dims()),
+        let config = checkpoint.metadata.config();
+        let &[batch, height, width, channels] = self.input.shape() else {
+            return Err(ModelError::Rank {
+                found: self.input.shape().len(),
+            });
+        };
+        if channels != config.base.in_channels {
+            return Err(ModelError::InputChannels {
+                expected: config.base.in_channels,
+                found: channels,
+                shape: self.input.shape().to_vec(),
             });
         }
-        let values = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<f32>();
-        let (found, expected) = (values(&found)?, values(&self.logits)?);
-        let largest = expected.iter().fold(0f32, |max, x| max.max(x.abs()));
-        let max_absolute = found
-            .iter()
-            .zip(&expected)
-            .map(|(a, b)| (a - b).abs())
-            .fold(0f32, |max, x| {
-                if x.is_nan() {
-                    f32::INFINITY
-                } else {
-                    max.max(x)
-                }
+        let expected = [batch, config.classes().unwrap_or(0)];
+        if self.logits.shape() != expected {
+            return Err(ModelError::Setting {
+                setting: "the shape of the reference's logits",
+                range: "that of the network's",
+                found: format!("{:?}, expected {expected:?}", self.logits.shape()),
             });
+        }
+        let weights = PlanWeights::new(&config, &checkpoint.parameters)?;
+        let mut plan = InferencePlan::new(&weights, &PlanOptions::new([height, width], 1))?;
+        let mut found = vec![0.0; self.logits.values().len()];
+        plan.run(self.input.values(), &mut found)?;
+        let expected = self.logits.values();
+        let largest = expected.iter().fold(0f32, |max, x| max.max(x.abs()));
+        let max_absolute =
+            found
+                .iter()
+                .zip(expected)
+                .map(|(a, b)| (a - b).abs())
+                .fold(0f32, |max, x| {
+                    if x.is_nan() {
+                        f32::INFINITY
+                    } else {
+                        max.max(x)
+                    }
+                });
         let max_relative = if max_absolute == 0.0 {
             0.0
         } else {
@@ -103,25 +120,17 @@ impl Reference {
 }
 
 /// An array of floating point of the given rank, as f32.
-fn array(file: &NamedTensors, name: &str, rank: usize) -> Result<Tensor, ReadError> {
-    let raw = file
-        .tensors
-        .get(name)
-        .ok_or_else(|| ReadError::tensor(name, "not in the file"))?;
-    match &raw.values {
-        Some(values) if values.rank() == rank => values
-            .to_dtype(DType::F32)
-            .map_err(|error| ReadError::tensor(name, error)),
-        Some(values) => {
-            let found = values.dims();
-            Err(ReadError::tensor(
-                name,
-                format!("expected {rank} dimensions, found {found:?}"),
-            ))
-        }
-        None => Err(ReadError::tensor(
-            name,
-            format!("expected f32, found {}", raw.dtype),
-        )),
+fn array(file: &NamedTensors, name: &str, rank: usize) -> Result<Array, ReadError> {
+    let wrong = |problem: String| ReadError::tensor(name, problem);
+    let raw = file.tensors.get(name);
+    let raw = raw.ok_or_else(|| wrong("not in the file".to_string()))?;
+    let values = raw.to_f32();
+    let values = values.ok_or_else(|| wrong(format!("expected f32, found {}", raw.dtype)))?;
+    if raw.shape.len() != rank {
+        let found = &raw.shape;
+        return Err(wrong(format!(
+            "expected {rank} dimensions, found {found:?}"
+        )));
     }
+    Array::new(raw.shape.as_slice(), values.into_owned()).map_err(|error| wrong(error.to_string()))
 }

@@ -3,10 +3,8 @@
 //!
 //! [`Metadata`]: super::Metadata
 
-use std::io::Write;
 use std::path::Path;
 
-use candle_core::{DType, Tensor};
 use safetensors::Dtype;
 use serde_json::{Map, Value, json};
 
@@ -16,6 +14,7 @@ use super::loading::loading;
 use super::metadata::KEY;
 use super::name_map::{BATCHES, Framework, NameMap};
 use crate::architecture::{Part, parameters};
+use crate::file::write_atomically;
 
 /// How values are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -132,10 +131,10 @@ fn serialize(
     for (name, own, tensor, layout) in tensors {
         let problem = |problem: String| format!("{own}: {problem}");
         let tensor = layout
-            .to_source(tensor, metadata.channel_multiplier)
+            .to_source(tensor.clone(), metadata.channel_multiplier)
             .map_err(|error| problem(error.to_string()))?;
-        let bytes = to_bytes(&tensor, dtype).map_err(problem)?;
-        add(name, dtype.safetensors(), tensor.dims(), &bytes);
+        let bytes = to_bytes(tensor.values(), dtype).map_err(problem)?;
+        add(name, dtype.safetensors(), tensor.shape(), &bytes);
     }
     let mut text = serde_json::to_string(&header).map_err(|error| error.to_string())?;
     while text.len() % 8 != 0 {
@@ -147,43 +146,12 @@ fn serialize(
     Ok(bytes)
 }
 
-fn to_bytes(tensor: &Tensor, dtype: WeightsDtype) -> Result<Vec<u8>, String> {
-    let values = values(tensor)?;
+fn to_bytes(values: &[f32], dtype: WeightsDtype) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::with_capacity(4 * values.len());
-    for value in values {
+    for &value in values {
         dtype
             .push(value, &mut bytes)
             .ok_or_else(|| format!("{value} does not fit f16; bf16 and f32 hold it"))?;
     }
     Ok(bytes)
-}
-
-/// A parameter's values in row-major order.
-pub(super) fn values(tensor: &Tensor) -> Result<Vec<f32>, String> {
-    tensor
-        .to_dtype(DType::F32)
-        .and_then(|tensor| tensor.flatten_all()?.to_vec1::<f32>())
-        .map_err(|error| error.to_string())
-}
-
-/// Writes a file that appears whole or not at all: beside the target, made durable, renamed into
-/// place.
-///
-/// # Errors
-/// Where it cannot be written; the target is then as it was.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".mobilenet-").suffix(".partial");
-    // Temporary files are private by default; this one becomes an ordinary file.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
 }

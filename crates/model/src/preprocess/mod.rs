@@ -8,7 +8,7 @@ pub use resize::{CropRounding, Filter, Resize};
 
 use std::path::PathBuf;
 
-use candle_core::{Device, Tensor};
+use mobilenet_kernels::inference::Normalization;
 use serde::{Deserialize, Serialize};
 
 /// A photo that cannot be used.
@@ -156,15 +156,12 @@ impl Preprocessing {
         Ok(pixels)
     }
 
-    /// Pixels of a photo as a batch of one, `[1, channels, rows, columns]`.
-    ///
-    /// # Errors
-    /// As [`Self::pixels`].
-    pub fn tensor(&self, photo: &Photo) -> Result<Tensor, PhotoError> {
-        let [height, width] = self.size;
-        let pixels = self.pixels(photo)?;
-        Tensor::from_vec(pixels, (1, height, width, self.channels()), &Device::Cpu)
-            .and_then(|tensor| tensor.permute((0, 3, 1, 2)))
-            .map_err(|error| PhotoError::Rule(error.to_string()))
+    /// The normalisation alone, for frames that have the network's size already.
+    pub fn normalization(&self) -> Normalization {
+        let pairs = self.mean.iter().zip(&self.std);
+        Normalization {
+            scale: self.std.iter().map(|std| 1.0 / (255.0 * std)).collect(),
+            shift: pairs.map(|(mean, std)| -mean / std).collect(),
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! The resize rules: slim's (crop, then squeeze to the size), the plain squeeze, and that of
 //! Hugging Face and timm (short edge to a length, then crop).
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::{U8, U8x3};
+use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 use serde::{Deserialize, Serialize};
 
 use super::PhotoError;
@@ -223,24 +224,36 @@ fn convolve(
     to: [usize; 2],
     filter: Filter,
 ) -> Result<Vec<u8>, PhotoError> {
-    let pixel = if channels == 1 {
-        PixelType::U8
-    } else {
-        PixelType::U8x3
+    let mut resized = vec![0; to[0] * to[1] * channels];
+    // By types: the resizer's own choice at run time would compile code for all thirteen that it
+    // knows, two thirds of this crate's.
+    let failed = match channels {
+        1 => convolve_pixels::<U8>(samples, from, &mut resized, to, filter),
+        _ => convolve_pixels::<U8x3>(samples, from, &mut resized, to, filter),
     };
+    failed.map_err(PhotoError::Rule)?;
+    Ok(resized)
+}
+
+fn convolve_pixels<P: PixelTrait>(
+    samples: &[u8],
+    from: [usize; 2],
+    resized: &mut [u8],
+    to: [usize; 2],
+    filter: Filter,
+) -> Result<(), String> {
     let filter = match filter {
         Filter::Bilinear => FilterType::Bilinear,
         Filter::Bicubic => FilterType::CatmullRom,
     };
-    let failed = |error: &dyn std::fmt::Display| PhotoError::Rule(error.to_string());
-    let source = ImageRef::new(from[1] as u32, from[0] as u32, samples, pixel)
-        .map_err(|error| failed(&error))?;
-    let mut resized = Image::new(to[1] as u32, to[0] as u32, pixel);
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
+    let source = TypedImageRef::<P>::from_buffer(from[1] as u32, from[0] as u32, samples)
+        .map_err(|error| error.to_string())?;
+    let mut target = TypedImage::<P>::from_buffer(to[1] as u32, to[0] as u32, resized)
+        .map_err(|error| error.to_string())?;
     Resizer::new()
-        .resize(&source, &mut resized, &options)
-        .map_err(|error| failed(&error))?;
-    Ok(resized.into_vec())
+        .resize_typed(&source, &mut target, &options)
+        .map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -4,32 +4,7 @@ use candle_core::{Result, Tensor, Var};
 use candle_nn::{Init, VarBuilder};
 
 use crate::functional::{batch_norm, scale_shift};
-use mobilenet_kernels::Activation;
-
-/// Settings of a batch normalisation. The defaults are those of slim's
-/// `mobilenet_v1_arg_scope`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct BatchNormConfig {
-    /// `running = running * decay + batch * (1 - decay)`; PyTorch's momentum is `1 - decay`.
-    pub decay: f64,
-    /// Added to the variance.
-    pub epsilon: f64,
-    /// Whether there is a shift (beta, here `bias`).
-    pub center: bool,
-    /// Whether there is a factor (gamma, here `weight`).
-    pub scale: bool,
-}
-
-impl Default for BatchNormConfig {
-    fn default() -> Self {
-        Self {
-            decay: 0.9997,
-            epsilon: 1e-3,
-            center: true,
-            scale: true,
-        }
-    }
-}
+use mobilenet_kernels::{Activation, BatchNormConfig};
 
 /// Normalises every channel: by its running statistics in evaluation, by those of the batch in
 /// training, which also moves the running ones.

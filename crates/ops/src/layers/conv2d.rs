@@ -3,9 +3,9 @@
 use candle_core::{Result, Tensor};
 use candle_nn::{ModuleT, VarBuilder};
 
-use super::normalizer::{Epilogue, Normalizer};
+use super::normalizer::Epilogue;
 use crate::functional::conv2d;
-use mobilenet_kernels::{Activation, ConvGeometry};
+use mobilenet_kernels::{Activation, ConvGeometry, Normalizer};
 
 /// Convolution, normaliser, activation.
 #[derive(Debug, Clone)]

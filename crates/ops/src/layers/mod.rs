@@ -5,7 +5,6 @@ mod conv2d;
 mod normalizer;
 mod separable;
 
-pub use batch_norm::{BatchNorm, BatchNormConfig};
+pub use batch_norm::BatchNorm;
 pub use conv2d::Conv2d;
-pub use normalizer::Normalizer;
 pub use separable::{SeparableConv2d, SeparableConv2dConfig};

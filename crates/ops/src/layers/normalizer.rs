@@ -4,20 +4,9 @@
 use candle_core::{Result, Tensor};
 use candle_nn::{Init, VarBuilder};
 
-use super::batch_norm::{BatchNorm, BatchNormConfig};
+use super::batch_norm::BatchNorm;
 use crate::functional::{activate, scale_shift};
-use mobilenet_kernels::Activation;
-
-/// What is added to a convolution's result, by slim's rule: a normaliser, or else a bias.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Normalizer {
-    /// Batch normalisation; parameters under `batch_norm`.
-    BatchNorm(BatchNormConfig),
-    /// A bias; parameter `bias`.
-    Bias,
-    /// Nothing.
-    None,
-}
+use mobilenet_kernels::{Activation, Normalizer};
 
 #[derive(Debug, Clone)]
 enum Parameters {

@@ -3,9 +3,9 @@
 use candle_core::{Result, Tensor};
 use candle_nn::{ModuleT, VarBuilder};
 
-use super::normalizer::{Epilogue, Normalizer};
+use super::normalizer::Epilogue;
 use crate::functional::{depthwise_conv2d, pointwise_conv2d};
-use mobilenet_kernels::{Activation, ConvGeometry};
+use mobilenet_kernels::{Activation, ConvGeometry, Normalizer};
 
 /// Settings of a [`SeparableConv2d`].
 #[derive(Debug, Clone, Copy, PartialEq)]

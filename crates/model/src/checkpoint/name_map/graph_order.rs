@@ -6,16 +6,17 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
-use candle_core::{DType, Device, Tensor};
-use mobilenet_ops::{ConvGeometry, Padding};
+use mobilenet_kernels::{ConvGeometry, Padding};
 
 use super::{keras, keras_counted};
 use crate::architecture::{LayerName, Part};
+use crate::array::Values;
 use crate::checkpoint::layout::Layout;
 use crate::checkpoint::metadata::Metadata;
 use crate::checkpoint::readers::graph::{
-    BatchNorm, Conv, Graph, Operation, OperationKind, Operator, Quantization,
+    BatchNorm, Conv, Graph, Operation, OperationKind, Operator, Samples,
 };
 use crate::checkpoint::readers::{NamedTensors, RawTensor};
 use crate::conv_defs::MOBILENET_V1_CONV_DEFS;
@@ -44,7 +45,7 @@ pub(in crate::checkpoint) struct Facts {
     /// Rows and columns of the image, where they are fixed.
     pub(in crate::checkpoint) size: Option<[usize; 2]>,
     /// How 8-bit samples become numbers.
-    pub(in crate::checkpoint) quantization: Option<Quantization>,
+    pub(in crate::checkpoint) samples: Option<Samples>,
     /// What the network does first: `x * scale + offset`, one value or one a channel.
     pub(in crate::checkpoint) affine: Option<[Vec<f64>; 2]>,
     /// Epsilon of batch normalisation; `None` where it is folded into the convolutions.
@@ -153,7 +154,7 @@ pub(in crate::checkpoint) fn follow(
     let parameters = walk.parameters(file)?;
     let used: BTreeSet<&String> = parameters.values().map(|(name, _)| name).collect();
     // A tensor may be there under two names, of which one is used.
-    let id = |name: &String| Some(file.tensors.get(name)?.values.as_ref()?.id());
+    let id = |name: &String| file.tensors.get(name)?.values.as_ref().map(Arc::as_ptr);
     let used_values: Vec<_> = used.iter().filter_map(|name| id(name)).collect();
     let bookkeeping = file
         .tensors
@@ -162,14 +163,14 @@ pub(in crate::checkpoint) fn follow(
             let Some(values) = &tensor.values else {
                 return true;
             };
-            let small = values.elem_count() <= MOST_CHANNELS;
-            !used.contains(name) && (small || used_values.contains(&values.id()))
+            let small = values.len() <= MOST_CHANNELS;
+            !used.contains(name) && (small || used_values.contains(&Arc::as_ptr(values)))
         })
         .map(|(name, _)| name.clone())
         .collect();
     let facts = Facts {
         size: graph.input.size,
-        quantization: graph.input.quantization,
+        samples: graph.input.samples,
         affine: walk.affine,
         epsilon: walk.layers[0].batch_norm.as_ref().map(|norm| norm.epsilon),
         activations: walk.layers.iter().map(|l| l.activation.clone()).collect(),
@@ -438,22 +439,18 @@ fn fill(
     value: f32,
 ) -> Result<String, String> {
     // No more channels than the weights themselves have values.
-    let values = Tensor::full(value, channels, &Device::Cpu).map_err(|error| error.to_string())?;
-    let tensor = RawTensor {
-        dtype: "F32".to_string(),
-        shape: vec![channels],
-        values: Some(values),
-    };
+    let values = Values::F32(vec![value; channels]);
+    let tensor = RawTensor::new("F32", vec![channels], Some(values));
     file.tensors.insert(name.clone(), tensor);
     Ok(name)
 }
 
 /// The values of a constant with at most one value a channel.
 fn small(file: &NamedTensors, name: &str) -> Option<Vec<f64>> {
-    let values = file.tensors.get(name)?.values.as_ref()?;
-    if values.elem_count() == 0 || values.elem_count() > MOST_CHANNELS {
+    let tensor = file.tensors.get(name)?;
+    let count = tensor.values.as_ref()?.len();
+    if count == 0 || count > MOST_CHANNELS {
         return None;
     }
-    let values = values.flatten_all().and_then(|v| v.to_dtype(DType::F64));
-    values.and_then(|values| values.to_vec1()).ok()
+    tensor.to_f64()
 }

@@ -1,7 +1,26 @@
 //! A limit on what files can make us allocate.
 
-use super::ReadLimits;
-use crate::checkpoint::error::ReadError;
+use super::ReadError;
+
+/// What reading may take, whatever the files say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadLimits {
+    /// Bytes of all files of a checkpoint together.
+    pub file_bytes: u64,
+    /// Bytes of tensors beyond four times the files: a file can describe more than it holds, for
+    /// example a constant by its shape and one value.
+    pub extra_bytes: u64,
+}
+
+impl Default for ReadLimits {
+    /// 1 GiB of files, 64 MiB beyond four times the files.
+    fn default() -> Self {
+        Self {
+            file_bytes: 1 << 30,
+            extra_bytes: 64 << 20,
+        }
+    }
+}
 
 /// Bytes that may still be allocated for tensors, and read from files.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! A network as its file describes it: operations, which tensors they take and give. Every format
 //! that holds a graph is brought to this vocabulary, in which nothing is MobileNet's.
 
-use mobilenet_ops::Padding;
+use mobilenet_kernels::Padding;
 
 use crate::checkpoint::layout::Layout;
 
@@ -22,12 +22,12 @@ pub(crate) struct Input {
     /// Rows and columns, where they are fixed.
     pub(crate) size: Option<[usize; 2]>,
     /// How 8-bit samples 0 to 255 become the network's numbers, where the network is quantised.
-    pub(crate) quantization: Option<Quantization>,
+    pub(crate) samples: Option<Samples>,
 }
 
 /// `x = scale * (sample - zero_point)`, of samples 0 to 255.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Quantization {
+pub(crate) struct Samples {
     /// Step between two samples.
     pub(crate) scale: f32,
     /// The sample that means 0.

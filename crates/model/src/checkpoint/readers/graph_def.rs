@@ -8,11 +8,8 @@
 //! FunctionDef        { repeated NodeDef node_def = 3 }
 //! ```
 
-use candle_core::Tensor;
-
 use super::protobuf::{Field, next_field, text};
-use super::{Budget, NamedTensors, tensor_proto};
-use crate::checkpoint::error::ReadError;
+use super::{Budget, NamedTensors, ReadError, tensor_proto};
 
 /// Whether the file's first field is a node with a name: what every `GraphDef` begins with.
 pub(super) fn looks_like(bytes: &[u8]) -> bool {
@@ -106,11 +103,11 @@ fn read_node(
             .ok_or_else(|| ReadError::tensor(node.name, "a Const without a value"))?;
         let tensor = tensor_proto::read(node.name, value, budget)?;
         if node.name.ends_with(EPSILON)
-            && let Some(epsilon) = tensor.values.as_ref().and_then(scalar)
+            && let Some(epsilon) = tensor.scalar()
         {
             named
                 .epsilons
-                .insert(node.name.to_string(), decimal(epsilon));
+                .insert(node.name.to_string(), decimal(epsilon as f32));
         }
         named.insert(node.name.to_string(), tensor)?;
     } else if let Some(epsilon) = node.epsilon
@@ -121,11 +118,6 @@ fn read_node(
             .insert(node.name.to_string(), decimal(epsilon));
     }
     Ok(())
-}
-
-fn scalar(tensor: &Tensor) -> Option<f32> {
-    let values = tensor.flatten_all().ok()?.to_vec1::<f32>().ok()?;
-    (values.len() == 1).then(|| values[0])
 }
 
 /// The short decimal that an f32 means: 0.001, not 0.0010000000474974513.

@@ -16,11 +16,18 @@ use zip::ZipArchive;
 use super::hdf5::{File, Object};
 use super::zip_entry::entry;
 use super::{Budget, NamedTensors, keras_config};
-use crate::checkpoint::error::ReadError;
+use crate::checkpoint::readers::ReadError;
 
 /// Names of the parts of a `.keras` file.
-pub(super) const CONFIG: &str = "config.json";
-pub(super) const WEIGHTS: &str = "model.weights.h5";
+const CONFIG: &str = "config.json";
+const WEIGHTS: &str = "model.weights.h5";
+
+/// Whether it is a zip that holds Keras' weights.
+pub(super) fn looks_like_zip(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"PK\x03\x04")
+        && ZipArchive::new(Cursor::new(bytes))
+            .is_ok_and(|archive| archive.index_for_name(WEIGHTS).is_some())
+}
 
 /// Depth of models inside models.
 const DEEPEST: usize = 16;

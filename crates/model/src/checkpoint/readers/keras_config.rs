@@ -2,13 +2,12 @@
 
 use std::collections::HashMap;
 
-use candle_core::{Device, Tensor};
-use mobilenet_ops::Padding;
+use mobilenet_kernels::Padding;
 use serde_json::Value;
 
 use super::graph::{BatchNorm, Conv, Graph, Input, Operation, OperationKind, Operator};
-use super::{Budget, NamedTensors, RawTensor};
-use crate::checkpoint::error::ReadError;
+use super::{Budget, NamedTensors, RawTensor, ReadError};
+use crate::array::Values;
 use crate::checkpoint::layout::Layout;
 
 const PLACE: &str = "model_config";
@@ -157,7 +156,7 @@ impl Reader<'_> {
         self.graph.input = Input {
             name: "input".to_string(),
             size: size(1).zip(size(2)).map(|(rows, columns)| [rows, columns]),
-            quantization: None,
+            samples: None,
         };
         self.graph.input.name.clone()
     }
@@ -206,13 +205,8 @@ impl Reader<'_> {
     ) -> Result<OperationKind, ReadError> {
         let number = layer.config[key].as_f64();
         let number = number.ok_or_else(|| layer.refuse(format!("`{key}` is no number")))?;
-        let values = Tensor::new(&[number], &Device::Cpu).map_err(|error| layer.refuse(error))?;
         let operand = format!("{}/{key}", layer.name);
-        let tensor = RawTensor {
-            dtype: "JSON".to_string(),
-            shape: vec![1],
-            values: Some(values),
-        };
+        let tensor = RawTensor::new("JSON", vec![1], Some(Values::F64(vec![number])));
         self.named.insert(operand.clone(), tensor)?;
         Ok(OperationKind::Arithmetic { operator, operand })
     }

@@ -1,20 +1,12 @@
-//! NumPy's npz: a zip of `<name>.npy`, each an array behind a header in Python's notation.
-//!
-//! ```text
-//! "\x93NUMPY", version (2 bytes), length of the header (2 bytes, from version 2 on 4),
-//! {'descr': '<f4', 'fortran_order': False, 'shape': (3, 3, 3, 32), }, values
-//! ```
-//!
-//! The header is always written in this form. It is searched for its three entries; a parser of
-//! all that Python could say here would be recursive, and fall for brackets.
+//! NumPy's npz: a zip of `<name>.npy`, each an array as [`crate::npy`] says.
 
 use std::io::Cursor;
 
-use candle_core::DType;
 use zip::ZipArchive;
 
-use super::{Budget, NamedTensors, RawTensor, from_le_bytes, zip_entry};
-use crate::checkpoint::error::ReadError;
+use super::{Budget, NamedTensors, RawTensor, ReadError, from_le_bytes, zip_entry};
+use crate::array::Dtype;
+use crate::npy::Npy;
 
 const EXTENSION: &str = ".npy";
 
@@ -52,29 +44,16 @@ pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, Re
 
 fn read_array(name: &str, bytes: &[u8], budget: &mut Budget) -> Result<RawTensor, ReadError> {
     let error = |problem: String| ReadError::tensor(name, problem);
-    let (header, values) =
-        split(bytes).ok_or_else(|| error("it does not begin as NumPy's arrays do".to_string()))?;
-    let broken = || {
-        let shown: String = header.chars().take(80).collect();
-        error(format!("a header that NumPy does not write: {shown:?}"))
-    };
-    let dtype = after(header, "'descr':")
-        .and_then(|rest| rest.strip_prefix('\'')?.split_once('\''))
-        .map(|(dtype, _)| dtype)
-        .ok_or_else(broken)?;
-    let fortran = after(header, "'fortran_order':").ok_or_else(broken)?;
-    let fortran = fortran.starts_with("True");
-    let shape = after(header, "'shape':")
-        .and_then(|rest| rest.strip_prefix('(')?.split_once(')'))
-        .and_then(|(sizes, _)| {
-            let sizes = sizes.split(',').map(str::trim).filter(|s| !s.is_empty());
-            sizes.map(|size| size.parse().ok()).collect()
-        });
-    let shape: Vec<usize> = shape.ok_or_else(broken)?;
+    let Npy {
+        descr: dtype,
+        fortran_order: fortran,
+        shape,
+        values,
+    } = Npy::parse(bytes).map_err(error)?;
     let parsed = match dtype {
-        "<f2" => Some(DType::F16),
-        "<f4" => Some(DType::F32),
-        "<f8" => Some(DType::F64),
+        "<f2" => Some(Dtype::F16),
+        "<f4" => Some(Dtype::F32),
+        "<f8" => Some(Dtype::F64),
         ">f2" | ">f4" | ">f8" => {
             return Err(error(format!(
                 "big-endian values ({dtype}) are not supported"
@@ -90,38 +69,10 @@ fn read_array(name: &str, bytes: &[u8], budget: &mut Budget) -> Result<RawTensor
             let axes: Vec<usize> = (0..shape.len()).rev().collect();
             let tensor = from_le_bytes(name, values, parsed, &reversed, budget)?;
             budget.take(name, values.len() as u64)?;
-            let tensor = tensor.permute(axes).and_then(|tensor| tensor.contiguous());
+            let tensor = tensor.permute(&reversed, &axes);
             Some(tensor.map_err(|problem| error(problem.to_string()))?)
         }
         Some(parsed) => Some(from_le_bytes(name, values, parsed, &shape, budget)?),
     };
-    Ok(RawTensor {
-        dtype: dtype.to_string(),
-        shape,
-        values,
-    })
-}
-
-/// Header and values.
-fn split(bytes: &[u8]) -> Option<(&str, &[u8])> {
-    let rest = bytes.strip_prefix(b"\x93NUMPY")?;
-    let (version, rest) = rest.split_first_chunk::<2>()?;
-    let (length, rest) = match version[0] {
-        1 => {
-            let (length, rest) = rest.split_first_chunk::<2>()?;
-            (usize::from(u16::from_le_bytes(*length)), rest)
-        }
-        2 | 3 => {
-            let (length, rest) = rest.split_first_chunk::<4>()?;
-            (usize::try_from(u32::from_le_bytes(*length)).ok()?, rest)
-        }
-        _ => return None,
-    };
-    let (header, values) = rest.split_at_checked(length)?;
-    Some((std::str::from_utf8(header).ok()?, values))
-}
-
-/// What stands behind a key.
-fn after<'a>(header: &'a str, key: &str) -> Option<&'a str> {
-    header.split_once(key).map(|(_, rest)| rest.trim_start())
+    Ok(RawTensor::new(dtype, shape, values))
 }

@@ -4,7 +4,7 @@
 use prost::bytes::Buf;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
-use crate::checkpoint::error::ReadError;
+use crate::checkpoint::readers::ReadError;
 
 /// One field of a message, as it lies in the file: its tag and value.
 pub(super) enum Field<'a> {

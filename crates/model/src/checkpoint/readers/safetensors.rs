@@ -3,12 +3,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use candle_core::DType;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::SafeTensors;
 use serde::Deserialize;
 
-use super::{Budget, NamedTensors, RawTensor, Source, from_le_bytes, is_json_with, parse_json};
-use crate::checkpoint::error::ReadError;
+use super::json::{is_json_with, parse_json};
+use super::{Budget, NamedTensors, RawTensor, ReadError, Source, from_le_bytes};
+use crate::array::Dtype;
+
+/// Whether it begins as safetensors do: the length of a header, and the header's brace.
+pub(super) fn looks_like(bytes: &[u8]) -> bool {
+    let length = bytes
+        .first_chunk()
+        .map(|length| u64::from_le_bytes(*length));
+    length.is_some_and(|length| length < 1 << 32) && bytes.get(8) == Some(&b'{')
+}
 
 pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, ReadError> {
     let malformed = |error| ReadError::malformed("safetensors header", error);
@@ -20,20 +28,17 @@ pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, Re
     }
     for (name, view) in file.iter() {
         let dtype = match view.dtype() {
-            Dtype::F64 => Some(DType::F64),
-            Dtype::F32 => Some(DType::F32),
-            Dtype::F16 => Some(DType::F16),
-            Dtype::BF16 => Some(DType::BF16),
+            safetensors::Dtype::F64 => Some(Dtype::F64),
+            safetensors::Dtype::F32 => Some(Dtype::F32),
+            safetensors::Dtype::F16 => Some(Dtype::F16),
+            safetensors::Dtype::BF16 => Some(Dtype::BF16),
             _ => None,
         };
         let values = dtype
             .map(|dtype| from_le_bytes(name, view.data(), dtype, view.shape(), budget))
             .transpose()?;
-        let tensor = RawTensor {
-            dtype: format!("{:?}", view.dtype()),
-            shape: view.shape().to_vec(),
-            values,
-        };
+        let dtype = format!("{:?}", view.dtype());
+        let tensor = RawTensor::new(dtype, view.shape().to_vec(), values);
         named.insert(name.to_string(), tensor)?;
     }
     Ok(named)

@@ -11,7 +11,7 @@ use std::io;
 
 use super::protobuf::{Field, next_field};
 use super::{Budget, Folder, NamedTensors, Source, graph_def, tf_checkpoint};
-use crate::checkpoint::error::ReadError;
+use crate::checkpoint::readers::ReadError;
 
 const VARIABLES: &str = "variables/variables.index";
 

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
 use super::budget::Budget;
-use crate::checkpoint::error::ReadError;
+use crate::checkpoint::readers::ReadError;
 
 /// Where the files of a checkpoint lie.
 pub trait Folder {

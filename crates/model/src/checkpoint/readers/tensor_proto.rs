@@ -6,13 +6,12 @@
 //!               repeated int32 half_val = 13 (the bits of half and bfloat16) }
 //! ```
 
-use candle_core::{DType, Device, Tensor};
 use half::{bf16, f16};
 use prost::Message;
 use prost::bytes::Bytes;
 
-use super::{Budget, RawTensor, from_le_bytes, volume};
-use crate::checkpoint::error::ReadError;
+use super::{Budget, RawTensor, ReadError, from_le_bytes, volume};
+use crate::array::{Dtype, Values};
 
 #[derive(Clone, PartialEq, Message)]
 struct Dimension {
@@ -60,12 +59,12 @@ impl TensorShape {
 }
 
 /// TensorFlow's `DataType` numbers of the dtypes that parameters have.
-pub(super) fn float_dtype(number: i32) -> Option<DType> {
+pub(super) fn float_dtype(number: i32) -> Option<Dtype> {
     match number {
-        1 => Some(DType::F32),
-        2 => Some(DType::F64),
-        14 => Some(DType::BF16),
-        19 => Some(DType::F16),
+        1 => Some(Dtype::F32),
+        2 => Some(Dtype::F64),
+        14 => Some(Dtype::BF16),
+        19 => Some(Dtype::F16),
         _ => None,
     }
 }
@@ -75,23 +74,19 @@ pub(super) fn read(name: &str, bytes: &[u8], budget: &mut Budget) -> Result<RawT
     let proto = decode(name, bytes, budget)?;
     let shape = proto.tensor_shape.clone().unwrap_or_default().sizes(name)?;
     let dtype = float_dtype(proto.dtype);
-    Ok(RawTensor {
-        dtype: dtype.map_or(format!("DataType {}", proto.dtype), |d| format!("{d:?}")),
-        values: dtype
-            .map(|dtype| values(name, &proto, dtype, &shape, budget))
-            .transpose()?,
-        shape,
-    })
+    let values = dtype.map(|dtype| values(name, &proto, dtype, &shape, budget));
+    let dtype = dtype.map_or(format!("DataType {}", proto.dtype), |d| format!("{d:?}"));
+    Ok(RawTensor::new(dtype, shape, values.transpose()?))
 }
 
 /// Reads the values of a tensor whose dtype and shape are known from elsewhere.
 pub(super) fn read_values(
     name: &str,
     bytes: &[u8],
-    dtype: DType,
+    dtype: Dtype,
     shape: &[usize],
     budget: &mut Budget,
-) -> Result<Tensor, ReadError> {
+) -> Result<Values, ReadError> {
     let proto = decode(name, bytes, budget)?;
     values(name, &proto, dtype, shape, budget)
 }
@@ -106,10 +101,10 @@ fn decode(name: &str, bytes: &[u8], budget: &mut Budget) -> Result<TensorProto, 
 fn values(
     name: &str,
     proto: &TensorProto,
-    dtype: DType,
+    dtype: Dtype,
     shape: &[usize],
     budget: &mut Budget,
-) -> Result<Tensor, ReadError> {
+) -> Result<Values, ReadError> {
     if proto.tensor_content.is_empty() {
         typed_values(name, proto, dtype, shape, budget)
     } else {
@@ -121,27 +116,19 @@ fn values(
 fn typed_values(
     name: &str,
     proto: &TensorProto,
-    dtype: DType,
+    dtype: Dtype,
     shape: &[usize],
     budget: &mut Budget,
-) -> Result<Tensor, ReadError> {
+) -> Result<Values, ReadError> {
     let count = volume(name, shape)?;
-    budget.take(
-        name,
-        (count as u64).saturating_mul(dtype.size_in_bytes() as u64),
-    )?;
-    let tensor = match dtype {
-        DType::F32 => fill(name, &proto.float_val, count)
-            .map(|values| Tensor::from_vec(values, shape, &Device::Cpu))?,
-        DType::F64 => fill(name, &proto.double_val, count)
-            .map(|values| Tensor::from_vec(values, shape, &Device::Cpu))?,
-        DType::F16 => halves(name, proto, count, f16::from_bits)
-            .map(|values| Tensor::from_vec(values, shape, &Device::Cpu))?,
-        DType::BF16 => halves(name, proto, count, bf16::from_bits)
-            .map(|values| Tensor::from_vec(values, shape, &Device::Cpu))?,
+    budget.take(name, (count as u64).saturating_mul(dtype.bytes() as u64))?;
+    Ok(match dtype {
+        Dtype::F32 => Values::F32(fill(name, &proto.float_val, count)?),
+        Dtype::F64 => Values::F64(fill(name, &proto.double_val, count)?),
+        Dtype::F16 => Values::F16(halves(name, proto, count, f16::from_bits)?),
+        Dtype::BF16 => Values::BF16(halves(name, proto, count, bf16::from_bits)?),
         _ => return Err(ReadError::tensor(name, format!("no field holds {dtype:?}"))),
-    };
-    tensor.map_err(|error| ReadError::tensor(name, error))
+    })
 }
 
 /// 16-bit values, of which each lies in an integer of its own.

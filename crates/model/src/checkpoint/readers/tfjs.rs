@@ -10,14 +10,12 @@
 //! The files of a group are one sequence of bytes. A quantised value `q` means
 //! `q * scale + min`; `float16` is no more than shorter.
 
-use candle_core::{DType, Device, Tensor};
 use half::f16;
 use serde::Deserialize;
 
-use super::{
-    Budget, NamedTensors, RawTensor, Source, from_le_bytes, is_json_with, parse_json, volume,
-};
-use crate::checkpoint::error::ReadError;
+use super::json::{is_json_with, parse_json};
+use super::{Budget, NamedTensors, RawTensor, ReadError, Source, from_le_bytes, volume};
+use crate::array::{Dtype, Values};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -101,16 +99,12 @@ fn read_weight(
             ))
         })?;
     *rest = &rest[bytes.len()..];
-    let raw = |values| RawTensor {
-        dtype: weight.dtype.clone(),
-        shape: weight.shape.clone(),
-        values,
-    };
+    let raw = |values| RawTensor::new(&weight.dtype, weight.shape.clone(), values);
     if weight.dtype != "float32" {
         return Ok(raw(None));
     }
     let Some(quantization) = &weight.quantization else {
-        let values = from_le_bytes(&weight.name, bytes, DType::F32, &weight.shape, budget)?;
+        let values = from_le_bytes(&weight.name, bytes, Dtype::F32, &weight.shape, budget)?;
         return Ok(raw(Some(values)));
     };
     budget.take(&weight.name, 4 * count as u64)?;
@@ -132,7 +126,5 @@ fn read_weight(
             .collect(),
         other => return Err(error(format!("quantised to `{other}`"))),
     };
-    let values = Tensor::from_vec(values, weight.shape.as_slice(), &Device::Cpu)
-        .map_err(|problem| error(problem.to_string()))?;
-    Ok(raw(Some(values)))
+    Ok(raw(Some(Values::F32(values))))
 }

@@ -5,7 +5,7 @@ use std::io::{Cursor, Read};
 use zip::ZipArchive;
 
 use super::Budget;
-use crate::checkpoint::error::ReadError;
+use crate::checkpoint::readers::ReadError;
 
 pub(super) type Archive<'a> = ZipArchive<Cursor<&'a [u8]>>;
 

@@ -16,11 +16,7 @@ impl<'a> Object<'a> {
         let dtype = match sized.datatype {
             Datatype::Float(dtype) => dtype,
             other => {
-                return Ok(RawTensor {
-                    dtype: format!("{other:?}"),
-                    shape,
-                    values: None,
-                });
+                return Ok(RawTensor::new(format!("{other:?}"), shape, None));
             }
         };
         if self.message(kind::EXTERNAL).is_some() {
@@ -32,11 +28,7 @@ impl<'a> Object<'a> {
         let filters = self.message(kind::FILTERS).map(filters).transpose()?;
         let values = self.values(layout, &shape, sized.size, bytes, filters, budget)?;
         let values = from_le_bytes(&self.path, &values, dtype, &shape, budget)?;
-        Ok(RawTensor {
-            dtype: format!("{dtype:?}"),
-            shape,
-            values: Some(values),
-        })
+        Ok(RawTensor::new(format!("{dtype:?}"), shape, Some(values)))
     }
 
     fn values(

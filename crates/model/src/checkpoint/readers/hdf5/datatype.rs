@@ -1,14 +1,13 @@
 //! Datatypes and dataspaces: what a value is, and how many there are.
 
-use candle_core::DType;
-
 use super::{Cursor, Result, malformed};
+use crate::array::Dtype;
 
 /// A kind of value, as far as parameters and their descriptions need it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Datatype {
     /// Little-endian floating point.
-    Float(DType),
+    Float(Dtype),
     /// Text of a fixed number of bytes, padded with zeros or spaces.
     FixedText,
     /// Text of any length, in the global heap.
@@ -36,10 +35,10 @@ pub(super) fn datatype(body: &[u8]) -> Result<Sized> {
             let exponent = cursor.u8()?;
             let little = bits[0] & 0x41 == 0;
             let dtype = match (little, size, exponent) {
-                (true, 8, 11) => Some(DType::F64),
-                (true, 4, 8) => Some(DType::F32),
-                (true, 2, 5) => Some(DType::F16),
-                (true, 2, 8) => Some(DType::BF16),
+                (true, 8, 11) => Some(Dtype::F64),
+                (true, 4, 8) => Some(Dtype::F32),
+                (true, 2, 5) => Some(Dtype::F16),
+                (true, 2, 8) => Some(Dtype::BF16),
                 _ => None,
             };
             dtype.map_or_else(

@@ -24,7 +24,7 @@ mod object;
 pub(super) use object::Object;
 
 use super::Budget;
-use crate::checkpoint::error::ReadError;
+use crate::checkpoint::readers::ReadError;
 
 /// The first bytes of every file without a user block.
 pub(super) const SIGNATURE: &[u8] = b"\x89HDF\r\n\x1a\n";

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use super::pickle::Pickle;
 use super::tensors::{self, Storages};
-use crate::checkpoint::error::ReadError;
+use crate::checkpoint::readers::ReadError;
 use crate::checkpoint::readers::{Budget, NamedTensors};
 
 /// The integer 0x1950a86a20f9469cfc6c, pickled by protocol 2.

@@ -13,7 +13,7 @@ use zip::ZipArchive;
 
 use super::zip_entry::entry;
 use super::{Budget, NamedTensors};
-use crate::checkpoint::error::ReadError;
+use crate::checkpoint::readers::ReadError;
 use pickle::Pickle;
 use tensors::Storages;
 

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use crate::checkpoint::error::ReadError;
+use crate::checkpoint::readers::ReadError;
 
 /// More values than any list of weights has.
 const MOST_VALUES: usize = 1 << 20;

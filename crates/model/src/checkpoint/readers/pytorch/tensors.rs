@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use candle_core::DType;
-
 use super::pickle::{Id, Pickle, Value};
-use crate::checkpoint::error::ReadError;
-use crate::checkpoint::readers::{Budget, NamedTensors, RawTensor, from_le_bytes, volume};
+use crate::array::Dtype;
+use crate::checkpoint::readers::{
+    Budget, NamedTensors, RawTensor, ReadError, from_le_bytes, volume,
+};
 
 /// Dicts inside dicts, at most; training programs keep state dicts one or two deep.
 const DEEPEST: usize = 8;
@@ -77,12 +77,7 @@ pub(super) fn read(
                 Some(from_le_bytes(&name, &gathered, dtype, shape, budget)?)
             }
         };
-        let raw = RawTensor {
-            dtype: tensor.class.to_string(),
-            shape: tensor.shape,
-            values,
-        };
-        named.insert(name, raw)?;
+        named.insert(name, RawTensor::new(tensor.class, tensor.shape, values))?;
     }
     Ok(named)
 }
@@ -94,7 +89,7 @@ pub(super) struct Described<'a> {
     /// For example `FloatStorage`.
     class: &'a str,
     /// `None` for integers.
-    pub(super) dtype: Option<DType>,
+    pub(super) dtype: Option<Dtype>,
     elements: usize,
     offset: usize,
     shape: Vec<usize>,
@@ -177,10 +172,10 @@ fn rebuild<'a>(pickle: &'a Pickle, arguments: &[Id]) -> Option<Described<'a>> {
         storage: key,
         class,
         dtype: match class {
-            "FloatStorage" => Some(DType::F32),
-            "DoubleStorage" => Some(DType::F64),
-            "HalfStorage" => Some(DType::F16),
-            "BFloat16Storage" => Some(DType::BF16),
+            "FloatStorage" => Some(Dtype::F32),
+            "DoubleStorage" => Some(Dtype::F64),
+            "HalfStorage" => Some(Dtype::F16),
+            "BFloat16Storage" => Some(Dtype::BF16),
             _ => None,
         },
         elements,
@@ -194,7 +189,7 @@ fn rebuild<'a>(pickle: &'a Pickle, arguments: &[Id]) -> Option<Described<'a>> {
 fn gather(
     name: &str,
     storage: &[u8],
-    dtype: DType,
+    dtype: Dtype,
     tensor: &Described<'_>,
     budget: &mut Budget,
 ) -> Result<Vec<u8>, ReadError> {
@@ -206,7 +201,7 @@ fn gather(
         elements,
         ..
     } = tensor;
-    let width = dtype.size_in_bytes();
+    let width = dtype.bytes();
     let held = storage.len() / width;
     if *elements > held {
         return Err(error(format!(

@@ -10,7 +10,7 @@ mod v2;
 
 use super::protobuf::{Field, next_field};
 use super::{Budget, NamedTensors, Source};
-use crate::checkpoint::error::ReadError;
+use crate::checkpoint::readers::ReadError;
 
 /// Whether the file ends as these do.
 pub(super) fn looks_like(bytes: &[u8]) -> bool {

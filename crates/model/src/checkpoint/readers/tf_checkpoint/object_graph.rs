@@ -12,7 +12,7 @@ use std::collections::HashMap;
 
 use prost::encoding::decode_varint;
 
-use crate::checkpoint::error::ReadError;
+use crate::checkpoint::readers::ReadError;
 use crate::checkpoint::readers::protobuf::{Field, next_field, text};
 
 /// The key of the graph.

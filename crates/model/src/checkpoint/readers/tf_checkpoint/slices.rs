@@ -1,11 +1,10 @@
 //! Pieces of partitioned variables: where each belongs, the key under which V2 keeps it, and
 //! putting them together.
 
-use candle_core::{DType, Tensor};
 use prost::Message;
 
-use crate::checkpoint::error::ReadError;
-use crate::checkpoint::readers::{Budget, RawTensor, from_le_bytes, volume};
+use crate::array::Dtype;
+use crate::checkpoint::readers::{Budget, RawTensor, ReadError, from_le_bytes, volume};
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Extent {
@@ -95,7 +94,7 @@ fn push_signed(number: i64, key: &mut Vec<u8>) {
 
 /// A tensor that is filled piece by piece.
 pub(super) struct Assembly {
-    dtype: DType,
+    dtype: Dtype,
     shape: Vec<usize>,
     bytes: Vec<u8>,
     filled: usize,
@@ -104,11 +103,11 @@ pub(super) struct Assembly {
 impl Assembly {
     pub(super) fn new(
         name: &str,
-        dtype: DType,
+        dtype: Dtype,
         shape: Vec<usize>,
         budget: &mut Budget,
     ) -> Result<Self, ReadError> {
-        let size = volume(name, &shape)?.saturating_mul(dtype.size_in_bytes());
+        let size = volume(name, &shape)?.saturating_mul(dtype.bytes());
         budget.take(name, size as u64)?;
         Ok(Self {
             dtype,
@@ -118,7 +117,7 @@ impl Assembly {
         })
     }
 
-    pub(super) fn dtype(&self) -> DType {
+    pub(super) fn dtype(&self) -> Dtype {
         self.dtype
     }
 
@@ -139,7 +138,7 @@ impl Assembly {
         slice: &TensorSlice,
         piece: &[u8],
     ) -> Result<(), ReadError> {
-        let width = self.dtype.size_in_bytes();
+        let width = self.dtype.bytes();
         let ranges = slice.ranges(name, &self.shape)?;
         // Runs along the last dimension are contiguous in both.
         let (&(start, run), outer) = ranges.split_last().unwrap_or((&(0, 1), &[]));
@@ -183,20 +182,9 @@ impl Assembly {
             return Err(ReadError::tensor(name, problem));
         }
         let values = from_le_bytes(name, &self.bytes, self.dtype, &self.shape, budget)?;
-        Ok(RawTensor {
-            dtype: format!("{:?}", self.dtype),
-            shape: self.shape,
-            values: Some(values),
-        })
+        let dtype = format!("{:?}", self.dtype);
+        Ok(RawTensor::new(dtype, self.shape, Some(values)))
     }
-}
-
-/// A tensor's values as little-endian bytes.
-pub(super) fn to_le_bytes(name: &str, tensor: &Tensor) -> Result<Vec<u8>, ReadError> {
-    let failed = |error: candle_core::Error| ReadError::tensor(name, error);
-    let mut bytes = Vec::with_capacity(tensor.elem_count() * tensor.dtype().size_in_bytes());
-    tensor.write_bytes(&mut bytes).map_err(failed)?;
-    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -237,21 +225,21 @@ mod tests {
             range.flat_map(|i| f32::from(i).to_le_bytes()).collect()
         };
         // Columns 1 and 2, then column 0, of [2, 3, 2].
-        let mut assembly = Assembly::new("t", DType::F32, vec![2, 3, 2], &mut budget).unwrap();
+        let mut assembly = Assembly::new("t", Dtype::F32, vec![2, 3, 2], &mut budget).unwrap();
         let right = slice(&[(0, None), (1, Some(2)), (0, None)]);
         let left = slice(&[(0, None), (0, Some(1)), (0, Some(2))]);
         assembly.fill("t", &right, &values(0..8)).unwrap();
         assembly.fill("t", &left, &values(8..12)).unwrap();
-        let tensor = assembly.finish("t", &mut budget).unwrap().values.unwrap();
-        let found = tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let tensor = assembly.finish("t", &mut budget).unwrap();
+        let found = tensor.to_f32().unwrap();
         let expected = [8., 9., 0., 1., 2., 3., 10., 11., 4., 5., 6., 7.];
-        assert_eq!(found, expected);
+        assert_eq!(*found, expected);
     }
 
     #[test]
     fn pieces_that_do_not_fit_are_errors() {
         let mut budget = Budget::new(ReadLimits::default());
-        let mut assembly = Assembly::new("t", DType::F32, vec![2, 3], &mut budget).unwrap();
+        let mut assembly = Assembly::new("t", Dtype::F32, vec![2, 3], &mut budget).unwrap();
         for wrong in [
             slice(&[(0, None)]),
             slice(&[(0, None), (2, Some(2))]),

@@ -12,8 +12,8 @@ use std::borrow::Cow;
 
 use prost::encoding::decode_varint;
 
-use crate::checkpoint::error::ReadError;
 use crate::checkpoint::readers::Budget;
+use crate::checkpoint::readers::ReadError;
 
 const MAGIC: [u8; 8] = 0xdb47_7524_8b80_fb57u64.to_le_bytes();
 const FOOTER: usize = 48;

@@ -12,9 +12,9 @@ use std::collections::HashMap;
 
 use prost::Message;
 
-use super::slices::{Assembly, TensorSlice, to_le_bytes};
+use super::slices::{Assembly, TensorSlice};
 use super::table;
-use crate::checkpoint::error::ReadError;
+use crate::checkpoint::readers::ReadError;
 use crate::checkpoint::readers::protobuf::{Field, next_field, text};
 use crate::checkpoint::readers::tensor_proto::{self, TensorShape, float_dtype};
 use crate::checkpoint::readers::{Budget, NamedTensors, RawTensor};
@@ -76,11 +76,7 @@ fn describe(
             }
             Some(_) => return Err(ReadError::tensor(name, "appears twice")),
             None => {
-                let tensor = RawTensor {
-                    dtype: format!("DataType {number}"),
-                    shape,
-                    values: None,
-                };
+                let tensor = RawTensor::new(format!("DataType {number}"), shape, None);
                 named.insert(name.to_string(), tensor)?;
             }
         }
@@ -113,5 +109,5 @@ fn read_piece(
     // A piece does not say its dtype and shape again.
     let shape = assembly.piece_shape(name, &slice)?;
     let values = tensor_proto::read_values(name, data, assembly.dtype(), &shape, budget)?;
-    assembly.fill(name, &slice, &to_le_bytes(name, &values)?)
+    assembly.fill(name, &slice, &values.to_le_bytes())
 }

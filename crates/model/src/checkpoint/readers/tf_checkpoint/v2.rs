@@ -14,7 +14,7 @@ use prost::Message;
 use super::object_graph;
 use super::slices::{Assembly, TensorSlice};
 use super::table::{self, masked};
-use crate::checkpoint::error::ReadError;
+use crate::checkpoint::readers::ReadError;
 use crate::checkpoint::readers::tensor_proto::{TensorShape, float_dtype};
 use crate::checkpoint::readers::{Budget, NamedTensors, RawTensor, Source, from_le_bytes};
 
@@ -125,11 +125,8 @@ fn read_tensor(
 ) -> Result<RawTensor, ReadError> {
     let shape = entry.shape.clone().unwrap_or_default().sizes(name)?;
     let Some(dtype) = float_dtype(entry.dtype) else {
-        return Ok(RawTensor {
-            dtype: format!("DataType {}", entry.dtype),
-            shape,
-            values: None,
-        });
+        let dtype = format!("DataType {}", entry.dtype);
+        return Ok(RawTensor::new(dtype, shape, None));
     };
     if !entry.slices.is_empty() {
         let mut assembly = Assembly::new(name, dtype, shape, budget)?;
@@ -146,11 +143,7 @@ fn read_tensor(
     }
     let bytes = shards.checked(name, entry, budget)?;
     let values = from_le_bytes(name, bytes, dtype, &shape, budget)?;
-    Ok(RawTensor {
-        dtype: format!("{dtype:?}"),
-        shape,
-        values: Some(values),
-    })
+    Ok(RawTensor::new(format!("{dtype:?}"), shape, Some(values)))
 }
 
 /// The data files, each opened when first asked for.

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use candle_core::{Device, Result, Tensor};
+use crate::array::{Array, ShapeError};
 
 /// Most numbers of a constant that an operation can need.
 const MOST: usize = 32;
@@ -11,14 +11,14 @@ const MOST: usize = 32;
 /// Small integer tensors by name.
 #[derive(Debug, Default)]
 pub(super) struct Integers {
-    known: HashMap<String, Tensor>,
+    known: HashMap<String, Array<i64>>,
 }
 
 impl Integers {
     /// Keeps a constant, if it is small.
     pub(super) fn insert(&mut self, name: &str, values: Vec<i64>, shape: &[usize]) {
         if values.len() <= MOST
-            && let Ok(tensor) = Tensor::from_vec(values, shape, &Device::Cpu)
+            && let Ok(tensor) = Array::new(shape, values)
         {
             self.known.insert(name.to_string(), tensor);
         }
@@ -29,7 +29,7 @@ impl Integers {
     }
 
     pub(super) fn values(&self, name: &str) -> Option<Vec<i64>> {
-        values(self.known.get(name)?)
+        Some(self.known.get(name)?.values().to_vec())
     }
 
     /// Computes a node, where its inputs are known; whether it was computed. `integers` reads an
@@ -41,12 +41,13 @@ impl Integers {
         output: &str,
         integers: impl Fn(&str) -> Option<Vec<i64>>,
     ) -> bool {
-        let known: Option<Vec<&Tensor>> = inputs.iter().map(|name| self.known.get(*name)).collect();
+        let known: Option<Vec<&Array<i64>>> =
+            inputs.iter().map(|name| self.known.get(*name)).collect();
         let Some(known) = known.filter(|known| !known.is_empty()) else {
             return false;
         };
         match compute(op, &known, integers) {
-            Some(Ok(result)) if result.elem_count() <= MOST => {
+            Some(Ok(result)) if result.values().len() <= MOST => {
                 self.known.insert(output.to_string(), result);
                 true
             }
@@ -55,75 +56,102 @@ impl Integers {
     }
 }
 
-fn values(tensor: &Tensor) -> Option<Vec<i64>> {
-    tensor.flatten_all().and_then(|t| t.to_vec1()).ok()
-}
-
 fn compute(
     op: &str,
-    inputs: &[&Tensor],
+    inputs: &[&Array<i64>],
     integers: impl Fn(&str) -> Option<Vec<i64>>,
-) -> Option<Result<Tensor>> {
+) -> Option<Result<Array<i64>, ShapeError>> {
     let axis = || integers("axis").and_then(|axis| axis.first().copied());
+    let list = |values: Vec<i64>| Array::new([values.len()], values);
     Some(match (op, inputs) {
         ("Cast" | "Identity", &[x]) => Ok(x.clone()),
-        ("Shape", &[x]) => {
-            let sizes: Vec<i64> = x.dims().iter().map(|&size| size as i64).collect();
-            Tensor::new(sizes, &Device::Cpu)
-        }
+        ("Shape", &[x]) => list(x.shape().iter().map(|&size| size as i64).collect()),
         ("Add", &[a, b]) => elementwise(a, b, i64::checked_add)?,
         ("Sub", &[a, b]) => elementwise(a, b, i64::checked_sub)?,
         ("Mul", &[a, b]) => elementwise(a, b, i64::checked_mul)?,
-        ("Concat", parts) if axis().unwrap_or(0) == 0 => Tensor::cat(parts, 0),
+        ("Concat", parts) if axis().unwrap_or(0) == 0 => concatenate(parts)?,
         // The value is 0 unless an attribute says otherwise, which no padding does.
         ("ConstantOfShape", &[shape]) => {
-            let shape = sizes(&values(shape)?)?;
-            Tensor::zeros(shape, candle_core::DType::I64, &Device::Cpu)
+            let shape = sizes(shape.values())?;
+            let count = shape.iter().product();
+            Array::new(shape, vec![0; count])
         }
         ("Reshape", &[x, shape]) => {
-            let mut shape = values(shape)?;
+            let mut shape = shape.values().to_vec();
             let mut known = shape.iter().filter(|&&size| size > 0);
             let known = known.try_fold(1i64, |product, &size| product.checked_mul(size))?;
             for size in shape.iter_mut().filter(|size| **size == -1) {
-                *size = (x.elem_count() as i64).checked_div(known)?;
+                *size = (x.values().len() as i64).checked_div(known)?;
             }
-            x.reshape(sizes(&shape)?)
+            x.clone().reshape(sizes(&shape)?)
         }
-        ("Transpose", &[x]) if x.rank() == 2 => x.t().and_then(|x| x.contiguous()),
-        ("Unsqueeze", &[x, _]) if x.rank() == 0 => x.reshape(1),
-        ("Gather", &[x, index]) if axis().unwrap_or(0) == 0 && x.rank() == 1 => {
-            let &[index] = values(index)?.as_slice() else {
+        ("Transpose", &[x]) if x.shape().len() == 2 => x.permute(&[1, 0]),
+        ("Unsqueeze", &[x, _]) if x.shape().is_empty() => x.clone().reshape([1]),
+        ("Gather", &[x, index]) if axis().unwrap_or(0) == 0 && x.shape().len() == 1 => {
+            let &[index] = index.values() else {
                 return None;
             };
-            let length = x.dims1().ok()? as i64;
+            let length = x.values().len() as i64;
             let index = usize::try_from(if index < 0 { index + length } else { index }).ok()?;
-            x.get(index)
+            Array::new([], vec![*x.values().get(index)?])
         }
         ("Slice", &[x, starts, ends, axes, steps]) => {
-            let one = |tensor: &Tensor| match values(tensor)?.as_slice() {
+            let one = |tensor: &Array<i64>| match tensor.values() {
                 &[value] => Some(value),
                 _ => None,
             };
             let axis = usize::try_from(one(axes)?).ok()?;
-            let length = i64::try_from(*x.dims().get(axis)?).ok()?;
+            let length = i64::try_from(*x.shape().get(axis)?).ok()?;
             let taken = slice(length, one(starts)?, one(ends)?, one(steps)?)?;
-            Tensor::new(taken, &Device::Cpu).and_then(|taken| x.index_select(&taken, axis))
+            select(x, axis, &taken)?
         }
         _ => return None,
     })
 }
 
-/// Arithmetic of tensors of one shape, or with a single number; candle's own may overflow.
+/// Tensors one after the other along the first axis.
+fn concatenate(parts: &[&Array<i64>]) -> Option<Result<Array<i64>, ShapeError>> {
+    let (&length, rest) = parts.first()?.shape().split_first()?;
+    let mut shape = vec![length];
+    shape.extend(rest);
+    for part in &parts[1..] {
+        let (&length, others) = part.shape().split_first()?;
+        if others != rest {
+            return None;
+        }
+        shape[0] = shape[0].checked_add(length)?;
+    }
+    let values = parts.iter().flat_map(|part| part.values());
+    Some(Array::new(shape, values.copied().collect()))
+}
+
+/// What stands at some indices of an axis.
+fn select(x: &Array<i64>, axis: usize, taken: &[u32]) -> Option<Result<Array<i64>, ShapeError>> {
+    let mut shape = x.shape().to_vec();
+    let length = std::mem::replace(shape.get_mut(axis)?, taken.len());
+    let inner: usize = shape[axis + 1..].iter().product();
+    let outer: usize = shape[..axis].iter().product();
+    let mut values = Vec::new();
+    for o in 0..outer {
+        for &index in taken {
+            let start = (o * length + index as usize) * inner;
+            values.extend(x.values().get(start..start + inner)?);
+        }
+    }
+    Some(Array::new(shape, values))
+}
+
+/// Arithmetic of tensors of one shape, or with a single number.
 fn elementwise(
-    a: &Tensor,
-    b: &Tensor,
+    a: &Array<i64>,
+    b: &Array<i64>,
     operation: fn(i64, i64) -> Option<i64>,
-) -> Option<Result<Tensor>> {
-    let (left, right) = (values(a)?, values(b)?);
+) -> Option<Result<Array<i64>, ShapeError>> {
+    let (left, right) = (a.values(), b.values());
     let shape = if right.len() == 1 {
-        a.dims()
-    } else if left.len() == 1 || a.dims() == b.dims() {
-        b.dims()
+        a.shape()
+    } else if left.len() == 1 || a.shape() == b.shape() {
+        b.shape()
     } else {
         return None;
     };
@@ -132,7 +160,7 @@ fn elementwise(
         .take(left.len().max(right.len()))
         .map(|(&left, &right)| operation(left, right))
         .collect();
-    Some(Tensor::from_vec(results?, shape, &Device::Cpu))
+    Some(Array::new(shape, results?))
 }
 
 /// Sizes of a small tensor.
@@ -176,10 +204,10 @@ mod tests {
 
     #[test]
     fn arithmetic_does_not_overflow() {
-        let numbers = |numbers: &[i64]| Tensor::new(numbers, &Device::Cpu).unwrap();
+        let numbers = |numbers: &[i64]| Array::new([numbers.len()], numbers.to_vec()).unwrap();
         let computed = |op: &str, a: &[i64], b: &[i64]| {
             let result = compute(op, &[&numbers(a), &numbers(b)], |_| None)?;
-            values(&result.unwrap())
+            Some(result.unwrap().into_values())
         };
         assert_eq!(computed("Mul", &[3, -4], &[2]), Some(vec![6, -8]));
         assert_eq!(computed("Sub", &[1], &[2, 3]), Some(vec![-1, -2]));

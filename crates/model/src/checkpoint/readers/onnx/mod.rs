@@ -11,20 +11,16 @@
 //!
 //! Nodes become operations in `onnx_nodes.rs`.
 
-use candle_core::DType;
+mod constants;
+mod integers;
+mod nodes;
 
 use super::graph::{Graph, Input};
-use super::onnx_integers::Integers;
-use super::onnx_nodes::Nodes;
-use super::protobuf::{Field, next_field, push_integers, text};
-use super::{Budget, NamedTensors, RawTensor, from_le_bytes};
-use crate::checkpoint::error::ReadError;
-
-/// Axes that a tensor may have.
-const MOST_AXES: usize = 8;
-
-/// Bytes of a raw constant of integers that may be kept.
-const MOST_BYTES: usize = 256;
+use super::protobuf::{Field, next_field, text};
+use super::{Budget, NamedTensors, ReadError};
+use constants::Constants;
+use integers::Integers;
+use nodes::Nodes;
 
 /// Whether the bytes are a model: an IR version first, and a graph among known fields.
 pub(super) fn looks_like(bytes: &[u8]) -> bool {
@@ -156,137 +152,4 @@ fn inner(bytes: &[u8], tag: u32) -> Result<&[u8], ReadError> {
         }
     }
     Ok(&[])
-}
-
-/// Tensors of the file, and integers that operations need.
-pub(super) struct Constants<'a> {
-    pub(super) named: &'a mut NamedTensors,
-    pub(super) integers: Integers,
-}
-
-#[derive(Default)]
-struct Fields<'a> {
-    name: &'a str,
-    dims: Vec<i64>,
-    data_type: u64,
-    raw: Option<&'a [u8]>,
-    /// Packed `float_data` or `double_data`.
-    packed: Option<&'a [u8]>,
-    integers: Vec<i64>,
-    external: bool,
-}
-
-impl Constants<'_> {
-    /// Reads a `TensorProto`, under its own name or that of a `Constant` node's output.
-    pub(super) fn read(
-        &mut self,
-        bytes: &[u8],
-        name: Option<&str>,
-        budget: &mut Budget,
-    ) -> Result<(), ReadError> {
-        let mut fields = Fields::default();
-        let mut rest = bytes;
-        while let Some(field) = next_field(&mut rest, "tensor")? {
-            match field {
-                Field::Bytes(1, _) | Field::Varint(1, _) => {
-                    push_integers(&field, &mut fields.dims, "dims")?;
-                }
-                Field::Varint(2, kind) => fields.data_type = kind,
-                Field::Bytes(4 | 10, packed) => fields.packed = Some(packed),
-                Field::Bytes(5 | 7, packed) => {
-                    budget.take("tensor", 8 * packed.len() as u64)?;
-                    push_integers(&field, &mut fields.integers, "integer data")?;
-                }
-                Field::Varint(5 | 7, _) => {
-                    budget.take("tensor", 16)?;
-                    push_integers(&field, &mut fields.integers, "integer data")?;
-                }
-                Field::Bytes(8, name) => fields.name = text(name, "tensor")?,
-                Field::Bytes(9, raw) => fields.raw = Some(raw),
-                Field::Varint(14, location) => fields.external = location == 1,
-                _ => {}
-            }
-        }
-        let name = name.unwrap_or(fields.name);
-        if fields.dims.len() > MOST_AXES {
-            return Err(ReadError::tensor(name, "too many dimensions"));
-        }
-        budget.take(name, (name.len() + std::mem::size_of::<RawTensor>()) as u64)?;
-        let tensor = self.tensor(name, &fields, budget)?;
-        self.named.insert(name.to_string(), tensor)
-    }
-
-    fn tensor(
-        &mut self,
-        name: &str,
-        fields: &Fields<'_>,
-        budget: &mut Budget,
-    ) -> Result<RawTensor, ReadError> {
-        if fields.external {
-            let problem = "its values are in another file (external data), which is not \
-                           supported: export the model as one file";
-            return Err(ReadError::tensor(name, problem));
-        }
-        let shape = fields
-            .dims
-            .iter()
-            .map(|&size| usize::try_from(size))
-            .collect::<Result<Vec<usize>, _>>()
-            .map_err(|_| ReadError::tensor(name, "a negative size"))?;
-        let dtype = match fields.data_type {
-            1 => DType::F32,
-            10 => DType::F16,
-            11 => DType::F64,
-            16 => DType::BF16,
-            other => {
-                self.keep_integers(name, fields, &shape);
-                return Ok(RawTensor {
-                    dtype: format!("ONNX data type {other}"),
-                    shape,
-                    values: None,
-                });
-            }
-        };
-        let bits: Vec<u8>;
-        let bytes = match (fields.raw, fields.packed) {
-            (Some(raw), _) => raw,
-            (None, Some(packed)) => packed,
-            // Halves lie in `int32_data` as their bits.
-            (None, None) => {
-                bits = fields
-                    .integers
-                    .iter()
-                    .flat_map(|&bits| (bits as u16).to_le_bytes())
-                    .collect();
-                &bits
-            }
-        };
-        let values = from_le_bytes(name, bytes, dtype, &shape, budget)?;
-        Ok(RawTensor {
-            dtype: format!("{dtype:?}"),
-            shape,
-            values: Some(values),
-        })
-    }
-
-    /// Paddings, axes and shapes.
-    fn keep_integers(&mut self, name: &str, fields: &Fields<'_>, shape: &[usize]) {
-        let raw = fields.raw.filter(|raw| raw.len() <= MOST_BYTES);
-        let integers: Vec<i64> = match (fields.data_type, raw) {
-            (7, Some(raw)) => {
-                let (chunks, _) = raw.as_chunks::<8>();
-                chunks.iter().map(|b| i64::from_le_bytes(*b)).collect()
-            }
-            (6, Some(raw)) => {
-                let (chunks, _) = raw.as_chunks::<4>();
-                chunks
-                    .iter()
-                    .map(|b| i32::from_le_bytes(*b).into())
-                    .collect()
-            }
-            (6 | 7, None) => fields.integers.clone(),
-            _ => return,
-        };
-        self.integers.insert(name, integers, shape);
-    }
 }

@@ -1,24 +1,19 @@
 //! The network on candle, layer by layer: slim's `mobilenet_v1_base` and `mobilenet_v1`.
 
-use candle_core::{Result as CandleResult, Tensor};
+use candle_core::{DType, Result as CandleResult, Tensor};
 use candle_nn::{ModuleT, VarBuilder};
 use mobilenet_ops::{
     Activation, Conv2d, ConvGeometry, Normalizer, SeparableConv2d, SeparableConv2dConfig,
     avg_pool2d, global_avg_pool2d,
 };
 
+use super::dropout::Dropout;
+use super::endpoints::Endpoints;
 use crate::architecture::{LOGITS_LAYER, Layer, body_layers};
-use crate::config::{ArgScope, BaseConfig, MobileNetV1Config};
-use crate::dropout::Dropout;
-use crate::endpoint::{Endpoint, Endpoints, LayerKind, head};
+use crate::config::{ArgScope, BaseConfig, MobileNetV1Config, PredictionFn};
+use crate::endpoint::{Endpoint, LayerKind, head};
 use crate::error::ModelError;
-
-/// Window of the head's average pool; smaller maps shrink it (slim's
-/// `_reduced_kernel_size_for_small_input`).
-pub(crate) const POOL_WINDOW: usize = 7;
-
-/// tf-slim's default stride of `avg_pool2d`. It shows only on maps larger than the window.
-pub(crate) const POOL_STRIDE: usize = 2;
+use crate::pooling::{POOL_STRIDE, POOL_WINDOW};
 
 /// The body: from an image to its last feature map.
 #[derive(Debug, Clone)]
@@ -264,7 +259,7 @@ impl MobileNetV1 {
         let logits = self.classify(logits, &pooled, train)?;
         endpoints.push(head::LOGITS, logits.clone());
         if let Some(prediction_fn) = self.config.prediction_fn {
-            endpoints.push(head::PREDICTIONS, prediction_fn(&logits)?);
+            endpoints.push(head::PREDICTIONS, predictions(&logits, prediction_fn)?);
         }
         Ok((logits, endpoints))
     }
@@ -314,6 +309,21 @@ impl ModuleT for MobileNetV1 {
     fn forward_t(&self, xs: &Tensor, train: bool) -> CandleResult<Tensor> {
         self.forward_t(xs, train).map_err(into_candle)
     }
+}
+
+/// The function on the classes of every image, and of every pixel where there are several.
+fn predictions(logits: &Tensor, prediction_fn: PredictionFn) -> CandleResult<Tensor> {
+    let last = logits.rank() - 1;
+    let by_pixel = logits.transpose(1, last)?.contiguous()?;
+    let mut values = by_pixel
+        .flatten_all()?
+        .to_dtype(DType::F32)?
+        .to_vec1::<f32>()?;
+    let classes = by_pixel.dim(last)?;
+    values.chunks_exact_mut(classes).for_each(prediction_fn);
+    Tensor::from_vec(values, by_pixel.shape(), logits.device())?
+        .to_dtype(logits.dtype())?
+        .transpose(1, last)
 }
 
 fn check_input(xs: &Tensor, expected: usize) -> Result<(), ModelError> {

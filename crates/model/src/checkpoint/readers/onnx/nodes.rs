@@ -1,13 +1,12 @@
 //! ONNX nodes -> operations.
 
-use mobilenet_ops::Padding;
+use mobilenet_kernels::Padding;
 
-use super::Budget;
-use super::graph::{BatchNorm, Conv, Operation, OperationKind, Operator};
-use super::onnx::Constants;
-use super::protobuf::{Field, next_field, push_integers, text};
-use crate::checkpoint::error::ReadError;
+use super::constants::Constants;
 use crate::checkpoint::layout::Layout;
+use crate::checkpoint::readers::graph::{BatchNorm, Conv, Operation, OperationKind, Operator};
+use crate::checkpoint::readers::protobuf::{Field, next_field, push_integers, text};
+use crate::checkpoint::readers::{Budget, ReadError};
 
 /// `NodeProto { repeated string input = 1, repeated string output = 2, string name = 3,
 /// string op_type = 4, repeated AttributeProto attribute = 5 }`.
@@ -197,7 +196,7 @@ impl<'a> Nodes<'a> {
         let bound = |name: &str, index: usize| {
             let constant = || {
                 let tensor = self.constants.named.tensors.get(*node.inputs.get(index)?)?;
-                scalar(tensor.values.as_ref()?)
+                tensor.scalar()
             };
             node.float(name).or_else(constant)
         };
@@ -341,13 +340,4 @@ fn sizes<const N: usize>(values: &[i64]) -> Result<[usize; N], String> {
         .collect::<Result<Vec<usize>, _>>()
         .map_err(|_| wrong())?;
     values.try_into().map_err(|_| wrong())
-}
-
-fn scalar(tensor: &candle_core::Tensor) -> Option<f64> {
-    let tensor = tensor.flatten_all().ok()?;
-    let tensor = tensor.to_dtype(candle_core::DType::F64).ok()?;
-    match tensor.dims1().ok()? {
-        1 => tensor.to_vec1::<f64>().ok()?.first().copied(),
-        _ => None,
-    }
 }

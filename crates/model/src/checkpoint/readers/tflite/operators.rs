@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 
-use mobilenet_ops::Padding;
+use mobilenet_kernels::Padding;
 
-use super::flatbuffer::{Elements, Table};
-use super::graph::{Conv, Operation, OperationKind, Operator};
-use super::tflite::{Described, malformed};
-use super::{Budget, NamedTensors};
-use crate::checkpoint::error::ReadError;
+use super::tensors::{Described, malformed};
 use crate::checkpoint::layout::Layout;
+use crate::checkpoint::readers::flatbuffer::{Elements, Table};
+use crate::checkpoint::readers::graph::{Conv, Operation, OperationKind, Operator};
+use crate::checkpoint::readers::{Budget, NamedTensors, ReadError};
 
 /// `BuiltinOperator` of the schema.
 mod builtin {

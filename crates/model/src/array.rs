@@ -1,0 +1,320 @@
+//! A tensor as files have it: sizes, and values in row-major order. What a network's parameters
+//! are, and what checkpoints are read into and written from.
+
+use std::borrow::Cow;
+
+use half::{bf16, f16};
+
+/// Values in row-major order, and their sizes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Array<T = f32> {
+    shape: Vec<usize>,
+    values: Vec<T>,
+}
+
+/// Values that do not fill a shape, or axes that are not those of an array.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ShapeError {
+    /// Another number of values.
+    #[error("{found} values do not fill the shape {shape:?}")]
+    Length {
+        /// The shape.
+        shape: Vec<usize>,
+        /// Number of values.
+        found: usize,
+    },
+    /// An order of axes that leaves one out or has one twice.
+    #[error("axes {axes:?} are no order of those of {shape:?}")]
+    Axes {
+        /// The shape.
+        shape: Vec<usize>,
+        /// The order given.
+        axes: Vec<usize>,
+    },
+}
+
+impl<T> Array<T> {
+    /// An array of these sizes.
+    ///
+    /// # Errors
+    /// Where the number of values is another.
+    pub fn new(shape: impl Into<Vec<usize>>, values: Vec<T>) -> Result<Self, ShapeError> {
+        let shape = shape.into();
+        let count = shape
+            .iter()
+            .try_fold(1usize, |count, &size| count.checked_mul(size));
+        if count == Some(values.len()) {
+            Ok(Self { shape, values })
+        } else {
+            let found = values.len();
+            Err(ShapeError::Length { shape, found })
+        }
+    }
+
+    /// Sizes, outermost first.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// Values in row-major order.
+    pub fn values(&self) -> &[T] {
+        &self.values
+    }
+
+    /// Values in row-major order, to be changed.
+    pub fn values_mut(&mut self) -> &mut [T] {
+        &mut self.values
+    }
+
+    /// The values alone.
+    pub fn into_values(self) -> Vec<T> {
+        self.values
+    }
+
+    /// The same values under other sizes.
+    ///
+    /// # Errors
+    /// Where these sizes take another number of values.
+    pub fn reshape(self, shape: impl Into<Vec<usize>>) -> Result<Self, ShapeError> {
+        Self::new(shape, self.values)
+    }
+}
+
+impl<T: Copy> Array<T> {
+    /// One value after the other, in the order of other axes: axis `i` of the result is axis
+    /// `axes[i]` of this one.
+    ///
+    /// # Errors
+    /// Where `axes` is no order of the axes.
+    pub fn permute(&self, axes: &[usize]) -> Result<Self, ShapeError> {
+        let mut sorted = axes.to_vec();
+        sorted.sort_unstable();
+        if !sorted.into_iter().eq(0..self.shape.len()) {
+            return Err(ShapeError::Axes {
+                shape: self.shape.clone(),
+                axes: axes.to_vec(),
+            });
+        }
+        let mut strides = vec![1; self.shape.len()];
+        for axis in (1..self.shape.len()).rev() {
+            strides[axis - 1] = strides[axis] * self.shape[axis];
+        }
+        let sizes: Vec<usize> = axes.iter().map(|&axis| self.shape[axis]).collect();
+        let strides: Vec<usize> = axes.iter().map(|&axis| strides[axis]).collect();
+        let mut values = Vec::with_capacity(self.values.len());
+        gather(&self.values, &sizes, &strides, 0, &mut values);
+        Array::new(sizes, values)
+    }
+}
+
+/// Appends the values that lie at all combinations of indices, the last index running fastest.
+fn gather<T: Copy>(from: &[T], sizes: &[usize], strides: &[usize], offset: usize, to: &mut Vec<T>) {
+    match (sizes, strides) {
+        (&[size], &[stride]) => to.extend((0..size).map(|i| from[offset + i * stride])),
+        (&[size, ref sizes @ ..], &[stride, ref strides @ ..]) => {
+            for i in 0..size {
+                gather(from, sizes, strides, offset + i * stride, to);
+            }
+        }
+        _ => to.extend(from.get(offset)),
+    }
+}
+
+/// Type of a file's values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dtype {
+    /// IEEE half precision.
+    F16,
+    /// The upper half of an f32.
+    BF16,
+    /// 32-bit floating point.
+    F32,
+    /// 64-bit floating point.
+    F64,
+    /// Bytes, of quantised tensors.
+    U8,
+    /// Signed bytes, of quantised tensors.
+    I8,
+    /// 32-bit integers, biases of quantised layers.
+    I32,
+}
+
+impl Dtype {
+    /// Bytes of a value.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::U8 | Self::I8 => 1,
+            Self::F16 | Self::BF16 => 2,
+            Self::F32 | Self::I32 => 4,
+            Self::F64 => 8,
+        }
+    }
+}
+
+/// Values of a type that is known only when a file is read.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Values {
+    /// IEEE half precision.
+    F16(Vec<f16>),
+    /// The upper half of an f32.
+    BF16(Vec<bf16>),
+    /// 32-bit floating point.
+    F32(Vec<f32>),
+    /// 64-bit floating point.
+    F64(Vec<f64>),
+    /// Bytes.
+    U8(Vec<u8>),
+    /// Signed bytes.
+    I8(Vec<i8>),
+    /// 32-bit integers.
+    I32(Vec<i32>),
+}
+
+/// The same expression for the vector of any type.
+macro_rules! each {
+    ($values:expr, $vector:ident => $result:expr) => {
+        match $values {
+            Values::F16($vector) => $result,
+            Values::BF16($vector) => $result,
+            Values::F32($vector) => $result,
+            Values::F64($vector) => $result,
+            Values::U8($vector) => $result,
+            Values::I8($vector) => $result,
+            Values::I32($vector) => $result,
+        }
+    };
+}
+
+impl Values {
+    /// Whole values of little-endian bytes; a rest that is none is left out.
+    pub fn from_le_bytes(dtype: Dtype, bytes: &[u8]) -> Self {
+        macro_rules! read {
+            ($kind:ident, $type:ty) => {{
+                let (chunks, _) = bytes.as_chunks();
+                Self::$kind(chunks.iter().map(|b| <$type>::from_le_bytes(*b)).collect())
+            }};
+        }
+        match dtype {
+            Dtype::F16 => read!(F16, f16),
+            Dtype::BF16 => read!(BF16, bf16),
+            Dtype::F32 => read!(F32, f32),
+            Dtype::F64 => read!(F64, f64),
+            Dtype::U8 => Self::U8(bytes.to_vec()),
+            Dtype::I8 => read!(I8, i8),
+            Dtype::I32 => read!(I32, i32),
+        }
+    }
+
+    /// The values as little-endian bytes.
+    pub fn to_le_bytes(&self) -> Vec<u8> {
+        each!(self, values => values.iter().flat_map(|v| v.to_le_bytes()).collect())
+    }
+
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        each!(self, values => values.len())
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The numbers as f32; what is f32 already is not copied.
+    pub fn to_f32(&self) -> Cow<'_, [f32]> {
+        match self {
+            Self::F16(values) => values.iter().map(|v| v.to_f32()).collect(),
+            Self::BF16(values) => values.iter().map(|v| v.to_f32()).collect(),
+            Self::F32(values) => Cow::Borrowed(values),
+            Self::F64(values) => values.iter().map(|&v| v as f32).collect(),
+            Self::U8(values) => values.iter().map(|&v| v.into()).collect(),
+            Self::I8(values) => values.iter().map(|&v| v.into()).collect(),
+            Self::I32(values) => values.iter().map(|&v| v as f32).collect(),
+        }
+    }
+
+    /// The numbers as f64.
+    pub fn to_f64(&self) -> Vec<f64> {
+        match self {
+            Self::F16(values) => values.iter().map(|v| v.to_f64()).collect(),
+            Self::BF16(values) => values.iter().map(|v| v.to_f64()).collect(),
+            Self::F32(values) => values.iter().map(|&v| v.into()).collect(),
+            Self::F64(values) => values.clone(),
+            Self::U8(values) => values.iter().map(|&v| v.into()).collect(),
+            Self::I8(values) => values.iter().map(|&v| v.into()).collect(),
+            Self::I32(values) => values.iter().map(|&v| v.into()).collect(),
+        }
+    }
+
+    /// The order of other axes, as [`Array::permute`].
+    ///
+    /// # Errors
+    /// Where the values do not fill the shape, or `axes` is no order of its axes.
+    pub fn permute(self, shape: &[usize], axes: &[usize]) -> Result<Self, ShapeError> {
+        macro_rules! permuted {
+            ($($kind:ident)*) => {
+                match self {
+                    $(Self::$kind(values) => {
+                        Self::$kind(Array::new(shape, values)?.permute(axes)?.into_values())
+                    })*
+                }
+            };
+        }
+        Ok(permuted!(F16 BF16 F32 F64 U8 I8 I32))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_permutation_puts_every_value_in_its_place() {
+        let array = Array::new([2, 3, 4], (0..24).collect::<Vec<i32>>()).unwrap();
+        let turned = array.permute(&[2, 0, 1]).unwrap();
+        assert_eq!(turned.shape(), [4, 2, 3]);
+        for (a, b, c) in
+            (0..2).flat_map(|a| (0..3).flat_map(move |b| (0..4).map(move |c| (a, b, c))))
+        {
+            let found = turned.values()[(c * 2 + a) * 3 + b];
+            assert_eq!(found, array.values()[(a * 3 + b) * 4 + c]);
+        }
+        assert_eq!(turned.permute(&[1, 2, 0]).unwrap(), array);
+        let scalar = Array::new([], vec![7]).unwrap();
+        assert_eq!(scalar.permute(&[]).unwrap(), scalar);
+        let empty = Array::<i32>::new([3, 0], vec![]).unwrap();
+        assert_eq!(empty.permute(&[1, 0]).unwrap().shape(), [0, 3]);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_an_error() {
+        assert!(Array::new([2, 3], vec![0; 5]).is_err());
+        assert!(Array::new([usize::MAX, 2], vec![0; 5]).is_err());
+        let array = Array::new([2, 3], vec![0; 6]).unwrap();
+        for axes in [&[0][..], &[0, 0], &[0, 2], &[0, 1, 2]] {
+            assert!(array.permute(axes).is_err(), "{axes:?}");
+        }
+        assert!(array.reshape([7]).is_err());
+    }
+
+    #[test]
+    fn bytes_of_every_type_come_back() {
+        let bytes: Vec<u8> = (0..16).collect();
+        for dtype in [
+            Dtype::F16,
+            Dtype::BF16,
+            Dtype::F32,
+            Dtype::F64,
+            Dtype::U8,
+            Dtype::I8,
+            Dtype::I32,
+        ] {
+            let values = Values::from_le_bytes(dtype, &bytes);
+            assert_eq!(values.len(), 16 / dtype.bytes());
+            assert_eq!(values.to_le_bytes(), bytes);
+            assert_eq!(values.to_f64().len(), values.to_f32().len());
+        }
+        assert_eq!(Values::I8(vec![-3]).to_f64(), [-3.0]);
+        assert_eq!(Values::F16(vec![f16::ONE]).to_f32(), [1.0f32].as_slice());
+    }
+}

@@ -1,0 +1,170 @@
+//! What readers give: named tensors, as the file has them.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Budget, ReadError, graph};
+use crate::array::{Dtype, Values};
+
+/// A tensor as the file has it.
+#[derive(Debug, Clone, Default)]
+pub struct RawTensor {
+    /// The file's name of the dtype.
+    pub dtype: String,
+    /// Sizes, in the file's layout.
+    pub shape: Vec<usize>,
+    /// The values, of floating point or quantised; `None` for all else, which no parameter is.
+    /// Shared, since a file can give one tensor many names.
+    pub values: Option<Arc<Values>>,
+    /// What integers stand for, where the values are quantised.
+    pub quantization: Option<Quantization>,
+}
+
+/// What integers stand for: `scale * (value - zero_point)`, one pair for all or one for each index
+/// of an axis.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Quantization {
+    /// Steps between two integers.
+    pub scales: Vec<f32>,
+    /// The integers that mean 0; none where it is 0 for all.
+    pub zero_points: Vec<i64>,
+    /// The axis, where there are several scales.
+    pub axis: usize,
+}
+
+impl RawTensor {
+    /// A tensor of plain numbers.
+    pub(crate) fn new(dtype: impl Into<String>, shape: Vec<usize>, values: Option<Values>) -> Self {
+        Self {
+            dtype: dtype.into(),
+            shape,
+            values: values.map(Arc::new),
+            quantization: None,
+        }
+    }
+
+    /// The numbers as f32, those that quantised values stand for included.
+    pub fn to_f32(&self) -> Option<Cow<'_, [f32]>> {
+        let values = self.values.as_ref()?;
+        Some(match &self.quantization {
+            None => values.to_f32(),
+            Some(quantization) => {
+                let numbers = quantization.dequantize(values, &self.shape);
+                numbers.map(|number| number as f32).collect()
+            }
+        })
+    }
+
+    /// The one number of a tensor that holds no other.
+    pub(crate) fn scalar(&self) -> Option<f64> {
+        match self.values.as_ref()?.len() {
+            1 => self.to_f64()?.first().copied(),
+            _ => None,
+        }
+    }
+
+    /// The numbers as f64; quantised ones as the f32 that they stand for.
+    pub(crate) fn to_f64(&self) -> Option<Vec<f64>> {
+        match (&self.quantization, &self.values) {
+            (None, values) => values.as_ref().map(|values| values.to_f64()),
+            (Some(_), _) => Some(self.to_f32()?.iter().map(|&v| v.into()).collect()),
+        }
+    }
+}
+
+impl Quantization {
+    fn dequantize<'a>(
+        &'a self,
+        values: &Values,
+        shape: &[usize],
+    ) -> impl Iterator<Item = f64> + 'a {
+        // Values between two steps along the axis of the scales.
+        let inner = match shape.get(self.axis + 1..) {
+            Some(inner) if self.scales.len() > 1 => inner.iter().product::<usize>().max(1),
+            _ => values.len().max(1),
+        };
+        let values = values.to_f64().into_iter().enumerate();
+        values.map(move |(index, value)| {
+            let channel = index / inner % self.scales.len().max(1);
+            let scale = self.scales.get(channel).copied().unwrap_or_default();
+            let zero_point = match self.zero_points.as_slice() {
+                [one] => *one,
+                many => many.get(channel).copied().unwrap_or(0),
+            };
+            f64::from(scale) * (value - zero_point as f64)
+        })
+    }
+}
+
+/// All tensors of a file, and what else it says.
+#[derive(Debug, Clone, Default)]
+pub struct NamedTensors {
+    /// Tensors by name.
+    pub tensors: BTreeMap<String, RawTensor>,
+    /// Text by key: safetensors' `__metadata__`, ONNX' `metadata_props`.
+    pub metadata: BTreeMap<String, String>,
+    /// Epsilon of batch normalisation by the name of the graph's node that holds it.
+    pub epsilons: BTreeMap<String, f64>,
+    /// Names of the classes, where the file has them.
+    pub(crate) labels: Option<Vec<String>>,
+    /// The network, where the file describes it.
+    pub(crate) graph: Option<graph::Graph>,
+}
+
+impl NamedTensors {
+    pub(super) fn insert(&mut self, name: String, tensor: RawTensor) -> Result<(), ReadError> {
+        if self.tensors.contains_key(&name) {
+            return Err(ReadError::tensor(name, "appears twice"));
+        }
+        self.tensors.insert(name, tensor);
+        Ok(())
+    }
+
+    /// Takes off what TensorFlow appends to the names of variables when it means their values: the
+    /// number of an operation's output, `:0`.
+    pub(in crate::checkpoint) fn strip_output_numbers(&mut self) {
+        let numbered: Vec<String> = self
+            .tensors
+            .keys()
+            .filter(|name| name.ends_with(":0"))
+            .cloned()
+            .collect();
+        for name in numbered {
+            let plain = name.trim_end_matches(":0");
+            if !self.tensors.contains_key(plain)
+                && let Some(tensor) = self.tensors.remove(&name)
+            {
+                self.tensors.insert(plain.to_string(), tensor);
+            }
+        }
+    }
+}
+
+/// Number of values of a shape, or an error that names the tensor. Strides do not overflow either,
+/// not even those of an empty tensor.
+pub(super) fn volume(name: &str, shape: &[usize]) -> Result<usize, ReadError> {
+    let volume = shape
+        .iter()
+        .try_fold(1usize, |product, &size| product.checked_mul(size.max(1)))
+        .ok_or_else(|| ReadError::tensor(name, format!("shape {shape:?} overflows")))?;
+    Ok(if shape.contains(&0) { 0 } else { volume })
+}
+
+/// Values from little-endian bytes, after the budget has allowed them.
+pub(super) fn from_le_bytes(
+    name: &str,
+    bytes: &[u8],
+    dtype: Dtype,
+    shape: &[usize],
+    budget: &mut Budget,
+) -> Result<Values, ReadError> {
+    let expected = volume(name, shape)?.checked_mul(dtype.bytes());
+    if expected != Some(bytes.len()) {
+        let found = bytes.len();
+        let problem = format!("shape {shape:?} of {dtype:?} does not fit its {found} bytes");
+        return Err(ReadError::tensor(name, problem));
+    }
+    budget.take(name, bytes.len() as u64)?;
+    Ok(Values::from_le_bytes(dtype, bytes))
+}

@@ -1,0 +1,123 @@
+//! TFLite: a FlatBuffer `Model`. Quantised tensors keep their integers, and what these stand for.
+//!
+//! ```text
+//! Model    { 1 operator_codes, 2 subgraphs, 4 buffers }
+//! SubGraph { 0 tensors, 1 inputs, 3 operators }
+//! Tensor   { 0 shape, 1 type, 2 buffer, 3 name, 4 quantization }
+//! Buffer   { 0 data }
+//! Quantization { 2 scale, 3 zero_point, 6 quantized_dimension }
+//! ```
+//!
+//! Operators become operations in `operators.rs`.
+
+mod operators;
+mod tensors;
+
+use std::collections::HashMap;
+use std::io::Cursor;
+
+use zip::ZipArchive;
+
+use super::flatbuffer::Table;
+use super::graph::{Graph, Input};
+use super::zip_entry::entry;
+use super::{Budget, NamedTensors, ReadError};
+use operators::operation;
+use tensors::{constant, describe, input_samples, kind, malformed, small_integers};
+
+/// The file identifier, which follows the offset of the root.
+pub(super) fn looks_like(bytes: &[u8]) -> bool {
+    bytes.get(4..8) == Some(b"TFL3")
+}
+
+/// What a tensor or an operator takes in memory, roughly and generously.
+const RECORD: u64 = 512;
+
+pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, ReadError> {
+    let missing = |what: &str| malformed("TFLite model", format!("it has no {what}"));
+    let model = Table::root(bytes).ok_or_else(|| missing("root"))?;
+    let buffers = model.elements(4, 4).ok_or_else(|| missing("buffers"))?;
+    let codes = model
+        .elements(1, 4)
+        .ok_or_else(|| missing("operator codes"))?;
+    let subgraphs = model.elements(2, 4).ok_or_else(|| missing("subgraphs"))?;
+    let subgraph = subgraphs.table(0).ok_or_else(|| missing("subgraph"))?;
+
+    let mut named = NamedTensors::default();
+    let listed = subgraph.elements(0, 4).ok_or_else(|| missing("tensors"))?;
+    let mut tensors = Vec::new();
+    let mut integers = HashMap::new();
+    for index in 0..listed.len {
+        budget.take("TFLite tensors", RECORD)?;
+        let mut tensor = describe(&listed, index, &buffers, budget)?;
+        if named.tensors.contains_key(&tensor.name) || tensor.name.is_empty() {
+            tensor.name = format!("{}#{index}", tensor.name);
+        }
+        if let Some(data) = tensor.data {
+            named.insert(tensor.name.clone(), constant(&tensor, data, budget)?)?;
+            integers.extend(small_integers(&tensor, data).map(|values| (index, values)));
+        }
+        tensors.push(tensor);
+    }
+
+    let inputs = subgraph.elements(1, 4).ok_or_else(|| missing("inputs"))?;
+    let operators = subgraph
+        .elements(3, 4)
+        .ok_or_else(|| missing("operators"))?;
+    let mut operations = Vec::new();
+    for index in 0..operators.len {
+        budget.take("TFLite operators", RECORD)?;
+        let place = format!("TFLite operator {index}");
+        let operator = operators
+            .table(index)
+            .ok_or_else(|| malformed(&place, "it is outside the file"))?;
+        operations.extend(operation(
+            &place, &operator, &codes, &tensors, &integers, &mut named, budget,
+        )?);
+    }
+    let input = usize::try_from(inputs.i32(0).unwrap_or(-1))
+        .ok()
+        .and_then(|index| tensors.get(index))
+        .ok_or_else(|| missing("input"))?;
+    // A float input that is quantised first has the range of its quantised form.
+    let first = operations
+        .first()
+        .map(|operation| operation.output.as_str());
+    let quantized = tensors
+        .iter()
+        .find(|tensor| Some(tensor.name.as_str()) == first && input.kind == kind::FLOAT32);
+    let samples = input_samples(input).or_else(|| input_samples(quantized?));
+    let input = Input {
+        name: input.name.clone(),
+        size: match input.shape.as_slice() {
+            &[_, rows, columns, _] => Some([rows, columns]),
+            _ => None,
+        },
+        samples,
+    };
+    named.graph = Some(Graph { input, operations });
+    named.labels = labels(bytes, budget)?;
+    Ok(named)
+}
+
+/// Names of the classes: TFLite's metadata keeps a file of labels in a zip behind the model.
+fn labels(bytes: &[u8], budget: &mut Budget) -> Result<Option<Vec<String>>, ReadError> {
+    let Ok(mut archive) = ZipArchive::new(Cursor::new(bytes)) else {
+        return Ok(None);
+    };
+    let names = archive.file_names().filter_map(Result::ok);
+    let name = names
+        .filter(|name| name.contains("label") && name.ends_with(".txt"))
+        .map(|name| name.to_string())
+        .next();
+    let Some(name) = name else {
+        return Ok(None);
+    };
+    let text = entry(&mut archive, &name, budget)?;
+    // A line of one byte becomes a string.
+    budget.take(&name, (size_of::<String>() * text.len()) as u64)?;
+    let text = String::from_utf8_lossy(&text);
+    Ok(Some(
+        text.lines().map(|line| line.trim().to_string()).collect(),
+    ))
+}

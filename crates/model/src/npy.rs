@@ -1,0 +1,222 @@
+//! NumPy's array in a file, `.npy`; the files of an `.npz` are the same.
+//!
+//! ```text
+//! "\x93NUMPY", version (2 bytes), length of the header (2 bytes, from version 2 on 4),
+//! {'descr': '<f4', 'fortran_order': False, 'shape': (3, 3, 3, 32), }, values
+//! ```
+//!
+//! The header is always written in this form. It is searched for its three entries; a parser of
+//! all that Python could say here would be recursive, and fall for brackets.
+
+use std::path::{Path, PathBuf};
+
+use crate::array::{Array, Dtype, Values};
+use crate::file::write_atomically;
+
+/// An array that cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum NpyError {
+    /// The file cannot be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The content is no array that we take.
+    #[error("{path}: {problem}")]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+/// An array's header, and the bytes of its values.
+pub(crate) struct Npy<'a> {
+    /// NumPy's name of the type, `<f4`.
+    pub(crate) descr: &'a str,
+    /// Whether the first axis runs fastest.
+    pub(crate) fortran_order: bool,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) values: &'a [u8],
+}
+
+impl<'a> Npy<'a> {
+    /// # Errors
+    /// A sentence, where NumPy does not write such bytes.
+    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, String> {
+        let (header, values) =
+            split(bytes).ok_or_else(|| "it does not begin as NumPy's arrays do".to_string())?;
+        let broken = || {
+            let shown: String = header.chars().take(80).collect();
+            format!("a header that NumPy does not write: {shown:?}")
+        };
+        let descr = after(header, "'descr':")
+            .and_then(|rest| rest.strip_prefix('\'')?.split_once('\''))
+            .map(|(descr, _)| descr);
+        let order = after(header, "'fortran_order':");
+        let shape = after(header, "'shape':")
+            .and_then(|rest| rest.strip_prefix('(')?.split_once(')'))
+            .and_then(|(sizes, _)| {
+                let sizes = sizes.split(',').map(str::trim).filter(|s| !s.is_empty());
+                sizes.map(|size| size.parse().ok()).collect()
+            });
+        Ok(Self {
+            descr: descr.ok_or_else(broken)?,
+            fortran_order: order.ok_or_else(broken)?.starts_with("True"),
+            shape: shape.ok_or_else(broken)?,
+            values,
+        })
+    }
+}
+
+/// Header and values.
+fn split(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let rest = bytes.strip_prefix(b"\x93NUMPY")?;
+    let (version, rest) = rest.split_first_chunk::<2>()?;
+    let (length, rest) = match version[0] {
+        1 => {
+            let (length, rest) = rest.split_first_chunk::<2>()?;
+            (usize::from(u16::from_le_bytes(*length)), rest)
+        }
+        2 | 3 => {
+            let (length, rest) = rest.split_first_chunk::<4>()?;
+            (usize::try_from(u32::from_le_bytes(*length)).ok()?, rest)
+        }
+        _ => return None,
+    };
+    let (header, values) = rest.split_at_checked(length)?;
+    Some((std::str::from_utf8(header).ok()?, values))
+}
+
+/// What stands behind a key.
+fn after<'a>(header: &'a str, key: &str) -> Option<&'a str> {
+    header.split_once(key).map(|(_, rest)| rest.trim_start())
+}
+
+/// Reads an array of f32. Its shape is believed only as far as the file reaches.
+///
+/// # Errors
+/// Where the file cannot be read, or holds no array of f32 in row-major order.
+pub fn read(path: &Path) -> Result<Array, NpyError> {
+    let bytes = std::fs::read(path).map_err(|source| NpyError::Io {
+        path: path.to_path_buf(),
+        source,
+    })?;
+    from_bytes(&bytes).map_err(|problem| NpyError::Content {
+        path: path.to_path_buf(),
+        problem,
+    })
+}
+
+fn from_bytes(bytes: &[u8]) -> Result<Array, String> {
+    let Npy {
+        descr,
+        fortran_order,
+        shape,
+        values,
+    } = Npy::parse(bytes)?;
+    if descr != "<f4" {
+        return Err(format!("expected f32 values (<f4), found {descr}"));
+    }
+    if fortran_order {
+        let remedy = "save it with numpy.ascontiguousarray";
+        return Err(format!("the array is in Fortran order; {remedy}"));
+    }
+    let needed = shape
+        .iter()
+        .try_fold(4usize, |bytes, &size| bytes.checked_mul(size));
+    let held = values.len();
+    let values = needed
+        .and_then(|needed| values.get(..needed))
+        .ok_or_else(|| {
+            format!("shape {shape:?} of f32 needs more than the {held} bytes that the file holds")
+        })?;
+    let values = Values::from_le_bytes(Dtype::F32, values)
+        .to_f32()
+        .into_owned();
+    Array::new(shape, values).map_err(|error| error.to_string())
+}
+
+/// Writes an array of f32, whole or not at all.
+///
+/// # Errors
+/// Where the file cannot be written.
+pub fn write(path: &Path, array: &Array) -> Result<(), NpyError> {
+    let sizes: String = array
+        .shape()
+        .iter()
+        .map(|size| format!("{size}, "))
+        .collect();
+    let sizes = match array.shape() {
+        // A tuple of one needs its comma.
+        [_] => sizes.trim_end(),
+        _ => sizes.trim_end_matches(", "),
+    };
+    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({sizes}), }}");
+    // Values begin at a multiple of 64 bytes: 10 before the header, and its end of line.
+    while (10 + header.len() + 1) % 64 != 0 {
+        header.push(' ');
+    }
+    header.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.into_bytes());
+    bytes.extend(array.values().iter().flat_map(|value| value.to_le_bytes()));
+    write_atomically(path, &bytes).map_err(|source| NpyError::Io {
+        path: path.to_path_buf(),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrays_come_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("array.npy");
+        for shape in [&[][..], &[5], &[2, 3, 4], &[0, 3]] {
+            let count: usize = shape.iter().product();
+            let values = (0..count).map(|i| i as f32 - 1.5).collect();
+            let array = Array::new(shape, values).unwrap();
+            write(&path, &array).unwrap();
+            assert_eq!(read(&path).unwrap(), array);
+            let bytes = std::fs::read(&path).unwrap();
+            assert_eq!((bytes.len() - 4 * count) % 64, 0);
+        }
+    }
+
+    #[test]
+    fn what_numpy_writes_is_read() {
+        // numpy.save of numpy.array([[1, 2]], numpy.float32) by NumPy 2.
+        let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2), }";
+        let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+        bytes.extend(format!("{header:<117}\n").into_bytes());
+        bytes.extend([0, 0, 0x80, 0x3f, 0, 0, 0, 0x40]);
+        let array = from_bytes(&bytes).unwrap();
+        assert_eq!(
+            (array.shape(), array.values()),
+            (&[1, 2][..], &[1.0, 2.0][..])
+        );
+        for (from, to, expected) in [
+            ("<f4", "<f8", "expected f32"),
+            ("False", "True ", "ascontiguousarray"),
+            ("(1, 2)", "(1, 9)", "needs more than the 8 bytes"),
+            ("(1, 2)", "(1, x)", "does not write"),
+            ("descr", "descx", "does not write"),
+            ("NUMPY", "numpy", "does not begin"),
+        ] {
+            let text: Vec<u8> = bytes.clone();
+            let at = text.windows(from.len()).position(|w| w == from.as_bytes());
+            let mut text = text;
+            text[at.unwrap()..][..to.len()].copy_from_slice(to.as_bytes());
+            let error = from_bytes(&text).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}
