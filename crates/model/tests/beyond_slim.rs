@@ -4,7 +4,8 @@
 use candle_core::{Device, IndexOp, Tensor};
 use candle_nn::ModuleT;
 use mobilenet_model::architecture::{body_layers, parameters};
-use mobilenet_model::initialize::{random_parameters, var_builder};
+use mobilenet_model::candle::var_builder;
+use mobilenet_model::initialize::random_parameters;
 use mobilenet_model::inspect::summary;
 use mobilenet_model::{
     ArgScope, BaseConfig, ConvDef, MobileNetV1, MobileNetV1Base, MobileNetV1Config, ModelError,
@@ -16,7 +17,11 @@ fn images(height: usize, width: usize) -> Tensor {
 }
 
 fn classifier(config: &MobileNetV1Config) -> MobileNetV1 {
-    MobileNetV1::new(config, var_builder(random_parameters(config, 5).unwrap())).unwrap()
+    MobileNetV1::new(
+        config,
+        var_builder(random_parameters(config, 5).unwrap()).unwrap(),
+    )
+    .unwrap()
 }
 
 /// Width 0.25, so that whole networks take milliseconds.
@@ -83,7 +88,7 @@ fn output_strides_are_exact_samplings() {
                 base: base.clone(),
                 ..narrow()
             };
-            let vb = var_builder(random_parameters(&config, 5).unwrap());
+            let vb = var_builder(random_parameters(&config, 5).unwrap()).unwrap();
             MobileNetV1Base::new(&base, vb)
                 .unwrap()
                 .forward_t(&xs, false)
@@ -360,7 +365,7 @@ fn dropout_is_the_identity_in_evaluation_and_random_in_training() {
         dropout_keep_prob: 0.0,
         ..narrow()
     };
-    let vb = var_builder(random_parameters(&broken, 5).unwrap());
+    let vb = var_builder(random_parameters(&broken, 5).unwrap()).unwrap();
     assert!(matches!(
         MobileNetV1::new(&broken, vb),
         Err(ModelError::Setting { .. })
@@ -389,7 +394,7 @@ fn a_new_classifier_keeps_the_body() {
         num_classes: Some(3),
         ..narrow()
     };
-    let vb = var_builder(random_parameters(&more, 9).unwrap());
+    let vb = var_builder(random_parameters(&more, 9).unwrap()).unwrap();
     network.reset_classifier(Some(3), vb.clone()).unwrap();
     assert_eq!(network.forward_t(&xs, false).unwrap().dims(), [1, 3]);
     assert_eq!(difference(&network.features(&xs).unwrap(), &features), 0.0);

@@ -6,11 +6,11 @@ mod support;
 use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor};
-use mobilenet_model::PaddingRule;
 use mobilenet_model::checkpoint::{
     Agreement, Checkpoint, Format, Framework, Metadata, ReadLimits, Reference, WeightsDtype, load,
     save_as,
 };
+use mobilenet_model::{InferencePlan, PaddingRule, PlanOptions, PlanWeights};
 use support::{golden, input};
 
 type Shapes = BTreeMap<String, Vec<usize>>;
@@ -106,7 +106,12 @@ fn logits_are_compared_with_a_reference() {
     let checkpoint = load(&golden("timm_tiny.safetensors"), ReadLimits::default()).unwrap();
     let nhwc = input(64, 64).permute((0, 2, 3, 1)).unwrap();
     let nhwc = nhwc.contiguous().unwrap();
-    let expected = logits(&checkpoint);
+    let config = checkpoint.metadata.config();
+    let weights = PlanWeights::new(&config, &checkpoint.parameters).unwrap();
+    let mut plan = InferencePlan::new(&weights, &PlanOptions::new([64, 64], 1)).unwrap();
+    let mut expected = vec![0.0; 2 * plan.output_len()];
+    let pixels: Vec<f32> = nhwc.flatten_all().unwrap().to_vec1().unwrap();
+    plan.run(&pixels, &mut expected).unwrap();
     let largest = expected.iter().fold(0f32, |max, x| max.max(x.abs()));
     let compare = |difference: f32| -> Agreement {
         let mut values = expected.clone();
@@ -130,5 +135,5 @@ fn logits_are_compared_with_a_reference() {
     npz(&path, &[("input", &nhwc), ("logits", &logits)]);
     let reference = Reference::read(&path, ReadLimits::default()).unwrap();
     let error = reference.compare(&checkpoint).unwrap_err().to_string();
-    assert!(error.contains("was [2, 10], expected [2, 11]"), "{error}");
+    assert!(error.contains("was [2, 11], expected [2, 10]"), "{error}");
 }

@@ -6,7 +6,8 @@ use candle_core::Tensor;
 use mobilenet_kernels::inference::{ImageLayout, Normalization, WeightType};
 use mobilenet_kernels::simd::Isa;
 use mobilenet_model::architecture::body_layers;
-use mobilenet_model::initialize::{random_parameters, var_builder};
+use mobilenet_model::candle::var_builder;
+use mobilenet_model::initialize::random_parameters;
 use mobilenet_model::preprocess::Preprocessing;
 use mobilenet_model::{
     InferencePlan, MobileNetV1, MobileNetV1Config, ModelError, PaddingRule, PlanOptions,
@@ -42,7 +43,7 @@ fn instruction_sets() -> impl Iterator<Item = Isa> {
 fn compare(config: &MobileNetV1Config, height: usize, width: usize, isa: Isa, threads: usize) {
     let parameters = random_parameters(config, 3).unwrap();
     let images = input(height, width);
-    let eager = MobileNetV1::new(config, var_builder(parameters.clone())).unwrap();
+    let eager = MobileNetV1::new(config, var_builder(parameters.clone()).unwrap()).unwrap();
     let expected = flat(&eager.forward_t(&images, false).unwrap());
     let packed = PlanWeights::for_isa(isa, WeightType::F32, config, &parameters).unwrap();
     let options = PlanOptions {
@@ -135,7 +136,7 @@ fn every_endpoint_features_and_both_layouts() {
     let config = narrow();
     let parameters = random_parameters(&config, 3).unwrap();
     let images = input(50, 41);
-    let eager = MobileNetV1::new(&config, var_builder(parameters.clone())).unwrap();
+    let eager = MobileNetV1::new(&config, var_builder(parameters.clone()).unwrap()).unwrap();
     let (_, endpoints) = eager.forward_endpoints(&images, false).unwrap();
     let packed = PlanWeights::new(&config, &parameters).unwrap();
     let run = |output, layout, images: &[f32]| {

@@ -224,15 +224,15 @@ fn a_grey_network_gets_grey_pixels() {
         std: vec![1.0],
         ..Preprocessing::plain(8)
     };
-    let tensor = rule.tensor(&photo("smooth_image")).unwrap();
-    assert_eq!(tensor.dims(), [1, 1, 8, 8]);
+    let pixels = rule.pixels(&photo("smooth_image")).unwrap();
+    assert_eq!(pixels.len(), 8 * 8);
     let odd = Preprocessing {
         mean: vec![0.0; 4],
         std: vec![1.0; 4],
         ..Preprocessing::plain(8)
     };
     assert!(matches!(
-        odd.tensor(&photo("smooth_image")),
+        odd.pixels(&photo("smooth_image")),
         Err(PhotoError::Rule(_))
     ));
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{Device, Tensor};
 use mobilenet_model::PaddingRule;
 use mobilenet_model::checkpoint::{Activation, Checkpoint, ReadLimits, load};
-use mobilenet_model::preprocess::{DecodeLimits, Photo, open};
+use mobilenet_model::preprocess::{DecodeLimits, Photo, Preprocessing, open};
 use support::{Golden, relative_error};
 
 const BITMAPS: [&str; 4] = ["bird.bmp", "cat.bmp", "grace_hopper.bmp", "sunflower.bmp"];
@@ -42,6 +42,15 @@ fn crop(photo: &Photo, checkpoint: &Checkpoint) -> Tensor {
         .map(|i| pixel(i / (side * side), i / side % side, i % side))
         .collect();
     Tensor::from_vec(values, (1, 3, side, side), &Device::Cpu).unwrap()
+}
+
+/// A photo as a batch of one, `[1, 3, rows, columns]`.
+fn tensor(preprocessing: &Preprocessing, photo: &Photo) -> Tensor {
+    let [height, width] = preprocessing.size;
+    let pixels = preprocessing.pixels(photo).unwrap();
+    let shape = (1, height, width, preprocessing.channels());
+    let tensor = Tensor::from_vec(pixels, shape, &Device::Cpu).unwrap();
+    tensor.permute((0, 3, 1, 2)).unwrap()
 }
 
 fn best(logits: &[f32]) -> usize {
@@ -80,7 +89,7 @@ fn check(name: &str, side: usize, classes: usize) -> Option<Checkpoint> {
         .zip(expected.split(','))
         .filter_map(|(photo_name, expected)| {
             let photo = photo(&data, photo_name);
-            let input = checkpoint.metadata.preprocessing.tensor(&photo).unwrap();
+            let input = tensor(&checkpoint.metadata.preprocessing, &photo);
             let found = best(&logits(&input)).to_string();
             let same = expected.split('|').any(|expected| expected == found);
             (!same).then(|| format!("{photo_name}: {found}, not {expected}"))

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{VarBuilder, VarMap};
 use mobilenet_model::architecture::body_parameters;
-use mobilenet_model::initialize::{initial_parameters, var_builder};
+use mobilenet_model::candle::var_builder;
+use mobilenet_model::initialize::initial_parameters;
 use mobilenet_model::{
     ArgScope, BaseConfig, ConvDef, Endpoints, LayerKind, MobileNetV1, MobileNetV1Base,
     MobileNetV1Config, ModelError, PaddingRule,
@@ -53,11 +54,15 @@ fn base(config: &BaseConfig) -> Result<MobileNetV1Base, ModelError> {
         num_classes: None,
         ..MobileNetV1Config::default()
     };
-    MobileNetV1Base::new(config, var_builder(initial_parameters(&whole, 0)?))
+    MobileNetV1Base::new(config, var_builder(initial_parameters(&whole, 0)?).unwrap())
 }
 
 fn classifier(config: &MobileNetV1Config) -> MobileNetV1 {
-    MobileNetV1::new(config, var_builder(initial_parameters(config, 0).unwrap())).unwrap()
+    MobileNetV1::new(
+        config,
+        var_builder(initial_parameters(config, 0).unwrap()).unwrap(),
+    )
+    .unwrap()
 }
 
 /// Height, width and channels of each endpoint, by name.

@@ -6,7 +6,7 @@ mod support;
 use candle_core::DType;
 use mobilenet_model::architecture::parameters;
 use support::training::{Step, assert_same, by_autograd, by_plan, config};
-use support::{Golden, weight};
+use support::{Golden, array};
 
 /// Gradients of f32 differ from those of f64 by some 1e-5 of a tensor's largest value.
 const TOLERANCE: f32 = 1e-4;
@@ -20,8 +20,7 @@ fn with_weight_decay(mut step: Step) -> Step {
         if !name.ends_with(".weight") || name.contains("batch_norm") || name.contains("depthwise") {
             continue;
         }
-        let weights = weight(&name, &parameter.shape).flatten_all().unwrap();
-        let weights = weights.to_vec1::<f32>().unwrap();
+        let weights = array(&name, &parameter.shape).into_values();
         let gradients = step.gradients.get_mut(&name).unwrap();
         for (gradient, weight) in gradients.iter_mut().zip(weights) {
             *gradient += factor * weight;

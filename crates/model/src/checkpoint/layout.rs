@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(Layout::Linear.source_shape(&ours, 1), [5, 3]);
         assert_eq!(Layout::Linear.our_shape(&[5, 3]), ours);
         assert_eq!(
-            Layout::Linear.to_ours(&counted(&[5, 3]), &ours)?.shape(),
+            Layout::Linear.to_ours(counted(&[5, 3]), &ours)?.shape(),
             ours
         );
         Ok(())

@@ -1,9 +1,9 @@
 //! Tensors that the formula of the golden files makes from names.
 
-use candle_core::{Device, Tensor};
-use mobilenet_model::MobileNetV1Config;
+use candle_core::Tensor;
 use mobilenet_model::architecture::parameters;
 use mobilenet_model::initialize::Parameters;
+use mobilenet_model::{Array, MobileNetV1Config};
 
 /// `golden/formula.py`: values in [-1, 1) from a name.
 fn uniform(name: &str, count: usize) -> impl Iterator<Item = f64> {
@@ -21,6 +21,11 @@ fn uniform(name: &str, count: usize) -> impl Iterator<Item = f64> {
 
 /// The tensor of that name, as `formula.py` makes it.
 pub fn weight(name: &str, shape: &[usize]) -> Tensor {
+    array(name, shape).try_into().unwrap()
+}
+
+/// The same as a parameter.
+pub fn array(name: &str, shape: &[usize]) -> Array {
     let (centre, spread) = if name.ends_with("batch_norm.weight") {
         (1.0, 0.3)
     } else if name.ends_with("batch_norm.bias") {
@@ -39,10 +44,10 @@ pub fn weight(name: &str, shape: &[usize]) -> Tensor {
             (6.0 / shape[1..].iter().product::<usize>() as f64).sqrt(),
         )
     };
-    let values: Vec<f32> = uniform(name, shape.iter().product())
+    let values = uniform(name, shape.iter().product())
         .map(|u| (centre + spread * u) as f32)
         .collect();
-    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+    Array::new(shape, values).unwrap()
 }
 
 pub fn weights(config: &MobileNetV1Config) -> Parameters {
@@ -51,7 +56,7 @@ pub fn weights(config: &MobileNetV1Config) -> Parameters {
         .into_iter()
         .map(|parameter| {
             let name = parameter.name();
-            let tensor = weight(&name, &parameter.shape);
+            let tensor = array(&name, &parameter.shape);
             (name, tensor)
         })
         .collect()

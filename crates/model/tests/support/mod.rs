@@ -13,14 +13,14 @@ pub mod training;
 use std::io::{Cursor, Read, Write};
 
 use candle_core::Tensor;
-use mobilenet_model::initialize::var_builder;
+use mobilenet_model::candle::var_builder;
 use mobilenet_model::{MobileNetV1, MobileNetV1Config};
 
-pub use formula::{weight, weights};
+pub use formula::{array, weight, weights};
 pub use golden::{Golden, golden, relative_error};
 
 pub fn network(config: &MobileNetV1Config) -> MobileNetV1 {
-    MobileNetV1::new(config, var_builder(weights(config))).unwrap()
+    MobileNetV1::new(config, var_builder(weights(config)).unwrap()).unwrap()
 }
 
 /// Two images, NCHW.

@@ -40,7 +40,10 @@ pub fn parameters(config: &MobileNetV1Config) -> Parameters {
     let mut parameters = weights(config);
     for (name, tensor) in &mut parameters {
         if name.ends_with("batch_norm.bias") {
-            *tensor = (&*tensor + 1.0).unwrap();
+            tensor
+                .values_mut()
+                .iter_mut()
+                .for_each(|value| *value += 1.0);
         }
     }
     parameters
@@ -77,6 +80,7 @@ pub fn by_autograd(
     let variables: HashMap<String, Var> = parameters(config)
         .into_iter()
         .map(|(name, tensor)| {
+            let tensor = Tensor::try_from(tensor).unwrap();
             let tensor = tensor.to_dtype(dtype).unwrap();
             (name, Var::from_tensor(&tensor).unwrap())
         })
