@@ -1,10 +1,12 @@
 //! Loss and all gradients of a batch: our eager network against candle's own layers, both with
 //! batch normalisation as in evaluation, since the baseline knows no other.
 
-use candle_core::{Device, Module, Result, Tensor, Var};
+use std::collections::HashMap;
+
+use candle_core::{DType, Device, Module, Result, Tensor, Var};
 use candle_nn::VarBuilder;
 use criterion::{Criterion, criterion_group, criterion_main};
-use mobilenet::model::initialize::{Parameters, random_parameters, var_builder};
+use mobilenet::model::initialize::{Parameters, random_parameters};
 use mobilenet::model::{MobileNetV1, MobileNetV1Config};
 use mobilenet_benches::CandleBaseline;
 
@@ -15,10 +17,15 @@ const CLASSES: usize = 10;
 /// Parameters that gradients are wanted of.
 fn trainable(parameters: &Parameters) -> Result<VarBuilder<'static>> {
     let variables = parameters.iter().map(|(name, tensor)| {
-        let variable = Var::from_tensor(tensor)?;
+        let variable = Var::from_tensor(&Tensor::try_from(tensor)?)?;
         Ok((name.clone(), variable.as_tensor().clone()))
     });
-    Ok(var_builder(variables.collect::<Result<_>>()?))
+    let variables = variables.collect::<Result<HashMap<_, _>>>()?;
+    Ok(VarBuilder::from_tensors(
+        variables,
+        DType::F32,
+        &Device::Cpu,
+    ))
 }
 
 fn gradients(logits: &Tensor, labels: &Tensor) -> Result<()> {

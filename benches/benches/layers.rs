@@ -8,8 +8,9 @@ use candle_core::{Device, Module, Tensor};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use mobilenet::kernels::inference::{ImageLayout, Images};
 use mobilenet::kernels::simd::{Isa, measure_peak};
+use mobilenet::model::candle::var_builder;
 use mobilenet::model::fold::folded_layers;
-use mobilenet::model::initialize::{random_parameters, var_builder};
+use mobilenet::model::initialize::random_parameters;
 use mobilenet::model::preprocess::Preprocessing;
 use mobilenet::model::{InferencePlan, MobileNetV1, MobileNetV1Config, PlanOptions, PlanWeights};
 use mobilenet_benches::{CandleBaseline, step_program};
@@ -61,8 +62,10 @@ fn networks(criterion: &mut Criterion) {
     let mut plan = InferencePlan::new(&weights, &options).expect("224 pixels fit");
     options.frames = Some(Preprocessing::slim(224).normalization());
     let mut plan_of_frames = InferencePlan::new(&weights, &options).expect("224 pixels fit");
-    let eager = MobileNetV1::new(&config, var_builder(parameters.clone())).expect("all there");
-    let candle = CandleBaseline::new(&config, var_builder(parameters)).expect("all there");
+    let eager = MobileNetV1::new(&config, var_builder(parameters.clone()).expect("arrays"))
+        .expect("all there");
+    let candle =
+        CandleBaseline::new(&config, var_builder(parameters).expect("arrays")).expect("all there");
     let image = Tensor::rand(-1f32, 1.0, (1, 3, 224, 224), &Device::Cpu).expect("it fits");
     let pixels = vec![0.5; plan.input_len()];
     let mut logits = vec![0.0; plan.output_len()];

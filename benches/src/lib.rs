@@ -2,12 +2,14 @@
 
 mod agreement;
 mod candle_baseline;
+mod pixels;
 mod protocol;
 mod step_program;
 mod training_step;
 
 pub use agreement::relative_difference;
 pub use candle_baseline::CandleBaseline;
+pub use pixels::pixels;
 pub use protocol::{AnyError, peak_rss_mb, serve};
 pub use step_program::step_program;
 pub use training_step::training_step;

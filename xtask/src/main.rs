@@ -1,38 +1,18 @@
 //! `cargo xtask COMMAND`: the command line of the project. Exit code 0 done, 1 failed, 2 wrong
 //! usage.
 
-mod cli;
-mod commands;
-mod output;
-mod progress;
-mod table;
-mod threads;
-mod told;
+mod forward;
 
-use clap::Parser;
-use cli::{Cli, Command};
 use std::process::ExitCode;
 
+use clap::Parser;
+use xtask::{Cli, Command};
+
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Classify(arguments) => commands::classify::run(&arguments),
-        Command::Predict(arguments) => commands::predict::run(&arguments),
-        Command::Convert(arguments) => commands::convert::run(&arguments),
-        Command::Inspect(arguments) => commands::inspect::run(&arguments),
-        Command::Weights(arguments) => commands::weights::run(&arguments),
-        Command::Bench(arguments) => commands::bench::run(&arguments),
-        Command::Train(arguments) => commands::train::run(&arguments),
-        Command::Eval(arguments) => commands::eval::run(&arguments),
-        Command::Report(arguments) => commands::report::run(&arguments),
-        Command::Docs(arguments) => commands::docs::run(&arguments),
-        Command::Tidy => commands::tidy::run(),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+    match Cli::parse().command {
+        Command::Everyday(command) if !command.needs_candle() => {
+            mobilenet_cli::exit_code(mobilenet_cli::run(&command))
         }
+        Command::Everyday(_) | Command::Repository(_) => forward::to_benches(),
     }
 }

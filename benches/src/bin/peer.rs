@@ -6,8 +6,8 @@ use std::path::Path;
 
 use candle_core::{Device, Module, Tensor};
 use mobilenet::kernels::inference::WeightType;
+use mobilenet::model::candle::var_builder;
 use mobilenet::model::checkpoint::{ReadLimits, load};
-use mobilenet::model::initialize::var_builder;
 use mobilenet::model::{InferencePlan, PlanOptions, PlanWeights};
 use mobilenet_benches::{AnyError, CandleBaseline, serve, training_step};
 use safetensors::SafeTensors;
@@ -72,7 +72,7 @@ fn run(engine: &str, folder: &Path, batch: usize, threads: usize) -> Result<(), 
         }),
         "candle" => serve("0.11", || {
             let checkpoint = checkpoint()?;
-            let vb = var_builder(checkpoint.parameters.clone());
+            let vb = var_builder(checkpoint.parameters.clone())?;
             let network = CandleBaseline::new(&checkpoint.metadata.config(), vb)?;
             Ok(move || flat(network.forward(&tensor)?))
         }),

@@ -1,54 +1,33 @@
 //! The whole way from a photo to names, in one type.
 
-use std::sync::{Mutex, PoisonError};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use candle_core::Tensor;
-use mobilenet_hub::{Cache, HubError, Silent, resolve};
 use mobilenet_kernels::inference::WeightType;
-use mobilenet_model::checkpoint::{Checkpoint, CheckpointError, Metadata, ReadLimits, load_bytes};
+use mobilenet_model::checkpoint::{Checkpoint, Metadata, ReadLimits, load, load_bytes};
 use mobilenet_model::prediction::predictions;
-use mobilenet_model::preprocess::{Photo, PhotoError};
-use mobilenet_model::{
-    InferencePlan, MobileNetV1, ModelError, PlanOptions, PlanOutput, PlanWeights, Prediction,
-};
+use mobilenet_model::preprocess::Photo;
+use mobilenet_model::{PlanWeights, Prediction};
 
-/// Whatever can go wrong on the way.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The weights cannot be had.
-    #[error(transparent)]
-    Hub(#[from] HubError),
-    /// The weights are no usable checkpoint.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    /// The photo cannot be used.
-    #[error(transparent)]
-    Photo(#[from] PhotoError),
-    /// The network refuses.
-    #[error(transparent)]
-    Model(#[from] ModelError),
-    /// The weights have no classifier.
-    #[error("the weights have no classifier; they give features only")]
-    NoClassifier,
-}
-
-impl From<candle_core::Error> for Error {
-    fn from(error: candle_core::Error) -> Self {
-        Self::Model(error.into())
-    }
-}
+#[cfg(feature = "candle")]
+use crate::eager::Eager;
+use crate::error::Error;
+use crate::pool::{Caller, Gives, Pool};
 
 /// How a [`Classifier`] computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
-    /// The inference plan, on so many threads: fastest, and without candle.
+    /// The inference plan: fastest, and without candle.
     Plan {
-        /// The caller's thread included.
+        /// Threads that compute at a time, of all calls together. A call alone has them all;
+        /// calls at the same time have one each, and wait where there is none left.
         threads: usize,
         /// How the plan keeps its weights in memory.
         weights: WeightType,
     },
     /// The layers on candle, one after the other, on the current rayon pool.
+    #[cfg(feature = "candle")]
     Eager,
 }
 
@@ -64,22 +43,20 @@ impl Default for Engine {
 
 #[derive(Debug)]
 enum Network {
-    Plan(Box<Planned>),
-    Eager(Box<MobileNetV1>),
+    Plans(Pool),
+    #[cfg(feature = "candle")]
+    Eager(Box<Eager>),
 }
 
-/// Packed weights, and the plan that gives logits (or features, where there is no classifier).
-#[derive(Debug)]
-struct Planned {
-    weights: PlanWeights,
-    threads: usize,
-    plan: Mutex<InferencePlan>,
-}
-
-/// A network with all that it needs to take photos. `Send` and `Sync`; calls from several threads
-/// take turns.
-#[derive(Debug)]
+/// A network with all that it needs to take photos. Clones share it, and any number of threads may
+/// call it at the same time.
+#[derive(Debug, Clone)]
 pub struct Classifier {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
     network: Network,
     metadata: Metadata,
 }
@@ -109,8 +86,19 @@ impl Classifier {
     /// assert!(best[0].probability >= best[1].probability);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[cfg(feature = "hub")]
     pub fn new(weights: &str) -> Result<Self, Error> {
+        use mobilenet_hub::{Cache, Silent, resolve};
         let checkpoint = resolve(weights, &Cache::of_user()?, &mut Silent)?;
+        Self::from_checkpoint(checkpoint, Engine::default())
+    }
+
+    /// Loads weights from a file or folder in any format that we read.
+    ///
+    /// # Errors
+    /// Where the weights cannot be read or used.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let checkpoint = load(path.as_ref(), ReadLimits::default())?;
         Self::from_checkpoint(checkpoint, Engine::default())
     }
 
@@ -150,28 +138,26 @@ impl Classifier {
     pub fn from_checkpoint(checkpoint: Checkpoint, engine: Engine) -> Result<Self, Error> {
         let metadata = checkpoint.metadata.clone();
         let network = match engine {
-            Engine::Eager => Network::Eager(Box::new(checkpoint.build()?)),
+            #[cfg(feature = "candle")]
+            Engine::Eager => Network::Eager(Box::new(Eager::new(&checkpoint)?)),
             Engine::Plan { threads, weights } => {
                 let config = metadata.config();
                 let weights = PlanWeights::consuming(weights, &config, checkpoint.parameters)?;
-                let output = match metadata.classes {
-                    Some(_) => PlanOutput::Logits,
-                    None => PlanOutput::Features,
-                };
-                let plan = Mutex::new(plan(&weights, &metadata, threads, output)?);
-                Network::Plan(Box::new(Planned {
-                    weights,
-                    threads,
-                    plan,
-                }))
+                let pool = Pool::new(weights, metadata.preprocessing.size, threads);
+                pool.prepare(match metadata.classes {
+                    Some(_) => Gives::Logits,
+                    None => Gives::Features,
+                })?;
+                Network::Plans(pool)
             }
         };
-        Ok(Self { network, metadata })
+        let shared = Arc::new(Shared { network, metadata });
+        Ok(Self { shared })
     }
 
     /// What is known of the weights.
     pub fn metadata(&self) -> &Metadata {
-        &self.metadata
+        &self.shared.metadata
     }
 
     /// The network's input for a photo, `[rows, columns, channels]`.
@@ -179,7 +165,7 @@ impl Classifier {
     /// # Errors
     /// Where the weights ask for something that a photo cannot give.
     pub fn pixels(&self, photo: &Photo) -> Result<Vec<f32>, Error> {
-        Ok(self.metadata.preprocessing.pixels(photo)?)
+        Ok(self.shared.metadata.preprocessing.pixels(photo)?)
     }
 
     /// The `top` likeliest classes of a photo, best first.
@@ -195,21 +181,81 @@ impl Classifier {
     /// # Errors
     /// As [`Self::classify`], and where their number is another.
     pub fn classify_pixels(&self, pixels: &[f32], top: usize) -> Result<Vec<Prediction>, Error> {
-        if self.metadata.classes.is_none() {
+        self.predict(pixels, top, Caller::Any)
+    }
+
+    /// [`Self::classify`] of many photos, as many at a time as the engine has threads; the answers
+    /// in the order of the photos, each with its own error.
+    ///
+    /// ```
+    /// use mobilenet::{Classifier, Photo};
+    ///
+    /// let photos = [40, 120, 200].map(|grey| Photo::from_pixel(28, 28, [grey; 3].into()));
+    /// for answer in Classifier::fashion_mnist()?.classify_batch(&photos, 1) {
+    ///     println!("{:?}", answer?[0].label);
+    /// }
+    /// # Ok::<(), mobilenet::Error>(())
+    /// ```
+    pub fn classify_batch(
+        &self,
+        photos: &[Photo],
+        top: usize,
+    ) -> Vec<Result<Vec<Prediction>, Error>> {
+        let classify = |photo: &Photo| self.predict(&self.pixels(photo)?, top, Caller::OneOfMany);
+        let workers = self.threads().min(photos.len());
+        if workers <= 1 {
+            return photos.iter().map(classify).collect();
+        }
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut answers = Vec::new();
+            while let index = next.fetch_add(1, Ordering::Relaxed)
+                && let Some(photo) = photos.get(index)
+            {
+                answers.push((index, classify(photo)));
+            }
+            answers
+        };
+        let mut answers = std::thread::scope(|scope| {
+            let others: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
+            let mut answers = work();
+            for other in others {
+                match other.join() {
+                    Ok(more) => answers.extend(more),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            answers
+        });
+        answers.sort_by_key(|&(index, _)| index);
+        answers.into_iter().map(|(_, answer)| answer).collect()
+    }
+
+    fn threads(&self) -> usize {
+        match &self.shared.network {
+            Network::Plans(pool) => pool.threads(),
+            // Candle's operations share out their own work.
+            #[cfg(feature = "candle")]
+            Network::Eager(_) => 1,
+        }
+    }
+
+    fn predict(
+        &self,
+        pixels: &[f32],
+        top: usize,
+        caller: Caller,
+    ) -> Result<Vec<Prediction>, Error> {
+        let Shared { network, metadata } = &*self.shared;
+        if metadata.classes.is_none() {
             return Err(Error::NoClassifier);
         }
-        let logits = match &self.network {
-            Network::Plan(planned) => {
-                // A poisoned plan is still a plan: each run writes all that it reads.
-                let mut plan = planned.plan.lock().unwrap_or_else(PoisonError::into_inner);
-                run(&mut plan, pixels)?
-            }
-            Network::Eager(network) => {
-                let logits = network.forward_t(&self.tensor(pixels)?, false)?;
-                logits.flatten_all()?.to_vec1()?
-            }
+        let logits = match network {
+            Network::Plans(pool) => pool.run(pixels, Gives::Logits, caller)?,
+            #[cfg(feature = "candle")]
+            Network::Eager(network) => network.logits(pixels)?,
         };
-        Ok(predictions(&logits, &self.metadata.labels, top))
+        Ok(predictions(&logits, &metadata.labels, top))
     }
 
     /// Pooled features of a photo: what the classifier sees, 1024 numbers at width 1.
@@ -232,43 +278,10 @@ impl Classifier {
     /// ```
     pub fn features(&self, photo: &Photo) -> Result<Vec<f32>, Error> {
         let pixels = self.pixels(photo)?;
-        match &self.network {
-            Network::Plan(planned) => {
-                let (weights, threads) = (&planned.weights, planned.threads);
-                let mut features = plan(weights, &self.metadata, threads, PlanOutput::Features)?;
-                run(&mut features, &pixels)
-            }
-            Network::Eager(network) => {
-                let features = network.features(&self.tensor(&pixels)?)?;
-                Ok(features.flatten_all()?.to_vec1()?)
-            }
+        match &self.shared.network {
+            Network::Plans(pool) => Ok(pool.run(&pixels, Gives::Features, Caller::Any)?),
+            #[cfg(feature = "candle")]
+            Network::Eager(network) => network.features(&pixels),
         }
     }
-
-    /// Pixels as candle has them, `[1, channels, rows, columns]`.
-    fn tensor(&self, pixels: &[f32]) -> Result<Tensor, Error> {
-        let [rows, columns] = self.metadata.preprocessing.size;
-        let shape = (1, rows, columns, self.metadata.preprocessing.channels());
-        let tensor = Tensor::from_slice(pixels, shape, &candle_core::Device::Cpu)?;
-        Ok(tensor.permute((0, 3, 1, 2))?)
-    }
-}
-
-fn plan(
-    weights: &PlanWeights,
-    metadata: &Metadata,
-    threads: usize,
-    output: PlanOutput,
-) -> Result<InferencePlan, Error> {
-    let options = PlanOptions::new(metadata.preprocessing.size, threads);
-    Ok(InferencePlan::new(
-        weights,
-        &PlanOptions { output, ..options },
-    )?)
-}
-
-fn run(plan: &mut InferencePlan, pixels: &[f32]) -> Result<Vec<f32>, Error> {
-    let mut output = vec![0.0; plan.output_len()];
-    plan.run(pixels, &mut output)?;
-    Ok(output)
 }

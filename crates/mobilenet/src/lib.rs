@@ -1,6 +1,7 @@
 //! MobileNetV1: a photo in, names out.
 //!
-//! ```no_run
+#![cfg_attr(feature = "hub", doc = "```no_run")]
+#![cfg_attr(not(feature = "hub"), doc = "```ignore")]
 //! use mobilenet::{Classifier, open_photo};
 //!
 //! // Google's ImageNet weights, fetched on first use and kept in the user's cache.
@@ -12,18 +13,28 @@
 //! # Ok::<(), mobilenet::Error>(())
 //! ```
 //!
-//! The crates below it can be used alone: [`kernels`] (slices), [`ops`] (candle functions and
-//! layers), [`model`] (network, checkpoints, preprocessing), [`train`], [`hub`] (weights by name).
+//! The crates below it can be used alone: [`kernels`] (slices), [`model`] (network, checkpoints,
+//! preprocessing), and, each a feature that is on by default, `ops` (candle's functions and layers;
+//! feature `candle`), `train`, `hub` (weights by name). Without default features there is what a
+//! device takes: no candle, no network access, no training.
 
 mod classifier;
+#[cfg(feature = "candle")]
+mod eager;
+mod error;
+mod pool;
 
-pub use classifier::{Classifier, Engine, Error};
+pub use classifier::{Classifier, Engine};
+pub use error::Error;
+#[cfg(feature = "hub")]
 pub use mobilenet_hub as hub;
 pub use mobilenet_kernels as kernels;
 pub use mobilenet_model as model;
 pub use mobilenet_model::Prediction;
 pub use mobilenet_model::preprocess::Photo;
+#[cfg(feature = "candle")]
 pub use mobilenet_ops as ops;
+#[cfg(feature = "train")]
 pub use mobilenet_train as train;
 
 use mobilenet_model::preprocess::{DecodeLimits, open};
@@ -47,6 +58,6 @@ pub fn open_photo(path: impl AsRef<std::path::Path>) -> Result<Photo, Error> {
 }
 
 /// The README's examples, compiled and run with the tests.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "candle", feature = "hub"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;

@@ -132,9 +132,7 @@ fn from_bytes(bytes: &[u8]) -> Result<Array, String> {
     let held = values.len();
     let values = needed
         .and_then(|needed| values.get(..needed))
-        .ok_or_else(|| {
-            format!("shape {shape:?} of f32 needs more than the {held} bytes that the file holds")
-        })?;
+        .ok_or_else(|| format!("shape {shape:?} of f32 needs more than the file's {held} bytes"))?;
     let values = Values::from_le_bytes(Dtype::F32, values)
         .to_f32()
         .into_owned();
@@ -206,7 +204,7 @@ mod tests {
         for (from, to, expected) in [
             ("<f4", "<f8", "expected f32"),
             ("False", "True ", "ascontiguousarray"),
-            ("(1, 2)", "(1, 9)", "needs more than the 8 bytes"),
+            ("(1, 2)", "(1, 9)", "needs more than the file's 8 bytes"),
             ("(1, 2)", "(1, x)", "does not write"),
             ("descr", "descx", "does not write"),
             ("NUMPY", "numpy", "does not begin"),

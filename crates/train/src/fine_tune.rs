@@ -1,10 +1,10 @@
 //! Trained weights as the beginning of a training for other classes.
 
-use candle_core::Tensor;
-use mobilenet_model::ModelError;
 use mobilenet_model::architecture::LOGITS_LAYER;
+use mobilenet_model::array::ShapeError;
 use mobilenet_model::checkpoint::Checkpoint;
 use mobilenet_model::labels::Labels;
+use mobilenet_model::{Array, ModelError};
 
 use crate::error::TrainError;
 
@@ -75,12 +75,18 @@ fn matching_rows(labels: &Labels, old_classes: usize, names: &[String]) -> Vec<O
     names.iter().map(row).collect()
 }
 
-fn slice(old: &Tensor, new: &Tensor, rows: &[Option<usize>]) -> candle_core::Result<Tensor> {
-    let picked = rows.iter().enumerate().map(|(class, row)| match row {
-        Some(row) => old.narrow(0, *row, 1),
-        None => new.narrow(0, class, 1),
-    });
-    Tensor::cat(&picked.collect::<candle_core::Result<Vec<_>>>()?, 0)
+/// For each class the old row where there is one, or else the new.
+fn slice(old: &Array, new: &Array, rows: &[Option<usize>]) -> Result<Array, ShapeError> {
+    let length = new.values().len() / rows.len().max(1);
+    let mut values = Vec::with_capacity(new.values().len());
+    for (class, row) in rows.iter().enumerate() {
+        let (from, row) = match row {
+            Some(row) => (old, *row),
+            None => (new, class),
+        };
+        values.extend_from_slice(&from.values()[row * length..][..length]);
+    }
+    Array::new(new.shape(), values)
 }
 
 #[cfg(test)]
@@ -106,17 +112,12 @@ mod tests {
 
     fn rows(checkpoint: &Checkpoint, part: &str) -> Vec<Vec<f32>> {
         let tensor = &checkpoint.parameters[&format!("{LOGITS_LAYER}.{part}")];
-        tensor.flatten_from(1).map_or_else(
-            |_| {
-                tensor
-                    .to_vec1::<f32>()
-                    .unwrap()
-                    .into_iter()
-                    .map(|v| vec![v])
-                    .collect()
-            },
-            |rows| rows.to_vec2().unwrap(),
-        )
+        let length = tensor.values().len() / tensor.shape()[0];
+        tensor
+            .values()
+            .chunks(length)
+            .map(<[f32]>::to_vec)
+            .collect()
     }
 
     fn names(names: &[&str]) -> Vec<String> {
@@ -136,7 +137,7 @@ mod tests {
             [&before[2], &before[1], &before[0]]
         );
         assert!(!before.contains(&after[1]));
-        new.build().unwrap();
+        mobilenet_model::PlanWeights::new(&new.metadata.config(), &new.parameters).unwrap();
     }
 
     #[test]

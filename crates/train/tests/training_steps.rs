@@ -8,7 +8,7 @@ mod formula;
 #[path = "../../model/tests/support/golden.rs"]
 mod golden;
 
-use formula::{weight, weights};
+use formula::{array, weights};
 use golden::{Golden, relative_error};
 use mobilenet_model::{MobileNetV1Config, TrainingPlan, TrainingPlanOptions};
 use mobilenet_train::loss::softmax_cross_entropy;
@@ -26,10 +26,11 @@ const TOLERANCE: f32 = 5e-4;
 
 /// The script's images: drawn as `formula.py` draws weights, with He's spread for their size.
 fn images() -> Vec<f32> {
-    let spread = (6.0 / (3 * SIZE[0] * SIZE[1]) as f64).sqrt();
-    let images = (weight("input", &[BATCH, 3, SIZE[0], SIZE[1]]) * spread).unwrap();
-    let images = images.permute((0, 2, 3, 1)).unwrap();
-    images.flatten_all().unwrap().to_vec1().unwrap()
+    let spread = (6.0 / (3 * SIZE[0] * SIZE[1]) as f64).sqrt() as f32;
+    let images = array("input", &[BATCH, 3, SIZE[0], SIZE[1]]);
+    let images = images.permute(&[0, 2, 3, 1]).unwrap().into_values();
+    // As the script: in f32, the spread as well.
+    images.into_iter().map(|value| value * spread).collect()
 }
 
 fn three_steps(run: &str, optimizer: OptimizerConfig, learning_rate: f64, label_smoothing: f64) {
@@ -55,7 +56,10 @@ fn three_steps(run: &str, optimizer: OptimizerConfig, learning_rate: f64, label_
     let mut parameters = weights(&config);
     for (name, tensor) in &mut parameters {
         if name.ends_with("batch_norm.bias") {
-            *tensor = (&*tensor + 1.0).unwrap();
+            tensor
+                .values_mut()
+                .iter_mut()
+                .for_each(|value| *value += 1.0);
         }
     }
     let options = TrainingPlanOptions::new(SIZE, BATCH, 2);

@@ -1,6 +1,5 @@
 //! Tensors that the formula of the golden files makes from names.
 
-use candle_core::Tensor;
 use mobilenet_model::architecture::parameters;
 use mobilenet_model::initialize::Parameters;
 use mobilenet_model::{Array, MobileNetV1Config};
@@ -20,11 +19,6 @@ fn uniform(name: &str, count: usize) -> impl Iterator<Item = f64> {
 }
 
 /// The tensor of that name, as `formula.py` makes it.
-pub fn weight(name: &str, shape: &[usize]) -> Tensor {
-    array(name, shape).try_into().unwrap()
-}
-
-/// The same as a parameter.
 pub fn array(name: &str, shape: &[usize]) -> Array {
     let (centre, spread) = if name.ends_with("batch_norm.weight") {
         (1.0, 0.3)

@@ -6,6 +6,7 @@
     reason = "a module of several test binaries, each of which uses its own part"
 )]
 
+mod endpoints;
 pub mod formula;
 pub mod golden;
 pub mod training;
@@ -16,11 +17,16 @@ use candle_core::Tensor;
 use mobilenet_model::candle::var_builder;
 use mobilenet_model::{MobileNetV1, MobileNetV1Config};
 
-pub use formula::{array, weight, weights};
+pub use formula::{array, weights};
 pub use golden::{Golden, golden, relative_error};
 
 pub fn network(config: &MobileNetV1Config) -> MobileNetV1 {
     MobileNetV1::new(config, var_builder(weights(config)).unwrap()).unwrap()
+}
+
+/// The tensor of that name, as `formula.py` makes it.
+pub fn weight(name: &str, shape: &[usize]) -> Tensor {
+    array(name, shape).try_into().unwrap()
 }
 
 /// Two images, NCHW.

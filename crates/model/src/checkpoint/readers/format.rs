@@ -54,6 +54,13 @@ struct Reader {
 /// In the order in which they are tried: what many files could begin with comes late.
 const READERS: [Reader; 13] = [
     Reader {
+        format: Format::Safetensors,
+        word: "safetensors",
+        name: "safetensors",
+        recognises: safetensors::looks_like,
+        read: |source, budget| safetensors::read(source.bytes, budget),
+    },
+    Reader {
         format: Format::Npz,
         word: "npz",
         name: "NumPy npz",
@@ -115,13 +122,6 @@ const READERS: [Reader; 13] = [
         name: "TensorFlow.js model",
         recognises: tfjs::looks_like,
         read: tfjs::read,
-    },
-    Reader {
-        format: Format::Safetensors,
-        word: "safetensors",
-        name: "safetensors",
-        recognises: safetensors::looks_like,
-        read: |source, budget| safetensors::read(source.bytes, budget),
     },
     Reader {
         format: Format::SavedModel,

@@ -1,0 +1,6 @@
+//! One file or folder a command.
+
+pub(crate) mod bench;
+pub(crate) mod docs;
+pub(crate) mod report;
+pub(crate) mod tidy;

@@ -1,0 +1,260 @@
+//! The network that all engines run: random weights from a seed, as our checkpoint and folded for
+//! the others. And our own kernels layer by layer, and our plan at all published sizes.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::Result;
+use candle_core::{Device, Tensor};
+use mobilenet::kernels::inference::{ImageLayout, Images};
+use mobilenet::kernels::simd::Isa;
+use mobilenet::model::checkpoint::{Checkpoint, LoadReport, Metadata, WeightsDtype, save};
+use mobilenet::model::fold::{FoldedLayer, folded_layers, folded_logits};
+use mobilenet::model::initialize::random_parameters;
+use mobilenet::model::inspect::summary;
+use mobilenet::model::preprocess::Preprocessing;
+use mobilenet::model::{InferencePlan, LayerKind, MobileNetV1Config, PlanOptions, PlanWeights};
+use mobilenet_benches::{pixels, step_program};
+use serde::Serialize;
+
+use super::environment::{Environment, run};
+use super::results::{LayerSpeed, SizeSpeed};
+
+/// A folder with all that engines read.
+pub(super) struct Network {
+    folder: tempfile::TempDir,
+    layers: Vec<FoldedLayer>,
+    width: f64,
+    resolution: usize,
+}
+
+#[derive(Serialize)]
+struct LayerDescription {
+    name: String,
+    depthwise: bool,
+    stride: usize,
+    padding: [usize; 4],
+    output: [usize; 3],
+}
+
+#[derive(Serialize)]
+struct Description {
+    size: [usize; 2],
+    layers: Vec<LayerDescription>,
+}
+
+impl Network {
+    pub(super) fn write(width: f64, resolution: usize) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let metadata = Metadata {
+            width,
+            global_pool: true,
+            ..Metadata::new(Preprocessing::plain(resolution))
+        };
+        let config = metadata.config();
+        let parameters = random_parameters(&config, 0)?;
+        let layers = folded_layers(&config, &parameters)?;
+        let mut tensors = Vec::new();
+        let mut descriptions = Vec::new();
+        let (mut height, mut columns) = (resolution, resolution);
+        for FoldedLayer {
+            layer,
+            weights,
+            bias,
+        } in &layers
+        {
+            let name = layer.endpoint.to_string();
+            let size = layer.size(1, height, columns)?;
+            (height, columns) = (size.rows.output, size.columns.output);
+            let after = |axis: mobilenet::kernels::Axis| {
+                let reach = (axis.output - 1) * axis.stride + (axis.kernel - 1) * axis.dilation + 1;
+                reach.saturating_sub(axis.before + axis.input)
+            };
+            descriptions.push(LayerDescription {
+                name: name.clone(),
+                depthwise: layer.endpoint.kind == LayerKind::Depthwise,
+                stride: layer.geometry.stride,
+                padding: [
+                    size.rows.before,
+                    size.columns.before,
+                    after(size.rows),
+                    after(size.columns),
+                ],
+                output: [height, columns, layer.out_channels],
+            });
+            let shape = layer.weight_shape();
+            tensors.push((format!("{name}.weight"), tensor(weights, &shape)?));
+            tensors.push((format!("{name}.bias"), tensor(bias, &[bias.len()])?));
+        }
+        if let Some(logits) = folded_logits(&config, &parameters)? {
+            let channels = logits.weights.len() / logits.classes;
+            tensors.push((
+                "logits.weight".into(),
+                tensor(&logits.weights, &[logits.classes, channels])?,
+            ));
+            tensors.push((
+                "logits.bias".into(),
+                tensor(&logits.bias, &[logits.classes])?,
+            ));
+        }
+        let image = tensor(&image(resolution), &[1, resolution, resolution, 3])?;
+        let image = vec![("image".to_string(), image)];
+        for (file, tensors) in [("network", tensors), ("image", image)] {
+            let tensors = tensors.into_iter().collect();
+            let path = folder.path().join(format!("{file}.safetensors"));
+            candle_core::safetensors::save(&tensors, path)?;
+        }
+        let description = Description {
+            size: [resolution; 2],
+            layers: descriptions,
+        };
+        std::fs::write(
+            folder.path().join("network.json"),
+            serde_json::to_string(&description)?,
+        )?;
+        let checkpoint = Checkpoint {
+            parameters,
+            metadata,
+            report: LoadReport::default(),
+        };
+        save(
+            &folder.path().join("checkpoint.safetensors"),
+            &checkpoint,
+            WeightsDtype::F32,
+        )?;
+        Ok(Self {
+            folder,
+            layers,
+            width,
+            resolution,
+        })
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The network as ONNX for a batch, and the batch as raw f32, NCHW.
+    pub(super) fn onnx(
+        &self,
+        environment: &Environment,
+        batch: usize,
+    ) -> Result<(PathBuf, PathBuf)> {
+        let model = self.folder().join(format!("model-{batch}.onnx"));
+        let images = self.folder().join(format!("images-{batch}.f32"));
+        if !model.exists() {
+            let mut python = Command::new(environment.python("onnx")?);
+            python.arg(environment.script("onnx_model.py"));
+            python.arg(self.folder()).arg(batch.to_string()).arg(&model);
+            run(python)?;
+            let values = image(self.resolution);
+            let planes = (0..3).flat_map(|c| values.iter().skip(c).step_by(3));
+            let one: Vec<u8> = planes.flat_map(|value| value.to_le_bytes()).collect();
+            std::fs::write(&images, one.repeat(batch))?;
+        }
+        Ok((model, images))
+    }
+
+    /// Each step of the plan alone and hot: the stem, and the separable blocks.
+    pub(super) fn layers(&self) -> Result<Vec<LayerSpeed>> {
+        let isa = Isa::best()?;
+        let mut speeds = Vec::new();
+        let mut side = self.resolution;
+        let mut rest = self.layers.as_slice();
+        while let Some(first) = rest.first() {
+            let count = 1 + usize::from(first.layer.endpoint.kind == LayerKind::Depthwise);
+            let (step, after) = rest.split_at(count.min(rest.len()));
+            rest = after;
+            let (mut multiply_adds, mut weights) = (0, 0);
+            let input_side = side;
+            let input = side * side * first.layer.in_channels;
+            for FoldedLayer {
+                layer,
+                weights: values,
+                bias,
+            } in step
+            {
+                side = layer.size(1, side, side)?.rows.output;
+                multiply_adds += (side * side * values.len()) as u64;
+                weights += values.len() + bias.len();
+            }
+            let outputs = step.last().map_or(0, |last| last.layer.out_channels);
+            let output = side * side * outputs;
+            speeds.push(LayerSpeed {
+                width: self.width,
+                resolution: self.resolution,
+                name: first.layer.endpoint.to_string().replace("_depthwise", ""),
+                multiply_adds,
+                bytes: 4 * (input + output + weights) as u64,
+                min_ms: step_ms(isa, step, input_side, input)?,
+            });
+        }
+        Ok(speeds)
+    }
+}
+
+/// Milliseconds of a step: the best of many runs, less a copy of its input, with which a program
+/// begins.
+fn step_ms(isa: Isa, step: &[FoldedLayer], side: usize, input: usize) -> Result<f64> {
+    let mut program = step_program(isa, step, side)?;
+    let values = vec![0.5; input];
+    let mut features = vec![0.0; program.output_len()];
+    let best = (0..200)
+        .map(|_| -> Result<f64> {
+            let start = Instant::now();
+            program.run(&Images::F32(&values, ImageLayout::Nhwc), &mut features)?;
+            Ok(start.elapsed().as_secs_f64() * 1e3)
+        })
+        .collect::<Result<Vec<f64>>>()?;
+    let mut copy = vec![0.0; input];
+    let copying = (0..200).map(|_| {
+        let start = Instant::now();
+        copy.copy_from_slice(std::hint::black_box(&values));
+        std::hint::black_box(&mut copy);
+        start.elapsed().as_secs_f64() * 1e3
+    });
+    let copying = copying.fold(f64::INFINITY, f64::min);
+    Ok(best.into_iter().fold(f64::INFINITY, f64::min) - copying)
+}
+
+/// The plan at all published sizes.
+pub(super) fn all_sizes() -> Result<Vec<SizeSpeed>> {
+    let mut sizes = Vec::new();
+    for width in [1.0, 0.75, 0.5, 0.25] {
+        let config = MobileNetV1Config {
+            num_classes: Some(1001),
+            ..MobileNetV1Config::with_width(width)
+        };
+        let weights = PlanWeights::new(&config, &random_parameters(&config, 0)?)?;
+        for resolution in [224, 192, 160, 128] {
+            let options = PlanOptions::new([resolution; 2], 1);
+            let mut plan = InferencePlan::new(&weights, &options)?;
+            let image = image(resolution);
+            let mut logits = vec![0.0; plan.output_len()];
+            let mut min_ms = f64::INFINITY;
+            for _ in 0..100 {
+                let start = Instant::now();
+                plan.run(&image, &mut logits)?;
+                min_ms = min_ms.min(start.elapsed().as_secs_f64() * 1e3);
+            }
+            let multiply_adds = summary(&config, resolution, resolution)?.multiply_adds;
+            sizes.push(SizeSpeed {
+                width,
+                resolution,
+                multiply_adds,
+                min_ms,
+            });
+        }
+    }
+    Ok(sizes)
+}
+
+fn tensor(values: &[f32], shape: &[usize]) -> Result<Tensor> {
+    Ok(Tensor::from_slice(values, shape, &Device::Cpu)?)
+}
+
+/// One image, NHWC.
+fn image(side: usize) -> Vec<f32> {
+    pixels(side * side * 3)
+}

@@ -1,0 +1,20 @@
+//! What `cargo xtask` leaves to this package: benchmarks, the comparison with other engines,
+//! generated documents, the check of invariants, and the everyday commands on candle.
+
+mod commands;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use commands::{bench, docs, report, tidy};
+use xtask::{Cli, Command, Repository};
+
+fn main() -> ExitCode {
+    mobilenet_cli::exit_code(match Cli::parse().command {
+        Command::Everyday(command) => mobilenet_cli::run(&command),
+        Command::Repository(Repository::Bench(arguments)) => bench::run(&arguments),
+        Command::Repository(Repository::Report(arguments)) => report::run(&arguments),
+        Command::Repository(Repository::Docs(arguments)) => docs::run(&arguments),
+        Command::Repository(Repository::Tidy) => tidy::run(),
+    })
+}

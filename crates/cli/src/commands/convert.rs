@@ -1,0 +1,162 @@
+//! `convert`: weights of any format -> safetensors, ours or for a framework, or ONNX.
+
+use anyhow::{Result, bail};
+use mobilenet::model::checkpoint::{
+    Agreement, Checkpoint, CheckpointError, Framework, LoadOptions, LoadReport, Metadata,
+    ReadLimits, Reference, WeightsDtype, loading, save_as, save_onnx,
+};
+use mobilenet::model::labels::Labels;
+use serde::Serialize;
+
+use super::{load_with, with_rule};
+use crate::args::{Convert, FileDtype, FileNames};
+use crate::output;
+use mobilenet::hub::HubError;
+
+#[derive(Serialize)]
+struct Line<'a> {
+    output: Option<String>,
+    metadata: Option<&'a Metadata>,
+    report: &'a LoadReport,
+    verification: Option<Agreement>,
+}
+
+pub(crate) fn run(arguments: &Convert) -> Result<()> {
+    let mut checkpoint = match read(arguments) {
+        Ok(checkpoint) => checkpoint,
+        Err(error) => {
+            if let (true, HubError::Checkpoint(CheckpointError::Incomplete { report, .. })) =
+                (arguments.json, &error)
+            {
+                output::json(&Line {
+                    output: None,
+                    metadata: None,
+                    report,
+                    verification: None,
+                })?;
+            }
+            return Err(error.into());
+        }
+    };
+    let verification = match &arguments.verify {
+        Some(path) => {
+            let reference = Reference::read(path, ReadLimits::default())?;
+            Some(reference.compare(&checkpoint)?)
+        }
+        None => None,
+    };
+    if let Some(agreement) = verification.filter(|agreement| !agreement.is_good()) {
+        bail!(
+            "{}: {}; nothing is written",
+            arguments.input,
+            told(&agreement)
+        );
+    }
+    if let Some(classes) = arguments.classes {
+        checkpoint = checkpoint.with_classes(Some(classes), arguments.seed)?;
+    }
+    arguments.overrides.apply(&mut checkpoint)?;
+    if arguments.fold && !checkpoint.metadata.folded {
+        checkpoint = checkpoint.fold()?;
+    }
+    let preprocessing = &mut checkpoint.metadata.preprocessing;
+    if let Some(side) = arguments.resolution {
+        preprocessing.size = [side as usize; 2];
+    }
+    if let Some(rule) = arguments.preprocess {
+        *preprocessing = with_rule(preprocessing, rule);
+    }
+    let dtype = match arguments.dtype {
+        FileDtype::F32 => WeightsDtype::F32,
+        FileDtype::F16 => WeightsDtype::F16,
+        FileDtype::Bf16 => WeightsDtype::Bf16,
+    };
+    let framework = match arguments.to {
+        None => Framework::Ours,
+        Some(FileNames::Slim) => Framework::Slim,
+        Some(FileNames::Hf) => Framework::HuggingFace,
+        Some(FileNames::Timm) => Framework::Timm,
+        Some(FileNames::Keras) => Framework::Keras,
+    };
+    let is_onnx = arguments
+        .output
+        .extension()
+        .is_some_and(|end| end == "onnx");
+    match (is_onnx, dtype) {
+        (false, dtype) => save_as(&arguments.output, &checkpoint, dtype, framework)?,
+        (true, _) if arguments.to.is_some() => bail!("--to is for safetensors, not for ONNX"),
+        (true, WeightsDtype::F32) => save_onnx(&arguments.output, &checkpoint)?,
+        (true, _) => bail!("ONNX is written in f32 only"),
+    }
+    let Checkpoint {
+        metadata, report, ..
+    } = &checkpoint;
+    if arguments.json {
+        let output = Some(arguments.output.display().to_string());
+        return output::json(&Line {
+            output,
+            metadata: Some(metadata),
+            report,
+            verification,
+        });
+    }
+    output::line(report.to_string())?;
+    output::line(describe(metadata))?;
+    if let Some(agreement) = verification {
+        output::line(told(&agreement))?;
+    }
+    if let (Some(_), Ok(call)) = (arguments.to, loading(framework, metadata)) {
+        output::line(format!("{framework} builds it with {call}"))?;
+    }
+    let bytes = std::fs::metadata(&arguments.output)?.len();
+    output::line(format!(
+        "written: {} ({bytes} bytes)",
+        arguments.output.display()
+    ))
+}
+
+fn read(arguments: &Convert) -> Result<Checkpoint, HubError> {
+    let options = LoadOptions {
+        format: arguments.from,
+        averages: arguments.ema,
+        ..arguments.overrides.load_options()
+    };
+    load_with(&arguments.input, &options)
+}
+
+fn told(agreement: &Agreement) -> String {
+    format!(
+        "logits differ from the reference by at most {:.2e}, relative {:.2e} ({} is allowed)",
+        agreement.max_absolute,
+        agreement.max_relative,
+        Agreement::TOLERANCE
+    )
+}
+
+fn describe(metadata: &Metadata) -> String {
+    let classes = metadata
+        .classes
+        .map_or("no classifier".into(), |n| format!("{n} classes"));
+    let [height, width] = metadata.preprocessing.size;
+    let normalization = match metadata.folded {
+        true => "batch norm folded".to_string(),
+        false => format!("epsilon {}", metadata.batch_norm_epsilon),
+    };
+    let labels = match &metadata.labels {
+        Labels::ImageNet => "ImageNet's labels".to_string(),
+        Labels::Names(names) => format!("{} labels", names.len()),
+        Labels::Unknown => "no labels".to_string(),
+    };
+    format!(
+        "width {}, {classes}, {} input channels, {width}x{height}, {normalization}, {:?} padding, \
+         {:?}, {labels}\npreprocessing: {:?}, mean {:?}, std {:?}\nsource: {}",
+        metadata.width,
+        metadata.in_channels,
+        metadata.padding,
+        metadata.activation,
+        metadata.preprocessing.resize,
+        metadata.preprocessing.mean,
+        metadata.preprocessing.std,
+        metadata.source,
+    )
+}

@@ -1,0 +1,71 @@
+//! One file a command: arguments in, library calls, text out.
+
+pub(crate) mod classify;
+pub(crate) mod convert;
+pub(crate) mod eval;
+pub(crate) mod inspect;
+pub(crate) mod predict;
+pub(crate) mod train;
+pub(crate) mod weights;
+
+use anyhow::{Result, bail};
+
+use crate::args::{self, PreprocessRule};
+use crate::progress::Terminal;
+use mobilenet::hub::{Cache, HubError, resolve_with};
+use mobilenet::kernels::inference::WeightType;
+use mobilenet::model::checkpoint::{Checkpoint, LoadOptions};
+use mobilenet::model::preprocess::Preprocessing;
+
+/// What `--engine eager` is answered where it is not built in.
+#[cfg(not(feature = "candle"))]
+const WITHOUT_CANDLE: &str = "this program was built without candle (feature `candle`), on which \
+                              `--engine eager` runs";
+
+/// Loads weights from wherever they are.
+fn load(weights: &str) -> Result<Checkpoint, HubError> {
+    load_with(weights, &LoadOptions::default())
+}
+
+/// [`load`] with options, which hold for files and folders.
+fn load_with(weights: &str, options: &LoadOptions) -> Result<Checkpoint, HubError> {
+    resolve_with(
+        weights,
+        options,
+        &Cache::of_user()?,
+        &mut Terminal::default(),
+    )
+}
+
+impl From<args::WeightType> for WeightType {
+    fn from(weight_type: args::WeightType) -> Self {
+        match weight_type {
+            args::WeightType::F32 => Self::F32,
+            args::WeightType::F16 => Self::F16,
+            args::WeightType::Bf16 => Self::Bf16,
+        }
+    }
+}
+
+/// The plan's type of weights; the other engine has no choice.
+fn weight_type(engine: args::Engine, chosen: Option<args::WeightType>) -> Result<WeightType> {
+    match (engine, chosen) {
+        (args::Engine::Eager, Some(_)) => bail!("--weight-type needs --engine plan"),
+        (_, chosen) => Ok(chosen.map_or(WeightType::F32, WeightType::from)),
+    }
+}
+
+/// The rule for images of the same size and normalisation as before.
+fn with_rule(preprocessing: &Preprocessing, rule: PreprocessRule) -> Preprocessing {
+    let side = preprocessing.size[0];
+    let other = match rule {
+        PreprocessRule::Slim => Preprocessing::slim(side),
+        PreprocessRule::Plain => Preprocessing::plain(side),
+        PreprocessRule::HuggingFace => Preprocessing::hugging_face(side),
+        PreprocessRule::Timm => Preprocessing::timm(side, 0.875),
+    };
+    Preprocessing {
+        resize: other.resize,
+        ..preprocessing.clone()
+    }
+}

@@ -1,0 +1,340 @@
+//! `train`: a data set -> weights.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result, bail};
+use mobilenet::kernels::inference::WeightType;
+use mobilenet::model::checkpoint::{Checkpoint, LoadReport, Metadata};
+use mobilenet::model::initialize::initial_parameters;
+use mobilenet::model::labels::Labels;
+use mobilenet::model::preprocess::{Preprocessing, Resize};
+use mobilenet::model::{InferencePlan, PlanOptions, PlanOutput, PlanWeights};
+use mobilenet::train::TrainError;
+use mobilenet::train::augment::{Augmentation, Border};
+use mobilenet::train::data::{self, ImageDataset};
+use mobilenet::train::fine_tune::{self, Logits};
+use mobilenet::train::loss::Distillation;
+use mobilenet::train::moving_average::MovingAverageConfig;
+use mobilenet::train::optimizer::{GradientClipping, OptimizerConfig};
+use mobilenet::train::recipe::{Recipe, Target, Trainable};
+use mobilenet::train::run::{self, RunOptions};
+use mobilenet::train::schedule::{Cosine, ExponentialDecay, Schedule};
+
+use super::load;
+use crate::args::{AugmentationName, OptimizerName, ScheduleName, Train};
+use crate::output;
+use crate::progress::Training;
+
+pub(crate) fn run(arguments: &Train) -> Result<()> {
+    let data = data::open(&arguments.data)?;
+    let class_names = data.train.class_names();
+    let init = arguments.init.as_deref().map(load).transpose()?;
+    let resolution = match (arguments.resolution, &init) {
+        (Some(side), _) => side as usize,
+        (None, Some(init)) => init.metadata.preprocessing.size[0],
+        (None, None) if is_fashion_mnist(arguments) => 96,
+        (None, None) => mobilenet::model::DEFAULT_IMAGE_SIZE,
+    };
+    let recipe = recipe(arguments, &*data.train, resolution)?;
+    let initial = match init {
+        Some(init) => adapt(arguments, init, class_names, resolution)?,
+        None => draw(arguments, class_names, &recipe)?,
+    };
+    let threads = arguments
+        .threads
+        .map_or_else(available, |threads| threads as usize);
+    let teacher = teacher(arguments, &recipe, threads)?;
+    let options = RunOptions {
+        out: arguments.out.clone(),
+        threads,
+        workers: arguments.workers as usize,
+        resume: arguments.resume,
+        save_every: arguments.save_every,
+        keep: arguments.keep,
+        log_every: arguments.log_every,
+        max_skipped_share: arguments.max_skipped,
+    };
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    ctrlc::set_handler(move || {
+        // The second time, the user means it.
+        if flag.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+    })
+    .context("cannot listen to signals")?;
+    let mut observer = Training::new(arguments.json);
+    let outcome = run::run(
+        recipe,
+        initial,
+        &data,
+        teacher,
+        &options,
+        &stop,
+        &mut observer,
+    )
+    .map_err(|error| broken_off(error, &options))?;
+    observer.end();
+    if outcome.interrupted {
+        bail!(
+            "stopped after step {}; the same command with --resume goes on",
+            outcome.step
+        );
+    }
+    let out = arguments.out.display();
+    if !outcome.skipped.is_empty() {
+        eprintln!("{} photos could not be used", outcome.skipped.len());
+    }
+    if arguments.json {
+        return Ok(());
+    }
+    if let Some(outcome) = outcome.evaluation {
+        let accuracy = outcome.evaluation.accuracy();
+        output::line(format!(
+            "accuracy {:.2} %, recall at 5 {:.2} % on {} photos",
+            100.0 * accuracy.accuracy(),
+            100.0 * accuracy.recall_5(),
+            accuracy.images()
+        ))?;
+        output::line(format!("report: {out}/report/report.md"))?;
+    }
+    output::line(format!("weights: {out}/model.safetensors"))
+}
+
+/// Names the checkpoint from which a training can go on that failed in its course.
+fn broken_off(error: TrainError, options: &RunOptions) -> anyhow::Error {
+    use TrainError::{Checkpoint, Data, Diverged, Write};
+    let in_its_course = matches!(
+        error,
+        Checkpoint(_) | Data(_) | Diverged { .. } | Write { .. }
+    );
+    let files = options.checkpoints().files();
+    let newest = files.ok().and_then(|files| files.into_iter().next());
+    let error = anyhow::Error::from(error);
+    match newest.filter(|_| in_its_course) {
+        Some(newest) => error.context(format!(
+            "the training has broken off; its last checkpoint is {}, from which --resume goes on",
+            newest.display()
+        )),
+        None => error,
+    }
+}
+
+fn available() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn is_fashion_mnist(arguments: &Train) -> bool {
+    arguments.data == "fashion-mnist"
+}
+
+/// The preset of the data, changed by what the user says.
+fn recipe(arguments: &Train, data: &dyn ImageDataset, resolution: usize) -> Result<Recipe> {
+    let fashion = is_fashion_mnist(arguments);
+    let usual = if fashion { 128 } else { 32 };
+    let batch_size = arguments.batch_size.unwrap_or(usual) as usize;
+    if data.len() < batch_size {
+        bail!(
+            "{} has {} photos to train on, fewer than a batch of {batch_size}",
+            arguments.data,
+            data.len()
+        );
+    }
+    let steps_per_epoch = (data.len() / batch_size) as u64;
+    let usual_epochs = if arguments.init.is_some() { 14 } else { 20 };
+    let epochs = arguments.epochs.unwrap_or(usual_epochs);
+    let steps = arguments.steps.unwrap_or(epochs * steps_per_epoch);
+    let mut recipe = if arguments.init.is_some() {
+        Recipe::fine_tuning(steps, steps_per_epoch, batch_size, resolution)
+    } else if fashion {
+        Recipe {
+            steps,
+            batch_size,
+            resolution,
+            ..Recipe::fashion_mnist(epochs)
+        }
+    } else {
+        Recipe::photos(steps, steps_per_epoch, batch_size, resolution)
+    };
+    recipe.seed = arguments.seed;
+    if let Some(optimizer) = arguments.optimizer {
+        recipe.optimizer = match optimizer {
+            OptimizerName::Rmsprop => OptimizerConfig::rms_prop_slim(),
+            OptimizerName::Sgd => sgd(arguments.momentum),
+            OptimizerName::Adamw => OptimizerConfig::adam_w(),
+        };
+    } else {
+        recipe.optimizer = sgd(arguments.momentum);
+    }
+    recipe.schedule = schedule(arguments, &recipe, steps_per_epoch);
+    let set = |target: &mut f64, value: Option<f64>| *target = value.unwrap_or(*target);
+    set(&mut recipe.weight_decay, arguments.weight_decay);
+    set(&mut recipe.batch_norm_decay, arguments.batch_norm_decay);
+    set(&mut recipe.dropout_keep_prob, arguments.dropout_keep);
+    if let Some(decay) = arguments.ema {
+        recipe.moving_average = (decay > 0.0).then_some(MovingAverageConfig { decay, ramp: true });
+    }
+    recipe.clipping = arguments
+        .clip_norm
+        .map(|limit| GradientClipping::GlobalNorm { limit });
+    if let Some(augmentation) = arguments.augment {
+        recipe.augmentation = augmentation_of(augmentation, resolution);
+    }
+    let smoothing = match (arguments.label_smoothing, recipe.target) {
+        (Some(smoothing), _) => smoothing,
+        (None, Target::Labels { label_smoothing }) => label_smoothing,
+        (None, _) => 0.0,
+    };
+    recipe.target = match arguments.teacher {
+        None => Target::Labels {
+            label_smoothing: smoothing,
+        },
+        Some(_) => Target::Teacher(Distillation {
+            weight: arguments.teacher_weight,
+            temperature: arguments.temperature,
+            label_smoothing: smoothing,
+        }),
+    };
+    if !arguments.train_only.is_empty() {
+        recipe.trainable = Trainable::Scopes(arguments.train_only.clone());
+    }
+    recipe.frozen_batch_norm = arguments.freeze_batch_norm;
+    Ok(recipe)
+}
+
+fn sgd(momentum: f64) -> OptimizerConfig {
+    if momentum == 0.0 {
+        OptimizerConfig::Sgd
+    } else {
+        OptimizerConfig::Momentum {
+            momentum,
+            nesterov: true,
+        }
+    }
+}
+
+fn schedule(arguments: &Train, recipe: &Recipe, steps_per_epoch: u64) -> Schedule {
+    let usual = match arguments.optimizer {
+        Some(OptimizerName::Adamw) => 1e-3,
+        Some(OptimizerName::Rmsprop) => 0.045,
+        _ => match recipe.schedule {
+            Schedule::Cosine(cosine) => cosine.initial,
+            ref other => other.learning_rate(0),
+        },
+    };
+    let initial = arguments.learning_rate.unwrap_or(usual);
+    let in_steps = |epochs: f64| (epochs * steps_per_epoch as f64) as u64;
+    match arguments.schedule.unwrap_or(ScheduleName::Cosine) {
+        ScheduleName::Cosine => Schedule::Cosine(Cosine {
+            initial,
+            warm_up_steps: in_steps(arguments.warm_up.unwrap_or(1.0)).min(recipe.steps / 2),
+            total_steps: recipe.steps,
+            end: 0.0,
+        }),
+        ScheduleName::Exponential => Schedule::Exponential(ExponentialDecay {
+            initial,
+            factor: 0.94,
+            steps: in_steps(2.5).max(1),
+        }),
+        ScheduleName::Constant => Schedule::Constant {
+            learning_rate: initial,
+        },
+    }
+}
+
+fn augmentation_of(name: AugmentationName, resolution: usize) -> Augmentation {
+    match name {
+        AugmentationName::Inception => Augmentation::SLIM,
+        AugmentationName::InceptionSlow => Augmentation::Inception {
+            fast: false,
+            fixed_order: false,
+        },
+        AugmentationName::Mild => Augmentation::Mild,
+        AugmentationName::CropFlip => Augmentation::CropFlip {
+            padding: resolution.div_ceil(24),
+            border: Border::Zero,
+        },
+        AugmentationName::None => Augmentation::None,
+    }
+}
+
+/// Weights of `--init` for the data's classes.
+fn adapt(
+    arguments: &Train,
+    init: Checkpoint,
+    class_names: &[String],
+    resolution: usize,
+) -> Result<Checkpoint> {
+    if arguments
+        .width
+        .is_some_and(|width| width != init.metadata.width)
+    {
+        bail!("--init has width {}", init.metadata.width);
+    }
+    let logits = if arguments.exclude_logits {
+        Logits::Exclude
+    } else if arguments.slice_logits {
+        Logits::Slice
+    } else {
+        Logits::Keep
+    };
+    let (mut checkpoint, kept) = fine_tune::adapt(init, class_names, logits, arguments.seed)
+        .context("use --exclude-logits or --slice-logits for other classes")?;
+    if arguments.slice_logits {
+        eprintln!("{kept} of {} classes keep their logits", class_names.len());
+    }
+    let metadata = &mut checkpoint.metadata;
+    metadata.source = format!("{} on {}", metadata.source, source(arguments));
+    metadata.preprocessing.size = [resolution; 2];
+    Ok(checkpoint)
+}
+
+/// Initial weights after slim, and what goes with them.
+fn draw(arguments: &Train, class_names: &[String], recipe: &Recipe) -> Result<Checkpoint> {
+    let fashion = is_fashion_mnist(arguments);
+    let side = recipe.resolution;
+    let preprocessing = match recipe.augmentation {
+        Augmentation::Inception { .. } | Augmentation::Mild => Preprocessing::slim(side),
+        // The whole photo, by the resize that training has.
+        Augmentation::CropFlip { .. } | Augmentation::None => Preprocessing {
+            resize: Resize::CentralCrop { fraction: 1.0 },
+            ..Preprocessing::slim(side)
+        },
+    };
+    let metadata = Metadata {
+        width: arguments.width.unwrap_or(if fashion { 0.25 } else { 1.0 }),
+        classes: Some(class_names.len()),
+        labels: Labels::Names(class_names.to_vec()),
+        source: source(arguments),
+        ..Metadata::new(preprocessing)
+    };
+    Ok(Checkpoint {
+        parameters: initial_parameters(&metadata.config(), recipe.seed)?,
+        metadata,
+        report: LoadReport::default(),
+    })
+}
+
+fn source(arguments: &Train) -> String {
+    // A folder's last name tells enough, and nothing of the machine.
+    let data = std::path::Path::new(&arguments.data).file_name();
+    let data = data.map_or(arguments.data.as_str().into(), |name| {
+        name.to_string_lossy()
+    });
+    format!("trained on {data}")
+}
+
+fn teacher(arguments: &Train, recipe: &Recipe, threads: usize) -> Result<Option<InferencePlan>> {
+    let Some(weights) = &arguments.teacher else {
+        return Ok(None);
+    };
+    let checkpoint = load(weights)?;
+    let config = checkpoint.metadata.config();
+    let weights = PlanWeights::consuming(WeightType::F32, &config, checkpoint.parameters)?;
+    let options = PlanOptions {
+        output: PlanOutput::Logits,
+        ..PlanOptions::new([recipe.resolution; 2], threads)
+    };
+    Ok(Some(InferencePlan::new(&weights, &options)?))
+}

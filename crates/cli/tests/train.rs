@@ -1,0 +1,321 @@
+//! `train` and `eval` as a user meets them: photos in folders, killed and resumed runs, broken
+//! photos, divergence.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+use support::lines;
+
+/// Photos of two classes that a small network can tell apart, 12 to train on and 4 to test with
+/// in each.
+fn photos(folder: &Path) -> PathBuf {
+    let data = folder.join("photos");
+    for (part, count) in [("train", 12), ("test", 4)] {
+        for (class, base) in [("dark", 40u8), ("light", 190u8)] {
+            let dir = data.join(part).join(class);
+            std::fs::create_dir_all(&dir).unwrap();
+            for number in 0..count {
+                let photo = image::RgbImage::from_fn(40, 36, |x, y| {
+                    let noise = (x * 7 + y * 13 + number * 29) % 40;
+                    image::Rgb([base + noise as u8, base, base + (y % 20) as u8])
+                });
+                photo.save(dir.join(format!("{number:02}.png"))).unwrap();
+            }
+        }
+    }
+    data
+}
+
+fn train(data: &Path, out: &Path, more: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mobilenet"));
+    command
+        .arg("train")
+        .arg("--data")
+        .arg(data)
+        .arg("--out")
+        .arg(out);
+    command.args(["--width", "0.25", "--batch-size", "8", "--threads", "2"]);
+    command.args(["--log-every", "2"]).args(more);
+    // Small unless a test says otherwise.
+    if !more.contains(&"--resolution") {
+        command.args(["--resolution", "32", "--ema=0.9"]);
+    }
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn a_folder_of_photos_becomes_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, out) = (photos(folder.path()), folder.path().join("out"));
+    let sizes = [
+        "--resolution",
+        "64",
+        "--epochs",
+        "20",
+        "--learning-rate",
+        "0.01",
+    ];
+    let rules = ["--augment", "none", "--batch-norm-decay", "0.5", "--json"];
+    let output = train(&data, &out, &[&sizes[..], &rules].concat())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let lines = lines(&output);
+    for key in ["step", "loss", "learning_rate", "images_per_second"] {
+        assert!(lines[0][key].is_number(), "{lines:?}");
+    }
+    let epochs: Vec<&Value> = lines.iter().filter(|line| line["epoch"].is_u64()).collect();
+    assert_eq!(epochs.len(), 20);
+    assert_eq!(epochs[19]["accuracy"], 1.0, "{epochs:?}");
+    for file in [
+        "model.safetensors",
+        "log.jsonl",
+        "report/report.md",
+        "report/loss.svg",
+    ] {
+        assert!(out.join(file).is_file(), "{file}");
+    }
+
+    let eval = Command::new(env!("CARGO_BIN_EXE_mobilenet"))
+        .args(["eval", "--json", "--weights"])
+        .arg(out.join("model.safetensors"))
+        .arg("--data")
+        .arg(&data)
+        .output()
+        .unwrap();
+    assert!(eval.status.success(), "{}", text(&eval.stderr));
+    let line: Value = serde_json::from_slice(&eval.stdout).unwrap();
+    assert_eq!(
+        (&line["images"], &line["accuracy"]),
+        (&8.into(), &1.0.into())
+    );
+
+    // A second training must not write over the first.
+    let again = train(&data, &out, &["--epochs", "1"]).output().unwrap();
+    assert_eq!(again.status.code(), Some(1));
+    assert!(text(&again.stderr).contains("is there already"));
+    // Other settings cannot go on from its checkpoint.
+    let other = train(
+        &data,
+        &out,
+        &["--epochs", "20", "--resolution", "64", "--resume"],
+    )
+    .output()
+    .unwrap();
+    assert!(
+        text(&other.stderr).contains("augmentation was"),
+        "{}",
+        text(&other.stderr)
+    );
+}
+
+/// Names of the checkpoints that a run has written so far, and of whatever else is beside them.
+fn checkpoints(out: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(out.join("checkpoints"));
+    let entries = entries.into_iter().flatten();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// The newest whole checkpoint.
+fn newest(out: &Path) -> Option<String> {
+    let mut names = checkpoints(out).into_iter();
+    names.rfind(|name| name.starts_with("step-"))
+}
+
+/// Starts or resumes a run and kills it: so many milliseconds after its start, or after its next
+/// checkpoint. False where it ended before.
+fn kill(mut command: Command, out: &Path, wait_for_checkpoint: bool, milliseconds: u64) -> bool {
+    let before = newest(out);
+    let null = std::process::Stdio::null;
+    let command = command.arg("--resume").stdout(null()).stderr(null());
+    let mut child = command.spawn().unwrap();
+    while wait_for_checkpoint && newest(out) == before && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    std::thread::sleep(Duration::from_millis(milliseconds));
+    let killed = child.try_wait().unwrap().is_none();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    killed
+}
+
+/// The final weights, and the state of the last checkpoint; a header's entries have no fixed order.
+fn results(out: &Path) -> (Vec<u8>, Vec<u8>) {
+    let last = newest(out).unwrap();
+    let state = std::fs::read(out.join("checkpoints").join(last)).unwrap();
+    let header = u64::from_le_bytes(state[..8].try_into().unwrap()) as usize;
+    let weights = std::fs::read(out.join("model.safetensors")).unwrap();
+    (weights, state[8 + header..].to_vec())
+}
+
+#[test]
+fn runs_killed_twenty_times_end_in_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = photos(folder.path());
+    let arguments = ["--steps", "200", "--save-every", "4"];
+    let whole = folder.path().join("whole");
+    let output = train(&data, &whole, &arguments).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let whole = results(&whole);
+
+    let (mut kills, mut runs) = (0u64, 0);
+    while kills < 20 {
+        runs += 1;
+        let broken = folder.path().join(format!("broken {runs}"));
+        // Every other kill lets the run come further; the others may fall before its first step.
+        while kills < 20
+            && kill(
+                train(&data, &broken, &arguments),
+                &broken,
+                kills % 2 == 0,
+                kills * 37 % 60,
+            )
+        {
+            kills += 1;
+        }
+        let mut last = train(&data, &broken, &arguments);
+        let output = last.arg("--resume").output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert!(results(&broken) == whole, "run {runs}, after {kills} kills");
+    }
+    println!("{kills} kills of {runs} runs");
+}
+
+/// A limit on the size of files stands in for the full disk: the write fails after a part of it.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_leaves_the_last_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = photos(folder.path());
+    let arguments = ["--steps", "60", "--save-every", "4"];
+    let whole = folder.path().join("whole");
+    let output = train(&data, &whole, &arguments).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+
+    let out = folder.path().join("full");
+    assert!(kill(train(&data, &out, &arguments), &out, true, 0));
+    let before = checkpoints(&out);
+    let mut resume = train(&data, &out, &arguments);
+    let resume = resume.arg("--resume");
+    let output = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 200; exec \"$@\"", "sh"])
+        .arg(resume.get_program())
+        .args(resume.get_args())
+        .output()
+        .unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let last = newest(&out).unwrap();
+    for part in ["cannot write", "File too large", &last, "--resume"] {
+        assert!(said.contains(part), "{part} in: {said}");
+    }
+    let partial = |folder: &Path| {
+        let entries = std::fs::read_dir(folder).unwrap();
+        let mut names = entries.map(|entry| entry.unwrap().file_name());
+        names.any(|name| name.to_string_lossy().ends_with(".partial"))
+    };
+    assert!(!partial(&out) && !partial(&out.join("checkpoints")));
+    assert_eq!(checkpoints(&out), before, "{said}");
+
+    let output = resume.output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(results(&out) == results(&whole), "the results differ");
+}
+
+#[test]
+fn a_damaged_checkpoint_is_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, out) = (photos(folder.path()), folder.path().join("out"));
+    let arguments = ["--steps", "8", "--save-every", "4"];
+    assert!(
+        train(&data, &out, &arguments)
+            .output()
+            .unwrap()
+            .status
+            .success()
+    );
+    let whole = std::fs::read(out.join("model.safetensors")).unwrap();
+    let newest = out.join("checkpoints/step-0000000008.safetensors");
+    let mut bytes = std::fs::read(&newest).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&newest, bytes).unwrap();
+    let output = train(&data, &out, &[&arguments[..], &["--resume"]].concat())
+        .output()
+        .unwrap();
+    let said = text(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(
+        said.contains("it is damaged") && said.contains("going on after step 4"),
+        "{said}"
+    );
+    assert!(std::fs::read(out.join("model.safetensors")).unwrap() == whole);
+}
+
+#[test]
+fn broken_photos_are_named_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = photos(folder.path());
+    std::fs::write(data.join("train/dark/05.png"), "no photo").unwrap();
+    let run = |name: &str, share: &str| {
+        let out = folder.path().join(name);
+        train(&data, &out, &["--epochs", "1", "--max-skipped", share])
+            .output()
+            .unwrap()
+    };
+    let tolerant = run("tolerant", "0.1");
+    let said = text(&tolerant.stderr);
+    assert!(tolerant.status.success(), "{said}");
+    assert!(
+        said.contains("05.png") && said.contains("1 photos could not be used"),
+        "{said}"
+    );
+    let strict = run("strict", "0.01");
+    assert_eq!(strict.status.code(), Some(1), "{}", text(&strict.stderr));
+}
+
+#[test]
+fn divergence_stops_with_step_and_photos() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, out) = (photos(folder.path()), folder.path().join("out"));
+    let arguments = [
+        "--steps",
+        "40",
+        "--save-every",
+        "1",
+        "--learning-rate",
+        "1e30",
+    ];
+    let output = train(&data, &out, &[&arguments[..], &["--warm-up", "0"]].concat())
+        .output()
+        .unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("is not finite") && said.contains(".png"),
+        "{said}"
+    );
+}
+
+#[test]
+fn wrong_usage_is_two() {
+    let output = Command::new(env!("CARGO_BIN_EXE_mobilenet"))
+        .args([
+            "train", "--data", "x", "--out", "y", "--epochs", "1", "--steps", "2",
+        ])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}

@@ -1,0 +1,34 @@
+//! What a device takes: a photo and weights in, names out, no candle, no network access, no
+//! training. Built small:
+//!
+//! ```sh
+//! cargo build --profile device -p mobilenet --no-default-features --example device
+//! ```
+
+use std::process::ExitCode;
+
+use mobilenet::{Classifier, Error, open_photo};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [weights, photo] = arguments.as_slice() else {
+        eprintln!("usage: device WEIGHTS PHOTO");
+        return ExitCode::from(2);
+    };
+    match name(weights, photo) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn name(weights: &str, photo: &str) -> Result<(), Error> {
+    let photo = open_photo(photo)?;
+    for prediction in Classifier::open(weights)?.classify(&photo, 5)? {
+        let name = prediction.label.unwrap_or(prediction.class.to_string());
+        println!("{:6.2} %  {name}", 100.0 * prediction.probability);
+    }
+    Ok(())
+}

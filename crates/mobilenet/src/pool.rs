@@ -1,0 +1,221 @@
+//! Plans over one weight set, lent to as many callers at a time as there are threads for.
+//!
+//! A caller who is alone gets a plan that all threads share, which answers soonest. Callers who come
+//! at the same time get plans of one thread each, side by side, which together answer most; those
+//! for whom no thread is left wait. All plans give the same bits.
+
+use std::collections::HashMap;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use mobilenet_model::{InferencePlan, ModelError, PlanOptions, PlanOutput, PlanWeights};
+
+/// Plans for images of one size.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    weights: PlanWeights,
+    size: [usize; 2],
+    threads: usize,
+    state: Mutex<State>,
+    /// Woken whenever a plan comes back.
+    returned: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Plans that nobody has at the moment, by what they give and their number of threads.
+    idle: HashMap<(Gives, usize), Vec<InferencePlan>>,
+    /// Threads of the plans that are lent.
+    busy: usize,
+    /// Callers who wait.
+    waiting: usize,
+}
+
+/// What a plan gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Gives {
+    /// Class scores.
+    Logits,
+    /// Pooled features.
+    Features,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// One of whom nothing is known.
+    Any,
+    /// One of several who share the threads among themselves.
+    OneOfMany,
+}
+
+impl Pool {
+    pub(crate) fn new(weights: PlanWeights, size: [usize; 2], threads: usize) -> Self {
+        Self {
+            weights,
+            size,
+            threads: threads.max(1),
+            state: Mutex::default(),
+            returned: Condvar::new(),
+        }
+    }
+
+    /// Threads of all plans that run at a time.
+    pub(crate) fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Makes a plan that gives this, so that what it refuses is known before the first photo.
+    pub(crate) fn prepare(&self, gives: Gives) -> Result<(), ModelError> {
+        self.borrow(gives, Caller::Any).map(drop)
+    }
+
+    /// Runs one image.
+    pub(crate) fn run(
+        &self,
+        pixels: &[f32],
+        gives: Gives,
+        caller: Caller,
+    ) -> Result<Vec<f32>, ModelError> {
+        let mut loan = self.borrow(gives, caller)?;
+        let Some(plan) = &mut loan.plan else {
+            return Ok(Vec::new());
+        };
+        let mut output = vec![0.0; plan.output_len()];
+        plan.run(pixels, &mut output)?;
+        Ok(output)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing is left half-done in the state when a caller panics.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn borrow(&self, gives: Gives, caller: Caller) -> Result<Loan<'_>, ModelError> {
+        let mut state = self.lock();
+        state.waiting += 1;
+        let threads = loop {
+            let alone = state.busy == 0 && state.waiting == 1;
+            if alone && caller == Caller::Any {
+                break self.threads;
+            }
+            if state.busy < self.threads {
+                break 1;
+            }
+            state = self
+                .returned
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        };
+        state.waiting -= 1;
+        state.busy += threads;
+        let plan = state.idle.get_mut(&(gives, threads)).and_then(Vec::pop);
+        drop(state);
+        // From here on the loan gives the threads back, also where no plan can be made.
+        let mut loan = Loan {
+            pool: self,
+            gives,
+            threads,
+            plan,
+        };
+        if loan.plan.is_none() {
+            loan.plan = Some(self.plan(gives, threads)?);
+        }
+        Ok(loan)
+    }
+
+    fn plan(&self, gives: Gives, threads: usize) -> Result<InferencePlan, ModelError> {
+        let output = match gives {
+            Gives::Logits => PlanOutput::Logits,
+            Gives::Features => PlanOutput::Features,
+        };
+        let options = PlanOptions {
+            output,
+            ..PlanOptions::new(self.size, threads)
+        };
+        InferencePlan::new(&self.weights, &options)
+    }
+}
+
+/// A plan, and the threads that it may keep busy, until dropped.
+struct Loan<'a> {
+    pool: &'a Pool,
+    gives: Gives,
+    threads: usize,
+    plan: Option<InferencePlan>,
+}
+
+impl Drop for Loan<'_> {
+    fn drop(&mut self) {
+        let mut state = self.pool.lock();
+        state.busy -= self.threads;
+        if let Some(plan) = self.plan.take() {
+            let key = (self.gives, self.threads);
+            state.idle.entry(key).or_default().push(plan);
+        }
+        drop(state);
+        self.pool.returned.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mobilenet_model::MobileNetV1Config;
+    use mobilenet_model::initialize::random_parameters;
+
+    fn pool(threads: usize) -> Pool {
+        let config = MobileNetV1Config::with_width(0.25);
+        let parameters = random_parameters(&config, 0).unwrap();
+        let weights = PlanWeights::new(&config, &parameters).unwrap();
+        Pool::new(weights, [32, 32], threads)
+    }
+
+    fn idle(pool: &Pool, threads: usize) -> usize {
+        let state = pool.lock();
+        let plans = state.idle.get(&(Gives::Logits, threads));
+        plans.map_or(0, Vec::len)
+    }
+
+    #[test]
+    fn a_caller_alone_has_all_threads() {
+        let pool = pool(2);
+        let pixels = vec![0.5; 32 * 32 * 3];
+        for _ in 0..3 {
+            pool.run(&pixels, Gives::Logits, Caller::Any).unwrap();
+        }
+        assert_eq!((idle(&pool, 2), idle(&pool, 1)), (1, 0));
+    }
+
+    #[test]
+    fn never_more_threads_than_allowed_and_the_same_bits() {
+        let pool = pool(2);
+        let pixels: Vec<f32> = (0..32 * 32 * 3).map(|i| (i % 7) as f32 / 7.0).collect();
+        let expected = pool.run(&pixels, Gives::Logits, Caller::Any).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..20 {
+                        let found = pool.run(&pixels, Gives::Logits, Caller::Any).unwrap();
+                        assert_eq!(found, expected);
+                        assert!(pool.lock().busy <= 2);
+                    }
+                });
+            }
+        });
+        assert!(idle(&pool, 1) <= 2 && idle(&pool, 2) <= 1);
+        assert_eq!((pool.lock().busy, pool.lock().waiting), (0, 0));
+    }
+
+    #[test]
+    fn a_plan_that_cannot_be_made_takes_no_threads_with_it() {
+        let config = MobileNetV1Config::with_width(0.25);
+        let parameters = random_parameters(&config, 0).unwrap();
+        let weights = PlanWeights::new(&config, &parameters).unwrap();
+        // The pooled map of so large an image is no pixel.
+        let pool = Pool::new(weights, [640, 640], 1);
+        for _ in 0..2 {
+            assert!(pool.prepare(Gives::Logits).is_err());
+        }
+        assert_eq!(pool.lock().busy, 0);
+    }
+}
