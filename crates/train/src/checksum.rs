@@ -1,4 +1,4 @@
-//! TensorFlow's checksum of records, in TFRecord and event files alike.
+//! TensorFlow's checksum of records, in TFRecord and in event files.
 
 /// CRC-32C, rotated and shifted so that the checksum of data that holds checksums stays good.
 pub(crate) fn masked_crc32c(bytes: &[u8]) -> u32 {

@@ -1,6 +1,7 @@
-//! What training refuses, typed.
+//! The errors of training.
 
-use std::path::PathBuf;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
 
 use mobilenet_model::ModelError;
 use mobilenet_model::checkpoint::CheckpointError;
@@ -99,7 +100,7 @@ pub enum TrainError {
         /// Photos of the batch, the first few by name.
         photos: String,
     },
-    /// A training is there already.
+    /// The folder has a training already.
     #[error(
         "{path} is there already: resume it, or use another folder",
         path = path.display()
@@ -139,6 +140,22 @@ pub enum TrainError {
 }
 
 impl TrainError {
+    /// For `map_err`: a file that cannot be written.
+    pub(crate) fn write<E: Display>(path: &Path) -> impl FnOnce(E) -> Self {
+        move |problem| Self::Write {
+            path: path.to_path_buf(),
+            problem: problem.to_string(),
+        }
+    }
+
+    /// For `map_err`: a file that cannot be read.
+    pub(crate) fn read<E: Display>(path: &Path) -> impl FnOnce(E) -> Self {
+        move |problem| Self::Read {
+            path: path.to_path_buf(),
+            problem: problem.to_string(),
+        }
+    }
+
     /// `Err` where lengths differ.
     pub(crate) fn check_length(
         what: &str,

@@ -1,4 +1,4 @@
-//! A network on a data set it was not trained on: slim's Accuracy and Recall_5, and more.
+//! Evaluation of a network on a data set: slim's Accuracy and Recall_5, and more.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,12 +22,12 @@ pub struct EvaluationOptions {
     pub max_skipped_share: f64,
     /// How many of the most wrong images are kept.
     pub worst: usize,
-    /// Added to the data's class numbers: 1 where the network has a background class that the data
-    /// lacks.
+    /// Added to the data's class numbers: 1 if the network has a background class and the data has
+    /// none.
     pub label_offset: u32,
 }
 
-/// What came out.
+/// Result of an evaluation.
 #[derive(Debug, Clone)]
 pub struct EvaluationOutcome {
     /// The metrics.
@@ -41,7 +41,7 @@ pub struct EvaluationOutcome {
 /// Evaluates parameters on every photo of a data set.
 ///
 /// # Errors
-/// Where the network has no classifier or cannot take the preprocessing's size, a label is no
+/// If the network has no classifier or cannot take the preprocessing's size, a label is no
 /// class, or too many photos are unusable.
 pub fn evaluate(
     config: &MobileNetV1Config,

@@ -8,8 +8,5 @@ use crate::error::TrainError;
 
 /// Writes beside the target, makes it durable, and renames it into place.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
-    file::write_atomically(path, bytes).map_err(|error| TrainError::Write {
-        path: path.to_path_buf(),
-        problem: error.to_string(),
-    })
+    file::write_atomically(path, bytes).map_err(TrainError::write(path))
 }

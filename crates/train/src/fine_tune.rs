@@ -1,4 +1,4 @@
-//! Trained weights as the beginning of a training for other classes.
+//! Trained weights as the initial weights for other classes.
 
 use mobilenet_model::architecture::LOGITS_LAYER;
 use mobilenet_model::array::ShapeError;
@@ -8,21 +8,21 @@ use mobilenet_model::{Array, ModelError};
 
 use crate::error::TrainError;
 
-/// What becomes of the classifier.
+/// What happens to the classifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Logits {
     /// It stays; the classes must be as many.
     Keep,
-    /// It is drawn anew (slim's `checkpoint_exclude_scopes`).
+    /// It is initialised again (slim's `checkpoint_exclude_scopes`).
     Exclude,
-    /// Rows of classes that the weights know by the same name stay, the others are drawn anew.
+    /// Rows of classes that the weights know by the same name stay, the others are initialised again.
     Slice,
 }
 
 /// Weights for the classes of a data set, and how many classes kept their row.
 ///
 /// # Errors
-/// With [`Logits::Keep`], where the weights have another number of classes.
+/// With [`Logits::Keep`], if the weights have another number of classes.
 pub fn adapt(
     checkpoint: Checkpoint,
     class_names: &[String],

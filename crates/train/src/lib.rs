@@ -1,5 +1,7 @@
 //! Training of MobileNetV1 after slim's scripts: data and its augmentation, optimisers, schedules,
 //! losses and metrics on plain slices, logs, and a report. Every part is usable alone.
+//!
+//! The feature `report` (on by default) brings the library that draws the report's figures.
 
 pub mod augment;
 pub mod checkpoint;
@@ -13,6 +15,7 @@ pub mod moving_average;
 pub mod optimizer;
 mod preset;
 pub mod recipe;
+#[cfg(feature = "report")]
 pub mod report;
 pub mod run;
 pub mod schedule;

@@ -42,7 +42,7 @@ impl MovingAverage {
     /// Starts at the values themselves: initial ones, or an average from a checkpoint.
     ///
     /// # Errors
-    /// Where the decay is outside 0 to 1.
+    /// If the decay is outside 0 to 1.
     pub fn new(config: MovingAverageConfig, values: Vec<f32>) -> Result<Self, TrainError> {
         if !(0.0..=1.0).contains(&config.decay) {
             return Err(TrainError::Setting {
@@ -57,11 +57,11 @@ impl MovingAverage {
         })
     }
 
-    /// Takes in the values after a step; `step` counts the steps done (TensorFlow's
+    /// Moves towards the values after a step; `step` counts the steps done (TensorFlow's
     /// `num_updates`, for which slim's trainer hands over the global step).
     ///
     /// # Errors
-    /// Where there are more or fewer values than at the beginning.
+    /// If there are more or fewer values than at the beginning.
     pub fn update(&mut self, values: &[f32], step: u64) -> Result<(), TrainError> {
         TrainError::check_length("the moving average", self.average.len(), values.len())?;
         let share = (1.0 - self.config.decay_at(step)) as f32;

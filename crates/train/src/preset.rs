@@ -1,4 +1,4 @@
-//! Recipes for the usual cases, to begin with or to change.
+//! Recipes for the usual cases, to use or to change.
 
 use crate::augment::{Augmentation, Border};
 use crate::moving_average::MovingAverageConfig;
@@ -9,7 +9,7 @@ use crate::schedule::{Cosine, Schedule};
 /// Decay of batch normalisation's running statistics in runs of a few thousand steps.
 const SHORT_BATCH_NORM_DECAY: f64 = 0.99;
 
-/// And in runs of a few hundred, whose first steps leave the statistics of other photos behind.
+/// The same in runs of a few hundred, which soon have to forget the statistics of other photos.
 const FINE_TUNING_BATCH_NORM_DECAY: f64 = 0.9;
 
 fn nesterov() -> OptimizerConfig {

@@ -1,5 +1,5 @@
-//! Everything that decides what a training does, but for data and network: stored with its
-//! checkpoints, so that a resumed run goes on by the same rules.
+//! Everything that decides what a training does, except data and network: stored with its
+//! checkpoints, so that a resumed training continues by the same rules.
 
 use mobilenet_model::architecture::{LayerName, Parameter};
 use mobilenet_model::{FlatLayout, MobileNetV1Config};
@@ -25,13 +25,13 @@ pub enum Trainable {
     Scopes(Vec<String>),
 }
 
-/// What is learnt from.
+/// What the network learns from.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Target {
     /// Labels.
     Labels {
-        /// Share of the probability that goes to all classes alike.
+        /// Share of the probability that is spread evenly over all classes.
         label_smoothing: f64,
     },
     /// A teacher's logits, alone or mixed with labels (the paper, section 4.5).
@@ -71,7 +71,7 @@ pub struct Recipe {
     pub clipping: Option<GradientClipping>,
     /// What happens to photos.
     pub augmentation: Augmentation,
-    /// What is learnt from.
+    /// What the network learns from.
     pub target: Target,
     /// Which parameters are trained.
     pub trainable: Trainable,
@@ -141,7 +141,7 @@ impl Recipe {
     /// The parameters of a network as groups, in order.
     ///
     /// # Errors
-    /// [`TrainError::Setting`] where a scope names no layer.
+    /// [`TrainError::Setting`] if a scope names no layer.
     pub fn groups(&self, layout: &FlatLayout) -> Result<Vec<ParameterGroup>, TrainError> {
         if let Trainable::Scopes(scopes) = &self.trainable {
             let names = || layout.entries().iter().map(|(p, _)| p.layer.to_string());
@@ -176,7 +176,7 @@ impl Recipe {
         Ok(layout.entries().iter().map(group).collect())
     }
 
-    /// How many first layers of the body no gradient has to reach.
+    /// How many of the body's first layers are frozen, so that no gradient has to reach them.
     pub(crate) fn frozen_layers(&self, layout: &FlatLayout) -> usize {
         let mut layers: Vec<LayerName> = layout.entries().iter().map(|(p, _)| p.layer).collect();
         layers.dedup();
@@ -185,7 +185,7 @@ impl Recipe {
         layers.iter().take_while(body).take_while(frozen).count()
     }
 
-    /// The network's arguments with the recipe's.
+    /// The network's settings with those of the recipe.
     pub fn network(&self, mut config: MobileNetV1Config) -> MobileNetV1Config {
         let scope = &mut config.base.arg_scope;
         if let mobilenet_model::Normalizer::BatchNorm(batch_norm) = &mut scope.normalizer {

@@ -2,8 +2,8 @@
 
 use mobilenet_model::preprocess::{Photo, Preprocessing, Resize};
 use mobilenet_train::augment::{
-    Augmentation, Border, ColourAmounts, ColourOrder, CropBox, CropRule, Normalisation,
-    ResizeMethod, adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation, resize_crop,
+    Augmentation, Border, ColourAmounts, ColourOrder, CropBox, CropRule, MeanStd, ResizeMethod,
+    adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation, resize_crop,
 };
 use proptest::prelude::*;
 use rand::SeedableRng;
@@ -184,7 +184,7 @@ fn noise(width: u32, height: u32) -> Photo {
 fn apply(augmentation: Augmentation, photo: &Photo, side: usize, seed: u64) -> Vec<f32> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut out = vec![f32::NAN; side * side * 3];
-    augmentation.apply(photo, side, &Normalisation::default(), &mut rng, &mut out);
+    augmentation.apply(photo, side, &MeanStd::default(), &mut rng, &mut out);
     out
 }
 

@@ -55,9 +55,9 @@ fn idx_of_any_wrong_length() {
 
 #[test]
 fn idx_with_wild_headers() {
-    let with = |place: usize, byte: u8| {
+    let with = |offset: usize, byte: u8| {
         let mut images = IMAGES.to_vec();
-        images[place] = byte;
+        images[offset] = byte;
         Idx::new(&images, LABELS).error()
     };
     assert!(with(2, 0x0d).contains("an IDX file that begins [0, 0, 8, 3]"));
@@ -136,12 +136,12 @@ fn records_cut_anywhere() {
 #[test]
 fn records_with_one_byte_changed() {
     let bytes = shard();
-    for place in 0..bytes.len() {
+    for offset in 0..bytes.len() {
         let mut changed = bytes.clone();
-        changed[place] ^= 0x10;
+        changed[offset] ^= 0x10;
         let (_dir, records) = open_shard(&changed);
         let error = records.expect_err("an error").to_string();
-        assert!(error.contains("expected checksum"), "{place}: {error}");
+        assert!(error.contains("expected checksum"), "{offset}: {error}");
     }
 }
 
@@ -286,9 +286,9 @@ proptest! {
         let bytes = shard();
         let length = u64::from_le_bytes(*bytes.first_chunk().unwrap()) as usize;
         let mut record = bytes[12..12 + length].to_vec();
-        for (place, value) in places {
-            let place = place % length;
-            record[place] = value;
+        for (offset, value) in places {
+            let offset = offset % length;
+            record[offset] = value;
         }
         let (_dir, records) = open_shard(&framed(&record));
         if let Ok(records) = records {
@@ -298,9 +298,9 @@ proptest! {
     }
 
     #[test]
-    fn idx_with_bytes_changed(place in 0usize..16, value: u8) {
+    fn idx_with_bytes_changed(offset in 0usize..16, value: u8) {
         let mut images = IMAGES.to_vec();
-        images[place] = value;
+        images[offset] = value;
         let opened = Idx::new(&images, LABELS).open();
         prop_assert_eq!(opened.is_ok(), images == IMAGES || images[8..16] == [0, 0, 0, 2, 0, 0, 0, 1]);
     }

@@ -11,7 +11,7 @@ use mobilenet_model::preprocess::Preprocessing;
 use mobilenet_train::augment::Augmentation;
 use mobilenet_train::data::{
     Batch, DataError, EvaluationBatches, EvaluationConfig, ImageDataset, Loader, LoaderConfig,
-    Photo, image_folder,
+    Part, Photo, image_folder,
 };
 
 /// Made-up photos; some cannot be loaded.
@@ -114,6 +114,42 @@ fn batches_depend_on_seed_and_step_only() {
             ..config(1)
         };
         assert!(batches(made(), other, 0, 20) != all);
+    }
+}
+
+/// Also where photos are replaced, where a rank begins later, and in an epoch's last, smaller batch.
+#[test]
+fn the_parts_of_all_ranks_are_the_batch() {
+    for (broken, drop_last) in [(&[][..], true), (&[3, 11], true), (&[], false)] {
+        let made = || Made::new(30, broken);
+        let whole = LoaderConfig {
+            drop_last,
+            ..config(2)
+        };
+        let all = batches(made(), whole.clone(), 0, 20);
+        for world in [1, 2, 3, 4] {
+            let mut joined: Vec<Batch> = Vec::new();
+            for batch in &all[6..] {
+                joined.push(Batch {
+                    step: batch.step,
+                    epoch: batch.epoch,
+                    ..Batch::default()
+                });
+            }
+            for rank in 0..world {
+                let part = LoaderConfig {
+                    part: Part { rank, world },
+                    ..whole.clone()
+                };
+                for (joined, part) in joined.iter_mut().zip(batches(made(), part, 6, 14)) {
+                    assert_eq!((part.step, part.epoch), (joined.step, joined.epoch));
+                    joined.images.extend(part.images);
+                    joined.labels.extend(part.labels);
+                    joined.indices.extend(part.indices);
+                }
+            }
+            assert!(joined == all[6..], "{world} ranks");
+        }
     }
 }
 
@@ -352,8 +388,9 @@ fn settings_that_cannot_work() {
     };
     assert!(change(|config| config.batch_size = 0).contains("batches of 0"));
     assert!(change(|config| config.resolution = 0).contains("at 0"));
+    assert!(change(|config| config.part.rank = 1).contains("rank 1 of 1"));
     assert!(change(|config| config.max_skipped_share = f64::NAN).contains("NaN"));
-    assert!(change(|config| config.normalisation.std = [1.0, 0.0, 1.0]).contains("deviation"));
+    assert!(change(|config| config.normalization.std = [1.0, 0.0, 1.0]).contains("deviation"));
     let keep = LoaderConfig {
         drop_last: false,
         ..config(1)

@@ -155,7 +155,7 @@ fn compare(
         error <= TOLERANCE
     });
     for turn in 0..TURNS {
-        // Not always the same neighbour before.
+        // Each turn begins with another engine: none always runs after the same one.
         let first = turn % engines.len().max(1);
         for index in 0..engines.len() {
             let at = (first + index) % engines.len();

@@ -1,10 +1,12 @@
 //! A random part of a photo: the rule of TensorFlow's `sample_distorted_bounding_box` with the whole
 //! photo as the only object, which is how slim's training scripts call it.
 
+use mobilenet_model::preprocess::Photo;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use super::resize::{Axis, ResizeMethod};
+use super::flip;
+use super::resize::{Axis, ResizeMethod, resample};
 
 /// A rectangle of a photo, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +42,30 @@ impl CropBox {
     pub(super) fn bilinear_axes(&self, size: [usize; 2]) -> [Axis; 2] {
         self.axes(ResizeMethod::Bilinear, size)
     }
+}
+
+/// Resizes a part of a photo to `size` (rows, columns) and mirrors it if asked. Writes `[rows,
+/// columns, 3]` in units of full white; cubic interpolation may overshoot 0 and 1.
+///
+/// # Panics
+/// If the part is empty or reaches beyond the photo, or `out` has another length.
+pub fn resize_crop(
+    photo: &Photo,
+    crop: &CropBox,
+    method: ResizeMethod,
+    size: [usize; 2],
+    mirrored: bool,
+    out: &mut [f32],
+) {
+    assert!(crop.height > 0 && crop.width > 0, "an empty crop");
+    assert!(crop.top + crop.height <= photo.height() as usize, "crop");
+    assert!(crop.left + crop.width <= photo.width() as usize, "crop");
+    assert_eq!(out.len(), size[0] * size[1] * 3, "length of out");
+    let [rows, mut columns] = crop.axes(method, size);
+    if mirrored {
+        columns = flip::mirrored(&columns);
+    }
+    resample(photo, &rows, &columns, out);
 }
 
 /// Which crops are allowed.

@@ -6,7 +6,9 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::{Axis, CropBox, flip, resample};
+use super::crop::CropBox;
+use super::flip;
+use super::resize::{Axis, resample};
 
 /// What lies beyond an image's edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use super::Axis;
+use super::resize::Axis;
 
 /// Whether to mirror, TensorFlow's `random_flip_left_right`.
 pub(super) fn draw(rng: &mut ChaCha8Rng) -> bool {

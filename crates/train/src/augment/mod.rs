@@ -1,28 +1,28 @@
 //! Photo -> the pixels of a training step: cropped, resized, mirrored and recoloured at random,
 //! after slim's `inception_preprocessing.py`.
 //!
-//! All chance comes from the generator that is handed in, so a pixel is a function of the photo and
-//! the generator's state.
+//! All random numbers come from the generator that is passed in, so a pixel is a function of the
+//! photo and the generator's state.
 
 mod colour;
 mod crop;
 mod crop_flip;
 mod flip;
+mod mean_std;
 mod resize;
 
 pub use colour::{
     ColourAmounts, ColourOrder, adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation,
 };
-pub use crop::{CropBox, CropRule};
+pub use crop::{CropBox, CropRule, resize_crop};
 pub use crop_flip::Border;
-pub use resize::{ResizeMethod, resize_crop};
+pub use mean_std::MeanStd;
+pub use resize::ResizeMethod;
 
-use mobilenet_model::preprocess::{Photo, Preprocessing};
+use mobilenet_model::preprocess::Photo;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-
-use resize::{Axis, resample};
 
 /// What happens at random to a photo before the network sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +41,7 @@ pub enum Augmentation {
     /// crops: slim's fast mode with [`CropRule::MILD`].
     Mild,
     /// The usual rule for small images: the whole image at the network's size gains a border, is
-    /// cut at a random place, and mirrored half the time.
+    /// cut at a random offset, and mirrored half the time.
     CropFlip {
         /// Pixels of the result that are added on each side.
         padding: usize,
@@ -62,12 +62,12 @@ impl Augmentation {
     /// Writes a photo's pixels `[resolution, resolution, 3]` to `out`, normalised.
     ///
     /// # Panics
-    /// Where the photo has no pixels, or `out` has another length.
+    /// If the photo has no pixels, or `out` has another length.
     pub fn apply(
         &self,
         photo: &Photo,
         resolution: usize,
-        normalisation: &Normalisation,
+        normalization: &MeanStd,
         rng: &mut ChaCha8Rng,
         out: &mut [f32],
     ) {
@@ -109,7 +109,7 @@ impl Augmentation {
                 );
             }
         }
-        normalisation.apply(out);
+        normalization.apply(out);
     }
 }
 
@@ -125,41 +125,4 @@ fn crop_and_mirror(
     let crop = rule.draw(photo.height() as usize, photo.width() as usize, rng);
     let mirrored = flip::draw(rng);
     resize_crop(photo, &crop, method, [resolution; 2], mirrored, out);
-}
-
-/// What is subtracted from each channel and then divides it, in units of full white.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Normalisation {
-    /// Subtracted.
-    pub mean: [f32; 3],
-    /// Divides.
-    pub std: [f32; 3],
-}
-
-impl Default for Normalisation {
-    /// slim's, `x / 127.5 - 1` of 8 bits.
-    fn default() -> Self {
-        Self {
-            mean: [0.5; 3],
-            std: [0.5; 3],
-        }
-    }
-}
-
-impl Normalisation {
-    /// That of a set of weights; `None` where it is not of three channels.
-    pub fn of(preprocessing: &Preprocessing) -> Option<Self> {
-        let mean = preprocessing.mean.as_slice().try_into().ok()?;
-        let std = preprocessing.std.as_slice().try_into().ok()?;
-        Some(Self { mean, std })
-    }
-
-    fn apply(&self, pixels: &mut [f32]) {
-        let (pixels, _) = pixels.as_chunks_mut::<3>();
-        for pixel in pixels {
-            for ((value, mean), std) in pixel.iter_mut().zip(self.mean).zip(self.std) {
-                *value = (*value - mean) / std;
-            }
-        }
-    }
 }

@@ -8,8 +8,6 @@ use std::sync::LazyLock;
 
 use mobilenet_model::preprocess::Photo;
 
-use super::{CropBox, flip};
-
 /// TensorFlow's `ResizeMethod`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResizeMethod {
@@ -26,30 +24,6 @@ pub enum ResizeMethod {
 impl ResizeMethod {
     /// In TensorFlow's order, by which slim's slow mode draws one.
     pub const ALL: [Self; 4] = [Self::Bilinear, Self::Nearest, Self::Bicubic, Self::Area];
-}
-
-/// Resizes a part of a photo to `size` (rows, columns) and mirrors it if asked. Writes `[rows,
-/// columns, 3]` in units of full white; cubic interpolation may overshoot 0 and 1.
-///
-/// # Panics
-/// Where the part is empty or reaches beyond the photo, or `out` has another length.
-pub fn resize_crop(
-    photo: &Photo,
-    crop: &CropBox,
-    method: ResizeMethod,
-    size: [usize; 2],
-    mirrored: bool,
-    out: &mut [f32],
-) {
-    assert!(crop.height > 0 && crop.width > 0, "an empty crop");
-    assert!(crop.top + crop.height <= photo.height() as usize, "crop");
-    assert!(crop.left + crop.width <= photo.width() as usize, "crop");
-    assert_eq!(out.len(), size[0] * size[1] * 3, "length of out");
-    let [rows, mut columns] = crop.axes(method, size);
-    if mirrored {
-        columns = flip::mirrored(&columns);
-    }
-    resample(photo, &rows, &columns, out);
 }
 
 /// Where the positions of one axis of the result take their values from.

@@ -1,4 +1,4 @@
-//! What a step takes.
+//! The photos of one step.
 
 /// Photos of one step with their classes.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -25,7 +25,7 @@ const HEADERS: [&str; 7] = [
 /// where given; otherwise `0` to the highest index, or the sorted names.
 ///
 /// # Errors
-/// Where the list cannot be read, is empty, or a line has no comma or an unknown label.
+/// If the list cannot be read, is empty, or a line has no comma or an unknown label.
 pub fn open(list: &Path, class_names: Option<&[String]>) -> Result<ImageFiles, DataError> {
     let text = read_text(list)?;
     let folder = list.parent().unwrap_or(Path::new(""));
@@ -35,7 +35,7 @@ pub fn open(list: &Path, class_names: Option<&[String]>) -> Result<ImageFiles, D
             continue;
         }
         let (path, label) = line.rsplit_once(',').ok_or_else(|| {
-            DataError::malformed(place(list, number), "`path,label`", format!("`{line}`"))
+            DataError::malformed(location(list, number), "`path,label`", format!("`{line}`"))
         })?;
         let (path, label) = (unquoted(path), unquoted(label));
         let file = folder.join(&path);
@@ -77,7 +77,11 @@ pub fn open(list: &Path, class_names: Option<&[String]>) -> Result<ImageFiles, D
         None => {
             let expected = format!("one of the {} classes", names.len());
             let found = format!("`{label}`");
-            Err(DataError::malformed(place(list, number), expected, found))
+            Err(DataError::malformed(
+                location(list, number),
+                expected,
+                found,
+            ))
         }
     };
     let files: Result<Vec<_>, DataError> = rows.into_iter().map(class).collect();
@@ -85,7 +89,7 @@ pub fn open(list: &Path, class_names: Option<&[String]>) -> Result<ImageFiles, D
     ImageFiles::new(files, names)
 }
 
-fn place(list: &Path, number: usize) -> String {
+fn location(list: &Path, number: usize) -> String {
     format!("{}, line {number}", list.display())
 }
 

@@ -1,4 +1,4 @@
-//! What can be wrong with data for training, and where.
+//! The errors of data sets and their photos.
 
 use std::path::{Path, PathBuf};
 
@@ -19,20 +19,20 @@ pub enum DataError {
     #[error(transparent)]
     Photo(#[from] PhotoError),
     /// The contents are not what the format asks for.
-    #[error("{place}: expected {expected}, found {found}")]
+    #[error("{location}: expected {expected}, found {found}")]
     Malformed {
         /// File, and line or record.
-        place: String,
+        location: String,
         /// What should be there.
         expected: String,
         /// What is there.
         found: String,
     },
     /// Reading on would take more memory than allowed.
-    #[error("{place}: needs {needed} bytes, more than the limit of {limit}")]
+    #[error("{location}: needs {needed} bytes, more than the limit of {limit}")]
     TooLarge {
         /// File, and record.
-        place: String,
+        location: String,
         /// Bytes that it says it needs.
         needed: u64,
         /// Bytes that are allowed.
@@ -85,12 +85,12 @@ impl DataError {
     }
 
     pub(super) fn malformed(
-        place: impl ToString,
+        location: impl ToString,
         expected: impl ToString,
         found: impl ToString,
     ) -> Self {
         Self::Malformed {
-            place: place.to_string(),
+            location: location.to_string(),
             expected: expected.to_string(),
             found: found.to_string(),
         }

@@ -36,7 +36,7 @@ impl EvaluationBatches {
     /// Starts to make the batches.
     ///
     /// # Errors
-    /// [`DataError::Settings`] where the data set has no photos or a number cannot be used.
+    /// [`DataError::Settings`] if the data set has no photos or a number cannot be used.
     pub fn new(
         dataset: Arc<dyn ImageDataset>,
         config: EvaluationConfig,

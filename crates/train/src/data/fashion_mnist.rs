@@ -28,7 +28,7 @@ pub const CLASS_NAMES: [&str; 10] = [
 /// Opens the data set in the folder that [`FOLDER_VARIABLE`] names, or in that of Debian's package.
 ///
 /// # Errors
-/// Where it is not there (the message says how to get it), or a file is broken.
+/// If it is not there (the message says how to get it), or a file is broken.
 pub fn open() -> Result<Splits<IdxImages>, DataError> {
     let folder = std::env::var_os(FOLDER_VARIABLE)
         .map_or_else(|| PathBuf::from(DEBIAN_FOLDER), PathBuf::from);

@@ -18,7 +18,7 @@ impl ImageFiles {
     /// Photos as (path, class index). The files are first touched when they are loaded.
     ///
     /// # Errors
-    /// Where a class index has no name.
+    /// If a class index has no name.
     pub fn new(files: Vec<(PathBuf, usize)>, class_names: Vec<String>) -> Result<Self, DataError> {
         if let Some((path, class)) = files.iter().find(|(_, class)| *class >= class_names.len()) {
             let expected = format!("a class index below {}", class_names.len());

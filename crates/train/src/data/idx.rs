@@ -32,8 +32,8 @@ impl IdxImages {
     /// compressed by gzip or not. Classes are `class_names` where given, else `0` to the highest.
     ///
     /// # Errors
-    /// Where a file cannot be read, is no IDX file of that shape, or has fewer or more bytes than it
-    /// says; where the numbers of images and labels differ, or a label has no class.
+    /// If a file cannot be read, is no IDX file of that shape, or has fewer or more bytes than it
+    /// says; if the numbers of images and labels differ, or a label has no class.
     pub fn open(
         images: &Path,
         labels: &Path,
@@ -160,7 +160,7 @@ fn read_values<const DIMENSIONS: usize>(
     });
     if needed > MOST_BYTES {
         return Err(DataError::TooLarge {
-            place: path.display().to_string(),
+            location: path.display().to_string(),
             needed,
             limit: MOST_BYTES,
         });

@@ -1,4 +1,4 @@
-//! A folder of class folders with photos. The class index is the place of the folder's name among
+//! A folder of class folders with photos. The class index is the position of the folder's name among
 //! the sorted names.
 
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use super::{DataError, ImageDataset, ImageFiles, Splits};
 /// Endings of the formats that are decoded.
 const ENDINGS: [&str; 6] = ["jpg", "jpeg", "png", "bmp", "webp", "gif"];
 
-/// Names of the folder to measure with, beside `train`.
+/// Names of the folder to evaluate on, beside `train`.
 const TEST_FOLDERS: [&str; 3] = ["test", "validation", "val"];
 
 /// Without a test folder, every so many photos one is kept out of training.
@@ -24,7 +24,7 @@ const TEST_EVERY: usize = 5;
 /// Hidden files, folders within class folders and files without a photo's ending are passed over.
 ///
 /// # Errors
-/// Where a folder cannot be read, has no class folders or a class no photos, or where the test part
+/// If a folder cannot be read, has no class folders or a class no photos, or if the test part
 /// has a class that the training part lacks.
 pub fn open(dir: &Path) -> Result<Splits<ImageFiles>, DataError> {
     let train = dir.join("train");
@@ -119,8 +119,8 @@ fn with_classes(dir: &Path, classes: Classes, names: &[String]) -> Result<ImageF
 fn split(classes: Classes, names: Vec<String>) -> Result<Splits<ImageFiles>, DataError> {
     let (mut train, mut test) = (Vec::new(), Vec::new());
     for (class, photos) in classes.into_values().enumerate() {
-        for (place, path) in photos.into_iter().enumerate() {
-            let part = if (place + 1) % TEST_EVERY == 0 {
+        for (position, path) in photos.into_iter().enumerate() {
+            let part = if (position + 1) % TEST_EVERY == 0 {
                 &mut test
             } else {
                 &mut train

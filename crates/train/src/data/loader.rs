@@ -5,15 +5,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::ahead::Ahead;
 use super::order::{EpochOrder, Purpose, generator};
+use super::part::Part;
 use super::skipped::{SkippedList, Tolerance, guarded};
 use super::{Batch, DataError, ImageDataset, Photo, Skipped};
-use crate::augment::{Augmentation, Normalisation};
+use crate::augment::{Augmentation, MeanStd};
 
 /// How batches are made.
 #[derive(Debug, Clone)]
 pub struct LoaderConfig {
-    /// Photos of a batch.
+    /// Photos of a batch, of all ranks together.
     pub batch_size: usize,
+    /// Which photos of each batch this loader makes.
+    pub part: Part,
     /// Rows and columns of the network's input.
     pub resolution: usize,
     /// Fixes the order of the photos and all that augmentation does.
@@ -23,7 +26,7 @@ pub struct LoaderConfig {
     /// What happens to each photo.
     pub augmentation: Augmentation,
     /// How its pixels are scaled.
-    pub normalisation: Normalisation,
+    pub normalization: MeanStd,
     /// Whether the photos at an epoch's end that do not fill a batch are left out; otherwise they
     /// make a smaller one.
     pub drop_last: bool,
@@ -36,11 +39,12 @@ impl Default for LoaderConfig {
     fn default() -> Self {
         Self {
             batch_size: 64,
+            part: Part::WHOLE,
             resolution: 224,
             seed: 0,
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             augmentation: Augmentation::SLIM,
-            normalisation: Normalisation::default(),
+            normalization: MeanStd::default(),
             drop_last: true,
             max_skipped_share: 0.01,
         }
@@ -49,9 +53,10 @@ impl Default for LoaderConfig {
 
 /// Batches of a training run, without end, made ahead on worker threads.
 ///
-/// Each epoch is a new order of all photos. A batch is a function of the data set, the seed and the
-/// step: neither the number of workers nor the first step changes it. In place of an unusable photo
-/// stands the next good one of the epoch's order, augmented otherwise.
+/// Each epoch has a new order of all photos. A batch is a function of the data set, the seed and the
+/// step: neither the number of workers nor the first step changes it. The parts of several ranks,
+/// one after the other, are the batch of one. An unusable photo is replaced by the next good one of
+/// the epoch's order, with an augmentation of its own.
 ///
 /// Memory: at most `workers + 2` batches, and one photo a worker. Dropping the loader ends its
 /// threads within the time of one photo.
@@ -65,8 +70,8 @@ impl Loader {
     /// Starts to make batches from a step on: 0, or where a run is resumed.
     ///
     /// # Errors
-    /// [`DataError::Settings`] where the data set has no photos, or too few for one batch with
-    /// `drop_last`; where a size is 0, or a number cannot be used.
+    /// [`DataError::Settings`] if the data set has no photos, or too few for one batch with
+    /// `drop_last`; if a size is 0, or a number cannot be used.
     pub fn new(
         dataset: Arc<dyn ImageDataset>,
         config: LoaderConfig,
@@ -88,7 +93,8 @@ impl Loader {
                 "the data set has {images} photos, a batch needs {batch_size}"
             ));
         }
-        let Normalisation { mean, std } = config.normalisation;
+        config.part.check(batch_size)?;
+        let MeanStd { mean, std } = config.normalization;
         if !mean.iter().chain(&std).all(|value| value.is_finite()) || std.contains(&0.0) {
             return reject(format!("mean {mean:?} with standard deviation {std:?}"));
         }
@@ -117,7 +123,7 @@ impl Loader {
     /// The next batch, waiting for it if need be.
     ///
     /// # Errors
-    /// [`DataError::TooManySkipped`] where more photos are unusable than allowed.
+    /// [`DataError::TooManySkipped`] if more photos are unusable than allowed.
     pub fn next_batch(&mut self) -> Result<Batch, DataError> {
         let end = || DataError::Settings("the last step that can be counted is past".into());
         let (batch, skipped) = self.ahead.next().ok_or_else(end)??;
@@ -162,6 +168,7 @@ impl Source {
         let order = self.order.of(epoch);
         let first = (step % self.steps_per_epoch) as usize * self.config.batch_size;
         let positions = first..(first + self.config.batch_size).min(order.len());
+        let positions = self.config.part.of(positions);
         let pixels = self.config.resolution.pow(2) * 3;
         let mut skipped: Vec<Skipped> = Vec::new();
         for position in positions {
@@ -209,10 +216,10 @@ impl Source {
         guarded(name, || {
             let photo = self.dataset.load(index)?;
             not_empty(&photo, name)?;
-            let (resolution, normalisation) = (config.resolution, &config.normalisation);
+            let (resolution, normalization) = (config.resolution, &config.normalization);
             config
                 .augmentation
-                .apply(&photo, resolution, normalisation, &mut rng, out);
+                .apply(&photo, resolution, normalization, &mut rng, out);
             Ok(self.dataset.label(index) as u32)
         })
     }

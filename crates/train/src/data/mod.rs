@@ -3,13 +3,14 @@
 //! | item | what |
 //! |---|---|
 //! | [`ImageDataset`] | what every data set can do |
-//! | [`open`] | a data set of any kind, by what a user calls it |
+//! | [`open`] | a data set of any kind, by the name or path that a user gives |
 //! | [`image_folder`] | a folder of class folders |
 //! | [`csv`] | a list of paths and labels |
 //! | [`photo_list`] | a folder of photos, and a file with one class index a line |
 //! | [`idx`], [`fashion_mnist`] | MNIST's format, and the built-in data set |
 //! | [`tfrecord`] | slim's ImageNet shards |
-//! | [`Loader`] | random batches of a training run, made ahead on worker threads |
+//! | [`Loader`] | random batches of a training, made ahead on worker threads |
+//! | [`Part`] | which photos of each batch one of several processes makes |
 //! | [`EvaluationBatches`] | every photo once, in order, by the weights' own preprocessing |
 
 mod ahead;
@@ -24,6 +25,7 @@ pub mod image_folder;
 mod loader;
 mod open;
 mod order;
+mod part;
 pub mod photo_list;
 mod skipped;
 pub mod tfrecord;
@@ -35,6 +37,7 @@ pub use files::ImageFiles;
 pub use loader::{Loader, LoaderConfig};
 pub use mobilenet_model::preprocess::Photo;
 pub use open::{OpenData, open};
+pub use part::Part;
 pub use skipped::Skipped;
 
 /// Most classes that a data set may have; bounds what a wild label can make us allocate.
@@ -61,7 +64,7 @@ pub trait ImageDataset: Send + Sync {
     /// Reads and decodes a photo.
     ///
     /// # Errors
-    /// Where it cannot be read, or is no photo.
+    /// If it cannot be read, or is no photo.
     fn load(&self, index: usize) -> Result<Photo, DataError>;
 
     /// What to call a photo in messages: its path, or its file and number.
@@ -73,7 +76,7 @@ pub trait ImageDataset: Send + Sync {
 pub struct Splits<D> {
     /// To train on.
     pub train: D,
-    /// To measure with.
+    /// To evaluate on.
     pub test: D,
 }
 

@@ -1,4 +1,4 @@
-//! What a user calls a data set -> its photos.
+//! Opens a data set by the name or path that a user gives.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::tfrecord::{TfRecordOptions, TfRecords};
 use super::{DataError, ImageDataset, csv, fashion_mnist, image_folder};
 
-/// Names of the shards to measure with, beside `train-*`.
+/// Names of the shards to evaluate on, beside `train-*`.
 const TEST_SHARDS: [&str; 2] = ["validation", "test"];
 
 /// A data set of any kind.
@@ -14,7 +14,7 @@ const TEST_SHARDS: [&str; 2] = ["validation", "test"];
 pub struct OpenData {
     /// To train on.
     pub train: Arc<dyn ImageDataset>,
-    /// To measure with, where there is such a part.
+    /// To evaluate on, if there is such a part.
     pub test: Option<Arc<dyn ImageDataset>>,
 }
 
@@ -22,10 +22,10 @@ pub struct OpenData {
 /// * `fashion-mnist`, the built-in data set;
 /// * a folder of TFRecord shards `train-*` and `validation-*` or `test-*`;
 /// * a folder of class folders (see [`image_folder::open`]);
-/// * a CSV list of paths and labels, to train on; `LIST.csv,TEST.csv` has one to measure with.
+/// * a CSV list of paths and labels, to train on; `LIST.csv,TEST.csv` has one to evaluate on.
 ///
 /// # Errors
-/// Where it is none of these, or cannot be read.
+/// If it is none of these, or cannot be read.
 pub fn open(name: &str) -> Result<OpenData, DataError> {
     if name == "fashion-mnist" {
         let splits = fashion_mnist::open()?;

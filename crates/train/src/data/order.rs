@@ -1,4 +1,4 @@
-//! Which photo comes when, and the generators of chance: functions of seed, epoch and position only,
+//! The order of the photos, and the random generators: functions of seed, epoch and position only,
 //! so that a run can be resumed at any step, with any number of workers.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -44,7 +44,7 @@ impl EpochOrder {
     }
 }
 
-/// What chance is for.
+/// What random numbers are for.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Purpose {
     /// The order of an epoch.

@@ -15,7 +15,7 @@ const LIST_BYTES: u64 = 256 << 20;
 /// Classes are `class_names` where given, else `0` to the highest index.
 ///
 /// # Errors
-/// Where one of them cannot be read, a line is no class index, or the numbers of photos and lines
+/// If one of them cannot be read, a line is no class index, or the numbers of photos and lines
 /// differ.
 pub fn open(
     dir: &Path,
@@ -27,8 +27,8 @@ pub fn open(
     let mut classes = Vec::new();
     for (number, line) in (1..).zip(text.trim_end().lines()) {
         let class = line.trim().parse::<usize>().map_err(|_| {
-            let place = format!("{}, line {number}", labels.display());
-            DataError::malformed(place, "a class index", format!("`{line}`"))
+            let location = format!("{}, line {number}", labels.display());
+            DataError::malformed(location, "a class index", format!("`{line}`"))
         })?;
         classes.push(class);
     }
@@ -68,7 +68,7 @@ pub(super) fn read_text(path: &Path) -> Result<String, DataError> {
         .map_err(DataError::read(path))?;
     if length as u64 > LIST_BYTES {
         return Err(DataError::TooLarge {
-            place: path.display().to_string(),
+            location: path.display().to_string(),
             needed: length as u64,
             limit: LIST_BYTES,
         });

@@ -1,4 +1,4 @@
-//! Photos that cannot be used: left out, reported once, and a fault when they are too many.
+//! Photos that cannot be used: left out, reported once, and an error when they are too many.
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,7 +8,7 @@ use super::DataError;
 /// A photo that was left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skipped {
-    /// Which photo of the data set.
+    /// Its index in the data set.
     pub index: usize,
     /// Its name.
     pub name: String,
@@ -32,7 +32,7 @@ impl Tolerance {
         Ok(Self { images, share })
     }
 
-    /// Whether so many are too many. All of them always are.
+    /// Whether more photos are left out than allowed. All of them is always too many.
     pub(super) fn exceeded(&self, skipped: usize) -> bool {
         skipped as f64 > self.share * self.images as f64 || (skipped > 0 && skipped == self.images)
     }

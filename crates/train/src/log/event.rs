@@ -50,7 +50,7 @@ pub(super) struct SessionLog {
 }
 
 impl SessionLog {
-    /// `START`: a training begins at the event's step. TensorBoard forgets what files before told
-    /// of that step and later ones.
+    /// `START`: a training begins at the event's step. TensorBoard drops that step and later ones
+    /// from earlier files.
     pub(super) const START: Self = Self { status: 1 };
 }

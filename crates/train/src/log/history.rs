@@ -61,18 +61,15 @@ impl History {
     /// over.
     ///
     /// # Errors
-    /// Where the file cannot be read, is larger than 1 GiB, or holds something else; names the
+    /// If the file cannot be read, is larger than 1 GiB, or holds something else; names the
     /// line.
     pub fn read(path: &Path) -> Result<Self, TrainError> {
-        let failed = |problem: String| TrainError::Read {
-            path: path.to_path_buf(),
-            problem,
-        };
-        let size = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?;
+        let failed = |problem: String| TrainError::read(path)(problem);
+        let size = std::fs::metadata(path).map_err(TrainError::read(path))?;
         if size.len() > LARGEST {
             return Err(failed(format!("{} bytes, at most {LARGEST}", size.len())));
         }
-        let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+        let text = std::fs::read_to_string(path).map_err(TrainError::read(path))?;
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         let records = whole.lines().enumerate().map(|(line, text)| {
             serde_json::from_str(text)
@@ -94,15 +91,12 @@ impl History {
     /// Writes JSON lines, to be appended to; the file appears whole or not at all.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// If it cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), TrainError> {
         let mut bytes = Vec::new();
         for record in &self.records {
             let line = serde_json::to_writer(&mut bytes, record);
-            line.map_err(|error| TrainError::Write {
-                path: path.to_path_buf(),
-                problem: error.to_string(),
-            })?;
+            line.map_err(TrainError::write(path))?;
             bytes.push(b'\n');
         }
         write_atomically(path, &bytes)

@@ -15,19 +15,13 @@ pub struct JsonLines<W> {
 }
 
 impl JsonLines<File> {
-    /// Goes on at the end of a file, or begins it.
+    /// Appends to a file, or creates it.
     ///
     /// # Errors
-    /// Where it cannot be opened.
+    /// If it cannot be opened.
     pub fn append(path: &Path) -> Result<Self, TrainError> {
         let file = File::options().create(true).append(true).open(path);
-        match file {
-            Ok(writer) => Ok(Self::new(writer, path)),
-            Err(error) => Err(TrainError::Write {
-                path: path.to_path_buf(),
-                problem: error.to_string(),
-            }),
-        }
+        Ok(Self::new(file.map_err(TrainError::write(path))?, path))
     }
 }
 
@@ -43,17 +37,14 @@ impl<W: Write> JsonLines<W> {
     /// A record, in one write.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// If it cannot be written.
     pub fn write(&mut self, record: &Record) -> Result<(), TrainError> {
         let line = serde_json::to_string(record).map_err(std::io::Error::from);
         line.and_then(|line| {
             self.writer.write_all(format!("{line}\n").as_bytes())?;
             self.writer.flush()
         })
-        .map_err(|error| TrainError::Write {
-            path: self.path.clone(),
-            problem: error.to_string(),
-        })
+        .map_err(TrainError::write(&self.path))
     }
 }
 
@@ -80,7 +71,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log.jsonl");
         for record in &records {
-            // Opened anew each time, as after resuming.
+            // Opened again each time, as after resuming.
             JsonLines::append(&path).unwrap().write(record).unwrap();
         }
         assert_eq!(

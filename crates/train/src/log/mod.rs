@@ -1,4 +1,4 @@
-//! What a training tells while it runs: JSON lines, TensorBoard event files, and the history
+//! The records of a training: JSON lines, TensorBoard event files, and the history
 //! that its report is drawn from.
 
 mod event;

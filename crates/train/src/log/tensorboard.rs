@@ -16,7 +16,7 @@ use crate::error::TrainError;
 /// An event file, appended to and flushed by every call.
 ///
 /// A training that is resumed begins a new file in the same folder: TensorBoard reads a folder's
-/// files as one, and drops what an earlier file told of the steps from where the new one starts.
+/// files as one, and drops from earlier files the steps that the new one begins with.
 #[derive(Debug)]
 pub struct TensorBoard {
     file: File,
@@ -25,16 +25,12 @@ pub struct TensorBoard {
 
 impl TensorBoard {
     /// A new file `events.out.tfevents.SECONDS.mobilenet.PROCESS.NUMBER` in a folder, which is
-    /// made where it lacks. `first_step` is the first step that will be told of.
+    /// made if it is missing. `first_step` is the first step that will be written.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// If it cannot be written.
     pub fn create(folder: &Path, first_step: u64) -> Result<Self, TrainError> {
-        let failed = |path: &Path, error: std::io::Error| TrainError::Write {
-            path: path.to_path_buf(),
-            problem: error.to_string(),
-        };
-        std::fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
+        std::fs::create_dir_all(folder).map_err(TrainError::write(folder))?;
         let now = now();
         let mut number = 0;
         let (file, path) = loop {
@@ -48,7 +44,7 @@ impl TensorBoard {
             match File::create_new(&path) {
                 Ok(file) => break (file, path),
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
-                Err(error) => return Err(failed(&path, error)),
+                Err(error) => return Err(TrainError::write(&path)(error)),
             }
         };
         let mut board = Self { file, path };
@@ -64,7 +60,7 @@ impl TensorBoard {
     /// Values of a step, each under its tag.
     ///
     /// # Errors
-    /// Where the file cannot be written.
+    /// If the file cannot be written.
     pub fn scalars(&mut self, step: u64, scalars: &[(&str, f64)]) -> Result<(), TrainError> {
         self.append(&summary(now(), step, scalars))
     }
@@ -72,7 +68,7 @@ impl TensorBoard {
     /// A training step, under slim's tags.
     ///
     /// # Errors
-    /// Where the file cannot be written.
+    /// If the file cannot be written.
     pub fn step(&mut self, record: &StepRecord) -> Result<(), TrainError> {
         let scalars = [
             ("losses/total_loss", record.loss),
@@ -85,7 +81,7 @@ impl TensorBoard {
     /// An evaluation after `step` steps, under slim's tags.
     ///
     /// # Errors
-    /// Where the file cannot be written.
+    /// If the file cannot be written.
     pub fn epoch(&mut self, step: u64, record: &EpochRecord) -> Result<(), TrainError> {
         let scalars = [
             ("eval/Accuracy", record.accuracy),
@@ -96,10 +92,7 @@ impl TensorBoard {
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), TrainError> {
         let written = self.file.write_all(bytes).and_then(|()| self.file.flush());
-        written.map_err(|error| TrainError::Write {
-            path: self.path.clone(),
-            problem: error.to_string(),
-        })
+        written.map_err(TrainError::write(&self.path))
     }
 }
 

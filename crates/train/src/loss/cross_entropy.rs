@@ -12,7 +12,7 @@ use crate::error::TrainError;
 /// Writes the derivative of the mean loss by the logits to `gradient`, `[B, classes]`.
 ///
 /// # Errors
-/// Where lengths do not agree, a label is no class, or the smoothing is outside 0 to 1.
+/// If lengths do not agree, a label is no class, or the smoothing is outside 0 to 1.
 ///
 /// ```
 /// use mobilenet_train::loss::softmax_cross_entropy;

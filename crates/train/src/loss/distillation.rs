@@ -41,7 +41,7 @@ impl Distillation {
     /// logits to `gradient`.
     ///
     /// # Errors
-    /// Where lengths do not agree, a label is no class or lacks, or a setting is out of its range.
+    /// If lengths do not agree, a label is missing or not a class, or a setting is out of its range.
     pub fn loss(
         &self,
         logits: &[f32],
@@ -141,7 +141,7 @@ fn out_of_range(setting: &'static str, range: &'static str, found: f64) -> Train
 /// Writes the derivative of the mean by `embeddings` to `gradient`.
 ///
 /// # Errors
-/// Where lengths do not agree.
+/// If lengths do not agree.
 pub fn squared_difference(
     embeddings: &[f32],
     targets: &[f32],

@@ -1,6 +1,6 @@
 //! Losses of a batch on plain slices: the mean over examples, and its derivative by what the
-//! network put out. Sums are in f64; logarithms of sums of exponentials cannot overflow. What
-//! the network made not finite gives a loss that is not finite, never a panic.
+//! network put out. Sums are in f64; logarithms of sums of exponentials cannot overflow. Logits
+//! that are not finite give a loss that is not finite, never a panic.
 
 mod cross_entropy;
 mod distillation;

@@ -1,4 +1,4 @@
-//! Which classes were taken for which, and what follows for each class.
+//! The confusion matrix, and precision, recall and F1 of each class.
 
 /// Counts of images by label and prediction, part of an [`Evaluation`](super::Evaluation).
 #[derive(Debug, Clone, PartialEq, Eq)]

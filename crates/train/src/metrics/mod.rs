@@ -35,7 +35,7 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
-    /// Of a network with so many classes; keeps the `worst` images with the highest loss.
+    /// For a network with `classes` classes; keeps the `worst` images with the highest loss.
     pub fn new(classes: usize, worst: usize) -> Self {
         Self {
             classes,
@@ -50,7 +50,7 @@ impl Evaluation {
     /// A batch: numbers of the images in their data set, logits `[B, classes]`, labels.
     ///
     /// # Errors
-    /// Where lengths do not agree or a label is no class; nothing is counted then.
+    /// If lengths do not agree or a label is no class; nothing is counted then.
     pub fn add(
         &mut self,
         images: &[usize],

@@ -1,6 +1,6 @@
-//! The images with the highest loss: mislabelled ones, and what the network does not see.
+//! The images with the highest loss: wrong labels, and what the network cannot recognise.
 
-/// An image and what the network made of it.
+/// An image with its label, prediction and loss.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct WrongImage {
     /// Its number in the data set.
@@ -37,10 +37,10 @@ impl MostWrong {
             let by_loss = image.loss.total_cmp(&other.loss);
             by_loss.then(other.image.cmp(&image.image)).is_lt()
         };
-        let place = self.images.partition_point(before);
-        if place < self.limit {
+        let position = self.images.partition_point(before);
+        if position < self.limit {
             self.images.truncate(self.limit - 1);
-            self.images.insert(place, image);
+            self.images.insert(position, image);
         }
     }
 

@@ -4,12 +4,9 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::ParameterGroup;
-use super::parameter_group::check_groups;
+use super::parameter_group::{ParameterGroup, check_groups};
+use super::sum_of_squares::{CHUNK, sum_of_squares};
 use crate::error::TrainError;
-
-/// Values of one partial sum; fixed, so that the order of summation is.
-const CHUNK: usize = 1 << 14;
 
 /// How gradients are limited. L2 is added by the optimiser, after clipping.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -32,7 +29,7 @@ impl GradientClipping {
     /// that is not finite leaves them as they are: the caller has a diverged step at hand.
     ///
     /// # Errors
-    /// Where the limit is not above 0, or the groups do not cover the gradients in order.
+    /// If the limit is not above 0, or the groups do not cover the gradients in order.
     pub fn apply(
         self,
         gradients: &mut [f32],
@@ -69,7 +66,7 @@ impl GradientClipping {
 /// depend on threads.
 ///
 /// # Errors
-/// Where the groups do not cover the gradients in order.
+/// If the groups do not cover the gradients in order.
 pub fn global_norm(gradients: &[f32], groups: &[ParameterGroup]) -> Result<f64, TrainError> {
     check_groups(groups, gradients.len())?;
     let trainable = groups.iter().filter(|group| group.trainable);
@@ -84,27 +81,6 @@ fn change(gradients: &mut [f32], groups: &[ParameterGroup], to: impl Fn(f32) -> 
         let gradients = gradients[group.range.clone()].par_chunks_mut(CHUNK);
         gradients.for_each(|chunk| chunk.iter_mut().for_each(|value| *value = to(*value)));
     }
-}
-
-/// In f64, in an order that does not depend on threads.
-pub(super) fn sum_of_squares(values: &[f32]) -> f64 {
-    let partial: Vec<f64> = values.par_chunks(CHUNK).map(chunk_sum_of_squares).collect();
-    partial.iter().sum()
-}
-
-/// Eight running sums, so that the loop vectorises.
-fn chunk_sum_of_squares(chunk: &[f32]) -> f64 {
-    let (blocks, rest) = chunk.as_chunks::<8>();
-    let mut sums = [0.0; 8];
-    for block in blocks {
-        for (sum, &value) in sums.iter_mut().zip(block) {
-            *sum += f64::from(value) * f64::from(value);
-        }
-    }
-    let rest = rest
-        .iter()
-        .map(|&value| f64::from(value) * f64::from(value));
-    sums.iter().sum::<f64>() + rest.sum::<f64>()
 }
 
 #[cfg(test)]
@@ -146,15 +122,5 @@ mod tests {
             let clipping = GradientClipping::GlobalNorm { limit };
             assert!(clipping.apply(&mut [1.0], &groups).is_err());
         }
-    }
-
-    #[test]
-    fn threads_do_not_change_the_norm() {
-        let values: Vec<f32> = (0..100_003).map(|i| (i as f32 * 0.37).sin()).collect();
-        let norm = |threads| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-            pool.unwrap().install(|| sum_of_squares(&values))
-        };
-        assert_eq!(norm(1), norm(4));
     }
 }

@@ -10,6 +10,7 @@ mod rms_prop_tf;
 mod rms_prop_torch;
 mod rule;
 mod sgd;
+mod sum_of_squares;
 
 pub use config::OptimizerConfig;
 pub use gradient_clipping::{GradientClipping, global_norm};
@@ -50,7 +51,7 @@ impl Optimizer {
     /// An optimiser of `values` weights, before its first step.
     ///
     /// # Errors
-    /// Where a setting is out of its range, or the groups do not cover `0..values` in order.
+    /// If a setting is out of its range, or the groups do not cover `0..values` in order.
     pub fn new(
         config: OptimizerConfig,
         values: usize,
@@ -75,7 +76,7 @@ impl Optimizer {
     /// pool.
     ///
     /// # Errors
-    /// Where a slice has another length than stated when this was made; nothing is changed then.
+    /// If a slice has another length than stated when this was made; nothing is changed then.
     pub fn step(
         &mut self,
         weights: &mut [f32],
@@ -156,10 +157,10 @@ impl Optimizer {
             .collect()
     }
 
-    /// Goes on from stored state, in any order of slots.
+    /// Continues from stored state, in any order of slots.
     ///
     /// # Errors
-    /// Where the slots are not those of this optimiser, or of another length; nothing is changed
+    /// If the slots are not those of this optimiser, or of another length; nothing is changed
     /// then.
     pub fn restore(
         &mut self,

@@ -1,15 +1,15 @@
-//! Stretches of the flat weights that are treated alike.
+//! Groups of neighbouring weights with the same weight decay, trained or frozen.
 
 use std::ops::Range;
 
-use super::gradient_clipping::sum_of_squares;
+use super::sum_of_squares::sum_of_squares;
 use crate::error::TrainError;
 
-/// A stretch of weights with its decay. slim decays the weights of convolutions and logits by
+/// A range of weights with its weight decay. slim decays the weights of convolutions and logits by
 /// 0.00004, nothing of batch norm, and depthwise filters only when asked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ParameterGroup {
-    /// Where it lies among all weights.
+    /// Its range among all weights.
     pub range: Range<usize>,
     /// Factor of L2: `weight_decay * w` is added to the gradient (AdamW: see
     /// [`OptimizerConfig::AdamW`](super::OptimizerConfig::AdamW)).
@@ -36,7 +36,7 @@ impl ParameterGroup {
         }
     }
 
-    /// Left as it is by every step.
+    /// Not changed by any step.
     pub fn frozen(self) -> Self {
         Self {
             trainable: false,
@@ -49,7 +49,7 @@ impl ParameterGroup {
 /// included, as slim's total loss does.
 ///
 /// # Errors
-/// Where the groups do not cover the weights in order.
+/// If the groups do not cover the weights in order.
 pub fn l2_loss(weights: &[f32], groups: &[ParameterGroup]) -> Result<f64, TrainError> {
     check_groups(groups, weights.len())?;
     let decayed = groups.iter().filter(|group| group.weight_decay != 0.0);

@@ -5,7 +5,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::{MOST_CLASSES, Report};
+use super::contents::{MOST_CLASSES, Report};
 use crate::error::TrainError;
 
 const FONT: &str = "sans-serif";
@@ -152,7 +152,7 @@ fn draw<B: DrawingBackend>(
     area.present()
 }
 
-/// From white to a colour; the root makes few images visible beside many.
+/// From white to a colour, by the root of the share: so a few images still show.
 fn shade(colour: RGBColor, share: f64) -> RGBColor {
     let mix = |full: u8| {
         let strength = share.clamp(0.0, 1.0).sqrt();

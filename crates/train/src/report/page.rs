@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::{MOST_CLASSES, Report, photos};
+use super::contents::{MOST_CLASSES, Report};
+use super::photos;
 
 pub(super) fn markdown(report: &Report, figures: &[&str]) -> String {
     let mut page = format!("# {}\n", one_line(report.title));

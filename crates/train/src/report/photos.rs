@@ -6,7 +6,7 @@ use std::io::Cursor;
 use image::imageops::{FilterType, resize};
 use image::{ImageFormat, RgbImage};
 
-use super::WrongPhoto;
+use super::contents::WrongPhoto;
 use crate::error::TrainError;
 
 /// Longest side, in pixels.
@@ -39,7 +39,7 @@ pub(super) fn thumbnail(photo: &WrongPhoto) -> Result<Vec<u8>, TrainError> {
     Ok(png)
 }
 
-/// Shrunk to the longest side; enlarged by whole pixels, so that small images stay what they are.
+/// Shrunk to the longest side, or enlarged by a whole factor, so that small images stay sharp.
 fn scaled(image: &RgbImage) -> Cow<'_, RgbImage> {
     let (width, height) = image.dimensions();
     let longest = width.max(height);

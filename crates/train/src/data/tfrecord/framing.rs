@@ -35,7 +35,7 @@ impl<'a> Records<'a> {
 
     /// Reads the next record into `record` and returns where it starts; `None` at the file's end.
     pub(super) fn next_into(&mut self, record: &mut Vec<u8>) -> Result<Option<u64>, DataError> {
-        let place = || place(self.path, self.count, self.offset);
+        let location = || location(self.path, self.count, self.offset);
         let mut header = Vec::new();
         let mut read = |bytes: &mut Vec<u8>, length: u64| {
             bytes.clear();
@@ -49,19 +49,23 @@ impl<'a> Records<'a> {
         }
         let (Some(length), Some(check)) = (header.first_chunk::<8>(), header.get(8..12)) else {
             let found = format!("{} bytes", header.len());
-            return Err(DataError::malformed(place(), "a header of 12 bytes", found));
+            return Err(DataError::malformed(
+                location(),
+                "a header of 12 bytes",
+                found,
+            ));
         };
-        verify(length, check, || format!("{}, its length", place()))?;
+        verify(length, check, || format!("{}, its length", location()))?;
         let length = u64::from_le_bytes(*length);
         if length > self.limit {
             return Err(DataError::TooLarge {
-                place: place(),
+                location: location(),
                 needed: length,
                 limit: self.limit,
             });
         }
         read(record, length + 4)?;
-        split_checksum(record, length as usize, place)?;
+        split_checksum(record, length as usize, location)?;
         let start = self.offset + HEADER;
         self.offset = start + length + 4;
         self.count += 1;
@@ -69,7 +73,7 @@ impl<'a> Records<'a> {
     }
 }
 
-/// Reads one record whose place is known.
+/// Reads one record whose location is known.
 pub(super) fn read_at(path: &Path, start: u64, length: u32) -> Result<Vec<u8>, DataError> {
     let mut record = Vec::new();
     File::open(path)
@@ -78,12 +82,12 @@ pub(super) fn read_at(path: &Path, start: u64, length: u32) -> Result<Vec<u8>, D
             file.take(u64::from(length) + 4).read_to_end(&mut record)
         })
         .map_err(DataError::read(path))?;
-    let place = || format!("{}, record at byte {start}", path.display());
-    split_checksum(&mut record, length as usize, place)?;
+    let location = || format!("{}, record at byte {start}", path.display());
+    split_checksum(&mut record, length as usize, location)?;
     Ok(record)
 }
 
-fn place(path: &Path, count: usize, offset: u64) -> String {
+fn location(path: &Path, count: usize, offset: u64) -> String {
     format!("{}, record {count} at byte {offset}", path.display())
 }
 
@@ -91,7 +95,7 @@ fn place(path: &Path, count: usize, offset: u64) -> String {
 fn split_checksum(
     record: &mut Vec<u8>,
     length: usize,
-    place: impl Fn() -> String,
+    location: impl Fn() -> String,
 ) -> Result<(), DataError> {
     let Some((bytes, check)) = record
         .split_at_checked(length)
@@ -99,21 +103,21 @@ fn split_checksum(
     else {
         let expected = format!("{length} bytes and a checksum of 4");
         let found = format!("{} bytes", record.len());
-        return Err(DataError::malformed(place(), expected, found));
+        return Err(DataError::malformed(location(), expected, found));
     };
-    verify(bytes, check, place)?;
+    verify(bytes, check, location)?;
     record.truncate(length);
     Ok(())
 }
 
-fn verify(bytes: &[u8], check: &[u8], place: impl Fn() -> String) -> Result<(), DataError> {
+fn verify(bytes: &[u8], check: &[u8], location: impl Fn() -> String) -> Result<(), DataError> {
     let expected = masked_crc32c(bytes);
     if check == expected.to_le_bytes() {
         return Ok(());
     }
     let found = check.iter().rev().map(|byte| format!("{byte:02x}"));
     Err(DataError::malformed(
-        place(),
+        location(),
         format!("checksum {expected:08x}"),
         found.collect::<String>(),
     ))

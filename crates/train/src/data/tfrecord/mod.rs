@@ -52,7 +52,7 @@ impl TfRecords {
     /// `split` and a hyphen, for instance `train-00000-of-01024`.
     ///
     /// # Errors
-    /// As [`Self::open`], and where there are none.
+    /// As [`Self::open`], and if there are none.
     pub fn open_split(
         dir: &Path,
         split: &str,
@@ -78,8 +78,8 @@ impl TfRecords {
     /// read and decoded when they are asked for.
     ///
     /// # Errors
-    /// Where a shard cannot be read, a record is broken, lacks its photo or label, or is longer
-    /// than the limits, or where a label has no class.
+    /// If a shard cannot be read, a record is broken, lacks its photo or label, or is longer
+    /// than the limits, or if a label has no class.
     pub fn open(shards: Vec<PathBuf>, options: TfRecordOptions) -> Result<Self, DataError> {
         let limit = options.limits.file_bytes.saturating_add(BESIDE_PHOTO);
         // A length is kept as a u32.
@@ -91,9 +91,9 @@ impl TfRecords {
         for (shard, path) in (0..).zip(&shards) {
             let mut reader = Records::open(path, limit)?;
             while let Some(start) = reader.next_into(&mut bytes)? {
-                let place = || format!("{}, record at byte {start}", path.display());
+                let location = || format!("{}, record at byte {start}", path.display());
                 let example = Example::parse(&bytes)
-                    .map_err(|problem| DataError::malformed(place(), "an Example", problem))?;
+                    .map_err(|problem| DataError::malformed(location(), "an Example", problem))?;
                 let label = example
                     .label
                     .checked_sub(options.label_offset)
@@ -102,7 +102,7 @@ impl TfRecords {
                     .ok_or_else(|| {
                         let offset = options.label_offset;
                         let expected = format!("a label from {offset}, of {classes} classes");
-                        DataError::malformed(place(), expected, example.label)
+                        DataError::malformed(location(), expected, example.label)
                     })?;
                 if label >= texts.len() {
                     texts.resize(label + 1, None);

@@ -1,77 +1,37 @@
 //! One network in training: a step at a time, without data sets, files or clocks.
 //!
 //! ```text
-//! images -> forward -> loss -> backward -> clipping -> optimiser
-//!        -> running statistics -> moving average
+//! gradients  images -> forward -> loss -> backward; running statistics
+//! reduce     the mean over the shards of the batch
+//! apply      clipping -> optimiser; running statistics -> moving average
 //! ```
+
+mod dropout;
+mod reduce;
+mod state;
+
+pub use reduce::{Alone, Contribution, Reduce};
+pub use state::State;
+
+use std::ops::Range;
 
 use mobilenet_model::{
     FlatLayout, InferencePlan, MobileNetV1Config, TrainingPlan, TrainingPlanOptions,
 };
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 
 use crate::error::TrainError;
 use crate::loss::{Loss, softmax_cross_entropy, squared_difference};
-use crate::moving_average::MovingAverage;
-use crate::optimizer::{Optimizer, l2_loss};
+use crate::optimizer::l2_loss;
 use crate::recipe::{Recipe, Target};
 
-/// What changes from step to step, all of it: two trainers of one recipe and equal states give
-/// equal bits on the same number of threads.
-#[derive(Debug, Clone)]
-pub struct State {
-    /// Steps done.
-    pub step: u64,
-    /// All parameters, running statistics included, by the network's [`FlatLayout`].
-    pub weights: Vec<f32>,
-    /// Their moving average, where the recipe has one.
-    pub average: Option<MovingAverage>,
-    /// The optimiser with its slots.
-    pub optimizer: Optimizer,
-}
-
-impl State {
-    /// The state before the first step.
-    ///
-    /// # Errors
-    /// Where the recipe or the length of the weights does not fit the network.
-    pub fn new(
-        recipe: &Recipe,
-        layout: &FlatLayout,
-        weights: Vec<f32>,
-    ) -> Result<Self, TrainError> {
-        recipe.check()?;
-        TrainError::check_length("parameters", layout.len(), weights.len())?;
-        let groups = recipe.groups(layout)?;
-        let average = recipe
-            .moving_average
-            .map(|config| MovingAverage::new(config, weights.clone()))
-            .transpose()?;
-        Ok(Self {
-            step: 0,
-            optimizer: Optimizer::new(recipe.optimizer, layout.len(), groups)?,
-            average,
-            weights,
-        })
-    }
-
-    /// The parameters that are evaluated and saved: the average where there is one.
-    pub fn best_weights(&self) -> &[f32] {
-        self.average
-            .as_ref()
-            .map_or(&self.weights, |average| average.values())
-    }
-}
-
-/// What a step tells.
+/// Losses and learning rate of one step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepOutcome {
     /// Mean loss of the batch, without L2.
     pub loss: f64,
     /// With L2 (slim's `total_loss`).
     pub total_loss: f64,
-    /// Rate of the step.
+    /// Learning rate.
     pub learning_rate: f64,
 }
 
@@ -84,16 +44,18 @@ pub struct Trainer {
     teacher: Option<InferencePlan>,
     logits: Vec<f32>,
     logit_gradients: Vec<f32>,
-    gradients: Vec<f32>,
+    contribution: Contribution,
     targets: Vec<f32>,
+    /// Where the running statistics lie among the weights.
+    statistics: Vec<Range<usize>>,
 }
 
 impl Trainer {
-    /// A trainer on so many threads. `teacher` gives logits (or features, for
+    /// A trainer that computes on `threads` threads. `teacher` gives logits (or features, for
     /// [`Target::Embedding`]) of images of the recipe's resolution.
     ///
     /// # Errors
-    /// Where recipe, network and teacher do not fit each other.
+    /// If recipe, network and teacher do not fit each other.
     pub fn new(
         recipe: Recipe,
         config: &MobileNetV1Config,
@@ -119,11 +81,17 @@ impl Trainer {
         let expected = if needs_teacher { classes } else { 0 };
         TrainError::check_length("the teacher's output", expected, given)?;
         let targets = if needs_teacher { plan.logits_len() } else { 0 };
+        let entries = layout.entries().iter();
+        let statistics = entries
+            .filter(|(parameter, _)| !parameter.is_trainable())
+            .map(|(_, range)| range.clone())
+            .collect();
         Ok(Self {
             logits: vec![0.0; plan.logits_len()],
             logit_gradients: vec![0.0; plan.logits_len()],
-            gradients: vec![0.0; layout.len()],
+            contribution: Contribution::default(),
             targets: vec![0.0; targets],
+            statistics,
             recipe,
             plan,
             state,
@@ -154,14 +122,48 @@ impl Trainer {
     /// One step on `[batch, resolution, resolution, channels]` images.
     ///
     /// # Errors
-    /// [`TrainError::NotFinite`] where the loss or a gradient's norm is no number: nothing is
-    /// changed then. Where a slice has the wrong length, or a label is no class.
+    /// [`TrainError::NotFinite`] if the loss or the gradients' norm is not finite; if a slice has the
+    /// wrong length, or a label is not a class. Nothing is changed then.
     pub fn step(&mut self, images: &[f32], labels: &[u32]) -> Result<StepOutcome, TrainError> {
-        let recipe = &self.recipe;
-        let dropout = dropout(
-            recipe.seed,
+        self.step_with(images, labels, &mut Alone)
+    }
+
+    /// [`Self::step`] where the images are one shard of the step's batch: every shard's trainer
+    /// makes the same update.
+    ///
+    /// # Errors
+    /// As [`Self::step`], and if the reduction fails.
+    pub fn step_with(
+        &mut self,
+        images: &[f32],
+        labels: &[u32],
+        reduce: &mut dyn Reduce,
+    ) -> Result<StepOutcome, TrainError> {
+        let mut contribution = std::mem::take(&mut self.contribution);
+        let outcome = self
+            .gradients(images, labels, &mut contribution)
+            .and_then(|()| reduce.mean(&mut contribution))
+            .and_then(|()| self.apply(&mut contribution));
+        // Its memory is for the next step.
+        self.contribution = contribution;
+        outcome
+    }
+
+    /// Computes what a batch contributes to the step; the state stays as it is.
+    ///
+    /// # Errors
+    /// If a slice has the wrong length, or a label is not a class. A loss that is not finite is no
+    /// error here, but of [`Self::apply`].
+    pub fn gradients(
+        &mut self,
+        images: &[f32],
+        labels: &[u32],
+        contribution: &mut Contribution,
+    ) -> Result<(), TrainError> {
+        let dropout = dropout::draw(
+            self.recipe.seed,
             self.state.step,
-            recipe.dropout_keep_prob,
+            self.recipe.dropout_keep_prob,
             self.plan.features_len(),
         );
         let weights = &self.state.weights;
@@ -170,39 +172,58 @@ impl Trainer {
         if let Some(teacher) = &mut self.teacher {
             teacher.run(images, &mut self.targets)?;
         }
-        let loss = self.loss(labels)?;
-        let regularisation = l2_loss(&self.state.weights, self.state.optimizer.groups())?;
-        let step = self.state.step;
-        if !(loss.mean + regularisation).is_finite() {
-            return Err(TrainError::NotFinite { step, what: "loss" });
-        }
+        contribution.loss = self.loss(labels)?.mean;
+        let (weights, values) = (&self.state.weights, &mut contribution.values);
+        values.resize(weights.len(), 0.0);
         self.plan.backward(
-            &self.state.weights,
+            weights,
             images,
             dropout.as_deref(),
             &self.logit_gradients,
-            &mut self.gradients,
+            values,
         )?;
+        for range in &self.statistics {
+            values[range.clone()].copy_from_slice(&weights[range.clone()]);
+        }
+        self.plan.update_running_statistics(values)?;
+        Ok(())
+    }
+
+    /// Updates the state by a step's contribution, which is clipped where the recipe says so.
+    ///
+    /// # Errors
+    /// [`TrainError::NotFinite`] if the loss or the gradients' norm is not finite; if the values are
+    /// not one for each parameter. Nothing is changed then.
+    pub fn apply(&mut self, contribution: &mut Contribution) -> Result<StepOutcome, TrainError> {
+        let (state, loss) = (&mut self.state, contribution.loss);
+        let gradients = &mut contribution.values;
+        TrainError::check_length("gradients", state.weights.len(), gradients.len())?;
+        let (step, groups) = (state.step, state.optimizer.groups());
+        let total_loss = loss + l2_loss(&state.weights, groups)?;
+        if !total_loss.is_finite() {
+            return Err(TrainError::NotFinite { step, what: "loss" });
+        }
         if let Some(clipping) = self.recipe.clipping {
-            let norm = clipping.apply(&mut self.gradients, self.state.optimizer.groups())?;
+            let norm = clipping.apply(gradients, groups)?;
             if !norm.is_finite() {
                 let what = "norm of the gradients";
                 return Err(TrainError::NotFinite { step, what });
             }
         }
         let learning_rate = self.recipe.schedule.learning_rate(step);
-        let state = &mut self.state;
         state
             .optimizer
-            .step(&mut state.weights, &self.gradients, learning_rate)?;
-        self.plan.update_running_statistics(&mut state.weights)?;
+            .step(&mut state.weights, gradients, learning_rate)?;
+        for range in &self.statistics {
+            state.weights[range.clone()].copy_from_slice(&gradients[range.clone()]);
+        }
         state.step += 1;
         if let Some(average) = &mut state.average {
             average.update(&state.weights, state.step)?;
         }
         Ok(StepOutcome {
-            loss: loss.mean,
-            total_loss: loss.mean + regularisation,
+            loss,
+            total_loss,
             learning_rate,
         })
     }
@@ -220,24 +241,4 @@ impl Trainer {
             Target::Embedding => squared_difference(logits, &self.targets, classes, gradients),
         }
     }
-}
-
-/// Factors of the pooled features: a function of seed and step, so that a resumed run draws them
-/// again alike.
-fn dropout(seed: u64, step: u64, keep: f64, features: usize) -> Option<Vec<f32>> {
-    if keep >= 1.0 {
-        return None;
-    }
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    // A stream of its own: the loader draws from others of the same seed.
-    rng.set_stream(u64::MAX - step);
-    let scale = (1.0 / keep) as f32;
-    let draw = |_| {
-        if rng.random::<f64>() < keep {
-            scale
-        } else {
-            0.0
-        }
-    };
-    Some((0..features).map(draw).collect())
 }

@@ -1,112 +1,26 @@
-//! A whole training: data -> steps -> evaluations, checkpoints, logs; resumed where it was stopped.
-//!
-//! ```text
-//! OUT/model.safetensors   weights after the last evaluation, an ordinary file of weights
-//! OUT/checkpoints/        the last few states
-//! OUT/log.jsonl           every record; OUT/events.out.tfevents.* for TensorBoard
-//! OUT/report/             curves, confusion matrix, worst photos
-//! ```
+//! The course of a training: steps, logs, checkpoints and evaluations, in this order.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use mobilenet_model::checkpoint::{self, Checkpoint, LoadReport, Metadata, WeightsDtype};
 use mobilenet_model::{FlatLayout, InferencePlan};
 
-use crate::augment::Normalisation;
+use super::options::{Observer, RunOptions, RunOutcome};
+use crate::augment::MeanStd;
 use crate::checkpoint::Checkpoints;
-use crate::data::{Batch, DataError, ImageDataset, Loader, LoaderConfig, OpenData, Skipped};
+use crate::data::{Batch, DataError, ImageDataset, Loader, LoaderConfig, OpenData, Part};
 use crate::error::TrainError;
 use crate::evaluation::{EvaluationOptions, EvaluationOutcome, evaluate};
 use crate::log::{EpochRecord, History, JsonLines, Record, StepRecord, TensorBoard};
 use crate::recipe::Recipe;
-use crate::report::{Report, WrongPhoto};
 use crate::trainer::{State, Trainer};
 
-/// Photos that the report shows.
+/// Photos of the evaluation that are kept for the report.
 const WORST: usize = 12;
 
-/// Where and how to run.
-#[derive(Debug, Clone)]
-pub struct RunOptions {
-    /// Folder of everything that is written.
-    pub out: PathBuf,
-    /// Threads of the network.
-    pub threads: usize,
-    /// Threads that decode and augment.
-    pub workers: usize,
-    /// Go on from the newest good checkpoint, if there is one.
-    pub resume: bool,
-    /// Steps between checkpoints; `None`: an epoch's.
-    pub save_every: Option<u64>,
-    /// Checkpoints that are kept.
-    pub keep: usize,
-    /// Steps between records.
-    pub log_every: u64,
-    /// Share of photos that may be unusable.
-    pub max_skipped_share: f64,
-}
-
-impl RunOptions {
-    /// Where the run keeps its checkpoints.
-    pub fn checkpoints(&self) -> Checkpoints {
-        Checkpoints::new(self.out.join("checkpoints"), self.keep)
-    }
-}
-
-/// Who is told while it runs.
-pub trait Observer {
-    /// It begins, or goes on, after so many steps of so many.
-    fn begin(&mut self, step: u64, steps: u64);
-    /// A step is done.
-    fn step(&mut self, step: u64, loss: f64);
-    /// A record for the log.
-    fn record(&mut self, record: &Record);
-    /// Something that a user should know.
-    fn message(&mut self, text: &str);
-}
-
-/// How it ended.
-#[derive(Debug)]
-pub struct RunOutcome {
-    /// Steps done.
-    pub step: u64,
-    /// Whether it was asked to stop; it can be resumed.
-    pub interrupted: bool,
-    /// The last evaluation.
-    pub evaluation: Option<EvaluationOutcome>,
-    /// Photos that could not be used.
-    pub skipped: Vec<Skipped>,
-}
-
-/// Trains. `initial` are the weights of the first step and what goes with them; `stop` asks to
-/// finish the step, save, and return.
-///
-/// # Errors
-/// Where settings, data or files cannot be used, or the training diverges. Checkpoints that were
-/// saved before stay good.
-pub fn run(
-    recipe: Recipe,
-    initial: Checkpoint,
-    data: &OpenData,
-    teacher: Option<InferencePlan>,
-    options: &RunOptions,
-    stop: &AtomicBool,
-    observer: &mut dyn Observer,
-) -> Result<RunOutcome, TrainError> {
-    let mut run = Run::new(recipe, initial, data, teacher, options, observer)?;
-    let interrupted = run.steps(stop)?;
-    let evaluation = if interrupted { None } else { run.finish()? };
-    Ok(RunOutcome {
-        step: run.trainer.state().step,
-        interrupted,
-        evaluation,
-        skipped: run.loader.skipped().to_vec(),
-    })
-}
-
-struct Run<'a> {
+/// A training in progress, with all that it reads and writes.
+pub(super) struct Training<'a> {
     trainer: Trainer,
     loader: Loader,
     metadata: Metadata,
@@ -117,13 +31,14 @@ struct Run<'a> {
     log: JsonLines<std::fs::File>,
     board: TensorBoard,
     observer: &'a mut dyn Observer,
-    /// Photos whose loss has been told of.
+    /// Skipped photos that the observer knows of.
     reported_skips: usize,
     evaluated_at: Option<(u64, Option<EvaluationOutcome>)>,
 }
 
-impl<'a> Run<'a> {
-    fn new(
+impl<'a> Training<'a> {
+    /// Starts from `initial`, or from the newest checkpoint.
+    pub(super) fn new(
         recipe: Recipe,
         initial: Checkpoint,
         data: &'a OpenData,
@@ -135,10 +50,7 @@ impl<'a> Run<'a> {
         let config = recipe.network(metadata.config());
         let layout = FlatLayout::new(&config)?;
         let checkpoints = options.checkpoints();
-        std::fs::create_dir_all(&options.out).map_err(|error| TrainError::Write {
-            path: options.out.clone(),
-            problem: error.to_string(),
-        })?;
+        std::fs::create_dir_all(&options.out).map_err(TrainError::write(&options.out))?;
         let stored = if options.resume {
             let (state, problems) = checkpoints.newest(&recipe, &layout)?;
             for problem in problems {
@@ -184,8 +96,8 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// All steps that are left; whether it was asked to stop.
-    fn steps(&mut self, stop: &AtomicBool) -> Result<bool, TrainError> {
+    /// Does the remaining steps; returns whether it was asked to stop.
+    pub(super) fn steps(&mut self, stop: &AtomicBool) -> Result<bool, TrainError> {
         let steps_per_epoch = self.loader.steps_per_epoch();
         let save_every = self.options.save_every.unwrap_or(steps_per_epoch).max(1);
         let log_every = self.options.log_every.max(1);
@@ -193,7 +105,7 @@ impl<'a> Run<'a> {
         let epochs = self.history.epochs().map(|record| record.epoch).max();
         if done > 0 && done.is_multiple_of(steps_per_epoch) && epochs < Some(done / steps_per_epoch)
         {
-            // Stopped between the epoch's checkpoint and its evaluation.
+            // It was stopped between the epoch's checkpoint and its evaluation.
             self.evaluate()?;
         }
         let (mut since, mut losses) = (Instant::now(), (0.0, 0u32));
@@ -203,7 +115,7 @@ impl<'a> Run<'a> {
                 return Ok(true);
             }
             let batch = self.loader.next_batch()?;
-            self.tell_of_skips();
+            self.report_skips();
             let outcome = self
                 .trainer
                 .step(&batch.images, &batch.labels)
@@ -242,7 +154,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Saves the weights, and measures them where there is something to measure with.
+    /// Saves the weights and evaluates them, if there is a test part.
     fn evaluate(&mut self) -> Result<(), TrainError> {
         let step = self.trainer.state().step;
         if matches!(self.evaluated_at, Some((at, _)) if at == step) {
@@ -289,24 +201,36 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// The last checkpoint, evaluation and report.
-    fn finish(&mut self) -> Result<Option<EvaluationOutcome>, TrainError> {
+    /// Writes the last checkpoint, evaluates, and writes the report.
+    pub(super) fn finish(&mut self) -> Result<Option<EvaluationOutcome>, TrainError> {
         self.save()?;
         self.evaluate()?;
         let evaluation = self.evaluated_at.take().and_then(|(_, outcome)| outcome);
+        #[cfg(feature = "report")]
         if let (Some(outcome), Some(test)) = (&evaluation, &self.data.test) {
-            let worst = worst_photos(outcome, &**test);
-            let report = Report {
-                title: &self.metadata.source,
-                recipe: &settings(self.trainer.recipe()),
-                history: &self.history,
-                evaluation: &outcome.evaluation,
-                class_names: test.class_names(),
-                worst: &worst,
-            };
-            report.write(&self.options.out.join("report"))?;
+            super::report::write(
+                &self.options.out.join("report"),
+                &self.metadata.source,
+                self.trainer.recipe(),
+                &self.history,
+                outcome,
+                &**test,
+            )?;
         }
         Ok(evaluation)
+    }
+
+    pub(super) fn outcome(
+        &self,
+        interrupted: bool,
+        evaluation: Option<EvaluationOutcome>,
+    ) -> RunOutcome {
+        RunOutcome {
+            step: self.trainer.state().step,
+            interrupted,
+            evaluation,
+            skipped: self.loader.skipped().to_vec(),
+        }
     }
 
     fn record(&mut self, record: Record) -> Result<(), TrainError> {
@@ -320,7 +244,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn tell_of_skips(&mut self) {
+    fn report_skips(&mut self) {
         let skipped = self.loader.skipped();
         for photo in &skipped[self.reported_skips.min(skipped.len())..] {
             let text = format!("skipped {}: {}", photo.name, photo.reason);
@@ -335,7 +259,7 @@ fn loader_config(
     metadata: &Metadata,
     options: &RunOptions,
 ) -> Result<LoaderConfig, TrainError> {
-    let normalisation = Normalisation::of(&metadata.preprocessing).ok_or_else(|| {
+    let normalization = MeanStd::of(&metadata.preprocessing).ok_or_else(|| {
         let channels = metadata.preprocessing.channels();
         DataError::Settings(format!("photos have 3 channels, the network {channels}"))
     })?;
@@ -345,13 +269,14 @@ fn loader_config(
         seed: recipe.seed,
         workers: options.workers,
         augmentation: recipe.augmentation,
-        normalisation,
+        normalization,
+        part: Part::WHOLE,
         drop_last: true,
         max_skipped_share: options.max_skipped_share,
     })
 }
 
-/// Says which photos a diverged step had.
+/// Names the photos of a diverged step.
 fn name_photos(error: TrainError, batch: &Batch, data: &dyn ImageDataset) -> TrainError {
     const NAMED: usize = 4;
     match error {
@@ -368,38 +293,4 @@ fn name_photos(error: TrainError, batch: &Batch, data: &dyn ImageDataset) -> Tra
         }
         other => other,
     }
-}
-
-/// The photos themselves; one that can no longer be read is left out.
-fn worst_photos(outcome: &EvaluationOutcome, data: &dyn ImageDataset) -> Vec<WrongPhoto> {
-    let wrong = outcome.evaluation.most_wrong().iter();
-    wrong
-        .filter_map(|&image| {
-            let photo = data.load(image.image).ok()?;
-            Some(WrongPhoto {
-                image,
-                name: data.name(image.image),
-                width: photo.width(),
-                height: photo.height(),
-                rgb: photo.into_raw(),
-            })
-        })
-        .collect()
-}
-
-/// The recipe as names and values.
-fn settings(recipe: &Recipe) -> Vec<(String, String)> {
-    let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(recipe) else {
-        return Vec::new();
-    };
-    fields
-        .into_iter()
-        .map(|(name, value)| {
-            let value = match value {
-                serde_json::Value::String(text) => text,
-                value => value.to_string(),
-            };
-            (name.replace('_', " "), value)
-        })
-        .collect()
 }

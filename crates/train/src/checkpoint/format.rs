@@ -1,4 +1,4 @@
-//! Checkpoints of a training: all of its state in one safetensors file, whole or not at all.
+//! The format of a checkpoint.
 //!
 //! ```text
 //! NAME                        the parameter: the file is an ordinary file of weights, too
@@ -8,7 +8,7 @@
 //! ```
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use mobilenet_model::FlatLayout;
 use mobilenet_model::checkpoint::{METADATA_KEY, Metadata};
@@ -17,7 +17,6 @@ use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
-use crate::file::write_atomically;
 use crate::moving_average::MovingAverage;
 use crate::recipe::Recipe;
 use crate::trainer::State;
@@ -32,120 +31,14 @@ const AVERAGE: &str = "ExponentialMovingAverage";
 /// average takes 68 MB.
 const LARGEST: u64 = 1 << 32;
 
+/// What a checkpoint holds beside its tensors.
 #[derive(Serialize, Deserialize)]
-struct Entry {
+pub(super) struct Entry {
     step: u64,
     optimizer_steps: u64,
-    recipe: Recipe,
+    pub(super) recipe: Recipe,
     /// CRC-32C of all values in the order of the layout.
     checksum: u32,
-}
-
-/// The checkpoints of one training, in a folder of their own.
-#[derive(Debug, Clone)]
-pub struct Checkpoints {
-    folder: PathBuf,
-    keep: usize,
-}
-
-impl Checkpoints {
-    /// Checkpoints in a folder, of which the newest `keep` (at least 1) stay.
-    pub fn new(folder: PathBuf, keep: usize) -> Self {
-        Self {
-            folder,
-            keep: keep.max(1),
-        }
-    }
-
-    /// The files there are, newest first.
-    ///
-    /// # Errors
-    /// Where the folder is there and cannot be read.
-    pub fn files(&self) -> Result<Vec<PathBuf>, TrainError> {
-        if !self.folder.exists() {
-            return Ok(Vec::new());
-        }
-        let entries = std::fs::read_dir(&self.folder).map_err(|e| read_error(&self.folder, e))?;
-        let mut files: Vec<(u64, PathBuf)> = entries
-            .filter_map(|entry| {
-                let path = entry.ok()?.path();
-                Some((step_of(&path)?, path))
-            })
-            .collect();
-        files.sort_by(|a, b| b.cmp(a));
-        Ok(files.into_iter().map(|(_, path)| path).collect())
-    }
-
-    /// Saves a state, then removes what is too old.
-    ///
-    /// # Errors
-    /// Where the file cannot be written; older ones are left as they are then.
-    pub fn save(
-        &self,
-        state: &State,
-        recipe: &Recipe,
-        layout: &FlatLayout,
-        network: &Metadata,
-    ) -> Result<PathBuf, TrainError> {
-        std::fs::create_dir_all(&self.folder).map_err(|error| TrainError::Write {
-            path: self.folder.clone(),
-            problem: error.to_string(),
-        })?;
-        let path = self
-            .folder
-            .join(format!("step-{:010}.safetensors", state.step));
-        let bytes = to_bytes(state, recipe, layout, network, &path)?;
-        write_atomically(&path, &bytes)?;
-        for old in self.files()?.into_iter().skip(self.keep) {
-            std::fs::remove_file(&old).map_err(|error| TrainError::Write {
-                path: old.clone(),
-                problem: format!("cannot remove it: {error}"),
-            })?;
-        }
-        Ok(path)
-    }
-
-    /// The state of the newest good checkpoint, and what is wrong with newer ones; `None` where
-    /// there is no checkpoint at all.
-    ///
-    /// # Errors
-    /// Where there are checkpoints, but none is good; or where the newest good one is of another
-    /// recipe.
-    pub fn newest(
-        &self,
-        recipe: &Recipe,
-        layout: &FlatLayout,
-    ) -> Result<(Option<State>, Vec<TrainError>), TrainError> {
-        let mut problems = Vec::new();
-        for path in self.files()? {
-            match load(&path, layout) {
-                Ok((entry, vectors)) => {
-                    if let Some(difference) = difference(&entry.recipe, recipe) {
-                        return Err(TrainError::OtherRecipe { path, difference });
-                    }
-                    return Ok((Some(restore(entry, vectors, recipe, layout)?), problems));
-                }
-                Err(problem) => problems.push(problem),
-            }
-        }
-        match problems.pop() {
-            Some(problem) => Err(problem),
-            None => Ok((None, problems)),
-        }
-    }
-}
-
-fn step_of(path: &Path) -> Option<u64> {
-    let name = path.file_name()?.to_str()?;
-    let step = name.strip_prefix("step-")?.strip_suffix(".safetensors")?;
-    step.parse().ok()
-}
-
-fn read_error(path: &Path, error: impl std::fmt::Display) -> TrainError {
-    TrainError::Read {
-        path: path.to_path_buf(),
-        problem: error.to_string(),
-    }
 }
 
 /// All vectors of a state, by the suffix of their tensors' names.
@@ -166,7 +59,8 @@ fn tensor_name(parameter: &str, suffix: &str) -> String {
     }
 }
 
-fn to_bytes(
+/// The bytes of a checkpoint; `path` is for errors.
+pub(super) fn to_bytes(
     state: &State,
     recipe: &Recipe,
     layout: &FlatLayout,
@@ -214,24 +108,27 @@ fn to_bytes(
 }
 
 /// Vectors by suffix.
-type Vectors = Vec<(String, Vec<f32>)>;
+pub(super) type Vectors = Vec<(String, Vec<f32>)>;
 
-fn load(path: &Path, layout: &FlatLayout) -> Result<(Entry, Vectors), TrainError> {
+/// What a checkpoint holds.
+pub(super) fn load(path: &Path, layout: &FlatLayout) -> Result<(Entry, Vectors), TrainError> {
     let size = std::fs::metadata(path)
-        .map_err(|e| read_error(path, e))?
+        .map_err(TrainError::read(path))?
         .len();
     if size > LARGEST {
-        return Err(read_error(path, format!("{size} bytes, at most {LARGEST}")));
+        return Err(TrainError::read(path)(format!(
+            "{size} bytes, at most {LARGEST}"
+        )));
     }
-    let bytes = std::fs::read(path).map_err(|e| read_error(path, e))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| read_error(path, e))?;
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| read_error(path, e))?;
+    let bytes = std::fs::read(path).map_err(TrainError::read(path))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(TrainError::read(path))?;
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(TrainError::read(path))?;
     let entry = header
         .metadata()
         .as_ref()
         .and_then(|entries| entries.get(KEY));
-    let entry = entry.ok_or_else(|| read_error(path, "no checkpoint of a training"))?;
-    let entry: Entry = serde_json::from_str(entry).map_err(|e| read_error(path, e))?;
+    let entry = entry.ok_or_else(|| TrainError::read(path)("no checkpoint of a training"))?;
+    let entry: Entry = serde_json::from_str(entry).map_err(TrainError::read(path))?;
     let first = layout
         .entries()
         .first()
@@ -261,7 +158,7 @@ fn load(path: &Path, layout: &FlatLayout) -> Result<(Entry, Vectors), TrainError
         let mut values = Vec::with_capacity(layout.len());
         for (parameter, range) in layout.entries() {
             let name = tensor_name(&parameter.name(), &suffix);
-            let view = file.tensor(&name).map_err(|e| read_error(path, e))?;
+            let view = file.tensor(&name).map_err(TrainError::read(path))?;
             if view.dtype() != Dtype::F32 || view.shape() != parameter.shape {
                 let problem = format!(
                     "{name}: expected f32 {:?}, found {:?} {:?}",
@@ -269,7 +166,7 @@ fn load(path: &Path, layout: &FlatLayout) -> Result<(Entry, Vectors), TrainError
                     view.dtype(),
                     view.shape()
                 );
-                return Err(read_error(path, problem));
+                return Err(TrainError::read(path)(problem));
             }
             found = crc32c::crc32c_append(found, view.data());
             let (chunks, _) = view.data().as_chunks::<4>();
@@ -281,7 +178,7 @@ fn load(path: &Path, layout: &FlatLayout) -> Result<(Entry, Vectors), TrainError
     if found != entry.checksum {
         let expected = entry.checksum;
         let problem = format!("checksum {found:08x}, expected {expected:08x}: it is damaged");
-        return Err(read_error(path, problem));
+        return Err(TrainError::read(path)(problem));
     }
     Ok((entry, vectors))
 }
@@ -292,7 +189,8 @@ fn slot_names(entry: &Entry, layout: &FlatLayout) -> Result<Vec<String>, TrainEr
     Ok(slots.iter().map(|(name, _)| name.to_string()).collect())
 }
 
-fn restore(
+/// The state that a checkpoint holds.
+pub(super) fn restore(
     entry: Entry,
     vectors: Vectors,
     recipe: &Recipe,
@@ -313,22 +211,4 @@ fn restore(
     }
     state.optimizer.restore(entry.optimizer_steps, slots)?;
     Ok(state)
-}
-
-/// The first setting in which two recipes differ. The number of steps may: a run can be prolonged.
-fn difference(stored: &Recipe, given: &Recipe) -> Option<String> {
-    let fields = |recipe: &Recipe| match serde_json::to_value(recipe) {
-        Ok(serde_json::Value::Object(fields)) => fields,
-        _ => serde_json::Map::new(),
-    };
-    let (stored, given) = (fields(stored), fields(given));
-    let differs = |(name, value): &(&String, &serde_json::Value)| {
-        *name != "steps" && given.get(*name) != Some(*value)
-    };
-    stored.iter().find(differs).map(|(name, value)| {
-        let now = given
-            .get(name)
-            .map_or("nothing".into(), ToString::to_string);
-        format!("{name} was {value} and is now {now}")
-    })
 }

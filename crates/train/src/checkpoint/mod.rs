@@ -1,0 +1,129 @@
+//! Checkpoints of a training: all of its state in one safetensors file, whole or not at all.
+
+mod format;
+
+use std::path::{Path, PathBuf};
+
+use mobilenet_model::FlatLayout;
+use mobilenet_model::checkpoint::Metadata;
+
+use crate::error::TrainError;
+use crate::file::write_atomically;
+use crate::recipe::Recipe;
+use crate::trainer::State;
+use format::{load, restore, to_bytes};
+
+/// The checkpoints of one training, in a folder of their own.
+#[derive(Debug, Clone)]
+pub struct Checkpoints {
+    folder: PathBuf,
+    keep: usize,
+}
+
+impl Checkpoints {
+    /// Checkpoints in a folder, of which the newest `keep` (at least 1) stay.
+    pub fn new(folder: PathBuf, keep: usize) -> Self {
+        Self {
+            folder,
+            keep: keep.max(1),
+        }
+    }
+
+    /// The files there are, newest first.
+    ///
+    /// # Errors
+    /// If the folder is there and cannot be read.
+    pub fn files(&self) -> Result<Vec<PathBuf>, TrainError> {
+        if !self.folder.exists() {
+            return Ok(Vec::new());
+        }
+        let entries = std::fs::read_dir(&self.folder).map_err(TrainError::read(&self.folder))?;
+        let mut files: Vec<(u64, PathBuf)> = entries
+            .filter_map(|entry| {
+                let path = entry.ok()?.path();
+                Some((step_of(&path)?, path))
+            })
+            .collect();
+        files.sort_by(|a, b| b.cmp(a));
+        Ok(files.into_iter().map(|(_, path)| path).collect())
+    }
+
+    /// Saves a state, then removes what is too old.
+    ///
+    /// # Errors
+    /// If the file cannot be written; older ones are left as they are then.
+    pub fn save(
+        &self,
+        state: &State,
+        recipe: &Recipe,
+        layout: &FlatLayout,
+        network: &Metadata,
+    ) -> Result<PathBuf, TrainError> {
+        std::fs::create_dir_all(&self.folder).map_err(TrainError::write(&self.folder))?;
+        let path = self
+            .folder
+            .join(format!("step-{:010}.safetensors", state.step));
+        let bytes = to_bytes(state, recipe, layout, network, &path)?;
+        write_atomically(&path, &bytes)?;
+        for old in self.files()?.into_iter().skip(self.keep) {
+            std::fs::remove_file(&old).map_err(|error| TrainError::Write {
+                path: old.clone(),
+                problem: format!("cannot remove it: {error}"),
+            })?;
+        }
+        Ok(path)
+    }
+
+    /// The state of the newest good checkpoint, and what is wrong with newer ones; `None` if
+    /// there is no checkpoint at all.
+    ///
+    /// # Errors
+    /// If there are checkpoints, but none is good; or if the newest good one is of another
+    /// recipe.
+    pub fn newest(
+        &self,
+        recipe: &Recipe,
+        layout: &FlatLayout,
+    ) -> Result<(Option<State>, Vec<TrainError>), TrainError> {
+        let mut problems = Vec::new();
+        for path in self.files()? {
+            match load(&path, layout) {
+                Ok((entry, vectors)) => {
+                    if let Some(difference) = difference(&entry.recipe, recipe) {
+                        return Err(TrainError::OtherRecipe { path, difference });
+                    }
+                    return Ok((Some(restore(entry, vectors, recipe, layout)?), problems));
+                }
+                Err(problem) => problems.push(problem),
+            }
+        }
+        match problems.pop() {
+            Some(problem) => Err(problem),
+            None => Ok((None, problems)),
+        }
+    }
+}
+
+fn step_of(path: &Path) -> Option<u64> {
+    let name = path.file_name()?.to_str()?;
+    let step = name.strip_prefix("step-")?.strip_suffix(".safetensors")?;
+    step.parse().ok()
+}
+
+/// The first setting in which two recipes differ. The number of steps may: a run can be prolonged.
+fn difference(stored: &Recipe, given: &Recipe) -> Option<String> {
+    let fields = |recipe: &Recipe| match serde_json::to_value(recipe) {
+        Ok(serde_json::Value::Object(fields)) => fields,
+        _ => serde_json::Map::new(),
+    };
+    let (stored, given) = (fields(stored), fields(given));
+    let differs = |(name, value): &(&String, &serde_json::Value)| {
+        *name != "steps" && given.get(*name) != Some(*value)
+    };
+    stored.iter().find(differs).map(|(name, value)| {
+        let now = given
+            .get(name)
+            .map_or("nothing".into(), ToString::to_string);
+        format!("{name} was {value} and is now {now}")
+    })
+}

@@ -1,0 +1,48 @@
+//! What a report shows.
+
+use crate::log::History;
+use crate::metrics::{Evaluation, WrongImage};
+
+/// Most classes in the confusion matrix and in the table of classes. If there are more, those with
+/// the most mistakes are shown.
+pub(super) const MOST_CLASSES: usize = 40;
+
+/// The contents of a report.
+#[derive(Debug, Clone, Copy)]
+pub struct Report<'a> {
+    /// Heading of the page.
+    pub title: &'a str,
+    /// Settings of the training, by name.
+    pub recipe: &'a [(String, String)],
+    /// The records of its log.
+    pub history: &'a History,
+    /// Its last evaluation.
+    pub evaluation: &'a Evaluation,
+    /// Names of classes by number; a class without one is called by its number.
+    pub class_names: &'a [String],
+    /// Photos to show, worst first.
+    pub worst: &'a [WrongPhoto],
+}
+
+/// A photo that the network got wrong.
+#[derive(Debug, Clone)]
+pub struct WrongPhoto {
+    /// Its label, its prediction and its loss.
+    pub image: WrongImage,
+    /// Its name.
+    pub name: String,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// `[height, width, 3]`.
+    pub rgb: Vec<u8>,
+}
+
+impl Report<'_> {
+    /// Name of a class; its number where it has none.
+    pub(super) fn class_name(&self, class: usize) -> String {
+        let name = self.class_names.get(class);
+        name.map_or_else(|| class.to_string(), Clone::clone)
+    }
+}

@@ -1,0 +1,24 @@
+//! Dropout of the pooled features.
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// A factor for each feature: 0 where it is dropped, `1 / keep` elsewhere; `None` without dropout.
+/// A function of seed and step, so that a resumed training draws the same factors.
+pub(super) fn draw(seed: u64, step: u64, keep: f64, features: usize) -> Option<Vec<f32>> {
+    if keep >= 1.0 {
+        return None;
+    }
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    // Its own stream, because the loader uses others of the same seed.
+    rng.set_stream(u64::MAX - step);
+    let scale = (1.0 / keep) as f32;
+    let draw = |_| {
+        if rng.random::<f64>() < keep {
+            scale
+        } else {
+            0.0
+        }
+    };
+    Some((0..features).map(draw).collect())
+}

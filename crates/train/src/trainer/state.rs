@@ -1,0 +1,55 @@
+//! The state of a training: all that changes from step to step.
+
+use mobilenet_model::FlatLayout;
+
+use crate::error::TrainError;
+use crate::moving_average::MovingAverage;
+use crate::optimizer::Optimizer;
+use crate::recipe::Recipe;
+
+/// All that changes from step to step: two trainers with the same recipe and equal states give
+/// equal bits on the same number of threads.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// Steps done.
+    pub step: u64,
+    /// All parameters, running statistics included, by the network's [`FlatLayout`].
+    pub weights: Vec<f32>,
+    /// Their moving average, where the recipe has one.
+    pub average: Option<MovingAverage>,
+    /// The optimiser with its slots.
+    pub optimizer: Optimizer,
+}
+
+impl State {
+    /// The state before the first step.
+    ///
+    /// # Errors
+    /// If the recipe or the length of the weights does not fit the network.
+    pub fn new(
+        recipe: &Recipe,
+        layout: &FlatLayout,
+        weights: Vec<f32>,
+    ) -> Result<Self, TrainError> {
+        recipe.check()?;
+        TrainError::check_length("parameters", layout.len(), weights.len())?;
+        let groups = recipe.groups(layout)?;
+        let average = recipe
+            .moving_average
+            .map(|config| MovingAverage::new(config, weights.clone()))
+            .transpose()?;
+        Ok(Self {
+            step: 0,
+            optimizer: Optimizer::new(recipe.optimizer, layout.len(), groups)?,
+            average,
+            weights,
+        })
+    }
+
+    /// The parameters to evaluate and to save: the average where there is one.
+    pub fn best_weights(&self) -> &[f32] {
+        self.average
+            .as_ref()
+            .map_or(&self.weights, |average| average.values())
+    }
+}
