@@ -32,6 +32,8 @@ mod error;
 pub mod geometry;
 #[allow(unsafe_code, reason = "threads share an arena through pointers")]
 pub mod inference;
+mod network;
+mod panels;
 mod partition;
 pub mod pointwise;
 pub mod pool;
@@ -44,3 +46,4 @@ pub mod training;
 pub use activation::Activation;
 pub use error::KernelError;
 pub use geometry::{Axis, ConvGeometry, ConvSize, Padding};
+pub use network::{LayerKind, Pooling};
