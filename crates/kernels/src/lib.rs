@@ -32,6 +32,11 @@ mod error;
 pub mod geometry;
 #[allow(unsafe_code, reason = "threads share an arena through pointers")]
 pub mod inference;
+#[allow(
+    unsafe_code,
+    reason = "threads share maps and scratch through pointers"
+)]
+mod layer;
 mod network;
 mod panels;
 mod partition;

@@ -3,10 +3,11 @@
 
 use std::ops::Range;
 
-use mobilenet_kernels::inference::{LayerKind, Pooling};
 use mobilenet_kernels::simd::Isa;
 use mobilenet_kernels::training::{Head, Layer, Network, TrainingOptions, TrainingProgram};
-use mobilenet_kernels::{Activation, ConvGeometry, ConvSize, Padding, reference};
+use mobilenet_kernels::{
+    Activation, ConvGeometry, ConvSize, LayerKind, Padding, Pooling, reference,
+};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 

@@ -1,11 +1,14 @@
 //! The program: its arena and team, and the loops over steps.
 
 use super::network::{Network, TrainingOptions};
-use super::plan::{Coefficient, Operation, Plan, Step, Vectors};
-use super::{head, pack, statistics};
+use super::offsets::Vectors;
+use super::plan::Plan;
+use super::run::{GradientPointer, Run};
+use super::statistics;
+use super::step::Coefficient;
 use crate::error::{KernelError, check_length};
 use crate::simd::team::{Barrier, Team};
-use crate::simd::{self, Isa, Kernel, SharedBuffer, Simd, dispatch};
+use crate::simd::{Isa, Kernel, SharedBuffer, Simd, dispatch};
 
 /// A network for one batch size, ready to train. Holds activations and statistics; parameters and
 /// gradients are the caller's flat vectors.
@@ -21,121 +24,47 @@ pub struct TrainingProgram {
     barrier: Barrier,
 }
 
-/// What a thread sees.
-pub(super) struct Run<'a> {
-    pub(super) plan: &'a Plan,
-    pub(super) batch: usize,
-    pub(super) threads: usize,
-    pub(super) epsilon: f64,
-    pub(super) parameters: &'a [f32],
-    pub(super) images: &'a [f32],
-    /// Factors of the features, `[batch, channels]`.
-    pub(super) dropout: Option<&'a [f32]>,
-    arena: &'a SharedBuffer,
-    barrier: &'a Barrier,
-    gradients: GradientPointer,
-}
-
-/// The caller's gradients, of which every thread writes its own places.
-#[derive(Clone, Copy)]
-struct GradientPointer(*mut f32);
-
-// SAFETY: the places that threads write differ: each step gives a thread its own channels or rows.
-unsafe impl Sync for GradientPointer {}
-
-impl Run<'_> {
-    /// A place in the arena.
-    #[inline(always)]
-    pub(super) fn pointer(&self, place: usize) -> *mut f32 {
-        self.arena.pointer(place)
-    }
-
-    /// A row of a layer's coefficients.
-    #[inline(always)]
-    pub(super) fn coefficient(&self, step: &Step, which: Coefficient) -> *mut f32 {
-        self.pointer(step.coefficient(which))
-    }
-
-    /// The gradient that a step reads, and the one that it writes for the step before.
-    #[inline(always)]
-    pub(super) fn gradients(&self, step: &Step) -> (*mut f32, *mut f32) {
-        let buffers = self.plan.gradients;
-        (
-            self.pointer(buffers[step.index % 2]),
-            self.pointer(buffers[(step.index + 1) % 2]),
-        )
-    }
-
-    /// A place in the gradient of the parameters.
-    #[inline(always)]
-    pub(super) fn parameter_gradient(&self, place: usize) -> *mut f32 {
-        self.gradients.0.wrapping_add(place)
-    }
-
-    #[inline(always)]
-    pub(super) fn scratch(&self, thread: usize) -> *mut f32 {
-        self.pointer(self.plan.scratch + thread * self.plan.scratch_stride)
-    }
-
-    #[inline(always)]
-    pub(super) fn weight_sums(&self, thread: usize) -> *mut f32 {
-        self.pointer(self.plan.weight_sums + thread * self.plan.weight_sums_stride)
-    }
-
-    #[inline(always)]
-    pub(super) fn wait(&self) {
-        self.barrier.wait();
-    }
-}
-
-struct Forward<'a>(&'a Run<'a>, usize);
+struct Forward<'a>(&'a Plan, &'a Run<'a>, usize);
 
 impl Kernel for Forward<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self(run, thread) = self;
-        pack::weights(run, thread);
+        let Self(plan, run, thread) = self;
+        plan.pack(run, thread);
         run.wait();
-        for step in &run.plan.steps {
-            match &step.operation {
-                Operation::Matrix(matrix) => matrix.forward(simd, run, step, thread),
-                Operation::Depthwise(depthwise) => depthwise.forward(simd, run, step, thread),
-            }
+        for step in &plan.steps {
+            plan.forward(simd, run, step, thread);
             run.wait();
             statistics::finish(run, step, thread);
             run.wait();
         }
-        head::forward(simd, run, thread);
+        if let Some(last) = plan.steps.last() {
+            plan.head.forward(simd, run, last, thread);
+        }
     }
 }
 
-struct Backward<'a>(&'a Run<'a>, usize);
+struct Backward<'a>(&'a Plan, &'a Run<'a>, usize);
 
 impl Kernel for Backward<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self(run, thread) = self;
-        head::backward(simd, run, thread);
-        for step in run.plan.steps[run.plan.first_trained..].iter().rev() {
+        let Self(plan, run, thread) = self;
+        let trained = &plan.steps[plan.first_trained..];
+        if let Some(last) = plan.steps.last() {
+            let needs_input = !trained.is_empty();
+            plan.head.backward(simd, run, last, needs_input, thread);
+        }
+        for step in trained.iter().rev() {
             statistics::finish_gradient(run, step, thread);
             run.wait();
-            let needs_input = step.index > run.plan.first_trained;
-            match &step.operation {
-                Operation::Matrix(matrix) => {
-                    matrix.backward(simd, run, step, needs_input, thread);
-                    run.wait();
-                    matrix.finish(run, step, thread);
-                }
-                Operation::Depthwise(depthwise) => {
-                    depthwise.backward(simd, run, step, needs_input, thread);
-                    run.wait();
-                    depthwise.finish(run, step, thread);
-                }
-            }
+            plan.backward(simd, run, step, thread);
+            run.wait();
+            plan.finish(run, step, thread);
             run.wait();
         }
     }
@@ -145,18 +74,14 @@ impl TrainingProgram {
     /// Plans the steps, allocates the arena, starts the threads.
     ///
     /// # Errors
-    /// Where places or channels of the network do not fit, a window does not fit the image, or no
+    /// Where offsets or channels of the network do not fit, a window does not fit the image, or no
     /// thread can be started.
     pub fn new(
         isa: Isa,
         network: &Network,
         options: &TrainingOptions,
     ) -> Result<Self, KernelError> {
-        let vectors = Vectors {
-            lanes: isa.lanes(),
-            panel: simd::panel_vectors(isa),
-        };
-        let plan = Plan::new(network, options, vectors)?;
+        let plan = Plan::new(network, options, Vectors::of(isa))?;
         let team = Team::new(options.threads).map_err(|error| KernelError::Threads {
             problem: error.to_string(),
         })?;
@@ -212,9 +137,8 @@ impl TrainingProgram {
     ) -> Result<(), KernelError> {
         check_length("logits", logits.len(), &[self.logits_len()])?;
         self.check(parameters, images, dropout)?;
-        let isa = self.isa;
-        self.run(parameters, images, dropout, &mut [], |run, thread| {
-            dispatch(isa, Forward(run, thread));
+        self.run(parameters, images, dropout, &mut [], |plan, run, thread| {
+            dispatch(run.isa, Forward(plan, run, thread));
         });
         let head = &self.plan.head;
         for (image, logits) in logits.chunks_exact_mut(head.head.classes).enumerate() {
@@ -256,10 +180,15 @@ impl TrainingProgram {
             row.fill(0.0);
             row[..values.len()].copy_from_slice(values);
         }
-        let isa = self.isa;
-        self.run(parameters, images, dropout, gradients, |run, thread| {
-            dispatch(isa, Backward(run, thread));
-        });
+        self.run(
+            parameters,
+            images,
+            dropout,
+            gradients,
+            |plan, run, thread| {
+                dispatch(run.isa, Backward(plan, run, thread));
+            },
+        );
         Ok(())
     }
 
@@ -278,7 +207,7 @@ impl TrainingProgram {
         for step in self.plan.steps.iter().filter(|step| !step.fixed_statistics) {
             let channels = step.layer.out_channels;
             let count = step.pixels as f64;
-            for (which, place, correction) in [
+            for (which, offset, correction) in [
                 (Coefficient::Mean, step.layer.running_mean, 1.0),
                 (
                     Coefficient::Variance,
@@ -287,7 +216,7 @@ impl TrainingProgram {
                 ),
             ] {
                 let batch = self.arena.read(step.coefficient(which), channels);
-                for (running, batch) in parameters[place..].iter_mut().zip(batch) {
+                for (running, batch) in parameters[offset..].iter_mut().zip(batch) {
                     let target = f64::from(*batch) * correction;
                     *running = (f64::from(*running) * decay + target * (1.0 - decay)) as f32;
                 }
@@ -325,10 +254,12 @@ impl TrainingProgram {
         images: &[f32],
         dropout: Option<&[f32]>,
         gradients: &mut [f32],
-        job: impl Fn(&Run<'_>, usize) + Sync,
+        job: impl Fn(&Plan, &Run<'_>, usize) + Sync,
     ) {
         let run = Run {
-            plan: &self.plan,
+            isa: self.isa,
+            vectors: Vectors::of(self.isa),
+            shared: &self.plan.shared,
             batch: self.options.batch,
             threads: self.options.threads,
             epsilon: self.epsilon,
@@ -339,6 +270,6 @@ impl TrainingProgram {
             barrier: &self.barrier,
             gradients: GradientPointer(gradients.as_mut_ptr()),
         };
-        self.team.run(&|thread| job(&run, thread));
+        self.team.run(&|thread| job(&self.plan, &run, thread));
     }
 }
