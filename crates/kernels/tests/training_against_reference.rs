@@ -325,18 +325,10 @@ fn found(
     // Twice, because a second run meets an arena that is not all zeros.
     for _ in 0..2 {
         let dropout = Some(dropout);
-        program
+        let pass = program
             .forward(&case.parameters, images, dropout, &mut logits)
             .unwrap();
-        program
-            .backward(
-                &case.parameters,
-                images,
-                dropout,
-                logit_gradients,
-                &mut gradients,
-            )
-            .unwrap();
+        pass.backward(logit_gradients, &mut gradients).unwrap();
     }
     program
         .update_running_statistics(&mut parameters, DECAY)

@@ -48,4 +48,4 @@ pub use mobilenet_ops::Normalizer;
 pub use mobilenet_v1::{MobileNetV1, MobileNetV1Base};
 pub use plan::{InferencePlan, PlanOptions, PlanOutput, PlanWeights};
 pub use prediction::Prediction;
-pub use training_plan::{TrainingPlan, TrainingPlanOptions};
+pub use training_plan::{TrainingPass, TrainingPlan, TrainingPlanOptions};

@@ -165,24 +165,20 @@ impl Trainer {
             self.plan.features_len(),
         );
         let weights = &self.state.weights;
-        self.plan
+        let pass = self
+            .plan
             .forward(weights, images, dropout.as_deref(), &mut self.logits)?;
         if let Some(teacher) = &mut self.teacher {
             teacher.run(images, &mut self.targets)?;
         }
-        let loss = self.loss(labels)?;
+        let gradients = &mut self.logit_gradients;
+        let loss = loss(recipe, &self.logits, &self.targets, labels, gradients)?;
         let regularisation = l2_loss(&self.state.weights, self.state.optimizer.groups())?;
         let step = self.state.step;
         if !(loss.mean + regularisation).is_finite() {
             return Err(TrainError::NotFinite { step, what: "loss" });
         }
-        self.plan.backward(
-            &self.state.weights,
-            images,
-            dropout.as_deref(),
-            &self.logit_gradients,
-            &mut self.gradients,
-        )?;
+        pass.backward(&self.logit_gradients, &mut self.gradients)?;
         if let Some(clipping) = self.recipe.clipping {
             let norm = clipping.apply(&mut self.gradients, self.state.optimizer.groups())?;
             if !norm.is_finite() {
@@ -206,19 +202,25 @@ impl Trainer {
             learning_rate,
         })
     }
+}
 
-    fn loss(&mut self, labels: &[u32]) -> Result<Loss, TrainError> {
-        let classes = self.logits.len() / self.recipe.batch_size;
-        let (logits, gradients) = (&self.logits, &mut self.logit_gradients);
-        match self.recipe.target {
-            Target::Labels { label_smoothing } => {
-                softmax_cross_entropy(logits, labels, classes, label_smoothing, gradients)
-            }
-            Target::Teacher(distillation) => {
-                distillation.loss(logits, &self.targets, Some(labels), classes, gradients)
-            }
-            Target::Embedding => squared_difference(logits, &self.targets, classes, gradients),
+/// The loss of a batch by the recipe, and its gradient of the logits.
+fn loss(
+    recipe: &Recipe,
+    logits: &[f32],
+    targets: &[f32],
+    labels: &[u32],
+    gradients: &mut [f32],
+) -> Result<Loss, TrainError> {
+    let classes = logits.len() / recipe.batch_size;
+    match recipe.target {
+        Target::Labels { label_smoothing } => {
+            softmax_cross_entropy(logits, labels, classes, label_smoothing, gradients)
         }
+        Target::Teacher(distillation) => {
+            distillation.loss(logits, targets, Some(labels), classes, gradients)
+        }
+        Target::Embedding => squared_difference(logits, targets, classes, gradients),
     }
 }
 

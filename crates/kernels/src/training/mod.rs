@@ -24,6 +24,7 @@ mod head;
 mod matrix;
 mod network;
 mod offsets;
+mod pass;
 mod plan;
 mod program;
 mod run;
@@ -32,4 +33,5 @@ mod statistics;
 mod step;
 
 pub use network::{Head, Layer, Network, TrainingOptions};
+pub use pass::Pass;
 pub use program::TrainingProgram;

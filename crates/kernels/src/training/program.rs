@@ -2,6 +2,7 @@
 
 use super::network::{Network, TrainingOptions};
 use super::offsets::Vectors;
+use super::pass::{Batch, Pass};
 use super::plan::Plan;
 use super::run::{GradientPointer, Run};
 use super::statistics;
@@ -122,74 +123,71 @@ impl TrainingProgram {
         self.isa
     }
 
-    /// Computes logits, and keeps what [`Self::backward`] needs.
+    /// Computes logits. What comes back goes on to the gradients.
     ///
     /// `dropout` holds a factor for each pooled feature, `[batch, channels]`.
     ///
     /// # Errors
     /// Where a slice has the wrong length; nothing is computed then.
-    pub fn forward(
+    pub fn forward<'a>(
         &mut self,
-        parameters: &[f32],
-        images: &[f32],
-        dropout: Option<&[f32]>,
+        parameters: &'a [f32],
+        images: &'a [f32],
+        dropout: Option<&'a [f32]>,
         logits: &mut [f32],
-    ) -> Result<(), KernelError> {
+    ) -> Result<Pass<'_, 'a>, KernelError> {
         check_length("logits", logits.len(), &[self.logits_len()])?;
-        self.check(parameters, images, dropout)?;
-        self.run(parameters, images, dropout, &mut [], |plan, run, thread| {
+        check_length("parameters", parameters.len(), &[self.parameters])?;
+        check_length("images", images.len(), &[self.images_len()])?;
+        if let Some(dropout) = dropout {
+            check_length("dropout", dropout.len(), &[self.features_len()])?;
+        }
+        let batch = Batch {
+            parameters,
+            images,
+            dropout,
+        };
+        self.run(&batch, &mut [], |plan, run, thread| {
             dispatch(run.isa, Forward(plan, run, thread));
         });
         let head = &self.plan.head;
         for (image, logits) in logits.chunks_exact_mut(head.head.classes).enumerate() {
-            logits.copy_from_slice(
-                self.arena
-                    .read(head.logits + image * head.class_width, head.head.classes),
-            );
+            let found = head.logits + image * head.class_width;
+            logits.copy_from_slice(self.arena.read(found, logits.len()));
         }
-        Ok(())
+        Ok(Pass {
+            program: self,
+            batch,
+        })
     }
 
-    /// Computes the gradient of every parameter from that of the logits, for the batch of the last
-    /// [`Self::forward`], whose parameters, images and dropout must be given again. Running
-    /// statistics and frozen layers have gradient 0.
-    ///
-    /// # Errors
-    /// Where a slice has the wrong length; nothing is computed then.
-    pub fn backward(
+    /// Computes the gradient of every parameter for the batch of the last forward pass.
+    pub(super) fn backward(
         &mut self,
-        parameters: &[f32],
-        images: &[f32],
-        dropout: Option<&[f32]>,
+        batch: &Batch<'_>,
         logit_gradients: &[f32],
         gradients: &mut [f32],
-    ) -> Result<(), KernelError> {
-        check_length(
-            "logit gradients",
-            logit_gradients.len(),
-            &[self.logits_len()],
-        )?;
-        check_length("gradients", gradients.len(), &[self.parameters])?;
-        self.check(parameters, images, dropout)?;
+    ) {
         gradients.fill(0.0);
         let head = &self.plan.head;
         for (image, values) in logit_gradients.chunks_exact(head.head.classes).enumerate() {
-            let row = self
-                .arena
-                .write(head.logits + image * head.class_width, head.class_width);
+            let offset = head.logits + image * head.class_width;
+            let row = self.arena.write(offset, head.class_width);
             row.fill(0.0);
             row[..values.len()].copy_from_slice(values);
         }
-        self.run(
-            parameters,
-            images,
-            dropout,
-            gradients,
-            |plan, run, thread| {
-                dispatch(run.isa, Backward(plan, run, thread));
-            },
-        );
-        Ok(())
+        self.run(batch, gradients, |plan, run, thread| {
+            dispatch(run.isa, Backward(plan, run, thread));
+        });
+    }
+
+    /// Pooled features of the last batch before dropout, image by image.
+    pub(super) fn features(&self) -> impl Iterator<Item = &[f32]> {
+        let head = &self.plan.head;
+        (0..self.options.batch).map(|image| {
+            let offset = head.features + image * head.width;
+            self.arena.read(offset, head.channels)
+        })
     }
 
     /// Moves the running statistics towards those of the last batch:
@@ -225,34 +223,9 @@ impl TrainingProgram {
         Ok(())
     }
 
-    /// Pooled features of the last batch, before dropout, image by image.
-    pub fn features(&self) -> impl Iterator<Item = &[f32]> {
-        let head = &self.plan.head;
-        (0..self.options.batch).map(|image| {
-            self.arena
-                .read(head.features + image * head.width, head.channels)
-        })
-    }
-
-    fn check(
-        &self,
-        parameters: &[f32],
-        images: &[f32],
-        dropout: Option<&[f32]>,
-    ) -> Result<(), KernelError> {
-        check_length("parameters", parameters.len(), &[self.parameters])?;
-        check_length("images", images.len(), &[self.images_len()])?;
-        if let Some(dropout) = dropout {
-            check_length("dropout", dropout.len(), &[self.features_len()])?;
-        }
-        Ok(())
-    }
-
     fn run(
         &mut self,
-        parameters: &[f32],
-        images: &[f32],
-        dropout: Option<&[f32]>,
+        batch: &Batch<'_>,
         gradients: &mut [f32],
         job: impl Fn(&Plan, &Run<'_>, usize) + Sync,
     ) {
@@ -263,9 +236,9 @@ impl TrainingProgram {
             batch: self.options.batch,
             threads: self.options.threads,
             epsilon: self.epsilon,
-            parameters,
-            images,
-            dropout,
+            parameters: batch.parameters,
+            images: batch.images,
+            dropout: batch.dropout,
             arena: &self.arena,
             barrier: &self.barrier,
             gradients: GradientPointer(gradients.as_mut_ptr()),
