@@ -75,7 +75,7 @@ impl Matrix {
     /// Computes one tile.
     ///
     /// # Safety
-    /// As [`tile::call`].
+    /// As [`tile::run`].
     #[inline(always)]
     pub(super) unsafe fn tile<S: Simd>(&self, simd: S, tile: &Tile<'_>) {
         // SAFETY: passed on from the caller, with the type in which the weights were packed.
@@ -89,7 +89,7 @@ impl Matrix {
     }
 
     /// # Safety
-    /// As [`tile::call`], and the weights must be packed as `W`.
+    /// As [`tile::run`], and the weights must be packed as `W`.
     #[inline(always)]
     unsafe fn tile_of<S: Simd, W: Weight>(&self, simd: S, tile: &Tile<'_>) {
         let part = self.layout.panel(tile.panel);
@@ -109,7 +109,7 @@ impl Matrix {
             prefetch: (ahead, part.width / turns),
         };
         // SAFETY: passed on from the caller; weights and biases are packed to these sizes.
-        unsafe { tile::call(simd, &panel, part.width / S::LANES, tile.offsets) }
+        unsafe { tile::run(simd, &panel, part.width / S::LANES, tile.offsets) }
     }
 }
 

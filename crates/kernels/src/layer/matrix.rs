@@ -79,7 +79,7 @@ impl Product<'_> {
                 };
                 let offsets = &offsets[..tile_rows.len()];
                 // SAFETY: passed on from the caller.
-                unsafe { tile::call(simd, &job, vectors, offsets) }
+                unsafe { tile::run(simd, &job, vectors, offsets) }
             }
         }
     }
