@@ -25,7 +25,6 @@
 pub mod activation;
 pub mod backward;
 pub mod batch_norm;
-mod connections;
 pub mod conv;
 pub mod depthwise;
 mod error;
@@ -51,4 +50,5 @@ pub mod training;
 pub use activation::Activation;
 pub use error::KernelError;
 pub use geometry::{Axis, ConvGeometry, ConvSize, Padding};
+pub use layer::slices::Epilogue;
 pub use network::{LayerKind, Pooling};

@@ -112,6 +112,15 @@ impl Bands {
         self.input_rows * self.input_row() + (self.gradient_rows + 1) * self.gradient_row()
     }
 
+    /// Values of the largest band of outputs or of inputs.
+    pub(crate) fn results_len(&self) -> usize {
+        let Self { size, bands, .. } = self;
+        let outputs = size.rows.output.div_ceil(*bands) * size.columns.output;
+        let inputs = size.rows.input.div_ceil(*bands) * size.columns.input;
+        outputs.max(inputs) * self.width
+    }
+
+    /// Scratch that begins there.
     pub(crate) fn scratch(&self, start: *mut f32) -> Scratch {
         let zeros = start.wrapping_add(self.input_rows * self.input_row());
         Scratch {

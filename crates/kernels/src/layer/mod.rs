@@ -9,6 +9,7 @@ pub(crate) mod depthwise;
 pub(crate) mod matrix;
 mod phase;
 pub(crate) mod rows;
+pub(crate) mod slices;
 
 pub(crate) use rows::{Rows, Target};
 
