@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 use candle_nn::{ModuleT, VarBuilder};
 
 use super::normalizer::{Epilogue, Normalizer};
-use crate::functional::conv2d;
+use crate::functional::{conv2d, folded};
 use mobilenet_kernels::{Activation, ConvGeometry};
 
 /// Convolution, normaliser, activation.
@@ -39,7 +39,18 @@ impl ModuleT for Conv2d {
     /// # Shapes
     /// `[B, in_channels, H, W]` -> `[B, out_channels, H', W']`.
     fn forward_t(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
-        let xs = conv2d(xs, &self.weight, &self.geometry)?;
+        let Self {
+            weight, geometry, ..
+        } = self;
+        if folded::can_fold(&[xs, weight]) {
+            let convolve = |epilogue: &mobilenet_kernels::Epilogue<'_>| {
+                folded::conv2d(xs, weight, geometry, epilogue)
+            };
+            if let Some(output) = self.epilogue.fold(train, convolve)? {
+                return Ok(output);
+            }
+        }
+        let xs = conv2d(xs, weight, geometry)?;
         self.epilogue.forward_t(&xs, train)
     }
 }
