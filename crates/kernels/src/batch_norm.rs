@@ -4,11 +4,10 @@
 //! y = (x - mean) * gamma / sqrt(variance + epsilon) + beta  =  x * scale + shift
 //! ```
 
-use rayon::prelude::*;
-
 use crate::activation::Activation;
 use crate::error::{KernelError, check_length};
-use crate::simd::{Isa, Kernel, Simd, dispatch};
+use crate::layer::slices::fresh;
+use crate::layer::slices::normalization::{Affine, Map};
 
 /// The statistics and parameters of one batch normalisation, each of one value a channel.
 #[derive(Debug, Clone, Copy)]
@@ -89,9 +88,6 @@ impl BatchNormParameters<'_> {
     }
 }
 
-/// Pixels a task.
-const PIXELS: usize = 256;
-
 /// `output = activation(input * scale + shift)` on `[pixels, channels]`, in one pass.
 ///
 /// # Errors
@@ -103,64 +99,33 @@ pub fn scale_shift(
     activation: Activation,
     output: &mut [f32],
 ) -> Result<(), KernelError> {
-    let channels = scale.len();
-    if channels == 0 {
-        return Err(KernelError::Zero { what: "channels" });
-    }
-    check_length("shift", shift.len(), &[channels])?;
-    check_length("input", input.len(), &[input.len() / channels, channels])?;
-    check_length("output", output.len(), &[input.len()])?;
-    let isa = Isa::current()?;
     let bounds = activation.bounds();
-    output
-        .par_chunks_mut(PIXELS * channels)
-        .zip(input.par_chunks(PIXELS * channels))
-        .for_each(|(output, input)| {
-            dispatch(
-                isa,
-                Pixels {
-                    input,
-                    scale,
-                    shift,
-                    bounds,
-                    output,
-                },
-            );
-        });
-    Ok(())
+    let affine = Affine {
+        scale,
+        shift,
+        bounds,
+    };
+    Map::new(input, scale.len())?.normalize(affine, output.into())
 }
 
-/// Some pixels. Written in portable Rust, compiled for every instruction set.
-struct Pixels<'a> {
-    input: &'a [f32],
-    scale: &'a [f32],
-    shift: &'a [f32],
-    bounds: (f32, f32),
-    output: &'a mut [f32],
-}
-
-impl Kernel for Pixels<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
-        let Self {
-            input,
-            scale,
-            shift,
-            bounds: (low, high),
-            output,
-        } = self;
-        let channels = scale.len();
-        for (output, input) in output
-            .chunks_exact_mut(channels)
-            .zip(input.chunks_exact(channels))
-        {
-            for (((y, x), scale), shift) in output.iter_mut().zip(input).zip(scale).zip(shift) {
-                *y = (x * scale + shift).clamp(low, high);
-            }
-        }
-    }
+/// The same into a new vector.
+///
+/// # Errors
+/// Where the lengths do not fit.
+pub fn scale_shift_to_vec(
+    input: &[f32],
+    scale: &[f32],
+    shift: &[f32],
+    activation: Activation,
+) -> Result<Vec<f32>, KernelError> {
+    let bounds = activation.bounds();
+    let affine = Affine {
+        scale,
+        shift,
+        bounds,
+    };
+    let map = Map::new(input, scale.len())?;
+    fresh(input.len(), |output| map.normalize(affine, output))
 }
 
 #[cfg(test)]

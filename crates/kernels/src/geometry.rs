@@ -84,6 +84,13 @@ pub struct Axis {
 }
 
 impl Axis {
+    /// Zeros after the input that the windows reach.
+    pub fn after(&self) -> usize {
+        let span = (self.kernel - 1) * self.dilation + 1;
+        let reach = (self.output - 1) * self.stride + span;
+        reach.saturating_sub(self.before + self.input)
+    }
+
     /// Input index that tap `tap` of output `output` reads, or `None` where it falls on padding.
     #[inline]
     pub fn source(&self, output: usize, tap: usize) -> Option<usize> {
@@ -104,16 +111,13 @@ impl Axis {
         first.min(end)..end
     }
 
-    /// Outputs whose tap `tap` falls inside the input.
-    #[inline]
-    pub(crate) fn outputs(&self, tap: usize) -> Range<usize> {
-        let offset = tap * self.dilation;
-        let first = self.before.saturating_sub(offset).div_ceil(self.stride);
-        let end = (self.before + self.input)
-            .saturating_sub(offset)
-            .div_ceil(self.stride)
-            .min(self.output);
-        first.min(end)..end
+    /// Outputs that read input `input`, once for each of their taps that falls on it.
+    pub(crate) fn readers(&self, input: usize) -> impl Iterator<Item = usize> {
+        (0..self.kernel).filter_map(move |tap| {
+            let start = (input + self.before).checked_sub(tap * self.dilation)?;
+            let output = start / self.stride;
+            (start % self.stride == 0 && output < self.output).then_some(output)
+        })
     }
 
     /// [`Self::source`] of a tap that is known to fall inside the input.
@@ -297,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn taps_agree_with_source() {
+    fn taps_and_readers_agree_with_source() {
         for padding in [Padding::Same, Padding::symmetric(2), Padding::VALID] {
             for (stride, dilation, input) in [(1, 1, 5), (2, 1, 8), (2, 3, 9), (1, 4, 11)] {
                 let geometry = ConvGeometry {
@@ -319,11 +323,12 @@ mod tests {
                         .collect();
                     assert_eq!(inside, axis.taps(output).collect::<Vec<_>>());
                 }
-                for tap in 0..3 {
-                    let inside: Vec<usize> = (0..axis.output)
-                        .filter(|&output| axis.source(output, tap).is_some())
-                        .collect();
-                    assert_eq!(inside, axis.outputs(tap).collect::<Vec<_>>());
+                for index in 0..input {
+                    let pairs = (0..3).flat_map(|tap| (0..axis.output).map(move |o| (o, tap)));
+                    let reads =
+                        |&(output, tap): &(usize, usize)| axis.source(output, tap) == Some(index);
+                    let expected: Vec<usize> = pairs.filter(reads).map(|(o, _)| o).collect();
+                    assert_eq!(axis.readers(index).collect::<Vec<_>>(), expected);
                 }
             }
         }

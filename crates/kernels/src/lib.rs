@@ -25,14 +25,20 @@
 pub mod activation;
 pub mod backward;
 pub mod batch_norm;
-mod connections;
 pub mod conv;
 pub mod depthwise;
 mod error;
 pub mod geometry;
 #[allow(unsafe_code, reason = "threads share an arena through pointers")]
 pub mod inference;
+#[allow(
+    unsafe_code,
+    reason = "threads share maps and scratch through pointers"
+)]
+mod layer;
+mod network;
 mod normalizer;
+mod panels;
 mod partition;
 pub mod pointwise;
 pub mod pool;
@@ -45,4 +51,6 @@ pub mod training;
 pub use activation::Activation;
 pub use error::KernelError;
 pub use geometry::{Axis, ConvGeometry, ConvSize, Padding};
+pub use layer::slices::Epilogue;
+pub use network::{LayerKind, Pooling};
 pub use normalizer::{BatchNormConfig, Normalizer};

@@ -8,7 +8,7 @@ use mobilenet_kernels::conv::conv;
 use mobilenet_kernels::depthwise::depthwise;
 use mobilenet_kernels::pointwise::pointwise;
 use mobilenet_kernels::pool::{average_pool, global_average_pool};
-use mobilenet_kernels::{Activation, ConvGeometry, Padding, reference};
+use mobilenet_kernels::{Activation, ConvGeometry, Padding, backward, reference};
 use proptest::prelude::*;
 use single_kernels::{assert_close, cases, channel_counts, sizes, values};
 
@@ -156,4 +156,40 @@ fn slices_of_wrong_length_are_errors() {
     assert!(pointwise(&[0.0; 16], &[0.0; 4], None, 4, 4, 2, &mut [0.0; 8]).is_err());
     assert!(average_pool(&[0.0; 16], &size, 1, &mut [0.0; 15]).is_err());
     assert!(global_average_pool(&[0.0; 16], 1, 0, 1, &mut [0.0; 1]).is_err());
+}
+
+/// Large enough that weights are packed panel by panel, and sums of gradients are shared out.
+#[test]
+fn large_matrices_equal_reference_on_any_number_of_threads() {
+    let (pixels, i, o) = (300, 520, 300);
+    let size = ConvGeometry::POINTWISE.resolve(1, 1, pixels).unwrap();
+    let (input, weights) = (values(1, pixels * i), values(2, o * i));
+    let g = values(3, pixels * o);
+    let wide = |values: &[f32]| -> Vec<f64> { values.iter().map(|&v| f64::from(v)).collect() };
+    let transposed = |values: &[f64], rows: usize| -> Vec<f64> {
+        let columns = values.len() / rows;
+        let at = |at: usize| values[at % rows * columns + at / rows];
+        (0..values.len()).map(at).collect()
+    };
+    let by_depth = transposed(&wide(&weights), o);
+    let (dx, dw) = reference::conv_gradients(&wide(&input), &by_depth, &size, i, o, &wide(&g));
+    let y = reference::pointwise(&input, &weights, None, pixels, i, o);
+    let run = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        pool.build().unwrap().install(|| {
+            let mut found = [vec![0.0; y.len()], vec![0.0; dx.len()], vec![0.0; dw.len()]];
+            let [y, dx, dw] = &mut found;
+            pointwise(&input, &weights, None, pixels, i, o, y).unwrap();
+            backward::pointwise::input_gradient(&weights, pixels, i, o, &g, dx).unwrap();
+            backward::pointwise::weight_gradient(&input, pixels, i, o, &g, dw).unwrap();
+            found
+        })
+    };
+    let found = run(1);
+    assert_close(&found[0], &y).unwrap();
+    assert_close(&found[1], &dx).unwrap();
+    assert_close(&found[2], &transposed(&dw, i)).unwrap();
+    for threads in [2, 3] {
+        assert_eq!(run(threads), found, "{threads} threads");
+    }
 }

@@ -57,4 +57,4 @@ pub use flat::FlatLayout;
 pub use mobilenet_kernels::Normalizer;
 pub use plan::{InferencePlan, PlanOptions, PlanOutput, PlanWeights};
 pub use prediction::Prediction;
-pub use training_plan::{TrainingPlan, TrainingPlanOptions};
+pub use training_plan::{TrainingPass, TrainingPlan, TrainingPlanOptions};

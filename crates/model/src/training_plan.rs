@@ -3,13 +3,12 @@
 //!
 //! ```text
 //! config + TrainingPlanOptions -> TrainingPlan
-//! forward(parameters, images) -> logits;  backward(d loss / d logits) -> gradients
+//! forward(parameters, images) -> logits, TrainingPass;  backward(d loss / d logits) -> gradients
 //! ```
 
-use mobilenet_kernels::Normalizer;
-use mobilenet_kernels::inference::LayerKind as KernelKind;
 use mobilenet_kernels::simd::Isa;
-use mobilenet_kernels::training::{Head, Layer, Network, TrainingOptions, TrainingProgram};
+use mobilenet_kernels::training::{Head, Layer, Network, Pass, TrainingOptions, TrainingProgram};
+use mobilenet_kernels::{LayerKind as KernelKind, Normalizer};
 
 use crate::architecture::{LayerName, Part, body_layers};
 use crate::config::MobileNetV1Config;
@@ -118,7 +117,7 @@ impl TrainingPlan {
         self.program.features_len()
     }
 
-    /// Computes logits by the statistics of the batch, and keeps what [`Self::backward`] needs.
+    /// Computes logits by the statistics of the batch. What comes back goes on to the gradients.
     ///
     /// # Shapes
     /// `images` `[batch, height, width, channels]`, `dropout` a factor for each pooled feature
@@ -126,32 +125,15 @@ impl TrainingPlan {
     ///
     /// # Errors
     /// Where a slice has the wrong length; nothing is computed then.
-    pub fn forward(
+    pub fn forward<'a>(
         &mut self,
-        parameters: &[f32],
-        images: &[f32],
-        dropout: Option<&[f32]>,
+        parameters: &'a [f32],
+        images: &'a [f32],
+        dropout: Option<&'a [f32]>,
         logits: &mut [f32],
-    ) -> Result<(), ModelError> {
-        Ok(self.program.forward(parameters, images, dropout, logits)?)
-    }
-
-    /// Computes the gradient of every parameter from that of the logits, for the batch of the last
-    /// [`Self::forward`]. Those of running statistics and frozen layers are 0.
-    ///
-    /// # Errors
-    /// Where a slice has the wrong length; nothing is computed then.
-    pub fn backward(
-        &mut self,
-        parameters: &[f32],
-        images: &[f32],
-        dropout: Option<&[f32]>,
-        logit_gradients: &[f32],
-        gradients: &mut [f32],
-    ) -> Result<(), ModelError> {
-        Ok(self
-            .program
-            .backward(parameters, images, dropout, logit_gradients, gradients)?)
+    ) -> Result<TrainingPass<'_, 'a>, ModelError> {
+        let pass = self.program.forward(parameters, images, dropout, logits)?;
+        Ok(TrainingPass(pass))
     }
 
     /// Moves the running statistics in `parameters` towards those of the last batch, by the
@@ -164,10 +146,31 @@ impl TrainingPlan {
             .program
             .update_running_statistics(parameters, self.decay)?)
     }
+}
 
-    /// Pooled features of the last batch before dropout, image by image.
+/// A batch between its forward pass and its backward one. As long as this lives, neither the plan
+/// nor what the batch was computed from can change.
+#[derive(Debug)]
+#[must_use = "a forward pass alone trains nothing"]
+pub struct TrainingPass<'p, 'a>(Pass<'p, 'a>);
+
+impl TrainingPass<'_, '_> {
+    /// Pooled features before dropout, image by image.
     pub fn features(&self) -> impl Iterator<Item = &[f32]> {
-        self.program.features()
+        self.0.features()
+    }
+
+    /// Computes the gradient of every parameter from that of the logits. Those of running
+    /// statistics and frozen layers are 0.
+    ///
+    /// # Errors
+    /// Where a slice has the wrong length; nothing is computed then.
+    pub fn backward(
+        self,
+        logit_gradients: &[f32],
+        gradients: &mut [f32],
+    ) -> Result<(), ModelError> {
+        Ok(self.0.backward(logit_gradients, gradients)?)
     }
 }
 

@@ -6,15 +6,9 @@ use mobilenet_kernels::{Activation, Axis, ConvSize};
 
 use crate::functional::BatchNormOutput;
 
-/// Zeros after the input along an axis.
-fn zeros_after(axis: &Axis) -> usize {
-    let span = (axis.kernel - 1) * axis.dilation + 1;
-    ((axis.output - 1) * axis.stride + span).saturating_sub(axis.before + axis.input)
-}
-
 fn pad(xs: &Tensor, size: &ConvSize) -> Result<Tensor> {
-    xs.pad_with_zeros(2, size.rows.before, zeros_after(&size.rows))?
-        .pad_with_zeros(3, size.columns.before, zeros_after(&size.columns))
+    xs.pad_with_zeros(2, size.rows.before, size.rows.after())?
+        .pad_with_zeros(3, size.columns.before, size.columns.after())
 }
 
 /// What tap `tap` reads for every output along dimension `dim` of the padded input.

@@ -73,7 +73,7 @@ fn three_steps(run: &str, optimizer: OptimizerConfig, learning_rate: f64, label_
     let mut of_logits = vec![0.0; plan.logits_len()];
     let mut gradients = vec![0.0; before.len()];
     for (step, expected) in losses.into_iter().enumerate() {
-        plan.forward(&after, &images, None, &mut logits).unwrap();
+        let pass = plan.forward(&after, &images, None, &mut logits).unwrap();
         let loss =
             softmax_cross_entropy(&logits, &labels, CLASSES, label_smoothing, &mut of_logits);
         let total = loss.unwrap().mean + l2_loss(&after, optimizer.groups()).unwrap();
@@ -81,8 +81,7 @@ fn three_steps(run: &str, optimizer: OptimizerConfig, learning_rate: f64, label_
             (total - expected).abs() <= 1e-5 * expected,
             "{run}, step {step}: loss {total}, expected {expected}"
         );
-        plan.backward(&after, &images, None, &of_logits, &mut gradients)
-            .unwrap();
+        pass.backward(&of_logits, &mut gradients).unwrap();
         optimizer
             .step(&mut after, &gradients, learning_rate)
             .unwrap();

@@ -7,7 +7,7 @@ const UNSAFE_ALLOWED: [&str; 5] = [
     "crates/kernels/src/simd/",
     "crates/kernels/src/inference/",
     "crates/kernels/src/training/",
-    "crates/kernels/src/pointwise.rs",
+    "crates/kernels/src/layer/",
     "crates/model/tests/plan_allocations.rs",
 ];
 

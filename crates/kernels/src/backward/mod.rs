@@ -19,8 +19,6 @@ pub mod batch_norm;
 pub mod conv;
 pub mod cross_entropy;
 pub mod depthwise;
-mod gate;
-mod parts;
 pub mod pointwise;
 pub mod pool;
 pub mod scale_shift;

@@ -6,7 +6,8 @@
 //! ```
 
 use crate::error::{KernelError, check_length};
-use crate::pointwise::{Matrix, product};
+use crate::layer::slices::Epilogue;
+use crate::layer::slices::matrix::{self, Input, Weights, multiply};
 
 /// The gradient of the input, `[pixels, in_channels]`; other shapes as in
 /// [`fn@crate::pointwise::pointwise`].
@@ -21,20 +22,16 @@ pub fn input_gradient(
     output_gradient: &[f32],
     input_gradient: &mut [f32],
 ) -> Result<(), KernelError> {
-    let weight_shape = [out_channels, in_channels];
     let gradient_shape = [pixels, out_channels];
-    check_length("weights", weights.len(), &weight_shape)?;
     check_length("output gradient", output_gradient.len(), &gradient_shape)?;
-    check_length(
-        "input gradient",
-        input_gradient.len(),
-        &[pixels, in_channels],
-    )?;
-    product(
-        Matrix::new(output_gradient, pixels, out_channels),
-        Matrix::new(weights, out_channels, in_channels),
-        false,
-        input_gradient,
+    let shape = Weights::depth_first(in_channels, out_channels);
+    let gradient = Input::Pixels(output_gradient, out_channels);
+    multiply(
+        gradient,
+        &shape,
+        weights,
+        &Epilogue::default(),
+        input_gradient.into(),
     )
 }
 
@@ -51,18 +48,8 @@ pub fn weight_gradient(
     output_gradient: &[f32],
     weight_gradient: &mut [f32],
 ) -> Result<(), KernelError> {
-    let gradient_shape = [pixels, out_channels];
     check_length("input", input.len(), &[pixels, in_channels])?;
-    check_length("output gradient", output_gradient.len(), &gradient_shape)?;
-    check_length(
-        "weight gradient",
-        weight_gradient.len(),
-        &[out_channels, in_channels],
-    )?;
-    product(
-        Matrix::new(output_gradient, pixels, out_channels).transposed(),
-        Matrix::new(input, pixels, in_channels),
-        false,
-        weight_gradient,
-    )
+    let shape = Weights::columns_first(out_channels, in_channels);
+    let input = Input::Pixels(input, in_channels);
+    matrix::weight_gradient(input, output_gradient, &shape, weight_gradient)
 }

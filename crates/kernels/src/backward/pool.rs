@@ -2,7 +2,6 @@
 
 use rayon::prelude::*;
 
-use crate::connections::Connections;
 use crate::error::{KernelError, check_length};
 use crate::geometry::ConvSize;
 
@@ -22,8 +21,6 @@ pub fn average_pool_gradient(
     let (inputs, outputs) = (size.input_len(channels)?, size.output_len(channels)?);
     check_length("output gradient", output_gradient.len(), &[outputs])?;
     check_length("input gradient", input_gradient.len(), &[inputs])?;
-    let rows = Connections::of_inputs(&size.rows);
-    let columns = Connections::of_inputs(&size.columns);
     let map_len = size.rows.output * size.columns.output * channels;
     input_gradient
         .par_chunks_mut(channels)
@@ -33,11 +30,11 @@ pub fn average_pool_gradient(
             let (image, y) = (row / size.rows.input, row % size.rows.input);
             let map = &output_gradient[image * map_len..][..map_len];
             input_gradient.fill(0.0);
-            for above in rows.of(y) {
-                for beside in columns.of(x) {
-                    let (rows, columns) = (size.rows.taps(above.at), size.columns.taps(beside.at));
+            for above in size.rows.readers(y) {
+                for beside in size.columns.readers(x) {
+                    let (rows, columns) = (size.rows.taps(above), size.columns.taps(beside));
                     let share = 1.0 / (rows.len() * columns.len()) as f32;
-                    let at = (above.at * size.columns.output + beside.at) * channels;
+                    let at = (above * size.columns.output + beside) * channels;
                     for (sum, gradient) in input_gradient.iter_mut().zip(&map[at..]) {
                         *sum += gradient * share;
                     }

@@ -4,13 +4,15 @@ use super::convolution::{Convolution, MOST_TAPS};
 use super::depthwise::Depthwise;
 use super::map::{Map, columns_of_zeros};
 use super::matrix::Matrix;
-use super::packed::{LayerKind, PackedLayer, PackedNetwork};
-use super::program::{Output, Pooling, ProgramConfig};
+use super::packed::{PackedLayer, PackedNetwork};
+use super::program::{Output, ProgramConfig};
 use super::separable::{Separable, Split};
 use super::step::Step;
 use super::strassen::{self, Scheme};
 use crate::error::KernelError;
 use crate::geometry::ConvSize;
+use crate::network::LayerKind;
+use crate::panels::PanelLayout;
 use crate::simd;
 
 /// Values between the pixels of a map beyond its channels. Strides of a power of two would put the
@@ -175,10 +177,7 @@ pub(super) fn build(
         current = output;
     }
 
-    let window = match config.pooling {
-        Pooling::Global => [current.height, current.width],
-        Pooling::Window([rows, columns]) => [current.height.min(rows), current.width.min(columns)],
-    };
+    let window = config.pooling.window(current.height, current.width);
     let pool = Step::Pool { window };
     let channels = current.channels;
     let pooled = arena.reserve(channels.next_multiple_of(lanes));
@@ -266,10 +265,13 @@ fn depthwise(sized: &Sized, input: Map) -> Depthwise {
 fn matrix(sized: &Sized, input: Map, output: Map, network: &PackedNetwork) -> Matrix {
     let [rows, columns] = sized.layer.kernel;
     Matrix {
-        depth: rows * columns * sized.layer.in_channels,
         pixel: input.pixel,
-        vectors: sized.layer.out_channels.div_ceil(network.isa().lanes()),
-        panel: simd::panel_vectors(network.isa()),
+        layout: PanelLayout::new(
+            sized.layer.out_channels,
+            rows * columns * sized.layer.in_channels,
+            network.isa().lanes(),
+            simd::panel_vectors(network.isa()),
+        ),
         weight_type: sized.layer.weight_type,
         scheme: sized.layer.scheme,
         weights: sized.layer.weights,
@@ -286,7 +288,7 @@ fn separable(depthwise: Depthwise, mut matrix: Matrix, threads: usize, lanes: us
     let (unit, pixel) = match matrix.scheme {
         Scheme::Plain => (1, matrix.pixel),
         Scheme::Strassen => {
-            let sums = strassen::sums_step(matrix.depth).div_ceil(2);
+            let sums = strassen::sums_step(matrix.layout.depth()).div_ceil(2);
             (1 + width % 2, matrix.pixel + sums)
         }
     };

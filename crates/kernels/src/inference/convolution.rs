@@ -65,7 +65,7 @@ impl Convolution {
                         source,
                         panel,
                         segments,
-                        length: matrix.depth / segments.len(),
+                        length: matrix.layout.depth() / segments.len(),
                         step: size.columns.stride * input.pixel,
                         output: run.pointer(output.at(y, first)),
                         offsets: &offsets[..pixels],

@@ -11,8 +11,10 @@
 //! the map of f32 is capable.
 
 use super::build::Plan;
-use super::packed::{LayerKind, PackedLayer, PackedNetwork};
+use super::packed::{PackedLayer, PackedNetwork};
 use crate::error::{KernelError, check_length};
+use crate::network::LayerKind;
+use crate::panels::PanelLayout;
 use crate::simd::{AlignedBuffer, WeightType, panel_vectors};
 
 /// What makes a network's input of 8-bit values: `value * scale + shift`, channel by channel.
@@ -81,45 +83,23 @@ impl Frames {
     }
 }
 
-/// The packed layer with the normalisation in it. Sums are f64: the shift of all taps together is
-/// larger than what it leaves.
+/// The packed layer with the normalisation in it.
 fn fold(
     network: &PackedNetwork,
     layer: &PackedLayer,
     Normalization { scale, shift }: &Normalization,
 ) -> AlignedBuffer {
-    let lanes = network.isa().lanes();
-    let padded = layer.out_channels.next_multiple_of(lanes);
     let depth = layer.kernel[0] * layer.kernel[1] * layer.in_channels;
-    let mut stem = AlignedBuffer::zeros(padded * (depth + 1));
-    let packed = &network.buffer.as_slice()[layer.weights..][..padded * (depth + 1)];
-    let (weights, bias) = packed.split_at(padded * depth);
-    let (to_weights, to_bias) = stem.as_mut_slice().split_at_mut(padded * depth);
-    // `[panels][depth][channels of the panel]`; the last panel may be narrower.
-    let widest = panel_vectors(network.isa()) * lanes;
-    for first in (0..padded).step_by(widest) {
-        let width = widest.min(padded - first);
-        let mut sums: Vec<f64> = bias[first..][..width]
-            .iter()
-            .copied()
-            .map(f64::from)
-            .collect();
-        let panel = first * depth..(first + width) * depth;
-        let rows = weights[panel.clone()].chunks_exact(width);
-        for (k, (from, to)) in rows
-            .zip(to_weights[panel].chunks_exact_mut(width))
-            .enumerate()
-        {
-            let channel = k % layer.in_channels;
-            let (scale, shift) = (f64::from(scale[channel]), f64::from(shift[channel]));
-            for ((&weight, to), sum) in from.iter().zip(to).zip(&mut sums) {
-                *to = (f64::from(weight) * scale) as f32;
-                *sum += f64::from(weight) * shift;
-            }
-        }
-        for (to, sum) in to_bias[first..].iter_mut().zip(sums) {
-            *to = sum as f32;
-        }
-    }
+    let isa = network.isa();
+    let layout = PanelLayout::new(layer.out_channels, depth, isa.lanes(), panel_vectors(isa));
+    let len = layout.len() + layout.width();
+    let mut stem = AlignedBuffer::zeros(len);
+    let values = stem.as_mut_slice();
+    values.copy_from_slice(&network.buffer.as_slice()[layer.weights..][..len]);
+    let (weights, biases) = values.split_at_mut(layout.len());
+    layout.fold(weights, biases, |k| {
+        let channel = k % layer.in_channels;
+        (f64::from(scale[channel]), f64::from(shift[channel]))
+    });
     stem
 }

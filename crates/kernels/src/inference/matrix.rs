@@ -5,6 +5,7 @@ use half::{bf16, f16};
 use super::map::Map;
 use super::run::Run;
 use super::strassen::Scheme;
+use crate::panels::PanelLayout;
 use crate::simd::weight::Weight;
 use crate::simd::{Simd, WeightType, tile};
 
@@ -14,13 +15,10 @@ pub(super) const LARGEST_TILE: usize = 16;
 /// A matrix product.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Matrix {
-    /// Values of an input pixel that take part.
-    pub(super) depth: usize,
     /// Values between input pixels.
     pub(super) pixel: usize,
-    /// Vectors of output channels, and how many make a panel.
-    pub(super) vectors: usize,
-    pub(super) panel: usize,
+    /// Its weights: a column is an output channel.
+    pub(super) layout: PanelLayout,
     /// Places of the packed weights and biases.
     pub(super) weight_type: WeightType,
     pub(super) scheme: Scheme,
@@ -59,10 +57,9 @@ pub(super) struct Tile<'a> {
 impl Matrix {
     /// Panels, or pairs of panels, that threads can compute independently.
     pub(super) fn panels(&self) -> usize {
-        let panels = self.vectors.div_ceil(self.panel);
         match self.scheme {
-            Scheme::Plain => panels,
-            Scheme::Strassen => panels.div_ceil(2),
+            Scheme::Plain => self.layout.count(),
+            Scheme::Strassen => self.layout.pairs().count(),
         }
     }
 
@@ -78,7 +75,7 @@ impl Matrix {
     /// Computes one tile.
     ///
     /// # Safety
-    /// As [`tile::call`].
+    /// As [`tile::run`].
     #[inline(always)]
     pub(super) unsafe fn tile<S: Simd>(&self, simd: S, tile: &Tile<'_>) {
         // SAFETY: passed on from the caller, with the type in which the weights were packed.
@@ -92,30 +89,27 @@ impl Matrix {
     }
 
     /// # Safety
-    /// As [`tile::call`], and the weights must be packed as `W`.
+    /// As [`tile::run`], and the weights must be packed as `W`.
     #[inline(always)]
     unsafe fn tile_of<S: Simd, W: Weight>(&self, simd: S, tile: &Tile<'_>) {
-        let first = tile.panel * self.panel;
-        let vectors = self.panel.min(self.vectors - first);
-        let channel = first * S::LANES;
+        let part = self.layout.panel(tile.panel);
         let weights: *const W = tile.source.weights.cast();
-        let weights = weights.wrapping_add(channel * self.depth);
+        let weights = weights.wrapping_add(part.offset());
         // The panel after this one, or the next layer's first, in equal parts by the tiles.
         let (turn, turns) = tile.turn;
-        let values = vectors * S::LANES * self.depth;
-        let ahead = weights.wrapping_add(values + values * turn / turns);
+        let ahead = weights.wrapping_add(part.len() + part.len() * turn / turns);
         let panel = tile::Panel {
             segments: tile.segments,
             length: tile.length,
             step: tile.step,
             weights,
-            bias: tile.source.bias.wrapping_add(channel),
+            bias: tile.source.bias.wrapping_add(part.first),
             bounds: self.bounds,
-            output: tile.output.wrapping_add(channel),
-            prefetch: (ahead, vectors * S::LANES / turns),
+            output: tile.output.wrapping_add(part.first),
+            prefetch: (ahead, part.width / turns),
         };
         // SAFETY: passed on from the caller; weights and biases are packed to these sizes.
-        unsafe { tile::call(simd, &panel, vectors, tile.offsets) }
+        unsafe { tile::run(simd, &panel, part.width / S::LANES, tile.offsets) }
     }
 }
 

@@ -34,9 +34,10 @@ mod separable;
 mod step;
 mod strassen;
 
+pub use crate::network::{LayerKind, Pooling};
 pub use crate::simd::WeightType;
 pub use frames::Normalization;
 pub use input::{ImageLayout, Images};
-pub use packed::{Head, Layer, LayerKind, LayerShape, PackedNetwork};
+pub use packed::{Head, Layer, LayerShape, PackedNetwork};
 pub use packer::Packer;
-pub use program::{Output, Pooling, Program, ProgramConfig};
+pub use program::{Output, Program, ProgramConfig};

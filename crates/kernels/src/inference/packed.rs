@@ -8,16 +8,8 @@ use super::strassen::Scheme;
 use crate::Activation;
 use crate::error::{KernelError, check_length};
 use crate::geometry::ConvGeometry;
+use crate::network::LayerKind;
 use crate::simd::{AlignedBuffer, Isa, WeightType};
-
-/// What a layer does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LayerKind {
-    /// Full convolution, pointwise included; weights `[out, in, rows, columns]`.
-    Conv,
-    /// Depthwise convolution; weights `[channels, 1, rows, columns]`, in and out channels equal.
-    Depthwise,
-}
 
 /// What is known of a layer before its weights are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

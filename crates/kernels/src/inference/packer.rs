@@ -1,8 +1,8 @@
 //! Writes weights in the order in which kernels read them.
 //!
 //! ```text
-//! matrix     [panels][k][vectors of the panel][LANES], then all biases [vectors][LANES]
-//!            by Strassen's scheme [pairs of panels][7 blocks][k of a half][vectors][LANES]
+//! matrix     [panels], see `panels`, then all biases [vectors][LANES]
+//!            by Strassen's scheme [pairs of panels][7 blocks], each a panel of half the depth
 //! depthwise  [vectors][taps + bias][LANES]
 //! ```
 //!
@@ -10,13 +10,13 @@
 //! one layer brings in the next. Channels are padded with zeros to whole vectors: a padded
 //! channel's sum is 0, its activation 0, and no tail needs other code.
 
-use std::ops::Range;
-
 use half::{bf16, f16};
 
-use super::packed::{HEAD_PANEL, LayerKind, LayerShape, PackedLayer, PackedNetwork};
+use super::packed::{HEAD_PANEL, LayerShape, PackedLayer, PackedNetwork};
 use super::strassen::{self, Scheme};
 use crate::error::{KernelError, check_length, volume};
+use crate::network::LayerKind;
+use crate::panels::{Panel, PanelLayout};
 use crate::simd::weight::Weight;
 use crate::simd::{AlignedBuffer, Isa, WeightType};
 use crate::{Activation, simd};
@@ -133,6 +133,7 @@ impl Packer {
         let [rows, columns] = shape.geometry.kernel;
         let taps = rows * columns;
         let start = self.align();
+        let mut biases = start;
         match shape.kind {
             LayerKind::Depthwise => {
                 for vector in 0..outputs.div_ceil(self.lanes) {
@@ -144,26 +145,22 @@ impl Packer {
             }
             LayerKind::Conv => {
                 // k runs over taps, then input channels: the order of values in a map.
-                let matrix = MatrixShape {
-                    outputs,
-                    depth,
-                    panel: simd::panel_vectors(self.isa),
-                };
                 let weight = |o, k| match taps {
                     1 => weights[o * inputs + k],
                     _ => weights[(o * inputs + k % inputs) * taps + k / inputs],
                 };
+                let panel = simd::panel_vectors(self.isa);
+                let layout = PanelLayout::new(outputs, depth, self.lanes, panel);
                 match scheme {
-                    Scheme::Plain => self.matrix(weight_type, &matrix, weight),
-                    Scheme::Strassen => self.strassen(&matrix, weight),
+                    Scheme::Plain => self.matrix(weight_type, &layout, weight),
+                    Scheme::Strassen => self.strassen(&layout, weight),
+                }
+                biases = self.len;
+                match scheme {
+                    Scheme::Plain => self.biases(bias),
+                    Scheme::Strassen => self.strassen_biases(&layout, bias),
                 }
             }
-        }
-        let biases = self.len;
-        match (shape.kind, scheme) {
-            (LayerKind::Depthwise, _) => {}
-            (LayerKind::Conv, Scheme::Plain) => self.biases(bias),
-            (LayerKind::Conv, Scheme::Strassen) => self.strassen_biases(bias),
         }
         self.layers.push(PackedLayer {
             kind: shape.kind,
@@ -193,12 +190,9 @@ impl Packer {
         check_length("bias", bias.len(), &[classes])?;
         check_range(weights, self.weight_type)?;
         let start = self.align();
-        let shape = MatrixShape {
-            outputs: classes,
-            depth: channels,
-            panel: HEAD_PANEL,
-        };
-        self.matrix(self.weight_type, &shape, |o, k| weights[o * channels + k]);
+        let layout = PanelLayout::new(classes, channels, self.lanes, HEAD_PANEL);
+        let weight = |o, k| weights[o * channels + k];
+        self.matrix(self.weight_type, &layout, weight);
         let biases = self.len;
         self.biases(bias);
         let head = PackedLayer {
@@ -244,68 +238,51 @@ impl Packer {
     fn matrix(
         &mut self,
         weight_type: WeightType,
-        shape: &MatrixShape,
+        layout: &PanelLayout,
         value: impl Fn(usize, usize) -> f32,
     ) {
         match weight_type {
-            WeightType::F32 => self.matrix_of::<f32>(shape, value),
-            WeightType::F16 => self.matrix_of::<f16>(shape, value),
-            WeightType::Bf16 => self.matrix_of::<bf16>(shape, value),
+            WeightType::F32 => self.matrix_of::<f32>(layout, value),
+            WeightType::F16 => self.matrix_of::<f16>(layout, value),
+            WeightType::Bf16 => self.matrix_of::<bf16>(layout, value),
         }
     }
 
-    /// Panels of `[depth][vectors of the panel][LANES]`.
-    fn matrix_of<W: Weight>(&mut self, shape: &MatrixShape, value: impl Fn(usize, usize) -> f32) {
-        let &MatrixShape {
-            outputs,
-            depth,
-            panel,
-        } = shape;
-        let (lanes, vectors) = (self.lanes, outputs.div_ceil(self.lanes));
-        let values = self.take::<W>(vectors * lanes * depth);
-        for first in (0..vectors).step_by(panel) {
-            let width = panel.min(vectors - first) * lanes;
-            let packed = &mut values[first * lanes * depth..][..width * depth];
-            let outputs = first * lanes..outputs.min(first * lanes + width);
-            for lines in lines_of(depth) {
-                for (lane, output) in outputs.clone().enumerate() {
-                    for k in lines.clone() {
-                        packed[k * width + lane] = W::from_f32(value(output, k));
-                    }
-                }
-            }
-        }
+    fn matrix_of<W: Weight>(&mut self, layout: &PanelLayout, value: impl Fn(usize, usize) -> f32) {
+        let values = self.take::<W>(layout.len());
+        layout.pack(values, |output, k| W::from_f32(value(output, k)));
     }
 
-    /// Pairs of panels of `[blocks][half the depth][vectors of a panel][LANES]`.
-    fn strassen(&mut self, shape: &MatrixShape, weight: impl Fn(usize, usize) -> f32) {
-        let half = shape.depth / 2;
-        for pair in self.pairs_of_panels(shape.outputs) {
-            let width = pair.len() / 2;
-            let values = self.take::<f32>(strassen::PRODUCTS * half * width);
-            for lines in lines_of(half) {
-                for (left, lane) in pair.clone().zip(0..width) {
-                    let right = left + width;
-                    for k in lines.clone() {
-                        let blocks = strassen::weights([
-                            weight(left, k),
-                            weight(right, k),
-                            weight(left, k + half),
-                            weight(right, k + half),
-                        ]);
-                        for (block, value) in blocks.into_iter().enumerate() {
-                            values[(block * half + k) * width + lane] = value;
-                        }
-                    }
+    /// Seven blocks for each pair of panels, each packed as a panel of half the depth.
+    fn strassen(&mut self, layout: &PanelLayout, weight: impl Fn(usize, usize) -> f32) {
+        for pair in layout.pairs().panels() {
+            let (width, half) = (pair.width / 2, pair.depth / 2);
+            let block = Panel {
+                first: pair.first,
+                columns: width,
+                width,
+                depth: half,
+            };
+            let values = self.take::<f32>(strassen::PRODUCTS * block.len());
+            block.for_each(|left, k, index| {
+                let right = left + width;
+                let blocks = strassen::weights([
+                    weight(left, k),
+                    weight(right, k),
+                    weight(left, k + half),
+                    weight(right, k + half),
+                ]);
+                for (number, value) in blocks.into_iter().enumerate() {
+                    values[number * block.len() + index] = value;
                 }
-            }
+            });
         }
     }
 
     /// Those of a pair's first panel, and what is added to them for its second.
-    fn strassen_biases(&mut self, bias: &[f32]) {
-        for pair in self.pairs_of_panels(bias.len()) {
-            let (left, right) = bias[pair.clone()].split_at(pair.len() / 2);
+    fn strassen_biases(&mut self, layout: &PanelLayout, bias: &[f32]) {
+        for pair in layout.pairs().panels() {
+            let (left, right) = bias[pair.first..][..pair.width].split_at(pair.width / 2);
             let values = self.take::<f32>(2 * left.len());
             let (first, difference) = values.split_at_mut(left.len());
             first.copy_from_slice(left);
@@ -313,14 +290,6 @@ impl Packer {
                 *to = right - left;
             }
         }
-    }
-
-    /// The output channels of each pair of panels.
-    fn pairs_of_panels(&self, outputs: usize) -> impl Iterator<Item = Range<usize>> + use<> {
-        let pair = 2 * simd::panel_vectors(self.isa) * self.lanes;
-        (0..outputs)
-            .step_by(pair)
-            .map(move |first| first..outputs.min(first + pair))
     }
 
     fn biases(&mut self, bias: &[f32]) {
@@ -350,22 +319,6 @@ impl Packer {
         self.len = self.len.next_multiple_of(LINE);
         self.len
     }
-}
-
-/// Parts of a depth, each a cache line of an output's weights as they are read; so few of them that
-/// what is written for all outputs stays in L1.
-fn lines_of(depth: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..depth)
-        .step_by(LINE)
-        .map(move |first| first..depth.min(first + LINE))
-}
-
-/// A matrix to be packed.
-struct MatrixShape {
-    outputs: usize,
-    depth: usize,
-    /// Vectors in a panel.
-    panel: usize,
 }
 
 /// Whether a layer can be, and can follow the one before.

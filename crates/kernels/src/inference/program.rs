@@ -10,6 +10,7 @@ use super::packed::PackedNetwork;
 use super::run::{OutputPointer, Run, Thread, share};
 use crate::error::{KernelError, check_length};
 use crate::geometry::ConvGeometry;
+use crate::network::Pooling;
 use crate::simd::team::{Barrier, Team};
 use crate::simd::{SharedBuffer, dispatch};
 
@@ -23,15 +24,6 @@ pub enum Output {
     Features,
     /// The last map.
     Map,
-}
-
-/// Which part of the last map is averaged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pooling {
-    /// All of it.
-    Global,
-    /// So many rows and columns from the top left, or all if there are fewer.
-    Window([usize; 2]),
 }
 
 /// What a program is built for.

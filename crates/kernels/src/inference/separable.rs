@@ -158,7 +158,7 @@ impl Separable {
         let Matrix {
             output,
             pixel,
-            depth,
+            layout,
             ..
         } = &self.matrix;
         let tiles = Tiles::new(rows.len() * output.width, S::TILE);
@@ -174,7 +174,7 @@ impl Separable {
                     source: self.matrix.source(run),
                     panel,
                     segments: &[scratch.wrapping_add(first * pixel)],
-                    length: *depth,
+                    length: layout.depth(),
                     step: *pixel,
                     output: run.pointer(0),
                     offsets: &offsets[..pixels],

@@ -13,6 +13,7 @@ use super::map::Map;
 use super::packed::{HEAD_PANEL, PackedLayer};
 use super::run::{Run, share};
 use super::separable::Separable;
+use crate::panels::PanelLayout;
 use crate::simd::weight::Weight;
 use crate::simd::{Simd, WeightType, pool, tile};
 
@@ -103,30 +104,27 @@ fn mean<S: Simd>(simd: S, run: &Run<'_>, window: [usize; 2], thread: usize) {
 
 #[inline(always)]
 fn head<S: Simd, W: Weight>(simd: S, run: &Run<'_>, layer: &PackedLayer, thread: usize) {
-    let vectors = layer.out_channels.div_ceil(S::LANES);
+    let layout = PanelLayout::new(layer.out_channels, layer.in_channels, S::LANES, HEAD_PANEL);
     let features: [*const f32; 1] = [run.pointer(run.plan.pooled)];
-    for panel in share(vectors.div_ceil(HEAD_PANEL), thread, run.threads) {
-        let first = panel * HEAD_PANEL;
-        let count = HEAD_PANEL.min(vectors - first);
-        let channel = first * S::LANES;
-        let place = run.plan.logits + channel;
+    for panel in share(layout.count(), thread, run.threads) {
+        let part = layout.panel(panel);
+        let place = run.plan.logits + part.first;
         let weights: *const W = run.weights(layer.weights).cast();
-        let weights = weights.wrapping_add(channel * layer.in_channels);
+        let weights = weights.wrapping_add(part.offset());
         let panel = tile::Panel {
             segments: &features,
-            length: layer.in_channels,
+            length: part.depth,
             step: 0,
             weights,
-            bias: run.weights(layer.bias + channel),
+            bias: run.weights(layer.bias + part.first),
             bounds: layer.activation.bounds(),
             output: run.pointer(place),
-            prefetch: (weights.wrapping_add(AHEAD), count * S::LANES),
+            prefetch: (weights.wrapping_add(AHEAD), part.width),
         };
         // SAFETY: features, packed weights and the room for logits have these sizes, and the
         // panel's logits are this thread's.
-        unsafe { tile::run_single(simd, &panel, count) }
-        let end = layer.out_channels.min(channel + count * S::LANES);
-        for class in channel..end {
+        unsafe { tile::run_single(simd, &panel, part.width / S::LANES) }
+        for class in part.first..part.first + part.columns {
             // SAFETY: the logit was just written by this thread; the output has one place a class.
             unsafe {
                 run.output(class)

@@ -122,7 +122,8 @@ impl Band<'_> {
         all: Range<usize>,
         vectors: &Range<usize>,
     ) {
-        let Matrix { depth, pixel, .. } = *self.matrix;
+        let pixel = self.matrix.pixel;
+        let depth = self.matrix.layout.depth();
         let half = depth / 2;
         // SAFETY: as the caller says.
         unsafe {
@@ -183,14 +184,14 @@ impl Band<'_> {
     #[inline(always)]
     unsafe fn tile<S: Simd>(&self, simd: S, run: &Run<'_>, place: &Place<'_>) {
         let matrix = self.matrix;
-        let (half, pixel) = (matrix.depth / 2, matrix.pixel);
-        let first = place.panel * 2 * matrix.panel;
-        let vectors = (2 * matrix.panel).min(matrix.vectors - first) / 2;
-        let (left, width) = (first * S::LANES, vectors * S::LANES);
+        let (depth, pixel) = (matrix.layout.depth(), matrix.pixel);
+        let half = depth / 2;
+        let pair = matrix.layout.pairs().panel(place.panel);
+        let (left, width) = (pair.first, pair.width / 2);
         let right = left + width;
 
         let block = half * width;
-        let weights = run.weights(matrix.weights + PRODUCTS * (left * half) / 2);
+        let weights = run.weights(matrix.weights + PRODUCTS * pair.offset() / 4);
         let bias = run.weights(matrix.bias + left);
         // Each input with its step from a pair to the next.
         let input = |at: usize| {
@@ -199,7 +200,7 @@ impl Band<'_> {
         };
         let [a11, a12, a22] = [0, half, pixel + half].map(input);
         let sum = |number: usize| {
-            let step = sums_step(matrix.depth);
+            let step = sums_step(depth);
             let place = self.sums.wrapping_add(place.first * step + number * half);
             (place.cast_const(), step)
         };
@@ -212,7 +213,7 @@ impl Band<'_> {
             depth: half,
             weights,
             biases: [bias, bias.wrapping_add(width)],
-            vectors,
+            vectors: width / S::LANES,
             bounds: matrix.bounds,
             outputs: [left, right].map(|channel| run.pointer(channel)),
             even: place.even,

@@ -4,7 +4,7 @@
 //! The input row has zeros around it where the window needs them, and a row beyond the map is a
 //! row of zeros, so there are no edges here.
 
-use super::Simd;
+use super::{Kernel, Simd};
 
 /// Output columns that are summed at once: enough independent sums to cover the latency of the
 /// multiply-add, few enough that they and the weights of a row of taps stay in 16 registers.
@@ -45,23 +45,35 @@ pub(crate) struct Row<'a> {
 /// nobody else's.
 #[inline(always)]
 pub(crate) unsafe fn row<S: Simd>(simd: S, row: &Row<'_>) {
-    let (full, rest) = (row.columns / COLUMNS, row.columns % COLUMNS);
-    for group in 0..full {
-        // SAFETY: passed on from the caller.
-        unsafe { columns::<S, COLUMNS>(simd, row, group * COLUMNS) }
+    simd.vectorize(Call(row));
+}
+
+/// A kernel of its own, so that its many sizes are compiled once and not at each place of use.
+struct Call<'a>(&'a Row<'a>);
+
+impl Kernel for Call<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let (full, rest) = (self.0.columns / COLUMNS, self.0.columns % COLUMNS);
+        for group in 0..full {
+            // SAFETY: only `row` makes a call, whose caller vouches for all places.
+            unsafe { columns::<S, COLUMNS>(simd, self.0, group * COLUMNS) }
+        }
+        macro_rules! rest {
+            ($($columns:literal)*) => {
+                match rest {
+                    $($columns => {
+                        // SAFETY: as above.
+                        unsafe { columns::<S, $columns>(simd, self.0, full * COLUMNS) }
+                    })*
+                    _ => {}
+                }
+            };
+        }
+        rest!(1 2 3 4 5 6);
     }
-    macro_rules! rest {
-        ($($columns:literal)*) => {
-            match rest {
-                $($columns => {
-                    // SAFETY: passed on from the caller.
-                    unsafe { columns::<S, $columns>(simd, row, full * COLUMNS) }
-                })*
-                _ => {}
-            }
-        };
-    }
-    rest!(1 2 3 4 5 6);
 }
 
 /// # Safety

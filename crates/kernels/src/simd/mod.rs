@@ -75,7 +75,8 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// multiply-add. They divide `LANES`.
     const OUTER_ROWS: usize;
 
-    /// Runs a kernel compiled for the instruction set.
+    /// Runs a kernel compiled for the instruction set, once whatever number of places call it: a
+    /// kernel of many sizes is tens of kilobytes.
     fn vectorize<K: Kernel>(self, kernel: K) -> K::Output;
 
     fn splat(self, value: f32) -> Self::Vector;

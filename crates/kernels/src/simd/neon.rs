@@ -10,6 +10,7 @@ use super::{Kernel, Simd};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Neon;
 
+#[inline(never)]
 fn enter<K: Kernel>(simd: Neon, kernel: K) -> K::Output {
     kernel.run(simd)
 }

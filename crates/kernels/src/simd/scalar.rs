@@ -9,6 +9,7 @@ const LANES: usize = 8;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scalar;
 
+#[inline(never)]
 fn enter<K: Kernel>(simd: Scalar, kernel: K) -> K::Output {
     kernel.run(simd)
 }

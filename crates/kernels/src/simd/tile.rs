@@ -51,63 +51,52 @@ pub(crate) unsafe fn run<S: Simd, W: Weight>(
     vectors: usize,
     offsets: &[usize],
 ) {
-    // Only the sizes that the instruction set has are compiled for it.
-    macro_rules! choose {
-        ($($vectors:literal: $($pixels:literal)*;)*) => {
-            match (vectors, offsets.len()) {
-                $($(($vectors, $pixels) => {
-                    // Offsets of known number: to count through others, sums would have to be in
-                    // memory.
-                    if const { $vectors <= S::PANEL && $pixels <= S::TILE }
-                        && let Some(offsets) = offsets.first_chunk()
-                    {
-                        // SAFETY: passed on from the caller.
-                        unsafe { fixed::<S, W, $pixels, $vectors>(simd, panel, offsets) }
-                    }
-                })*)*
-                _ => {}
-            }
-        };
-    }
-    choose! {
-        1: 1 2 3 4 5 6 7 8 9 10 11 12 13 14;
-        2: 1 2 3 4 5 6 7 8 9 10 11 12 13 14;
-        3: 1 2 3 4 5 6;
-        4: 1 2 3 4 5 6;
-    }
-}
-
-/// [`run`] as a kernel of its own, so that its many sizes are compiled once and not at each place
-/// of use; the call is nothing beside a tile's work.
-///
-/// # Safety
-/// As [`run`].
-#[inline(always)]
-pub(crate) unsafe fn call<S: Simd, W: Weight>(
-    simd: S,
-    panel: &Panel<'_, W>,
-    vectors: usize,
-    offsets: &[usize],
-) {
-    struct Call<'a, W> {
-        panel: &'a Panel<'a, W>,
-        vectors: usize,
-        offsets: &'a [usize],
-    }
-    impl<W: Weight> Kernel for Call<'_, W> {
-        type Output = ();
-
-        #[inline(always)]
-        fn run<S: Simd>(self, simd: S) {
-            // SAFETY: only `call` makes one, whose caller vouches for all places.
-            unsafe { run(simd, self.panel, self.vectors, self.offsets) }
-        }
-    }
     simd.vectorize(Call {
         panel,
         vectors,
         offsets,
     });
+}
+
+/// A kernel of its own, so that its many sizes are compiled once and not at each place of use; the
+/// call is nothing beside a tile's work.
+struct Call<'a, W> {
+    panel: &'a Panel<'a, W>,
+    vectors: usize,
+    offsets: &'a [usize],
+}
+
+impl<W: Weight> Kernel for Call<'_, W> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        // Only the sizes that the instruction set has are compiled for it.
+        macro_rules! choose {
+            ($($vectors:literal: $($pixels:literal)*;)*) => {
+                match (self.vectors, self.offsets.len()) {
+                    $($(($vectors, $pixels) => {
+                        // Offsets of known number: to count through others, sums would have to be
+                        // in memory.
+                        if const { $vectors <= S::PANEL && $pixels <= S::TILE }
+                            && let Some(offsets) = self.offsets.first_chunk()
+                        {
+                            // SAFETY: only `run` makes a call, whose caller vouches for all
+                            // places.
+                            unsafe { fixed::<S, W, $pixels, $vectors>(simd, self.panel, offsets) }
+                        }
+                    })*)*
+                    _ => {}
+                }
+            };
+        }
+        choose! {
+            1: 1 2 3 4 5 6 7 8 9 10 11 12 13 14;
+            2: 1 2 3 4 5 6 7 8 9 10 11 12 13 14;
+            3: 1 2 3 4 5 6;
+            4: 1 2 3 4 5 6;
+        }
+    }
 }
 
 /// Computes one pixel by up to 8 vectors: the classifier, whose panels are wider because a single

@@ -1,5 +1,5 @@
-//! Pointwise convolution, and the full one of the first layer by its patches: matrix products over
-//! blocks of pixels.
+//! Pointwise convolution in training, and the full one of the first layer by its patches: a
+//! thread's blocks of pixels.
 //!
 //! ```text
 //! forward   z[p, o]  = sum over k of a[p, k] * w[o, k]
@@ -7,20 +7,21 @@
 //!           dw[o, k] = sum over p of dz[p, o] * a[p, k]
 //! ```
 
-use super::network::{Layer, TrainingOptions};
-use super::pack::BLOCK;
-use super::plan::{Places, Step, Vectors};
-use super::product::{MOST_VECTORS, Product};
-use super::program::Run;
-use super::source::{SCRATCH, Target, gap, patches};
-use super::statistics::Partial;
-use crate::geometry::ConvSize;
-use crate::partition::{part, parts};
-use crate::simd::{Simd, normalization, outer};
+use std::ops::Range;
 
-/// Most pixels of a block. More of them would make the outer products' loads and stores of sums
-/// rarer still, but they are below a fiftieth of the work already.
-const LARGEST_BLOCK: usize = 252;
+use super::network::{Layer, TrainingOptions};
+use super::offsets::{Offsets, Vectors};
+use super::run::Run;
+use super::source::{Activation, MapGradient, gate_gradient};
+use super::statistics::Partial;
+use super::step::Step;
+use crate::geometry::ConvSize;
+use crate::layer::matrix::{LARGEST_BLOCK, Outer, Product, UNBOUNDED};
+use crate::layer::rows::{Patches, Rows, Target};
+use crate::layer::{SCRATCH, gap};
+use crate::panels::PanelLayout;
+use crate::partition::{part, parts};
+use crate::simd::Simd;
 
 /// Sums of a thread of its own up to 512 KiB; larger ones would not stay in its L2 cache from
 /// block to block.
@@ -30,15 +31,18 @@ const LARGEST_OWN_SUMS: usize = 1 << 17;
 #[derive(Debug)]
 pub(super) struct Matrix {
     taps: usize,
-    /// Values of a patch: input channels times taps.
-    pub(super) depth: usize,
-    /// The same with the zeros that fill up the last vector.
+    /// Values of a patch, input channels times taps, as such and in whole vectors.
+    depth: usize,
     depth_width: usize,
-    /// Output channels with zeros.
+    /// Output channels in whole vectors.
     width: usize,
-    /// Places of the packed weights.
-    pub(super) weights: usize,
-    pub(super) transposed: usize,
+    /// Packed weights: a column for each output channel, or for each value of a patch.
+    layout: PanelLayout,
+    weights: usize,
+    transposed_layout: PanelLayout,
+    transposed: usize,
+    /// Of the sums of the weight gradient.
+    sums: PanelLayout,
     /// Number of blocks that the pixels are cut into, and pixels of the largest.
     blocks: usize,
     block: usize,
@@ -53,7 +57,7 @@ impl Matrix {
         size: &ConvSize,
         vectors: Vectors,
         options: &TrainingOptions,
-        places: &mut Places,
+        offsets: &mut Offsets,
     ) -> Self {
         let taps = layer.geometry.kernel.iter().product();
         let depth = layer.in_channels * taps;
@@ -61,17 +65,22 @@ impl Matrix {
         let pixels = size.output_rows() * size.columns.output;
         let largest = (SCRATCH / (depth_width + width)).clamp(14, LARGEST_BLOCK);
         let blocks = parts(pixels, largest, options.threads);
-        let panels = width.div_ceil(vectors.panel * vectors.lanes);
+        let layout = vectors.panels(layer.out_channels, depth);
+        let transposed_layout = vectors.panels(depth, width);
         Self {
             taps,
             depth,
             depth_width,
             width,
-            weights: places.take(width * depth),
-            transposed: places.take(depth_width * width),
+            layout,
+            weights: offsets.take(layout.len()),
+            transposed_layout,
+            transposed: offsets.take(transposed_layout.len()),
+            sums: vectors.panels(layer.out_channels, depth_width),
             blocks,
             block: pixels.div_ceil(blocks),
-            splits_panels: depth_width * width > LARGEST_OWN_SUMS && panels >= options.threads,
+            splits_panels: depth_width * width > LARGEST_OWN_SUMS
+                && layout.count() >= options.threads,
         }
     }
 
@@ -83,92 +92,104 @@ impl Matrix {
 
     /// Values of sums of the weight gradient.
     pub(super) fn weight_sums(&self) -> usize {
-        self.depth_width * self.width
+        self.sums.len()
     }
 
-    /// Number of taps.
-    pub(super) fn taps(&self) -> usize {
-        self.taps
-    }
-
-    /// Place of the weight of output channel `channel` and value `k` of a patch.
-    pub(super) fn parameter(&self, layer: &Layer, channel: usize, k: usize) -> usize {
+    /// Offset of the parameter of output channel `channel` and value `k` of a patch.
+    #[inline(always)]
+    fn parameter(&self, layer: &Layer, channel: usize, k: usize) -> usize {
+        if self.taps == 1 {
+            return layer.weights + channel * self.depth + k;
+        }
         let (tap, input) = (k / layer.in_channels, k % layer.in_channels);
         layer.weights + channel * self.depth + input * self.taps + tap
     }
 
-    /// Rows of the matrix: activations of the layer before, or patches of the images.
+    /// Packs the thread's share of the weights.
+    pub(super) fn pack(&self, run: &Run<'_>, step: &Step, has_gradient: bool, thread: usize) {
+        let weight = |channel, k| run.parameters[self.parameter(&step.layer, channel, k)];
+        run.pack(&self.layout, self.weights, weight, thread);
+        if has_gradient && self.taps == 1 {
+            let shape = [step.layer.out_channels, self.depth];
+            let (from, to) = (step.layer.weights, self.transposed);
+            run.pack_rows(&self.transposed_layout, shape, from, to, thread);
+        }
+    }
+
+    fn block(&self, step: &Step, index: usize) -> Range<usize> {
+        part(step.pixels, index, self.blocks)
+    }
+
+    /// Loads rows of the matrix: activations of the layer before, or patches of the images.
+    ///
+    /// # Safety
+    /// The target must have room for them and be this thread's.
     #[inline(always)]
-    fn rows<S: Simd>(
+    unsafe fn load<S: Simd>(
         &self,
         simd: S,
         run: &Run<'_>,
         step: &Step,
-        first: usize,
-        count: usize,
+        before: Option<&Step>,
+        pixels: Range<usize>,
         target: Target,
     ) {
-        match step.index.checked_sub(1) {
-            Some(before) => {
-                run.plan.steps[before].activation(simd, run, first, count, target);
-            }
-            None => {
-                let vectors = self.depth_width / S::LANES;
-                patches(simd, run, &step.size, (first, count), vectors, target);
+        let vectors = 0..self.depth_width / S::LANES;
+        // SAFETY: passed on from the caller.
+        unsafe {
+            match before {
+                Some(before) => {
+                    Activation { run, step: before }.load(simd, pixels, vectors, target);
+                }
+                None => {
+                    let patches = Patches {
+                        images: run.images,
+                        channels: step.layer.in_channels,
+                        size: &step.size,
+                    };
+                    patches.load(simd, pixels, vectors, target);
+                }
             }
         }
     }
 
     /// The thread's blocks of `z`, and their statistics.
     #[inline(always)]
-    pub(super) fn forward<S: Simd>(&self, simd: S, run: &Run<'_>, step: &Step, thread: usize) {
+    pub(super) fn forward<S: Simd>(
+        &self,
+        simd: S,
+        run: &Run<'_>,
+        step: &Step,
+        before: Option<&Step>,
+        thread: usize,
+    ) {
         let scratch = run.scratch(thread);
         let row = self.depth_width + gap(self.depth_width);
         let partial = Partial::cleared(run, step.width, thread);
         let mut seen = 0;
         for block in part(self.blocks, thread, run.threads) {
-            let pixels = part(step.pixels, block, self.blocks);
-            let (first, count) = (pixels.start, pixels.len());
-            let target = Target {
-                start: scratch,
-                pixel: row,
-                vector: S::LANES,
-            };
-            self.rows(simd, run, step, first, count, target);
-            let output = run.pointer(step.map + first * step.width);
+            let pixels = self.block(step, block);
             let product = Product {
                 input: &[scratch],
                 length: self.depth,
-                step: row,
+                stride: row,
+                layout: self.layout,
+                panels: 0..self.layout.count(),
                 weights: run.pointer(self.weights),
                 bias: None,
-                depth: self.depth,
-                vectors: step.vectors,
-                output,
-                width: step.width,
+                bounds: UNBOUNDED,
+                output: run.pointer(step.map + pixels.start * step.width),
+                output_stride: step.width,
             };
-            // SAFETY: scratch holds the rows, the packed weights have this size, and the block of
-            // the map is this thread's.
-            unsafe { product.run(simd, count) }
-            if !step.fixed_statistics {
-                // SAFETY: the block was just written by this thread; the sums are its own.
-                unsafe {
-                    normalization::statistics(
-                        simd,
-                        output,
-                        step.width,
-                        count,
-                        step.vectors,
-                        seen as f32,
-                        partial.first,
-                        partial.second,
-                    );
-                }
+            // SAFETY: scratch is this thread's and holds the rows, the packed weights have this
+            // size, and the block of the map is this thread's.
+            unsafe {
+                let target = Target::by_pixels(scratch, row, S::LANES);
+                self.load(simd, run, step, before, pixels.clone(), target);
+                product.run(simd, pixels.len());
             }
-            seen += count;
+            partial.add(simd, run, step, &pixels, &mut seen);
         }
-        // SAFETY: the place is this thread's.
-        unsafe { partial.count.write(seen as f32) }
     }
 
     /// The thread's part of the input's gradient and of the weights'.
@@ -178,163 +199,118 @@ impl Matrix {
         simd: S,
         run: &Run<'_>,
         step: &Step,
+        before: Option<&Step>,
         needs_input: bool,
         thread: usize,
     ) {
         let right = run.scratch(thread);
         let left = right.wrapping_add(self.block * self.width);
-        let before = step.index.checked_sub(1).map(|i| &run.plan.steps[i]);
+        let by_vectors = |start| Target::by_vectors(start, self.block, S::LANES);
         let partial = before.map(|before| Partial::cleared(run, before.width, thread));
+        let gradient = MapGradient { run, step };
+        let outer = |count, panels, sums, add| Outer {
+            left,
+            right,
+            count,
+            block: self.block,
+            layout: self.sums,
+            panels,
+            sums,
+            add,
+        };
         let own = part(self.blocks, thread, run.threads);
         for block in own.clone() {
-            let pixels = part(step.pixels, block, self.blocks);
-            let (first, count) = (pixels.start, pixels.len());
-            if needs_input || !self.splits_panels {
-                let target = self.target::<S>(right);
-                let all = (0, step.vectors);
-                step.map_gradient(simd, run, (first, count), all, target);
-            }
-            if let (true, Some(before), Some(partial)) = (needs_input, before, &partial) {
-                self.input_gradient(simd, run, step, before, first, count, right);
-                before.gate(simd, run, first, count, partial);
-            }
-            if !self.splits_panels {
-                self.rows(simd, run, step, first, count, self.target::<S>(left));
-                let sums = run.weight_sums(thread);
-                let panels = 0..self.panels::<S>();
-                self.outer(simd, left, right, count, panels, sums, block != own.start);
+            let pixels = self.block(step, block);
+            // SAFETY: scratch, sums, and the block of the gradient are this thread's.
+            unsafe {
+                if needs_input || !self.splits_panels {
+                    let all = 0..step.vectors;
+                    gradient.load(simd, pixels.clone(), all, by_vectors(right));
+                }
+                if let (true, Some(before), Some(partial)) = (needs_input, before, &partial) {
+                    self.input_gradient(simd, run, step, before, &pixels, right);
+                    gate_gradient(simd, run, before, pixels.clone(), partial);
+                }
+                if !self.splits_panels {
+                    self.load(simd, run, step, before, pixels.clone(), by_vectors(left));
+                    let (sums, add) = (run.weight_sums(thread), block != own.start);
+                    outer(pixels.len(), 0..self.sums.count(), sums, add).run(simd);
+                }
             }
         }
         if self.splits_panels {
-            let panels = part(self.panels::<S>(), thread, run.threads);
-            let vector = panels.start * S::PANEL;
-            let vectors = step.vectors.min(panels.end * S::PANEL) - vector;
+            let panels = part(self.sums.count(), thread, run.threads);
+            let first = panels.start * S::PANEL;
+            let vectors = first..step.vectors.min(panels.end * S::PANEL);
             for block in 0..self.blocks {
-                let pixels = part(step.pixels, block, self.blocks);
-                let (first, count) = (pixels.start, pixels.len());
-                let start = right.wrapping_add(vector * self.block * S::LANES);
-                let target = self.target::<S>(start);
-                step.map_gradient(simd, run, (first, count), (vector, vectors), target);
-                self.rows(simd, run, step, first, count, self.target::<S>(left));
-                let sums = run.weight_sums(0);
-                self.outer(simd, left, right, count, panels.clone(), sums, block > 0);
+                let pixels = self.block(step, block);
+                let start = right.wrapping_add(first * self.block * S::LANES);
+                // SAFETY: scratch and the panels' sums are this thread's.
+                unsafe {
+                    gradient.load(simd, pixels.clone(), vectors.clone(), by_vectors(start));
+                    self.load(simd, run, step, before, pixels.clone(), by_vectors(left));
+                    let sums = run.weight_sums(0);
+                    outer(pixels.len(), panels.clone(), sums, block > 0).run(simd);
+                }
             }
         }
     }
 
-    fn panels<S: Simd>(&self) -> usize {
-        self.width.div_ceil(S::PANEL * S::LANES)
-    }
-
-    /// Scratch where each vector's pixels lie one after the other.
-    fn target<S: Simd>(&self, start: *mut f32) -> Target {
-        Target {
-            start,
-            pixel: S::LANES,
-            vector: self.block * S::LANES,
-        }
-    }
-
+    /// # Safety
+    /// `right` must hold the gradient of the pixels by vectors, and be this thread's, and so must
+    /// the pixels.
     #[inline(always)]
-    #[expect(clippy::too_many_arguments, reason = "one value each")]
-    fn input_gradient<S: Simd>(
+    unsafe fn input_gradient<S: Simd>(
         &self,
         simd: S,
         run: &Run<'_>,
         step: &Step,
         before: &Step,
-        first: usize,
-        count: usize,
+        pixels: &Range<usize>,
         right: *const f32,
     ) {
-        let mut segments = [std::ptr::null(); MOST_VECTORS];
-        let segments = &mut segments[..step.vectors.min(MOST_VECTORS)];
-        for (v, segment) in segments.iter_mut().enumerate() {
-            *segment = right.wrapping_add(v * self.block * S::LANES);
-        }
+        let vector = self.block * S::LANES;
+        let segments: Vec<_> = (0..step.vectors)
+            .map(|v| right.wrapping_add(v * vector))
+            .collect();
         let product = Product {
-            input: segments,
+            input: &segments,
             length: S::LANES,
-            step: S::LANES,
+            stride: S::LANES,
+            layout: self.transposed_layout,
+            panels: 0..self.transposed_layout.count(),
             weights: run.pointer(self.transposed),
             bias: None,
-            depth: step.width,
-            vectors: before.vectors,
-            output: run.gradients(step).1.wrapping_add(first * before.width),
-            width: before.width,
+            bounds: UNBOUNDED,
+            output: run
+                .gradient_before(step)
+                .wrapping_add(pixels.start * before.width),
+            output_stride: before.width,
         };
-        // SAFETY: scratch holds the gradient by vectors; the packed weights have a row for each of
-        // its channels; the block of the gradient is this thread's.
-        unsafe { product.run(simd, count) }
-    }
-
-    /// Adds a block to the sums of some panels, laid out as the packed weights are.
-    #[inline(always)]
-    #[expect(clippy::too_many_arguments, reason = "one value each")]
-    fn outer<S: Simd>(
-        &self,
-        simd: S,
-        left: *const f32,
-        right: *const f32,
-        count: usize,
-        panels: std::ops::Range<usize>,
-        sums: *mut f32,
-        add: bool,
-    ) {
-        let vectors = self.width / S::LANES;
-        for panel in panels {
-            let first = panel * S::PANEL;
-            let size = S::PANEL.min(vectors - first);
-            let mut columns = [std::ptr::null(); 4];
-            for (j, column) in columns[..size].iter_mut().enumerate() {
-                *column = right.wrapping_add((first + j) * self.block * S::LANES);
-            }
-            for k in (0..self.depth_width).step_by(S::OUTER_ROWS) {
-                let row = size * S::LANES;
-                let job = outer::Outer {
-                    left: left.wrapping_add(k / S::LANES * self.block * S::LANES + k % S::LANES),
-                    left_step: S::LANES,
-                    right: &columns[..size],
-                    right_step: S::LANES,
-                    count,
-                    sums: sums.wrapping_add(first * S::LANES * self.depth_width + k * row),
-                    row,
-                    add,
-                };
-                // SAFETY: scratch holds `count` pixels of every vector; the panel's sums are this
-                // thread's.
-                unsafe { outer::run(simd, &job) }
-            }
-        }
+        // SAFETY: the packed weights have a row for each channel of the gradient, zeros included;
+        // the caller vouches for the rest.
+        unsafe { product.run(simd, pixels.len()) }
     }
 
     /// Adds the sums of all threads and writes the thread's share of the weights' gradient.
     pub(super) fn finish(&self, run: &Run<'_>, step: &Step, thread: usize) {
-        let vectors = run.plan.vectors;
-        let panel = vectors.panel * vectors.lanes;
         let copies = if self.splits_panels { 1 } else { run.threads };
-        let out = step.layer.out_channels;
-        for index in part(self.width.div_ceil(panel), thread, run.threads) {
-            let first = index * panel;
-            let lanes = panel.min(self.width - first);
-            for start in (0..self.depth).step_by(BLOCK) {
-                for channel in first..out.min(first + lanes) {
-                    for k in start..self.depth.min(start + BLOCK) {
-                        let place = first * self.depth_width + k * lanes + channel - first;
-                        let mut sum = 0.0;
-                        for copy in 0..copies {
-                            // SAFETY: all threads have written their sums before the barrier.
-                            sum += unsafe { run.weight_sums(copy).add(place).read() };
-                        }
-                        let place = match self.taps {
-                            1 => step.layer.weights + channel * self.depth + k,
-                            _ => self.parameter(&step.layer, channel, k),
-                        };
-                        // SAFETY: the channel's gradient is this thread's.
-                        unsafe { run.parameter_gradient(place).write(sum) }
-                    }
+        for index in part(self.sums.count(), thread, run.threads) {
+            let panel = self.sums.panel(index);
+            panel.for_each(|channel, k, index| {
+                if k >= self.depth {
+                    return;
                 }
-            }
+                let mut sum = 0.0;
+                for copy in 0..copies {
+                    let sums = run.weight_sums(copy).wrapping_add(panel.offset() + index);
+                    // SAFETY: all threads have written their sums before the barrier.
+                    sum += unsafe { sums.read() };
+                }
+                let offset = self.parameter(&step.layer, channel, k);
+                // SAFETY: the channel's gradient is this thread's.
+                unsafe { run.parameter_gradient(offset).write(sum) }
+            });
         }
     }
 }

@@ -23,13 +23,15 @@ mod depthwise;
 mod head;
 mod matrix;
 mod network;
-mod pack;
-mod phase;
+mod offsets;
+mod pass;
 mod plan;
-mod product;
 mod program;
+mod run;
 mod source;
 mod statistics;
+mod step;
 
 pub use network::{Head, Layer, Network, TrainingOptions};
+pub use pass::Pass;
 pub use program::TrainingProgram;

@@ -3,9 +3,9 @@
 use crate::activation::Activation;
 use crate::error::KernelError;
 use crate::geometry::ConvGeometry;
-use crate::inference::{LayerKind, Pooling};
+use crate::network::{LayerKind, Pooling};
 
-/// A convolution, its batch normalisation and activation. Places are indices into the parameters.
+/// A convolution, its batch normalisation and activation. Offsets are into the parameters.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Layer {
     /// Full convolution (weights `[out, in, rows, columns]`) or depthwise (`[channels, 1, rows,
@@ -17,15 +17,15 @@ pub struct Layer {
     pub in_channels: usize,
     /// Output channels.
     pub out_channels: usize,
-    /// Place of the weights.
+    /// Offset of the weights.
     pub weights: usize,
-    /// Place of gamma, `[out]`; `None` is 1.
+    /// Offset of gamma, `[out]`; `None` is 1.
     pub gamma: Option<usize>,
-    /// Place of beta, `[out]`; `None` is 0.
+    /// Offset of beta, `[out]`; `None` is 0.
     pub beta: Option<usize>,
-    /// Place of the running mean, `[out]`.
+    /// Offset of the running mean, `[out]`.
     pub running_mean: usize,
-    /// Place of the running variance, `[out]`.
+    /// Offset of the running variance, `[out]`.
     pub running_variance: usize,
     /// What follows.
     pub activation: Activation,
@@ -36,9 +36,9 @@ pub struct Layer {
 pub struct Head {
     /// Number of classes.
     pub classes: usize,
-    /// Place of the weights, `[classes, channels]`.
+    /// Offset of the weights, `[classes, channels]`.
     pub weights: usize,
-    /// Place of the biases, `[classes]`.
+    /// Offset of the biases, `[classes]`.
     pub bias: usize,
 }
 
@@ -74,7 +74,7 @@ pub struct TrainingOptions {
 }
 
 impl Network {
-    /// Whether places and channels fit.
+    /// Whether offsets and channels fit.
     pub(super) fn check(&self) -> Result<(), KernelError> {
         let mut channels = self.image[2];
         for (index, layer) in self.layers.iter().enumerate() {
@@ -103,8 +103,8 @@ impl Network {
                 LayerKind::Depthwise => 1,
             };
             self.fits(layer.weights, &[channels, inputs, rows, columns])?;
-            for place in [layer.gamma, layer.beta].into_iter().flatten() {
-                self.fits(place, &[channels])?;
+            for offset in [layer.gamma, layer.beta].into_iter().flatten() {
+                self.fits(offset, &[channels])?;
             }
             self.fits(layer.running_mean, &[channels])?;
             self.fits(layer.running_variance, &[channels])?;
@@ -117,13 +117,13 @@ impl Network {
         Ok(())
     }
 
-    fn fits(&self, place: usize, shape: &[usize]) -> Result<(), KernelError> {
+    fn fits(&self, offset: usize, shape: &[usize]) -> Result<(), KernelError> {
         let length = crate::error::volume("parameters", shape)?;
-        match place.checked_add(length) {
+        match offset.checked_add(length) {
             Some(end) if end <= self.parameters => Ok(()),
             _ => Err(KernelError::Length {
                 what: "parameters",
-                expected: place.saturating_add(length),
+                expected: offset.saturating_add(length),
                 found: self.parameters,
             }),
         }

@@ -1,11 +1,15 @@
 //! The program: its arena and team, and the loops over steps.
 
 use super::network::{Network, TrainingOptions};
-use super::plan::{Coefficient, Operation, Plan, Step, Vectors};
-use super::{head, pack, statistics};
+use super::offsets::Vectors;
+use super::pass::{Batch, Pass};
+use super::plan::Plan;
+use super::run::{GradientPointer, Run};
+use super::statistics;
+use super::step::Coefficient;
 use crate::error::{KernelError, check_length};
 use crate::simd::team::{Barrier, Team};
-use crate::simd::{self, Isa, Kernel, SharedBuffer, Simd, dispatch};
+use crate::simd::{Isa, Kernel, SharedBuffer, Simd, dispatch};
 
 /// A network for one batch size, ready to train. Holds activations and statistics; parameters and
 /// gradients are the caller's flat vectors.
@@ -21,121 +25,47 @@ pub struct TrainingProgram {
     barrier: Barrier,
 }
 
-/// What a thread sees.
-pub(super) struct Run<'a> {
-    pub(super) plan: &'a Plan,
-    pub(super) batch: usize,
-    pub(super) threads: usize,
-    pub(super) epsilon: f64,
-    pub(super) parameters: &'a [f32],
-    pub(super) images: &'a [f32],
-    /// Factors of the features, `[batch, channels]`.
-    pub(super) dropout: Option<&'a [f32]>,
-    arena: &'a SharedBuffer,
-    barrier: &'a Barrier,
-    gradients: GradientPointer,
-}
-
-/// The caller's gradients, of which every thread writes its own places.
-#[derive(Clone, Copy)]
-struct GradientPointer(*mut f32);
-
-// SAFETY: the places that threads write differ: each step gives a thread its own channels or rows.
-unsafe impl Sync for GradientPointer {}
-
-impl Run<'_> {
-    /// A place in the arena.
-    #[inline(always)]
-    pub(super) fn pointer(&self, place: usize) -> *mut f32 {
-        self.arena.pointer(place)
-    }
-
-    /// A row of a layer's coefficients.
-    #[inline(always)]
-    pub(super) fn coefficient(&self, step: &Step, which: Coefficient) -> *mut f32 {
-        self.pointer(step.coefficient(which))
-    }
-
-    /// The gradient that a step reads, and the one that it writes for the step before.
-    #[inline(always)]
-    pub(super) fn gradients(&self, step: &Step) -> (*mut f32, *mut f32) {
-        let buffers = self.plan.gradients;
-        (
-            self.pointer(buffers[step.index % 2]),
-            self.pointer(buffers[(step.index + 1) % 2]),
-        )
-    }
-
-    /// A place in the gradient of the parameters.
-    #[inline(always)]
-    pub(super) fn parameter_gradient(&self, place: usize) -> *mut f32 {
-        self.gradients.0.wrapping_add(place)
-    }
-
-    #[inline(always)]
-    pub(super) fn scratch(&self, thread: usize) -> *mut f32 {
-        self.pointer(self.plan.scratch + thread * self.plan.scratch_stride)
-    }
-
-    #[inline(always)]
-    pub(super) fn weight_sums(&self, thread: usize) -> *mut f32 {
-        self.pointer(self.plan.weight_sums + thread * self.plan.weight_sums_stride)
-    }
-
-    #[inline(always)]
-    pub(super) fn wait(&self) {
-        self.barrier.wait();
-    }
-}
-
-struct Forward<'a>(&'a Run<'a>, usize);
+struct Forward<'a>(&'a Plan, &'a Run<'a>, usize);
 
 impl Kernel for Forward<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self(run, thread) = self;
-        pack::weights(run, thread);
+        let Self(plan, run, thread) = self;
+        plan.pack(run, thread);
         run.wait();
-        for step in &run.plan.steps {
-            match &step.operation {
-                Operation::Matrix(matrix) => matrix.forward(simd, run, step, thread),
-                Operation::Depthwise(depthwise) => depthwise.forward(simd, run, step, thread),
-            }
+        for step in &plan.steps {
+            plan.forward(simd, run, step, thread);
             run.wait();
             statistics::finish(run, step, thread);
             run.wait();
         }
-        head::forward(simd, run, thread);
+        if let Some(last) = plan.steps.last() {
+            plan.head.forward(simd, run, last, thread);
+        }
     }
 }
 
-struct Backward<'a>(&'a Run<'a>, usize);
+struct Backward<'a>(&'a Plan, &'a Run<'a>, usize);
 
 impl Kernel for Backward<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self(run, thread) = self;
-        head::backward(simd, run, thread);
-        for step in run.plan.steps[run.plan.first_trained..].iter().rev() {
+        let Self(plan, run, thread) = self;
+        let trained = &plan.steps[plan.first_trained..];
+        if let Some(last) = plan.steps.last() {
+            let needs_input = !trained.is_empty();
+            plan.head.backward(simd, run, last, needs_input, thread);
+        }
+        for step in trained.iter().rev() {
             statistics::finish_gradient(run, step, thread);
             run.wait();
-            let needs_input = step.index > run.plan.first_trained;
-            match &step.operation {
-                Operation::Matrix(matrix) => {
-                    matrix.backward(simd, run, step, needs_input, thread);
-                    run.wait();
-                    matrix.finish(run, step, thread);
-                }
-                Operation::Depthwise(depthwise) => {
-                    depthwise.backward(simd, run, step, needs_input, thread);
-                    run.wait();
-                    depthwise.finish(run, step, thread);
-                }
-            }
+            plan.backward(simd, run, step, thread);
+            run.wait();
+            plan.finish(run, step, thread);
             run.wait();
         }
     }
@@ -145,18 +75,14 @@ impl TrainingProgram {
     /// Plans the steps, allocates the arena, starts the threads.
     ///
     /// # Errors
-    /// Where places or channels of the network do not fit, a window does not fit the image, or no
+    /// Where offsets or channels of the network do not fit, a window does not fit the image, or no
     /// thread can be started.
     pub fn new(
         isa: Isa,
         network: &Network,
         options: &TrainingOptions,
     ) -> Result<Self, KernelError> {
-        let vectors = Vectors {
-            lanes: isa.lanes(),
-            panel: simd::panel_vectors(isa),
-        };
-        let plan = Plan::new(network, options, vectors)?;
+        let plan = Plan::new(network, options, Vectors::of(isa))?;
         let team = Team::new(options.threads).map_err(|error| KernelError::Threads {
             problem: error.to_string(),
         })?;
@@ -197,70 +123,71 @@ impl TrainingProgram {
         self.isa
     }
 
-    /// Computes logits, and keeps what [`Self::backward`] needs.
+    /// Computes logits. What comes back goes on to the gradients.
     ///
     /// `dropout` holds a factor for each pooled feature, `[batch, channels]`.
     ///
     /// # Errors
     /// Where a slice has the wrong length; nothing is computed then.
-    pub fn forward(
+    pub fn forward<'a>(
         &mut self,
-        parameters: &[f32],
-        images: &[f32],
-        dropout: Option<&[f32]>,
+        parameters: &'a [f32],
+        images: &'a [f32],
+        dropout: Option<&'a [f32]>,
         logits: &mut [f32],
-    ) -> Result<(), KernelError> {
+    ) -> Result<Pass<'_, 'a>, KernelError> {
         check_length("logits", logits.len(), &[self.logits_len()])?;
-        self.check(parameters, images, dropout)?;
-        let isa = self.isa;
-        self.run(parameters, images, dropout, &mut [], |run, thread| {
-            dispatch(isa, Forward(run, thread));
+        check_length("parameters", parameters.len(), &[self.parameters])?;
+        check_length("images", images.len(), &[self.images_len()])?;
+        if let Some(dropout) = dropout {
+            check_length("dropout", dropout.len(), &[self.features_len()])?;
+        }
+        let batch = Batch {
+            parameters,
+            images,
+            dropout,
+        };
+        self.run(&batch, &mut [], |plan, run, thread| {
+            dispatch(run.isa, Forward(plan, run, thread));
         });
         let head = &self.plan.head;
         for (image, logits) in logits.chunks_exact_mut(head.head.classes).enumerate() {
-            logits.copy_from_slice(
-                self.arena
-                    .read(head.logits + image * head.class_width, head.head.classes),
-            );
+            let found = head.logits + image * head.class_width;
+            logits.copy_from_slice(self.arena.read(found, logits.len()));
         }
-        Ok(())
+        Ok(Pass {
+            program: self,
+            batch,
+        })
     }
 
-    /// Computes the gradient of every parameter from that of the logits, for the batch of the last
-    /// [`Self::forward`], whose parameters, images and dropout must be given again. Running
-    /// statistics and frozen layers have gradient 0.
-    ///
-    /// # Errors
-    /// Where a slice has the wrong length; nothing is computed then.
-    pub fn backward(
+    /// Computes the gradient of every parameter for the batch of the last forward pass.
+    pub(super) fn backward(
         &mut self,
-        parameters: &[f32],
-        images: &[f32],
-        dropout: Option<&[f32]>,
+        batch: &Batch<'_>,
         logit_gradients: &[f32],
         gradients: &mut [f32],
-    ) -> Result<(), KernelError> {
-        check_length(
-            "logit gradients",
-            logit_gradients.len(),
-            &[self.logits_len()],
-        )?;
-        check_length("gradients", gradients.len(), &[self.parameters])?;
-        self.check(parameters, images, dropout)?;
+    ) {
         gradients.fill(0.0);
         let head = &self.plan.head;
         for (image, values) in logit_gradients.chunks_exact(head.head.classes).enumerate() {
-            let row = self
-                .arena
-                .write(head.logits + image * head.class_width, head.class_width);
+            let offset = head.logits + image * head.class_width;
+            let row = self.arena.write(offset, head.class_width);
             row.fill(0.0);
             row[..values.len()].copy_from_slice(values);
         }
-        let isa = self.isa;
-        self.run(parameters, images, dropout, gradients, |run, thread| {
-            dispatch(isa, Backward(run, thread));
+        self.run(batch, gradients, |plan, run, thread| {
+            dispatch(run.isa, Backward(plan, run, thread));
         });
-        Ok(())
+    }
+
+    /// Pooled features of the last batch before dropout, image by image.
+    pub(super) fn features(&self) -> impl Iterator<Item = &[f32]> {
+        let head = &self.plan.head;
+        (0..self.options.batch).map(|image| {
+            let offset = head.features + image * head.width;
+            self.arena.read(offset, head.channels)
+        })
     }
 
     /// Moves the running statistics towards those of the last batch:
@@ -278,7 +205,7 @@ impl TrainingProgram {
         for step in self.plan.steps.iter().filter(|step| !step.fixed_statistics) {
             let channels = step.layer.out_channels;
             let count = step.pixels as f64;
-            for (which, place, correction) in [
+            for (which, offset, correction) in [
                 (Coefficient::Mean, step.layer.running_mean, 1.0),
                 (
                     Coefficient::Variance,
@@ -287,7 +214,7 @@ impl TrainingProgram {
                 ),
             ] {
                 let batch = self.arena.read(step.coefficient(which), channels);
-                for (running, batch) in parameters[place..].iter_mut().zip(batch) {
+                for (running, batch) in parameters[offset..].iter_mut().zip(batch) {
                     let target = f64::from(*batch) * correction;
                     *running = (f64::from(*running) * decay + target * (1.0 - decay)) as f32;
                 }
@@ -296,49 +223,26 @@ impl TrainingProgram {
         Ok(())
     }
 
-    /// Pooled features of the last batch, before dropout, image by image.
-    pub fn features(&self) -> impl Iterator<Item = &[f32]> {
-        let head = &self.plan.head;
-        (0..self.options.batch).map(|image| {
-            self.arena
-                .read(head.features + image * head.width, head.channels)
-        })
-    }
-
-    fn check(
-        &self,
-        parameters: &[f32],
-        images: &[f32],
-        dropout: Option<&[f32]>,
-    ) -> Result<(), KernelError> {
-        check_length("parameters", parameters.len(), &[self.parameters])?;
-        check_length("images", images.len(), &[self.images_len()])?;
-        if let Some(dropout) = dropout {
-            check_length("dropout", dropout.len(), &[self.features_len()])?;
-        }
-        Ok(())
-    }
-
     fn run(
         &mut self,
-        parameters: &[f32],
-        images: &[f32],
-        dropout: Option<&[f32]>,
+        batch: &Batch<'_>,
         gradients: &mut [f32],
-        job: impl Fn(&Run<'_>, usize) + Sync,
+        job: impl Fn(&Plan, &Run<'_>, usize) + Sync,
     ) {
         let run = Run {
-            plan: &self.plan,
+            isa: self.isa,
+            vectors: Vectors::of(self.isa),
+            shared: &self.plan.shared,
             batch: self.options.batch,
             threads: self.options.threads,
             epsilon: self.epsilon,
-            parameters,
-            images,
-            dropout,
+            parameters: batch.parameters,
+            images: batch.images,
+            dropout: batch.dropout,
             arena: &self.arena,
             barrier: &self.barrier,
             gradients: GradientPointer(gradients.as_mut_ptr()),
         };
-        self.team.run(&|thread| job(&run, thread));
+        self.team.run(&|thread| job(&self.plan, &run, thread));
     }
 }

@@ -1,9 +1,12 @@
 //! Batch normalisation's numbers between the passes: from the sums of all threads to a layer's
 //! coefficients, in f64, each thread for its own channels.
 
-use super::plan::{Coefficient, Step};
-use super::program::Run;
+use std::ops::Range;
+
+use super::run::Run;
+use super::step::{Coefficient, Step};
 use crate::partition::part;
+use crate::simd::{Simd, normalization};
 
 /// Sums of one thread over the pixels of its share.
 pub(super) struct Partial {
@@ -16,11 +19,10 @@ pub(super) struct Partial {
 }
 
 impl Partial {
-    /// The place of a thread's sums for a layer of `width` channels.
-    pub(super) fn of(run: &Run<'_>, width: usize, thread: usize) -> Self {
-        let plan = run.plan;
-        let count = run.pointer(plan.partials + thread * plan.partial_stride);
-        let first = count.wrapping_add(plan.vectors.lanes);
+    /// A thread's sums for a layer of `width` channels.
+    fn of(run: &Run<'_>, width: usize, thread: usize) -> Self {
+        let count = run.pointer(run.shared.partials.of(thread));
+        let first = count.wrapping_add(run.vectors.lanes);
         Self {
             count,
             first,
@@ -31,12 +33,42 @@ impl Partial {
     /// The same, cleared.
     pub(super) fn cleared(run: &Run<'_>, width: usize, thread: usize) -> Self {
         let partial = Self::of(run, width, thread);
-        // SAFETY: the place is this thread's, and large enough for the widest layer.
+        // SAFETY: the sums are this thread's, with room for the widest layer.
         unsafe {
             partial.count.write(0.0);
             partial.first.write_bytes(0, 2 * width);
         }
         partial
+    }
+
+    /// Adds the pixels of a layer's map, just written by this thread, after `seen` others.
+    #[inline(always)]
+    pub(super) fn add<S: Simd>(
+        &self,
+        simd: S,
+        run: &Run<'_>,
+        step: &Step,
+        pixels: &Range<usize>,
+        seen: &mut usize,
+    ) {
+        if !pixels.is_empty() && !step.fixed_statistics {
+            // SAFETY: no thread writes these pixels now; the sums are this thread's.
+            unsafe {
+                normalization::statistics(
+                    simd,
+                    run.pointer(step.map + pixels.start * step.width),
+                    step.width,
+                    pixels.len(),
+                    step.vectors,
+                    *seen as f32,
+                    self.first,
+                    self.second,
+                );
+            }
+        }
+        *seen += pixels.len();
+        // SAFETY: the count is this thread's.
+        unsafe { self.count.write(*seen as f32) }
     }
 
     /// Count and sums of a channel.
@@ -53,9 +85,9 @@ impl Partial {
 }
 
 /// The value of an optional parameter.
-fn parameter(run: &Run<'_>, place: Option<usize>, channel: usize, otherwise: f64) -> f64 {
-    place.map_or(otherwise, |place| {
-        f64::from(run.parameters[place + channel])
+fn parameter(run: &Run<'_>, offset: Option<usize>, channel: usize, otherwise: f64) -> f64 {
+    offset.map_or(otherwise, |offset| {
+        f64::from(run.parameters[offset + channel])
     })
 }
 
@@ -152,10 +184,10 @@ pub(super) fn finish_gradient(run: &Run<'_>, step: &Step, thread: usize) {
             }
         }
         if channel < layer.out_channels {
-            for (place, value) in [(layer.gamma, product * inverse), (layer.beta, sum)] {
-                if let Some(place) = place {
+            for (offset, value) in [(layer.gamma, product * inverse), (layer.beta, sum)] {
+                if let Some(offset) = offset {
                     // SAFETY: as above.
-                    unsafe { run.parameter_gradient(place + channel).write(value as f32) }
+                    unsafe { run.parameter_gradient(offset + channel).write(value as f32) }
                 }
             }
         }

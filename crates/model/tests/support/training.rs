@@ -119,14 +119,13 @@ pub fn by_plan(config: &MobileNetV1Config, labels: &[u32], smoothing: f64, threa
     let mut flat = plan.layout().flatten(&parameters(config)).unwrap();
     let images = values(&images().permute((0, 2, 3, 1)).unwrap());
     let mut logits = vec![0.0; plan.logits_len()];
-    plan.forward(&flat, &images, None, &mut logits).unwrap();
     let classes = logits.len() / BATCH;
+    let pass = plan.forward(&flat, &images, None, &mut logits).unwrap();
     let cross_entropy = CrossEntropy::new(&logits, labels, classes, smoothing).unwrap();
     let mut of_logits = vec![0.0; logits.len()];
     cross_entropy.gradient(1.0, &mut of_logits).unwrap();
     let mut gradients = vec![f32::NAN; flat.len()];
-    plan.backward(&flat, &images, None, &of_logits, &mut gradients)
-        .unwrap();
+    pass.backward(&of_logits, &mut gradients).unwrap();
     plan.update_running_statistics(&mut flat).unwrap();
     let by_name = |values: &[f32], trainable: bool| {
         let entries = plan.layout().entries().iter();

@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp3, Error, Layout, Result, Shape, Tensor};
 use mobilenet_kernels::backward::batch_norm::{Moments, gradients, moments};
-use mobilenet_kernels::batch_norm::{BatchNormParameters, scale_shift};
+use mobilenet_kernels::batch_norm::{BatchNormParameters, scale_shift_to_vec};
 use mobilenet_kernels::{Activation, KernelError};
 
 use crate::layout::{as_channels_first, kernels_take, read, slice, to_channels_last};
@@ -97,10 +97,7 @@ impl BatchNormOp {
         parameters: &BatchNormParameters<'_>,
     ) -> std::result::Result<Vec<f32>, KernelError> {
         let folded = parameters.scale_shift()?;
-        let mut output = vec![0.0; input.len()];
-        let (scale, shift) = (&folded.scale, &folded.shift);
-        scale_shift(input, scale, shift, self.activation, &mut output)?;
-        Ok(output)
+        scale_shift_to_vec(input, &folded.scale, &folded.shift, self.activation)
     }
 }
 

@@ -6,6 +6,7 @@ mod batch_norm;
 mod conv2d;
 mod cross_entropy;
 mod depthwise;
+pub(crate) mod folded;
 mod pointwise;
 mod pool;
 mod scale_shift;

@@ -54,13 +54,11 @@ impl CustomOp3 for ScaleShiftOp {
         shift_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let input = slice("scale_shift input", input, input_layout)?;
-        let mut output = vec![0.0; input.len()];
-        batch_norm::scale_shift(
+        let output = batch_norm::scale_shift_to_vec(
             input,
             slice("scale_shift scale", scale, scale_layout)?,
             slice("scale_shift shift", shift, shift_layout)?,
             self.0,
-            &mut output,
         )
         .map_err(Error::wrap)?;
         Ok((CpuStorage::F32(output), input_layout.shape().clone()))

@@ -1,10 +1,13 @@
 //! Batch normalisation with TensorFlow's conventions (slim's `batch_norm`).
 
-use candle_core::{Result, Tensor, Var};
+use candle_core::{Error, Result, Tensor, Var};
 use candle_nn::{Init, VarBuilder};
-
-use crate::functional::{batch_norm, scale_shift};
+use mobilenet_kernels::batch_norm::{BatchNormParameters, ScaleShift};
 use mobilenet_kernels::{Activation, BatchNormConfig};
+
+use crate::functional::folded::can_fold;
+use crate::functional::{batch_norm, scale_shift};
+use crate::layout::read;
 
 /// Normalises every channel: by its running statistics in evaluation, by those of the batch in
 /// training, which also moves the running ones.
@@ -53,6 +56,34 @@ impl BatchNorm {
             let (scale, shift) = self.scale_and_shift(&mean, &self.running_var.detach())?;
             scale_shift(xs, &scale, &shift, activation)
         }
+    }
+
+    /// The normalisation of an evaluation as numbers, where the kernels take its parameters and
+    /// nobody can ask for their gradients.
+    pub(crate) fn constant(&self) -> Result<Option<ScaleShift>> {
+        let parameters = [&self.weight, &self.bias].into_iter().flatten();
+        let statistics = [self.running_mean.detach(), self.running_var.detach()];
+        let all: Vec<&Tensor> = parameters.chain(&statistics).collect();
+        if !can_fold(&all) {
+            return Ok(None);
+        }
+        let [mean, variance] = &statistics;
+        let gamma = self.weight.as_ref().unwrap_or(mean);
+        let beta = self.bias.as_ref().unwrap_or(mean);
+        read(
+            "batch_norm",
+            [mean, variance, gamma, beta],
+            |[mean, variance, gamma, beta]| {
+                let parameters = BatchNormParameters {
+                    gamma: self.weight.is_some().then_some(gamma),
+                    beta: self.bias.is_some().then_some(beta),
+                    mean,
+                    variance,
+                    epsilon: self.config.epsilon,
+                };
+                parameters.scale_shift().map(Some).map_err(Error::wrap)
+            },
+        )
     }
 
     fn scale_and_shift(&self, mean: &Tensor, variance: &Tensor) -> Result<(Tensor, Tensor)> {

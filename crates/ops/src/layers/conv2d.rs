@@ -3,9 +3,10 @@
 use candle_core::{Result, Tensor};
 use candle_nn::{ModuleT, VarBuilder};
 
-use super::normalizer::Epilogue;
-use crate::functional::conv2d;
 use mobilenet_kernels::{Activation, ConvGeometry, Normalizer};
+
+use super::normalizer::Epilogue;
+use crate::functional::{conv2d, folded};
 
 /// Convolution, normaliser, activation.
 #[derive(Debug, Clone)]
@@ -39,7 +40,18 @@ impl ModuleT for Conv2d {
     /// # Shapes
     /// `[B, in_channels, H, W]` -> `[B, out_channels, H', W']`.
     fn forward_t(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
-        let xs = conv2d(xs, &self.weight, &self.geometry)?;
+        let Self {
+            weight, geometry, ..
+        } = self;
+        if folded::can_fold(&[xs, weight]) {
+            let convolve = |epilogue: &mobilenet_kernels::Epilogue<'_>| {
+                folded::conv2d(xs, weight, geometry, epilogue)
+            };
+            if let Some(output) = self.epilogue.fold(train, convolve)? {
+                return Ok(output);
+            }
+        }
+        let xs = conv2d(xs, weight, geometry)?;
         self.epilogue.forward_t(&xs, train)
     }
 }

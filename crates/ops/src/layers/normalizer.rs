@@ -4,9 +4,13 @@
 use candle_core::{Result, Tensor};
 use candle_nn::{Init, VarBuilder};
 
+use mobilenet_kernels::batch_norm::ScaleShift;
+use mobilenet_kernels::{Activation, Epilogue as Folded, Normalizer};
+
 use super::batch_norm::BatchNorm;
+use crate::functional::folded::can_fold;
 use crate::functional::{activate, scale_shift};
-use mobilenet_kernels::{Activation, Normalizer};
+use crate::layout::read;
 
 #[derive(Debug, Clone)]
 enum Parameters {
@@ -43,6 +47,48 @@ impl Epilogue {
             parameters,
             activation,
         })
+    }
+
+    /// Calls `convolve` with normaliser and activation as numbers that it can fold in. `None` in
+    /// training, and where somebody can ask for gradients.
+    pub(crate) fn fold(
+        &self,
+        train: bool,
+        convolve: impl FnOnce(&Folded<'_>) -> Result<Tensor>,
+    ) -> Result<Option<Tensor>> {
+        let activation = Some(self.activation);
+        match &self.parameters {
+            Parameters::BatchNorm(_) if train => Ok(None),
+            Parameters::BatchNorm(layer) => {
+                let Some(ScaleShift { scale, shift }) = layer.constant()? else {
+                    return Ok(None);
+                };
+                let folded = Folded {
+                    scale: Some(&scale),
+                    shift: Some(&shift),
+                    activation,
+                };
+                convolve(&folded).map(Some)
+            }
+            Parameters::Bias { bias, .. } if can_fold(&[bias]) => {
+                read("bias", [bias], |[shift]| {
+                    let folded = Folded {
+                        scale: None,
+                        shift: Some(shift),
+                        activation,
+                    };
+                    convolve(&folded).map(Some)
+                })
+            }
+            Parameters::Bias { .. } => Ok(None),
+            Parameters::None => {
+                let folded = Folded {
+                    activation,
+                    ..Folded::default()
+                };
+                convolve(&folded).map(Some)
+            }
+        }
     }
 
     pub(crate) fn forward_t(&self, xs: &Tensor, train: bool) -> Result<Tensor> {

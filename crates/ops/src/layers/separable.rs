@@ -3,9 +3,10 @@
 use candle_core::{Result, Tensor};
 use candle_nn::{ModuleT, VarBuilder};
 
-use super::normalizer::Epilogue;
-use crate::functional::{depthwise_conv2d, pointwise_conv2d};
 use mobilenet_kernels::{Activation, ConvGeometry, Normalizer};
+
+use super::normalizer::Epilogue;
+use crate::functional::{depthwise_conv2d, folded, pointwise_conv2d};
 
 /// Settings of a [`SeparableConv2d`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -62,7 +63,16 @@ impl ModuleT for SeparableConv2d {
     /// # Shapes
     /// `[B, in_channels, H, W]` -> `[B, out_channels or in_channels * depth_multiplier, H', W']`.
     fn forward_t(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
-        let mut xs = depthwise_conv2d(xs, &self.depthwise, &self.geometry)?;
+        let (weight, geometry) = (&self.depthwise, &self.geometry);
+        if self.pointwise.is_none() && folded::can_fold(&[xs, weight]) {
+            let convolve = |epilogue: &mobilenet_kernels::Epilogue<'_>| {
+                folded::depthwise_conv2d(xs, weight, geometry, epilogue)
+            };
+            if let Some(output) = self.epilogue.fold(train, convolve)? {
+                return Ok(output);
+            }
+        }
+        let mut xs = depthwise_conv2d(xs, weight, geometry)?;
         if let Some(weight) = &self.pointwise {
             xs = pointwise_conv2d(&xs, weight)?;
         }

@@ -167,21 +167,18 @@ impl Trainer {
             self.plan.features_len(),
         );
         let weights = &self.state.weights;
-        self.plan
+        let pass = self
+            .plan
             .forward(weights, images, dropout.as_deref(), &mut self.logits)?;
         if let Some(teacher) = &mut self.teacher {
             teacher.run(images, &mut self.targets)?;
         }
-        contribution.loss = self.loss(labels)?.mean;
-        let (weights, values) = (&self.state.weights, &mut contribution.values);
+        let gradients = &mut self.logit_gradients;
+        let loss = loss(&self.recipe, &self.logits, &self.targets, labels, gradients)?;
+        contribution.loss = loss.mean;
+        let values = &mut contribution.values;
         values.resize(weights.len(), 0.0);
-        self.plan.backward(
-            weights,
-            images,
-            dropout.as_deref(),
-            &self.logit_gradients,
-            values,
-        )?;
+        pass.backward(&self.logit_gradients, values)?;
         for range in &self.statistics {
             values[range.clone()].copy_from_slice(&weights[range.clone()]);
         }
@@ -227,18 +224,24 @@ impl Trainer {
             learning_rate,
         })
     }
+}
 
-    fn loss(&mut self, labels: &[u32]) -> Result<Loss, TrainError> {
-        let classes = self.logits.len() / self.recipe.batch_size;
-        let (logits, gradients) = (&self.logits, &mut self.logit_gradients);
-        match self.recipe.target {
-            Target::Labels { label_smoothing } => {
-                softmax_cross_entropy(logits, labels, classes, label_smoothing, gradients)
-            }
-            Target::Teacher(distillation) => {
-                distillation.loss(logits, &self.targets, Some(labels), classes, gradients)
-            }
-            Target::Embedding => squared_difference(logits, &self.targets, classes, gradients),
+/// The loss of a batch by the recipe, and its gradient of the logits.
+fn loss(
+    recipe: &Recipe,
+    logits: &[f32],
+    targets: &[f32],
+    labels: &[u32],
+    gradients: &mut [f32],
+) -> Result<Loss, TrainError> {
+    let classes = logits.len() / recipe.batch_size;
+    match recipe.target {
+        Target::Labels { label_smoothing } => {
+            softmax_cross_entropy(logits, labels, classes, label_smoothing, gradients)
         }
+        Target::Teacher(distillation) => {
+            distillation.loss(logits, targets, Some(labels), classes, gradients)
+        }
+        Target::Embedding => squared_difference(logits, targets, classes, gradients),
     }
 }

@@ -10,39 +10,38 @@
 //! for the taps for which the quotient is whole, which depends on the remainder alone. From one
 //! such tap to the next lower one, `o` grows by a constant.
 
-use super::plan::Places;
 use crate::geometry::{Axis, ConvSize};
 
 /// The taps that reach inputs of one remainder along one axis.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct AxisPhase {
-    pub(super) remainder: usize,
+pub(crate) struct AxisPhase {
+    pub(crate) remainder: usize,
     /// Taps, highest first.
-    pub(super) taps: Vec<usize>,
+    pub(crate) taps: Vec<usize>,
     /// `o - m` of the first of them.
-    pub(super) shift: isize,
+    pub(crate) shift: isize,
     /// How much `o` grows from one tap to the next.
-    pub(super) step: usize,
+    pub(crate) step: usize,
 }
 
 /// A remainder of both axes.
 #[derive(Debug, Clone)]
-pub(super) struct Phase {
-    pub(super) rows: AxisPhase,
-    pub(super) columns: AxisPhase,
+pub(crate) struct Phase {
+    pub(crate) rows: AxisPhase,
+    pub(crate) columns: AxisPhase,
     kernel_columns: usize,
-    /// Place of the packed weights.
-    pub(super) weights: usize,
+    /// Values of packed weights before this phase's, for each channel.
+    pub(crate) weights: usize,
 }
 
 impl Phase {
     /// Number of taps.
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.rows.taps.len() * self.columns.taps.len()
     }
 
     /// The taps in the order in which the kernel visits them, as indices into the whole window.
-    pub(super) fn taps(&self) -> impl Iterator<Item = usize> {
+    pub(crate) fn taps(&self) -> impl Iterator<Item = usize> {
         let (columns, kernel_columns) = (&self.columns.taps, self.kernel_columns);
         let of_row = move |ky: &usize| {
             let first = ky * kernel_columns;
@@ -75,8 +74,8 @@ fn axis_phases(axis: &Axis) -> Vec<AxisPhase> {
         .collect()
 }
 
-/// All phases of a window, with places for their weights of `width` channels.
-pub(super) fn phases(size: &ConvSize, width: usize, places: &mut Places) -> Vec<Phase> {
+/// All phases of a window. Their packed weights follow `weights` values a channel.
+pub(crate) fn phases(size: &ConvSize, mut weights: usize) -> Vec<Phase> {
     let columns = axis_phases(&size.columns);
     let pairs = axis_phases(&size.rows).into_iter().flat_map(|rows| {
         columns
@@ -85,19 +84,20 @@ pub(super) fn phases(size: &ConvSize, width: usize, places: &mut Places) -> Vec<
     });
     pairs
         .map(|(rows, columns)| {
-            let count = rows.taps.len() * columns.taps.len();
-            Phase {
+            let phase = Phase {
                 rows,
                 columns,
                 kernel_columns: size.columns.kernel,
-                weights: places.take((count + 1) * width),
-            }
+                weights,
+            };
+            weights += phase.count() + 1;
+            phase
         })
         .collect()
 }
 
 /// Zeros that the phases of an axis need before and after the outputs.
-pub(super) fn reach(axis: &Axis) -> [usize; 2] {
+pub(crate) fn reach(axis: &Axis) -> [usize; 2] {
     let (mut before, mut after) = (0, 0);
     for phase in axis_phases(axis) {
         if phase.taps.is_empty() || phase.remainder >= axis.input {

@@ -1,0 +1,472 @@
+//! Depthwise convolution and its gradients by bands of rows of one image: the band's inputs and
+//! gradients lie in scratch with zeros around them, so that there are no edges.
+//!
+//! ```text
+//! forward   z[y, x]  = sum over taps of a[y*s + ky*d - top, x*s + kx*d - left] * w[ky, kx]
+//! backward  da[y, x] = sum over taps of dz[(y + top - ky*d) / s, (x + left - kx*d) / s] * w[ky, kx]
+//!           dw[ky, kx] = sum over y, x of a[y*s + ky*d - top, x*s + kx*d - left] * dz[y, x]
+//! ```
+//!
+//! In `da` only taps take part for which the quotients are whole. Which those are depends on the
+//! remainders of `y + top` and `x + left`, the phases (see `phase`): the pixels of one phase are
+//! a plain depthwise convolution of `dz`, and computed by the same kernel as the forward pass.
+
+use std::ops::Range;
+
+use super::matrix::UNBOUNDED;
+use super::phase::{Phase, phases, reach};
+use super::rows::{Rows, Target};
+use super::{SCRATCH, gap};
+use crate::geometry::ConvSize;
+use crate::partition::{part, parts};
+use crate::simd::{Simd, depthwise, taps};
+
+/// A depthwise convolution, cut into bands.
+#[derive(Debug)]
+pub(crate) struct Bands {
+    size: ConvSize,
+    /// Channels with the zeros that fill up the last vector, and from pixel to pixel in scratch.
+    width: usize,
+    pixel: usize,
+    phases: Vec<Phase>,
+    /// Columns of zeros left and right of the input, and of the gradient.
+    input_zeros: [usize; 2],
+    gradient_zeros: [usize; 2],
+    /// Bands that an image is cut into.
+    bands: usize,
+    /// Most rows of a band's input and gradient, in scratch.
+    input_rows: usize,
+    gradient_rows: usize,
+}
+
+/// Rows of one image that are computed together.
+#[derive(Debug)]
+pub(crate) struct Band {
+    pub(crate) image: usize,
+    /// Output rows: of `z` forward, and whose share of the weight gradient is taken.
+    pub(crate) outputs: Range<usize>,
+    /// Input rows whose gradient is computed.
+    pub(crate) inputs: Range<usize>,
+    /// Output rows whose gradient is needed for both.
+    gradients: Range<usize>,
+}
+
+/// Where a band lies in scratch.
+#[derive(Clone, Copy)]
+pub(crate) struct Scratch {
+    inputs: *mut f32,
+    /// A row of zeros.
+    zeros: *mut f32,
+    gradients: *mut f32,
+}
+
+impl Bands {
+    /// For `width` channels, a whole number of vectors. As few bands of an image as leave scratch
+    /// in the cache, and at least `least`, if there are as many rows.
+    pub(crate) fn new(size: &ConvSize, width: usize, least: usize) -> Self {
+        let taps = size.rows.kernel * size.columns.kernel;
+        let mut result = Self {
+            size: *size,
+            width,
+            pixel: width + gap(width),
+            phases: phases(size, taps + 1),
+            input_zeros: [size.columns.before, size.columns.after()],
+            gradient_zeros: reach(&size.columns),
+            bands: 1,
+            input_rows: 0,
+            gradient_rows: 0,
+        };
+        let most = size.rows.output;
+        for count in parts(most, most, least.min(most))..=most {
+            result.bands = count;
+            let bands = || (0..count).map(|index| result.band(index));
+            let input_rows = bands().map(|band| result.rows_under(&band).len()).max();
+            let gradient_rows = bands().map(|band| band.gradients.len()).max();
+            result.input_rows = input_rows.unwrap_or(0);
+            result.gradient_rows = gradient_rows.unwrap_or(0);
+            if result.scratch_len() <= SCRATCH {
+                break;
+            }
+        }
+        result
+    }
+
+    /// Number of taps.
+    pub(crate) fn taps(&self) -> usize {
+        self.size.rows.kernel * self.size.columns.kernel
+    }
+
+    /// Values of the packed weights, those of the phases included.
+    pub(crate) fn weights_len(&self) -> usize {
+        let last = self.phases.last();
+        self.width * last.map_or(0, |phase| phase.weights + phase.count() + 1)
+    }
+
+    /// Values of sums of the weight gradient.
+    pub(crate) fn sums_len(&self) -> usize {
+        self.taps() * self.width
+    }
+
+    /// Values of scratch for a thread: input, gradient, and a row of zeros.
+    pub(crate) fn scratch_len(&self) -> usize {
+        self.input_rows * self.input_row() + (self.gradient_rows + 1) * self.gradient_row()
+    }
+
+    /// Values of the largest band of outputs or of inputs.
+    pub(crate) fn results_len(&self) -> usize {
+        let Self { size, bands, .. } = self;
+        let outputs = size.rows.output.div_ceil(*bands) * size.columns.output;
+        let inputs = size.rows.input.div_ceil(*bands) * size.columns.input;
+        outputs.max(inputs) * self.width
+    }
+
+    /// Scratch that begins there.
+    pub(crate) fn scratch(&self, start: *mut f32) -> Scratch {
+        let zeros = start.wrapping_add(self.input_rows * self.input_row());
+        Scratch {
+            inputs: start,
+            zeros,
+            gradients: zeros.wrapping_add(self.gradient_row()),
+        }
+    }
+
+    fn input_row(&self) -> usize {
+        (self.input_zeros[0] + self.size.columns.input + self.input_zeros[1]) * self.pixel
+    }
+
+    fn gradient_row(&self) -> usize {
+        (self.gradient_zeros[0] + self.size.columns.output + self.gradient_zeros[1]) * self.pixel
+    }
+
+    /// Bands of all images.
+    pub(crate) fn count(&self) -> usize {
+        self.size.batch * self.bands
+    }
+
+    /// A band, counted through all images.
+    pub(crate) fn band(&self, index: usize) -> Band {
+        let rows = &self.size.rows;
+        let (image, index) = (index / self.bands, index % self.bands);
+        let outputs = part(rows.output, index, self.bands);
+        let inputs = part(rows.input, index, self.bands);
+        // Output rows whose gradient the band's outputs or inputs need.
+        let reach = (rows.kernel - 1) * rows.dilation;
+        let first = (inputs.start + rows.before).saturating_sub(reach) / rows.stride;
+        let last = (inputs.end.saturating_sub(1) + rows.before) / rows.stride;
+        let gradients = if inputs.is_empty() {
+            outputs.clone()
+        } else {
+            first.min(outputs.start)..(last + 1).max(outputs.end).min(rows.output)
+        };
+        Band {
+            image,
+            gradients: gradients.start.min(gradients.end)..gradients.end,
+            outputs,
+            inputs,
+        }
+    }
+
+    /// Input rows under the windows of a band's outputs; some lie beyond the map.
+    fn rows_under(&self, band: &Band) -> Range<isize> {
+        let rows = &self.size.rows;
+        if band.outputs.is_empty() {
+            return 0..0;
+        }
+        let first = (band.outputs.start * rows.stride) as isize - rows.before as isize;
+        let count = (band.outputs.len() - 1) * rows.stride + (rows.kernel - 1) * rows.dilation + 1;
+        first..first + count as isize
+    }
+
+    /// Output pixels of a band, counted through all images.
+    pub(crate) fn output_pixels(&self, band: &Band) -> Range<usize> {
+        let (height, width) = (self.size.rows.output, self.size.columns.output);
+        pixels(band.image * height, width, &band.outputs)
+    }
+
+    /// Input pixels of a band, counted through all images.
+    pub(crate) fn input_pixels(&self, band: &Band) -> Range<usize> {
+        let (height, width) = (self.size.rows.input, self.size.columns.input);
+        pixels(band.image * height, width, &band.inputs)
+    }
+
+    /// Packs a vector of channels as `[taps][LANES]` and a bias, for the forward pass and for each
+    /// phase, whose biases are 0.
+    ///
+    /// # Safety
+    /// `to` must have room for [`Self::weights_len`] values, and the vector's be nobody else's.
+    pub(crate) unsafe fn pack(
+        &self,
+        lanes: usize,
+        vector: usize,
+        weight: impl Fn(usize, usize) -> f32,
+        bias: impl Fn(usize) -> f32,
+        to: *mut f32,
+    ) {
+        let taps = self.taps();
+        for lane in 0..lanes {
+            let channel = vector * lanes + lane;
+            let write = |before: usize, count: usize, index: usize, value: f32| {
+                let offset = before * self.width + (vector * (count + 1) + index) * lanes + lane;
+                // SAFETY: inside the packed weights, and in the caller's vector.
+                unsafe { to.add(offset).write(value) }
+            };
+            for tap in 0..taps {
+                write(0, taps, tap, weight(channel, tap));
+            }
+            write(0, taps, taps, bias(channel));
+            for phase in &self.phases {
+                let count = phase.count();
+                for (index, tap) in phase.taps().enumerate() {
+                    write(phase.weights, count, index, weight(channel, tap));
+                }
+                write(phase.weights, count, count, 0.0);
+            }
+        }
+    }
+
+    /// Writes the zeros beside a row of scratch and returns where the row's pixels begin.
+    ///
+    /// # Safety
+    /// The row must have room for the columns and the zeros on both sides.
+    #[inline(always)]
+    unsafe fn clear_sides(
+        &self,
+        row: *mut f32,
+        columns: usize,
+        [left, right]: [usize; 2],
+    ) -> *mut f32 {
+        // SAFETY: passed on from the caller.
+        unsafe {
+            let start = row.add(left * self.pixel);
+            row.write_bytes(0, left * self.pixel);
+            start
+                .add(columns * self.pixel)
+                .write_bytes(0, right * self.pixel);
+            start
+        }
+    }
+
+    /// Loads what lies under the windows of a band's outputs, with zeros around it.
+    ///
+    /// # Safety
+    /// Scratch must have room for [`Self::scratch_len`] values and be nobody else's.
+    #[inline(always)]
+    pub(crate) unsafe fn load_input<S: Simd>(
+        &self,
+        simd: S,
+        band: &Band,
+        input: &impl Rows,
+        scratch: Scratch,
+    ) {
+        let columns = self.size.columns.input;
+        for (index, y) in self.rows_under(band).enumerate() {
+            let row = scratch.inputs.wrapping_add(index * self.input_row());
+            let inside = usize::try_from(y)
+                .ok()
+                .filter(|&y| y < self.size.rows.input);
+            // SAFETY: the row lies in scratch.
+            unsafe {
+                let Some(y) = inside else {
+                    row.write_bytes(0, self.input_row());
+                    continue;
+                };
+                let start = self.clear_sides(row, columns, self.input_zeros);
+                let first = (band.image * self.size.rows.input + y) * columns;
+                let target = Target::by_pixels(start, self.pixel, S::LANES);
+                let vectors = 0..self.width / S::LANES;
+                input.load(simd, first..first + columns, vectors, target);
+            }
+        }
+    }
+
+    /// Loads the gradients that a band needs, with zeros around them, and clears the row of zeros.
+    ///
+    /// # Safety
+    /// As [`Self::load_input`].
+    #[inline(always)]
+    pub(crate) unsafe fn load_gradient<S: Simd>(
+        &self,
+        simd: S,
+        band: &Band,
+        gradient: &impl Rows,
+        scratch: Scratch,
+    ) {
+        let columns = self.size.columns.output;
+        // SAFETY: all rows lie in scratch.
+        unsafe {
+            scratch.zeros.write_bytes(0, self.gradient_row());
+            for (index, y) in band.gradients.clone().enumerate() {
+                let row = scratch.gradients.add(index * self.gradient_row());
+                let start = self.clear_sides(row, columns, self.gradient_zeros);
+                let first = (band.image * self.size.rows.output + y) * columns;
+                let target = Target::by_pixels(start, self.pixel, S::LANES);
+                let vectors = 0..self.width / S::LANES;
+                gradient.load(simd, first..first + columns, vectors, target);
+            }
+        }
+    }
+
+    /// A band's outputs from its inputs in scratch: pixels `output_pixel` values apart.
+    ///
+    /// # Safety
+    /// The inputs must be loaded, the weights packed, the band's outputs writable and nobody
+    /// else's.
+    #[inline(always)]
+    #[expect(clippy::too_many_arguments, reason = "one value each")]
+    pub(crate) unsafe fn forward<S: Simd>(
+        &self,
+        simd: S,
+        band: &Band,
+        scratch: Scratch,
+        weights: *const f32,
+        bounds: (f32, f32),
+        output: *mut f32,
+        output_pixel: usize,
+    ) {
+        let (rows, columns) = (&self.size.rows, &self.size.columns);
+        let mut taps = vec![std::ptr::null(); rows.kernel];
+        for y in 0..band.outputs.len() {
+            for (ky, row) in taps.iter_mut().enumerate() {
+                let index = y * rows.stride + ky * rows.dilation;
+                *row = scratch
+                    .inputs
+                    .wrapping_add(index * self.input_row())
+                    .cast_const();
+            }
+            let row = depthwise::Row {
+                rows: &taps,
+                ahead: &[],
+                pixel: self.pixel,
+                taps: columns.kernel,
+                tap_step: columns.dilation * self.pixel,
+                column_step: columns.stride * self.pixel,
+                weights,
+                vectors: self.width / S::LANES,
+                columns: columns.output,
+                bounds,
+                output: output.wrapping_add(y * columns.output * output_pixel),
+                output_step: output_pixel,
+            };
+            // SAFETY: the rows lie in scratch, zeros included; the caller vouches for the output.
+            unsafe { depthwise::row(simd, &row) }
+        }
+    }
+
+    /// Adds a band's share of the weight gradient to sums, `[vectors][taps][LANES]`.
+    ///
+    /// # Safety
+    /// Inputs and gradients must be loaded, the sums writable and nobody else's.
+    #[inline(always)]
+    pub(crate) unsafe fn weight_gradient<S: Simd>(
+        &self,
+        simd: S,
+        band: &Band,
+        scratch: Scratch,
+        sums: *mut f32,
+    ) {
+        let (rows, columns) = (&self.size.rows, &self.size.columns);
+        let first = band.outputs.start - band.gradients.start;
+        let job = taps::Taps {
+            gradient: scratch
+                .gradients
+                .wrapping_add(first * self.gradient_row() + self.gradient_zeros[0] * self.pixel),
+            gradient_row: self.gradient_row(),
+            gradient_pixel: self.pixel,
+            input: scratch.inputs,
+            input_row: rows.stride * self.input_row(),
+            input_column: columns.stride * self.pixel,
+            tap_row: rows.dilation * self.input_row(),
+            tap_column: columns.dilation * self.pixel,
+            kernel: [rows.kernel, columns.kernel],
+            rows: band.outputs.len(),
+            columns: columns.output,
+            vectors: self.width / S::LANES,
+            sums,
+        };
+        // SAFETY: scratch holds the band's gradients and the inputs under its windows; the caller
+        // vouches for the sums.
+        unsafe { taps::run(simd, &job) }
+    }
+
+    /// Gradient of a band's inputs, phase by phase: pixels `output_pixel` values apart.
+    ///
+    /// # Safety
+    /// The gradients must be loaded, the weights packed, the outputs writable and nobody else's.
+    #[inline(always)]
+    pub(crate) unsafe fn input_gradient<S: Simd>(
+        &self,
+        simd: S,
+        band: &Band,
+        scratch: Scratch,
+        weights: *const f32,
+        output: *mut f32,
+        output_pixel: usize,
+    ) {
+        let (rows, columns) = (&self.size.rows, &self.size.columns);
+        let mut taps = vec![std::ptr::null(); rows.kernel];
+        for (index, y) in band.inputs.clone().enumerate() {
+            let output = output.wrapping_add(index * columns.input * output_pixel);
+            let of_row = self
+                .phases
+                .iter()
+                .filter(|phase| phase.rows.remainder == y % rows.stride);
+            for phase in of_row {
+                let first = phase.columns.remainder;
+                if first >= columns.input {
+                    continue;
+                }
+                let taps = &mut taps[..phase.rows.taps.len()];
+                self.rows_of_phase(phase, band, scratch, y, taps);
+                let row = depthwise::Row {
+                    rows: taps,
+                    ahead: &[],
+                    pixel: self.pixel,
+                    taps: phase.columns.taps.len(),
+                    tap_step: phase.columns.step * self.pixel,
+                    column_step: self.pixel,
+                    weights: weights.wrapping_add(phase.weights * self.width),
+                    vectors: self.width / S::LANES,
+                    columns: (columns.input - first).div_ceil(columns.stride),
+                    bounds: UNBOUNDED,
+                    output: output.wrapping_add(first * output_pixel),
+                    output_step: columns.stride * output_pixel,
+                };
+                // SAFETY: the rows lie in scratch, zeros included; the caller vouches for the
+                // output.
+                unsafe { depthwise::row(simd, &row) }
+            }
+        }
+    }
+
+    /// The rows of gradients under the taps of a phase for input row `y`.
+    fn rows_of_phase(
+        &self,
+        phase: &Phase,
+        band: &Band,
+        scratch: Scratch,
+        y: usize,
+        rows: &mut [*const f32],
+    ) {
+        // Where the first tap of the phase's first column lies; the zeros on the left make it no
+        // less than 0.
+        let offset = (phase.columns.shift + self.gradient_zeros[0] as isize).max(0) as usize;
+        for (index, row) in rows.iter_mut().enumerate() {
+            let quotient = (y / self.size.rows.stride) as isize
+                + phase.rows.shift
+                + (index * phase.rows.step) as isize;
+            let inside = usize::try_from(quotient)
+                .ok()
+                .filter(|output| band.gradients.contains(output));
+            let start = inside.map_or(scratch.zeros, |output| {
+                let index = output - band.gradients.start;
+                scratch.gradients.wrapping_add(index * self.gradient_row())
+            });
+            *row = start.wrapping_add(offset * self.pixel).cast_const();
+        }
+    }
+}
+
+/// Some rows after `first` as pixels.
+fn pixels(first: usize, width: usize, rows: &Range<usize>) -> Range<usize> {
+    (first + rows.start) * width..(first + rows.end) * width
+}

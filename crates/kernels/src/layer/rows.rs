@@ -1,0 +1,157 @@
+//! How the pixels that a kernel reads come into scratch.
+
+use std::ops::Range;
+
+use crate::geometry::ConvSize;
+use crate::simd::Simd;
+
+/// Where vectors of pixels go: `start + p * pixel + v * vector`.
+#[derive(Clone, Copy)]
+pub(crate) struct Target {
+    pub(crate) start: *mut f32,
+    pub(crate) pixel: usize,
+    pub(crate) vector: usize,
+}
+
+impl Target {
+    /// Each pixel's vectors one after the other.
+    pub(crate) fn by_pixels(start: *mut f32, pixel: usize, lanes: usize) -> Self {
+        Self {
+            start,
+            pixel,
+            vector: lanes,
+        }
+    }
+
+    /// Each vector's pixels one after the other, with room for `block` pixels.
+    pub(crate) fn by_vectors(start: *mut f32, block: usize, lanes: usize) -> Self {
+        Self {
+            start,
+            pixel: lanes,
+            vector: block * lanes,
+        }
+    }
+}
+
+/// Pixels of a map, made when they are read.
+pub(crate) trait Rows {
+    /// Writes some pixels, and of them some vectors of channels; zeros fill up the last vector.
+    ///
+    /// # Safety
+    /// The target must have room for them and be nobody else's; what they are made from must be
+    /// readable.
+    unsafe fn load<S: Simd>(
+        &self,
+        simd: S,
+        pixels: Range<usize>,
+        vectors: Range<usize>,
+        target: Target,
+    );
+}
+
+/// Pixels of a slice, copied, each channel so many times in a row.
+#[derive(Clone, Copy)]
+pub(crate) struct Pixels<'a> {
+    pub(crate) values: &'a [f32],
+    pub(crate) channels: usize,
+    pub(crate) multiplier: usize,
+}
+
+impl<'a> Pixels<'a> {
+    pub(crate) fn new(values: &'a [f32], channels: usize) -> Self {
+        Self {
+            values,
+            channels,
+            multiplier: 1,
+        }
+    }
+}
+
+impl Rows for Pixels<'_> {
+    #[inline(always)]
+    unsafe fn load<S: Simd>(
+        &self,
+        simd: S,
+        pixels: Range<usize>,
+        vectors: Range<usize>,
+        target: Target,
+    ) {
+        for (p, pixel) in pixels.enumerate() {
+            let source = &self.values[pixel * self.channels..][..self.channels];
+            for (v, vector) in vectors.clone().enumerate() {
+                let first = vector * S::LANES;
+                // SAFETY: the caller vouches for the target; the source is as long as that.
+                unsafe {
+                    let to = target.start.add(p * target.pixel + v * target.vector);
+                    if self.multiplier == 1 && first + S::LANES <= self.channels {
+                        simd.store(to, simd.load(source.as_ptr().add(first)));
+                        continue;
+                    }
+                    for lane in 0..S::LANES {
+                        let value = source.get((first + lane) / self.multiplier);
+                        to.add(lane).write(value.copied().unwrap_or(0.0));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The window of each output pixel of a full convolution, `[rows, columns, channels]`, and zeros
+/// where it reaches beyond the image. Always all vectors of it.
+#[derive(Clone, Copy)]
+pub(crate) struct Patches<'a> {
+    pub(crate) images: &'a [f32],
+    pub(crate) channels: usize,
+    pub(crate) size: &'a ConvSize,
+}
+
+impl Patches<'_> {
+    /// Calls for each tap of an output pixel: the first value of the patch that it reads, and where
+    /// that lies in the images, or `None` beyond them.
+    #[inline(always)]
+    pub(crate) fn taps(&self, output: usize, mut call: impl FnMut(usize, Option<usize>)) {
+        let (rows, columns) = (&self.size.rows, &self.size.columns);
+        let (row, x) = (output / columns.output, output % columns.output);
+        let (image, y) = (row / rows.output, row % rows.output);
+        let inside = columns.taps(x);
+        for ky in 0..rows.kernel {
+            let row = rows.source(y, ky).map(|row| image * rows.input + row);
+            for kx in 0..columns.kernel {
+                let from = row
+                    .filter(|_| inside.contains(&kx))
+                    .map(|row| (row * columns.input + columns.under(x, kx)) * self.channels);
+                call((ky * columns.kernel + kx) * self.channels, from);
+            }
+        }
+    }
+}
+
+impl Rows for Patches<'_> {
+    #[inline(always)]
+    unsafe fn load<S: Simd>(
+        &self,
+        _: S,
+        pixels: Range<usize>,
+        vectors: Range<usize>,
+        target: Target,
+    ) {
+        let depth = self.size.rows.kernel * self.size.columns.kernel * self.channels;
+        for (p, output) in pixels.enumerate() {
+            let pixel = target.start.wrapping_add(p * target.pixel);
+            let write = |k: usize, value: f32| {
+                let offset = k / S::LANES * target.vector + k % S::LANES;
+                // SAFETY: `k` is below vectors * LANES, for which the target has room.
+                unsafe { pixel.add(offset).write(value) }
+            };
+            self.taps(output, |k, from| {
+                for c in 0..self.channels {
+                    write(k + c, from.map_or(0.0, |from| self.images[from + c]));
+                }
+            });
+            for k in depth..vectors.end * S::LANES {
+                write(k, 0.0);
+            }
+        }
+    }
+}

@@ -1,0 +1,480 @@
+//! Matrix products on slices: pointwise convolution, full convolution by its patches, and the
+//! gradients of both.
+
+use std::ops::Range;
+
+use super::{Epilogue, Output, for_each_task};
+use crate::error::{KernelError, check_length};
+use crate::geometry::ConvSize;
+use crate::layer::matrix::{LARGEST_BLOCK, Outer, Product};
+use crate::layer::rows::{Patches, Pixels, Rows, Target};
+use crate::layer::{SCRATCH, gap};
+use crate::panels::{Panel, PanelLayout};
+use crate::partition::{part, parts};
+use crate::simd::{self, Isa, Kernel, Simd, dispatch};
+
+/// Packed weights of a task stay in the L2 cache: up to 256 KiB of them are packed at once, larger
+/// matrices panel by panel.
+const LARGEST_WEIGHTS: usize = 1 << 16;
+
+/// Sums that one task keeps for itself, 512 KiB; larger ones are shared out by panels.
+const LARGEST_OWN_SUMS: usize = 1 << 17;
+
+/// Parts of a sum over pixels.
+const PARTS: usize = 16;
+
+/// Fewest pixels for which a task packs weights.
+const LEAST_PIXELS: usize = 112;
+
+/// Rows of a product.
+#[derive(Clone, Copy)]
+pub(crate) enum Input<'a> {
+    /// `[pixels, channels]`.
+    Pixels(&'a [f32], usize),
+    /// Windows of a full convolution.
+    Patches(Patches<'a>),
+}
+
+impl Input<'_> {
+    /// Number of rows, and of values in each, after a check.
+    fn shape(&self, what: &'static str) -> Result<[usize; 2], KernelError> {
+        match *self {
+            Self::Pixels(_, 0) => Err(KernelError::Zero { what: "channels" }),
+            Self::Pixels(values, channels) => {
+                let pixels = values.len() / channels;
+                check_length(what, values.len(), &[pixels, channels])?;
+                Ok([pixels, channels])
+            }
+            Self::Patches(Patches { channels: 0, .. }) => {
+                Err(KernelError::Zero { what: "channels" })
+            }
+            Self::Patches(patches) => {
+                let (size, channels) = (patches.size, patches.channels);
+                check_length(what, patches.images.len(), &[size.input_len(channels)?])?;
+                let taps = [size.rows.kernel, size.columns.kernel, channels];
+                Ok([size.output_len(1)?, crate::error::volume("window", &taps)?])
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`Rows::load`], for all vectors of some rows.
+    #[inline(always)]
+    unsafe fn load<S: Simd>(&self, simd: S, pixels: Range<usize>, vectors: usize, target: Target) {
+        // SAFETY: passed on from the caller.
+        unsafe {
+            match *self {
+                Self::Pixels(values, channels) => {
+                    Pixels::new(values, channels).load(simd, pixels, 0..vectors, target);
+                }
+                Self::Patches(patches) => patches.load(simd, pixels, 0..vectors, target),
+            }
+        }
+    }
+}
+
+/// A matrix of weights in a slice: that of column `c` and `k = n * inner + i` lies at
+/// `c * column + n * outer_stride + i * inner_stride`.
+#[derive(Clone, Copy)]
+pub(crate) struct Weights {
+    pub(crate) columns: usize,
+    pub(crate) depth: usize,
+    column: usize,
+    inner: usize,
+    outer_stride: usize,
+    inner_stride: usize,
+}
+
+impl Weights {
+    /// `[columns, depth]`.
+    pub(crate) fn columns_first(columns: usize, depth: usize) -> Self {
+        Self {
+            columns,
+            depth,
+            column: depth,
+            inner: depth,
+            outer_stride: 0,
+            inner_stride: 1,
+        }
+    }
+
+    /// `[depth, columns]`.
+    pub(crate) fn depth_first(columns: usize, depth: usize) -> Self {
+        Self {
+            columns,
+            depth,
+            column: 1,
+            inner: depth,
+            outer_stride: 0,
+            inner_stride: columns,
+        }
+    }
+
+    /// `[columns, channels, taps]`, to be multiplied by patches.
+    pub(crate) fn taps_last(columns: usize, channels: usize, taps: usize) -> Self {
+        Self {
+            columns,
+            depth: channels * taps,
+            column: channels * taps,
+            inner: channels,
+            outer_stride: 1,
+            inner_stride: taps,
+        }
+    }
+
+    #[inline(always)]
+    fn at(&self, column: usize, k: usize) -> usize {
+        let outer = k / self.inner;
+        column * self.column
+            + outer * self.outer_stride
+            + (k - outer * self.inner) * self.inner_stride
+    }
+
+    /// Packs a panel, each column times its scale.
+    ///
+    /// # Safety
+    /// `to` must have room for the panel.
+    #[inline(always)]
+    unsafe fn pack(&self, values: &[f32], panel: &Panel, epilogue: &Epilogue<'_>, to: *mut f32) {
+        // SAFETY: all indices of a panel lie in it.
+        unsafe {
+            if panel.columns < panel.width {
+                to.write_bytes(0, panel.len());
+            }
+            if self.column == 1 {
+                for k in 0..panel.depth {
+                    let row = &values[self.at(panel.first, k)..][..panel.columns];
+                    let to = to.add(panel.row(k).start);
+                    for (lane, &value) in row.iter().enumerate() {
+                        to.add(lane)
+                            .write(value * epilogue.scale(panel.first + lane));
+                    }
+                }
+            } else if self.inner == self.depth && self.inner_stride == 1 {
+                panel.for_each(|column, k, index| {
+                    let value = values[column * self.column + k];
+                    to.add(index).write(value * epilogue.scale(column));
+                });
+            } else {
+                panel.for_each(|column, k, index| {
+                    let value = values[self.at(column, k)];
+                    to.add(index).write(value * epilogue.scale(column));
+                });
+            }
+        }
+    }
+}
+
+fn panels(isa: Isa, columns: usize, depth: usize) -> PanelLayout {
+    PanelLayout::new(columns, depth, isa.lanes(), simd::panel_vectors(isa))
+}
+
+/// `output[p, column] = epilogue(sum over k of input[p, k] * weights[column, k])`.
+pub(crate) fn multiply(
+    input: Input<'_>,
+    shape: &Weights,
+    weights: &[f32],
+    epilogue: &Epilogue<'_>,
+    output: Output<'_>,
+) -> Result<(), KernelError> {
+    let [pixels, depth] = input.shape("input")?;
+    check_length("input's channels", depth, &[shape.depth])?;
+    check_length("weights", weights.len(), &[shape.columns, depth])?;
+    check_length("output", output.len, &[pixels, shape.columns])?;
+    epilogue.check(shape.columns)?;
+    if shape.columns == 0 {
+        return Err(KernelError::Zero { what: "channels" });
+    }
+    if pixels == 0 {
+        return Ok(());
+    }
+    let isa = Isa::current()?;
+    let layout = panels(isa, shape.columns, depth);
+    let threads = rayon::current_num_threads();
+    // Several panels a task, and several tasks for each thread by pixels; or one panel a task.
+    let whole = layout.len() <= LARGEST_WEIGHTS;
+    let panel_tasks = if whole { 1 } else { layout.count() };
+    let pixel_tasks = if threads == 1 || panel_tasks >= threads {
+        1
+    } else {
+        parts(pixels, LEAST_PIXELS, 1).min(4 * threads)
+    };
+    let row = depth.next_multiple_of(isa.lanes()) + gap(depth);
+    let block = (SCRATCH / (row + layout.width())).clamp(14, LARGEST_BLOCK);
+    let job = Multiply {
+        input,
+        shape,
+        weights,
+        epilogue,
+        layout,
+        tasks: [panel_tasks, pixel_tasks],
+        pixels,
+        block,
+        row,
+        output,
+    };
+    let scratch = job.scratch();
+    for_each_task(panel_tasks * pixel_tasks, scratch, |index, scratch| {
+        dispatch(isa, MultiplyTask(&job, index, scratch));
+    });
+    Ok(())
+}
+
+struct Multiply<'a> {
+    input: Input<'a>,
+    shape: &'a Weights,
+    weights: &'a [f32],
+    epilogue: &'a Epilogue<'a>,
+    layout: PanelLayout,
+    /// Parts that panels and pixels are cut into.
+    tasks: [usize; 2],
+    pixels: usize,
+    /// Pixels of a block, and from row to row of patches.
+    block: usize,
+    row: usize,
+    output: Output<'a>,
+}
+
+impl Multiply<'_> {
+    /// Biases, packed weights, patches and results: as if a task had the widest panels, or all.
+    fn scratch(&self) -> usize {
+        let width = self.width();
+        width * (1 + self.layout.depth()) + self.block * (self.row + width) + 64
+    }
+
+    /// Columns of a task with padding, at most.
+    fn width(&self) -> usize {
+        let widest = self.layout.panel(0).width;
+        self.layout.count().div_ceil(self.tasks[0]) * widest
+    }
+}
+
+struct MultiplyTask<'a>(&'a Multiply<'a>, usize, *mut f32);
+
+impl Kernel for MultiplyTask<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self(job, index, scratch) = self;
+        let [panel_tasks, pixel_tasks] = job.tasks;
+        let panels = part(job.layout.count(), index % panel_tasks, panel_tasks);
+        let pixels = part(job.pixels, index / panel_tasks, pixel_tasks);
+        let first = job.layout.panel(panels.start);
+        let last = job.layout.panel(panels.end - 1);
+        let columns = last.first + last.columns - first.first;
+        let width = last.first + last.width - first.first;
+        let weights = scratch.wrapping_add(job.width());
+        let rows = weights.wrapping_add(job.width() * job.layout.depth());
+        let results = rows.wrapping_add(job.block * job.row);
+        // SAFETY: scratch is this thread's and has room for all of this; the lengths of slices were
+        // checked; pixels and columns of the output are this task's.
+        unsafe {
+            for lane in 0..width {
+                let bias = if lane < columns {
+                    job.epilogue.shift(first.first + lane)
+                } else {
+                    0.0
+                };
+                scratch.add(lane).write(bias);
+            }
+            for index in panels.clone() {
+                let panel = job.layout.panel(index);
+                let to = weights.add(panel.offset() - first.offset());
+                job.shape.pack(job.weights, &panel, job.epilogue, to);
+            }
+            let blocks = parts(pixels.len(), job.block, 1);
+            for index in 0..blocks {
+                let block = part(pixels.len(), index, blocks);
+                let block = pixels.start + block.start..pixels.start + block.end;
+                let (input, stride) = match job.input {
+                    Input::Pixels(values, channels) => {
+                        (values.as_ptr().add(block.start * channels), channels)
+                    }
+                    Input::Patches(_) => {
+                        let vectors = job.layout.depth().div_ceil(S::LANES);
+                        let target = Target::by_pixels(rows, job.row, S::LANES);
+                        job.input.load(simd, block.clone(), vectors, target);
+                        (rows.cast_const(), job.row)
+                    }
+                };
+                let out = job.shape.columns;
+                let direct = columns == width;
+                let output = job.output.at(block.start * out + first.first);
+                let to = if direct { output } else { results };
+                let product = Product {
+                    input: &[input],
+                    length: job.layout.depth(),
+                    stride,
+                    layout: job.layout,
+                    panels: panels.clone(),
+                    weights: weights.wrapping_sub(first.offset()),
+                    bias: Some(scratch.wrapping_sub(first.first).cast_const()),
+                    bounds: job.epilogue.bounds(),
+                    output: to.wrapping_sub(first.first),
+                    output_stride: if direct { out } else { width },
+                };
+                product.run(simd, block.len());
+                if !direct {
+                    for p in 0..block.len() {
+                        let (from, to) = (results.add(p * width), output.add(p * out));
+                        to.copy_from_nonoverlapping(from, columns);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The gradient of a full convolution's input: the product of gradient and weights is the gradient
+/// of each patch, and every value of an image is in several of them. Image by image.
+pub(crate) fn input_gradient(
+    size: &ConvSize,
+    channels: usize,
+    columns: usize,
+    weights: &[f32],
+    gradient: &[f32],
+    output: &mut [f32],
+) -> Result<(), KernelError> {
+    let patches = Patches {
+        images: &[],
+        channels,
+        size,
+    };
+    let pixels = size.rows.output * size.columns.output;
+    let taps = [size.rows.kernel, size.columns.kernel, channels];
+    let depth = crate::error::volume("window", &taps)?;
+    let image = crate::error::volume("image", &[size.rows.input, size.columns.input, channels])?;
+    check_length(
+        "output gradient",
+        gradient.len(),
+        &[size.output_len(columns)?],
+    )?;
+    check_length("input gradient", output.len(), &[size.input_len(channels)?])?;
+    output.fill(0.0);
+    let of_patches = Weights::columns_first(depth, columns);
+    let mut patch_gradients = vec![0.0; pixels * depth];
+    let gradients = gradient.chunks_exact(pixels * columns);
+    for (values, gradient) in output.chunks_exact_mut(image).zip(gradients) {
+        let input = Input::Pixels(gradient, columns);
+        let to = Output::from(&mut patch_gradients[..]);
+        multiply(input, &of_patches, weights, &Epilogue::default(), to)?;
+        for (pixel, patch) in patch_gradients.chunks_exact(depth).enumerate() {
+            patches.taps(pixel, |k, to| {
+                if let Some(to) = to {
+                    for (sum, value) in values[to..][..channels].iter_mut().zip(&patch[k..]) {
+                        *sum += value;
+                    }
+                }
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The gradient of weights: for each column and `k` the sum over pixels of
+/// `right[p, column] * left[p, k]`.
+pub(crate) fn weight_gradient(
+    left: Input<'_>,
+    right: &[f32],
+    shape: &Weights,
+    output: &mut [f32],
+) -> Result<(), KernelError> {
+    let [pixels, depth] = left.shape("input")?;
+    check_length("input's channels", depth, &[shape.depth])?;
+    check_length("output gradient", right.len(), &[pixels, shape.columns])?;
+    check_length("weight gradient", output.len(), &[shape.columns, depth])?;
+    if shape.columns == 0 {
+        return Err(KernelError::Zero { what: "channels" });
+    }
+    let isa = Isa::current()?;
+    let depth_width = depth.next_multiple_of(isa.lanes());
+    let layout = panels(isa, shape.columns, depth_width);
+    let block = (SCRATCH / (depth_width + layout.width())).clamp(14, LARGEST_BLOCK);
+    let own = layout.len() <= LARGEST_OWN_SUMS;
+    let blocks = parts(pixels, block, 1);
+    let tasks = if own {
+        [1, PARTS.min(blocks)]
+    } else {
+        [PARTS.min(layout.count()), 1]
+    };
+    let mut sums = vec![0.0; tasks[1] * layout.len()];
+    let job = OuterJob {
+        left,
+        right: Pixels::new(right, shape.columns),
+        layout,
+        tasks,
+        pixels,
+        block,
+        sums: Output::from(&mut sums[..]),
+    };
+    let scratch = block * (depth_width + layout.width());
+    for_each_task(tasks[0] * tasks[1], scratch, |index, scratch| {
+        dispatch(isa, OuterTask(&job, index, scratch));
+    });
+    for panel in layout.panels() {
+        panel.for_each(|column, k, index| {
+            if k < depth {
+                let of = |part: usize| sums[part * layout.len() + panel.offset() + index];
+                output[shape.at(column, k)] = (0..tasks[1]).map(of).sum();
+            }
+        });
+    }
+    Ok(())
+}
+
+struct OuterJob<'a> {
+    left: Input<'a>,
+    right: Pixels<'a>,
+    layout: PanelLayout,
+    /// Parts that panels and pixels are cut into.
+    tasks: [usize; 2],
+    pixels: usize,
+    block: usize,
+    /// One of all panels for each part of the pixels.
+    sums: Output<'a>,
+}
+
+struct OuterTask<'a>(&'a OuterJob<'a>, usize, *mut f32);
+
+impl Kernel for OuterTask<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self(job, index, right) = self;
+        let [panel_tasks, pixel_tasks] = job.tasks;
+        let (pixel_task, panel_task) = (index / panel_tasks, index % panel_tasks);
+        let panels = part(job.layout.count(), panel_task, panel_tasks);
+        let pixels = part(job.pixels, pixel_task, pixel_tasks);
+        let all = job.layout.width() / S::LANES;
+        let vectors = panels.start * S::PANEL..all.min(panels.end * S::PANEL);
+        let left = right.wrapping_add(job.block * job.layout.width());
+        let of_panels = right.wrapping_add(vectors.start * job.block * S::LANES);
+        let blocks = parts(pixels.len(), job.block, 1);
+        for index in 0..blocks {
+            let block = part(pixels.len(), index, blocks);
+            let block = pixels.start + block.start..pixels.start + block.end;
+            let outer = Outer {
+                left,
+                right,
+                count: block.len(),
+                block: job.block,
+                layout: job.layout,
+                panels: panels.clone(),
+                sums: job.sums.at(pixel_task * job.layout.len()),
+                add: true,
+            };
+            // SAFETY: scratch is this thread's and has room for a block of both; the lengths were
+            // checked; the panels' sums are this task's.
+            unsafe {
+                let target = Target::by_vectors(of_panels, job.block, S::LANES);
+                job.right.load(simd, block.clone(), vectors.clone(), target);
+                let target = Target::by_vectors(left, job.block, S::LANES);
+                let depth = job.layout.depth() / S::LANES;
+                job.left.load(simd, block, depth, target);
+                outer.run(simd);
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Schedules of single layers on plain slices and the threads of the current rayon pool.
+//!
+//! Sums over pixels are cut by sizes alone and added in order, and every other value is computed by
+//! one thread in one order: any number of threads gives the same bits.
+//!
+//! Each function checks the lengths of its slices and then writes every value of its output.
+
+pub(crate) mod depthwise;
+pub(crate) mod matrix;
+pub(crate) mod normalization;
+
+use std::cell::Cell;
+use std::marker::PhantomData;
+
+use rayon::prelude::*;
+
+use crate::activation::Activation;
+use crate::error::{KernelError, check_length};
+use crate::simd::AlignedBuffer;
+
+/// What follows a convolution, folded into its weights: `activation(sum * scale + shift)`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Epilogue<'a> {
+    /// A factor a channel; `None` is 1.
+    pub scale: Option<&'a [f32]>,
+    /// A summand a channel; `None` is 0.
+    pub shift: Option<&'a [f32]>,
+    /// What follows; `None` is nothing.
+    pub activation: Option<Activation>,
+}
+
+impl Epilogue<'_> {
+    fn check(&self, channels: usize) -> Result<(), KernelError> {
+        for (what, values) in [("scale", self.scale), ("shift", self.shift)] {
+            if let Some(values) = values {
+                check_length(what, values.len(), &[channels])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn bounds(&self) -> (f32, f32) {
+        self.activation.unwrap_or(Activation::Identity).bounds()
+    }
+
+    fn scale(&self, channel: usize) -> f32 {
+        self.scale.map_or(1.0, |scale| scale[channel])
+    }
+
+    fn shift(&self, channel: usize) -> f32 {
+        self.shift.map_or(0.0, |shift| shift[channel])
+    }
+}
+
+/// Values that tasks write, each its own; perhaps not initialised before.
+#[derive(Clone, Copy)]
+pub(crate) struct Output<'a> {
+    start: *mut f32,
+    len: usize,
+    values: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: tasks write different values.
+unsafe impl Sync for Output<'_> {}
+// SAFETY: as above.
+unsafe impl Send for Output<'_> {}
+
+impl<'a> From<&'a mut [f32]> for Output<'a> {
+    fn from(values: &'a mut [f32]) -> Self {
+        Self {
+            start: values.as_mut_ptr(),
+            len: values.len(),
+            values: PhantomData,
+        }
+    }
+}
+
+impl Output<'_> {
+    fn at(&self, offset: usize) -> *mut f32 {
+        self.start.wrapping_add(offset)
+    }
+}
+
+/// A vector that a schedule of this folder fills, without writing zeros first.
+pub(crate) fn fresh(
+    len: usize,
+    fill: impl FnOnce(Output<'_>) -> Result<(), KernelError>,
+) -> Result<Vec<f32>, KernelError> {
+    let mut values = Vec::with_capacity(len);
+    fill(Output {
+        start: values.as_mut_ptr(),
+        len,
+        values: PhantomData,
+    })?;
+    // SAFETY: there is room for them, and a schedule that returns no error has written all.
+    unsafe { values.set_len(len) }
+    Ok(values)
+}
+
+/// Runs tasks on the current pool, each with scratch of its thread, whose values are arbitrary.
+fn for_each_task(tasks: usize, scratch: usize, task: impl Fn(usize, *mut f32) + Sync) {
+    if tasks == 1 {
+        return with_scratch(scratch, |scratch| task(0, scratch));
+    }
+    (0..tasks)
+        .into_par_iter()
+        .for_each(|index| with_scratch(scratch, |scratch| task(index, scratch)));
+}
+
+thread_local! {
+    /// Kept from call to call: fresh memory costs a page fault every 4 KiB.
+    static SCRATCH: Cell<Option<AlignedBuffer>> = const { Cell::new(None) };
+}
+
+fn with_scratch(len: usize, job: impl FnOnce(*mut f32)) {
+    let kept = SCRATCH.take();
+    let kept = kept.filter(|kept| kept.as_slice().len() >= len);
+    let mut buffer = kept.unwrap_or_else(|| AlignedBuffer::zeros(len));
+    job(buffer.as_mut_slice().as_mut_ptr());
+    SCRATCH.set(Some(buffer));
+}
+
+/// Copies `count` rows of scratch, `pixel` values apart, to pixels of `channels` channels, each of
+/// them the sum of `multiplier` neighbours.
+///
+/// # Safety
+/// The rows must be readable, the pixels writable and nobody else's.
+#[inline(always)]
+unsafe fn store(
+    rows: *const f32,
+    pixel: usize,
+    count: usize,
+    channels: usize,
+    multiplier: usize,
+    output: *mut f32,
+) {
+    for p in 0..count {
+        // SAFETY: passed on from the caller.
+        unsafe {
+            let (row, output) = (rows.add(p * pixel), output.add(p * channels));
+            if multiplier == 1 {
+                output.copy_from_nonoverlapping(row, channels);
+                continue;
+            }
+            for channel in 0..channels {
+                let of = |j| row.add(channel * multiplier + j).read();
+                output.add(channel).write((0..multiplier).map(of).sum());
+            }
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! How a matrix is packed for the tile kernel: the one file that knows the order of its values.
+//!
+//! ```text
+//! [panels][k][columns of the panel]
+//! ```
+//!
+//! A column is an output channel, `k` runs over what is summed. Columns are padded with zeros to
+//! whole vectors, and a few vectors are a panel; the last panel may be narrower. So for each `k` a
+//! kernel reads one run of values, and the next run follows it.
+
+use std::ops::Range;
+
+/// The `k` of a block in which a matrix is read: a cache line of each column where columns lie one
+/// after the other, and so few that what is written for a whole panel stays in L1.
+const BLOCK: usize = 16;
+
+/// A packed matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PanelLayout {
+    columns: usize,
+    width: usize,
+    depth: usize,
+    panel: usize,
+}
+
+impl PanelLayout {
+    /// Of `columns` columns that are `depth` values long, in panels of `vectors` vectors of `lanes`
+    /// lanes.
+    pub(crate) fn new(columns: usize, depth: usize, lanes: usize, vectors: usize) -> Self {
+        Self {
+            columns,
+            width: columns.next_multiple_of(lanes),
+            depth,
+            panel: vectors * lanes,
+        }
+    }
+
+    /// The matrix in panels of twice the width.
+    #[inline(always)]
+    pub(crate) fn pairs(self) -> Self {
+        let panel = 2 * self.panel;
+        Self { panel, ..self }
+    }
+
+    /// Columns with the zeros that fill up the last vector.
+    pub(crate) fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Values of a column.
+    pub(crate) fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// Values of the matrix.
+    pub(crate) fn len(&self) -> usize {
+        self.width * self.depth
+    }
+
+    /// Number of panels.
+    pub(crate) fn count(&self) -> usize {
+        self.width.div_ceil(self.panel)
+    }
+
+    /// A panel.
+    #[inline(always)]
+    pub(crate) fn panel(&self, index: usize) -> Panel {
+        let first = index * self.panel;
+        Panel {
+            first,
+            columns: self.panel.min(self.columns.saturating_sub(first)),
+            width: self.panel.min(self.width - first),
+            depth: self.depth,
+        }
+    }
+
+    /// All panels.
+    pub(crate) fn panels(&self) -> impl Iterator<Item = Panel> + use<> {
+        let layout = *self;
+        (0..layout.count()).map(move |index| layout.panel(index))
+    }
+
+    /// Packs a matrix into zeros.
+    pub(crate) fn pack<T>(&self, to: &mut [T], value: impl Fn(usize, usize) -> T) {
+        for panel in self.panels() {
+            panel.pack(&mut to[panel.range()], &value);
+        }
+    }
+
+    /// Folds `input * scale + shift` of every `k` into a packed matrix and its biases. Sums are
+    /// f64: the shifts of all `k` together may be larger than what they leave.
+    pub(crate) fn fold(
+        &self,
+        weights: &mut [f32],
+        biases: &mut [f32],
+        affine: impl Fn(usize) -> (f64, f64),
+    ) {
+        for panel in self.panels() {
+            let biases = &mut biases[panel.first..][..panel.columns];
+            let mut sums: Vec<f64> = biases.iter().copied().map(f64::from).collect();
+            let weights = &mut weights[panel.range()];
+            panel.for_each(|column, k, index| {
+                let (scale, shift) = affine(k);
+                let weight = f64::from(weights[index]);
+                weights[index] = (weight * scale) as f32;
+                sums[column - panel.first] += weight * shift;
+            });
+            for (bias, sum) in biases.iter_mut().zip(sums) {
+                *bias = sum as f32;
+            }
+        }
+    }
+}
+
+/// A panel of a packed matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Panel {
+    /// Its first column.
+    pub(crate) first: usize,
+    /// Columns that are there, and those with the zeros that fill up the last vector.
+    pub(crate) columns: usize,
+    pub(crate) width: usize,
+    pub(crate) depth: usize,
+}
+
+impl Panel {
+    /// Its first value in the matrix: all panels before it are as deep.
+    #[inline(always)]
+    pub(crate) fn offset(&self) -> usize {
+        self.first * self.depth
+    }
+
+    /// Its values.
+    #[inline(always)]
+    pub(crate) fn len(&self) -> usize {
+        self.width * self.depth
+    }
+
+    /// Its values in the matrix.
+    pub(crate) fn range(&self) -> Range<usize> {
+        self.offset()..self.offset() + self.len()
+    }
+
+    /// The columns of row `k`, from the panel's first value on.
+    #[inline(always)]
+    pub(crate) fn row(&self, k: usize) -> Range<usize> {
+        k * self.width..k * self.width + self.columns
+    }
+
+    /// Calls for every value that is no padding: column, `k`, and where it lies from the panel's
+    /// first value on. In blocks of `k`, within them column by column.
+    #[inline(always)]
+    pub(crate) fn for_each(&self, mut call: impl FnMut(usize, usize, usize)) {
+        for start in (0..self.depth).step_by(BLOCK) {
+            let block = start..self.depth.min(start + BLOCK);
+            for lane in 0..self.columns {
+                for k in block.clone() {
+                    call(self.first + lane, k, self.row(k).start + lane);
+                }
+            }
+        }
+    }
+
+    /// Packs the panel's columns of a matrix into zeros.
+    #[inline(always)]
+    pub(crate) fn pack<T>(&self, to: &mut [T], value: impl Fn(usize, usize) -> T) {
+        self.for_each(|column, k, index| to[index] = value(column, k));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_has_its_own_offset_and_padding_stays_zero() {
+        for columns in [1, 7, 8, 9, 31, 40, 65] {
+            for depth in [1, 3, 16, 17, 50] {
+                let layout = PanelLayout::new(columns, depth, 8, 2);
+                assert_eq!(
+                    layout.panels().map(|panel| panel.len()).sum::<usize>(),
+                    layout.len()
+                );
+                let mut packed = vec![0; layout.len()];
+                layout.pack(&mut packed, |column, k| 1 + column * depth + k);
+                for panel in layout.panels() {
+                    let packed = &packed[panel.range()];
+                    for (k, row) in packed.chunks(panel.width).enumerate() {
+                        let expected = (panel.first..panel.first + panel.width).map(|column| {
+                            if column < columns {
+                                1 + column * depth + k
+                            } else {
+                                0
+                            }
+                        });
+                        assert!(row.iter().copied().eq(expected));
+                        assert_eq!(row[..panel.columns], packed[panel.row(k)]);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_folded_scale_acts_on_every_k() {
+        let layout = PanelLayout::new(11, 20, 4, 2);
+        let mut weights = vec![0.0; layout.len()];
+        layout.pack(&mut weights, |column, k| (column + k) as f32);
+        let mut biases = vec![1.0; layout.width()];
+        layout.fold(&mut weights, &mut biases, |k| (2.0, k as f64));
+        let mut expected = vec![0.0; layout.len()];
+        layout.pack(&mut expected, |column, k| 2.0 * (column + k) as f32);
+        assert_eq!(weights, expected);
+        for (column, &bias) in biases.iter().enumerate() {
+            let sum: usize = (0..20).map(|k| (column + k) * k).sum();
+            let expected = if column < 11 { 1.0 + sum as f32 } else { 1.0 };
+            assert_eq!(bias, expected);
+        }
+    }
+}

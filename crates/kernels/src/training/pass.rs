@@ -1,0 +1,48 @@
+//! A batch between its forward pass and its backward one.
+
+use super::program::TrainingProgram;
+use crate::error::{KernelError, check_length};
+
+/// What a batch is computed from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Batch<'a> {
+    pub(super) parameters: &'a [f32],
+    pub(super) images: &'a [f32],
+    /// Factors of the features, `[batch, channels]`.
+    pub(super) dropout: Option<&'a [f32]>,
+}
+
+/// A batch whose activations the program holds: as long as this lives, neither the program nor what
+/// the batch was computed from can change.
+#[derive(Debug)]
+#[must_use = "a forward pass alone trains nothing"]
+pub struct Pass<'p, 'a> {
+    pub(super) program: &'p mut TrainingProgram,
+    pub(super) batch: Batch<'a>,
+}
+
+impl Pass<'_, '_> {
+    /// Pooled features before dropout, image by image.
+    pub fn features(&self) -> impl Iterator<Item = &[f32]> {
+        self.program.features()
+    }
+
+    /// Computes the gradient of every parameter from that of the logits. Running statistics and
+    /// frozen layers have gradient 0.
+    ///
+    /// # Errors
+    /// Where a slice has the wrong length; nothing is computed then.
+    pub fn backward(
+        self,
+        logit_gradients: &[f32],
+        gradients: &mut [f32],
+    ) -> Result<(), KernelError> {
+        let expected = self.program.logits_len();
+        check_length("logit gradients", logit_gradients.len(), &[expected])?;
+        let expected = self.batch.parameters.len();
+        check_length("gradients", gradients.len(), &[expected])?;
+        self.program
+            .backward(&self.batch, logit_gradients, gradients);
+        Ok(())
+    }
+}

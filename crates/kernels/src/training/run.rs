@@ -1,0 +1,119 @@
+//! What a thread sees of a pass: the arena, the caller's slices, and the other threads.
+
+use super::offsets::{Shared, Vectors};
+use super::step::{Coefficient, Step};
+use crate::panels::PanelLayout;
+use crate::partition::part;
+use crate::simd::team::Barrier;
+use crate::simd::{Isa, SharedBuffer};
+
+/// One pass over a batch.
+pub(super) struct Run<'a> {
+    pub(super) isa: Isa,
+    pub(super) vectors: Vectors,
+    pub(super) batch: usize,
+    pub(super) threads: usize,
+    pub(super) epsilon: f64,
+    pub(super) parameters: &'a [f32],
+    pub(super) images: &'a [f32],
+    /// Factors of the features, `[batch, channels]`.
+    pub(super) dropout: Option<&'a [f32]>,
+    pub(super) shared: &'a Shared,
+    pub(super) arena: &'a SharedBuffer,
+    pub(super) barrier: &'a Barrier,
+    pub(super) gradients: GradientPointer,
+}
+
+/// The caller's gradients, of which every thread writes its own.
+#[derive(Clone, Copy)]
+pub(super) struct GradientPointer(pub(super) *mut f32);
+
+// SAFETY: threads write different values: each step gives a thread its own channels or rows.
+unsafe impl Sync for GradientPointer {}
+
+impl Run<'_> {
+    /// The arena from an offset on.
+    #[inline(always)]
+    pub(super) fn pointer(&self, offset: usize) -> *mut f32 {
+        self.arena.pointer(offset)
+    }
+
+    /// A row of a layer's coefficients.
+    #[inline(always)]
+    pub(super) fn coefficient(&self, step: &Step, which: Coefficient) -> *mut f32 {
+        self.pointer(step.coefficient(which))
+    }
+
+    /// The gradient that a step reads.
+    #[inline(always)]
+    pub(super) fn gradient(&self, step: &Step) -> *mut f32 {
+        self.pointer(self.shared.gradients[step.index % 2])
+    }
+
+    /// The gradient that a step writes for the step before.
+    #[inline(always)]
+    pub(super) fn gradient_before(&self, step: &Step) -> *mut f32 {
+        self.pointer(self.shared.gradients[(step.index + 1) % 2])
+    }
+
+    /// The gradient of the parameters from an offset on.
+    #[inline(always)]
+    pub(super) fn parameter_gradient(&self, offset: usize) -> *mut f32 {
+        self.gradients.0.wrapping_add(offset)
+    }
+
+    #[inline(always)]
+    pub(super) fn scratch(&self, thread: usize) -> *mut f32 {
+        self.pointer(self.shared.scratch.of(thread))
+    }
+
+    #[inline(always)]
+    pub(super) fn weight_sums(&self, thread: usize) -> *mut f32 {
+        self.pointer(self.shared.weight_sums.of(thread))
+    }
+
+    #[inline(always)]
+    pub(super) fn wait(&self) {
+        self.barrier.wait();
+    }
+
+    /// Packs the thread's panels of a matrix. What fills up the last vector stays 0 as the arena
+    /// was made.
+    pub(super) fn pack(
+        &self,
+        layout: &PanelLayout,
+        to: usize,
+        weight: impl Fn(usize, usize) -> f32,
+        thread: usize,
+    ) {
+        for index in part(layout.count(), thread, self.threads) {
+            let panel = layout.panel(index);
+            let target = self.pointer(to + panel.offset());
+            // SAFETY: the panel is this thread's.
+            panel.for_each(|column, k, index| unsafe {
+                target.add(index).write(weight(column, k));
+            });
+        }
+    }
+
+    /// The same for a matrix whose row `k` begins at parameter `from + k * columns`, its columns
+    /// one after the other. Rows beyond the matrix stay 0, too.
+    pub(super) fn pack_rows(
+        &self,
+        layout: &PanelLayout,
+        [rows, columns]: [usize; 2],
+        from: usize,
+        to: usize,
+        thread: usize,
+    ) {
+        for index in part(layout.count(), thread, self.threads) {
+            let panel = layout.panel(index);
+            for k in 0..rows {
+                let source = &self.parameters[from + k * columns + panel.first..][..panel.columns];
+                let target = self.pointer(to + panel.offset() + panel.row(k).start);
+                // SAFETY: the panel is this thread's, and has more rows than that.
+                unsafe { target.copy_from_nonoverlapping(source.as_ptr(), panel.columns) }
+            }
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! What all layers have: sizes, and the offsets of their map and coefficients.
+
+use super::network::Layer;
+use crate::geometry::ConvSize;
+
+/// What a layer keeps for each channel, as rows of the layer's width.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Coefficient {
+    /// `a = clamp(z * scale + shift)`.
+    Scale,
+    Shift,
+    /// Of the batch, or the running ones of a frozen layer.
+    Mean,
+    Variance,
+    /// `1 / sqrt(variance + epsilon)`.
+    Inverse,
+    /// `dz = g * scale + z * slope + offset`.
+    Slope,
+    Offset,
+}
+
+/// Number of coefficients.
+pub(super) const COEFFICIENTS: usize = 7;
+
+/// One layer.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) index: usize,
+    pub(super) layer: Layer,
+    pub(super) size: ConvSize,
+    /// Output pixels of all images.
+    pub(super) pixels: usize,
+    /// Output channels in vectors, and in values.
+    pub(super) vectors: usize,
+    pub(super) width: usize,
+    /// Offset of `z`.
+    pub(super) map: usize,
+    /// Offset of the coefficients.
+    pub(super) coefficients: usize,
+    /// Normalises by running statistics.
+    pub(super) fixed_statistics: bool,
+}
+
+impl Step {
+    /// Offset of a row of coefficients.
+    pub(super) fn coefficient(&self, which: Coefficient) -> usize {
+        self.coefficients + which as usize * self.width
+    }
+}
