@@ -1,14 +1,19 @@
 //! The embedded weights on the test images that their accuracy is stated for. Skipped where the
 //! data set (Debian's package dataset-fashion-mnist) is not on the machine.
 
+#[allow(unreachable_pub, reason = "shared with the model's tests")]
+#[path = "../../model/tests/support/skipped.rs"]
+mod skipped;
+
 use mobilenet::Classifier;
 use mobilenet::train::data::{ImageDataset, fashion_mnist};
+use skipped::skipped;
 
 #[test]
 fn embedded_weights_know_clothes() {
     let splits = match fashion_mnist::open() {
         Ok(splits) => splits,
-        Err(error) => return eprintln!("SKIPPED: {error}"),
+        Err(error) => return skipped(error),
     };
     let classifier = Classifier::fashion_mnist().unwrap();
     let images = 2_000;

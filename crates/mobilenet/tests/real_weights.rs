@@ -5,12 +5,17 @@
 //! 224 by Pillow's bilinear filter. The test photos beyond `chelsea` are not in the repository;
 //! they are looked for in a folder `shared/data/photos` beside it.
 
+#[allow(unreachable_pub, reason = "shared with the model's tests")]
+#[path = "../../model/tests/support/skipped.rs"]
+mod skipped;
+
 use std::path::{Path, PathBuf};
 
 use mobilenet::hub::{Cache, DEFAULT_WEIGHTS};
 use mobilenet::model::checkpoint::{Checkpoint, ReadLimits, WeightsDtype, load, save};
 use mobilenet::model::preprocess::Preprocessing;
 use mobilenet::{Classifier, Engine, open_photo};
+use skipped::skipped;
 
 fn weights() -> Option<Checkpoint> {
     let path = match std::env::var_os("MOBILENET_REAL_WEIGHTS") {
@@ -18,10 +23,10 @@ fn weights() -> Option<Checkpoint> {
         None => Cache::of_user().ok()?.file(DEFAULT_WEIGHTS),
     };
     if !path.exists() {
-        eprintln!(
-            "SKIPPED: no weights at {}; `cargo xtask weights {DEFAULT_WEIGHTS}` fetches them",
+        skipped(format_args!(
+            "no weights at {}; `cargo xtask weights {DEFAULT_WEIGHTS}` fetches them",
             path.display()
-        );
+        ));
         return None;
     }
     Some(load(&path, ReadLimits::default()).unwrap())
@@ -48,7 +53,7 @@ fn photos() -> Vec<(PathBuf, &'static str, f32)> {
         .filter(|(path, ..)| {
             let there = path.exists();
             if !there {
-                eprintln!("SKIPPED: {} is not there", path.display());
+                skipped(format_args!("{} is not there", path.display()));
             }
             there
         })

@@ -8,7 +8,7 @@ use candle_core::{Device, Tensor};
 use mobilenet_model::PaddingRule;
 use mobilenet_model::checkpoint::{Activation, Checkpoint, ReadLimits, load};
 use mobilenet_model::preprocess::{DecodeLimits, Photo, Preprocessing, open};
-use support::{Golden, relative_error};
+use support::{Golden, relative_error, skipped};
 
 const BITMAPS: [&str; 4] = ["bird.bmp", "cat.bmp", "grace_hopper.bmp", "sunflower.bmp"];
 
@@ -16,7 +16,7 @@ const BITMAPS: [&str; 4] = ["bird.bmp", "cat.bmp", "grace_hopper.bmp", "sunflowe
 fn data() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
     if !folder.is_dir() {
-        println!("skipped: there is no {}", folder.display());
+        skipped(format_args!("there is no {}", folder.display()));
         return None;
     }
     Some(folder)

@@ -1,6 +1,9 @@
 //! Data sets read from files that are good: folders, lists, IDX, and TFRecords that TensorFlow wrote
 //! (`golden/tfrecord.py`).
 
+#[allow(unreachable_pub, reason = "shared with the model's tests")]
+#[path = "../../model/tests/support/skipped.rs"]
+mod skipped;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +11,7 @@ use mobilenet_train::data::fashion_mnist;
 use mobilenet_train::data::idx::IdxImages;
 use mobilenet_train::data::tfrecord::{TfRecordOptions, TfRecords};
 use mobilenet_train::data::{DataError, ImageDataset, Photo, csv, image_folder, photo_list};
+use skipped::skipped;
 
 /// A photo of one colour, so that it says which it is.
 fn write_photo(path: &Path, red: u8) {
@@ -282,7 +286,7 @@ fn fashion_mnist_of_debian() {
             assert_eq!(photo.get_pixel(0, 0).0, [0; 3]);
             assert!(photo.get_pixel(14, 14).0[0] > 100);
         }
-        Err(error @ DataError::Missing { .. }) => println!("skipped: {error}"),
+        Err(error @ DataError::Missing { .. }) => skipped(error),
         Err(error) => panic!("{error}"),
     }
     let error = message(fashion_mnist::open_in(Path::new("nowhere")));

@@ -2,18 +2,22 @@
 //! Python with TensorBoard, named by `MOBILENET_TENSORBOARD_PYTHON`; that the bytes are those of
 //! TensorFlow is tested without it.
 
+#[allow(unreachable_pub, reason = "shared with the model's tests")]
+#[path = "../../model/tests/support/skipped.rs"]
+mod skipped;
 mod support;
 
 use std::process::Command;
 
 use mobilenet_train::log::{EpochRecord, StepRecord, TensorBoard};
 use serde_json::{Value, json};
+use skipped::skipped;
 use support::path;
 
 #[test]
 fn tensorboard_reads_a_resumed_training() {
     let Some(python) = std::env::var_os("MOBILENET_TENSORBOARD_PYTHON") else {
-        println!("skipped: MOBILENET_TENSORBOARD_PYTHON names no Python with TensorBoard");
+        skipped("MOBILENET_TENSORBOARD_PYTHON names no Python with TensorBoard");
         return;
     };
     let folder = tempfile::tempdir().unwrap();

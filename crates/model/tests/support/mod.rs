@@ -9,6 +9,7 @@
 mod endpoints;
 pub mod formula;
 pub mod golden;
+mod skipped;
 pub mod training;
 
 use std::io::{Cursor, Read, Write};
@@ -19,6 +20,7 @@ use mobilenet_model::{MobileNetV1, MobileNetV1Config};
 
 pub use formula::{array, weights};
 pub use golden::{Golden, golden, relative_error};
+pub use skipped::skipped;
 
 pub fn network(config: &MobileNetV1Config) -> MobileNetV1 {
     MobileNetV1::new(config, var_builder(weights(config)).unwrap()).unwrap()
