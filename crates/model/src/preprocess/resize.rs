@@ -2,8 +2,8 @@
 //! Hugging Face and timm (short edge to a length, then crop).
 
 use fast_image_resize::images::{TypedImage, TypedImageRef};
-use fast_image_resize::pixels::{U8, U8x3};
-use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use serde::{Deserialize, Serialize};
 
 use super::PhotoError;
@@ -217,6 +217,9 @@ fn filtered(
 }
 
 /// Resizes along one axis, from one size (rows, columns) to another.
+///
+/// Only pixels of three channels: the resizer compiles 700 KiB of code for each type of pixel, a
+/// fifth of this crate, so grey is resized as three equal channels.
 fn convolve(
     samples: &[u8],
     channels: usize,
@@ -224,36 +227,27 @@ fn convolve(
     to: [usize; 2],
     filter: Filter,
 ) -> Result<Vec<u8>, PhotoError> {
-    let mut resized = vec![0; to[0] * to[1] * channels];
-    // By types: the resizer's own choice at run time would compile code for all thirteen that it
-    // knows, two thirds of this crate's.
-    let failed = match channels {
-        1 => convolve_pixels::<U8>(samples, from, &mut resized, to, filter),
-        _ => convolve_pixels::<U8x3>(samples, from, &mut resized, to, filter),
-    };
-    failed.map_err(PhotoError::Rule)?;
-    Ok(resized)
-}
-
-fn convolve_pixels<P: PixelTrait>(
-    samples: &[u8],
-    from: [usize; 2],
-    resized: &mut [u8],
-    to: [usize; 2],
-    filter: Filter,
-) -> Result<(), String> {
+    if channels == 1 {
+        let triples: Vec<u8> = samples.iter().flat_map(|&grey| [grey; 3]).collect();
+        let resized = convolve(&triples, 3, from, to, filter)?;
+        return Ok(resized.into_iter().step_by(3).collect());
+    }
     let filter = match filter {
         Filter::Bilinear => FilterType::Bilinear,
         Filter::Bicubic => FilterType::CatmullRom,
     };
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
-    let source = TypedImageRef::<P>::from_buffer(from[1] as u32, from[0] as u32, samples)
-        .map_err(|error| error.to_string())?;
-    let mut target = TypedImage::<P>::from_buffer(to[1] as u32, to[0] as u32, resized)
-        .map_err(|error| error.to_string())?;
+    let failed = |error: &dyn std::fmt::Display| PhotoError::Rule(error.to_string());
+    let source = TypedImageRef::<U8x3>::from_buffer(from[1] as u32, from[0] as u32, samples)
+        .map_err(|error| failed(&error))?;
+    let mut resized = vec![0; to[0] * to[1] * channels];
+    let mut target = TypedImage::<U8x3>::from_buffer(to[1] as u32, to[0] as u32, &mut resized)
+        .map_err(|error| failed(&error))?;
+    // `resize`, which takes any type of pixel, would compile code for thirteen.
     Resizer::new()
         .resize_typed(&source, &mut target, &options)
-        .map_err(|error| error.to_string())
+        .map_err(|error| failed(&error))?;
+    Ok(resized)
 }
 
 #[cfg(test)]
