@@ -13,3 +13,9 @@ pub use pixels::pixels;
 pub use protocol::{AnyError, peak_rss_mb, serve};
 pub use step_program::step_program;
 pub use training_step::training_step;
+
+/// The README's examples, compiled and run with the tests; here, because they use candle, too, which
+/// the facade's own tests and examples need not compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

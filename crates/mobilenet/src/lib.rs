@@ -56,8 +56,3 @@ use mobilenet_model::preprocess::{DecodeLimits, open};
 pub fn open_photo(path: impl AsRef<std::path::Path>) -> Result<Photo, Error> {
     Ok(open(path.as_ref(), DecodeLimits::default())?)
 }
-
-/// The README's examples, compiled and run with the tests.
-#[cfg(all(doctest, feature = "candle", feature = "hub"))]
-#[doc = include_str!("../../../README.md")]
-struct Readme;
