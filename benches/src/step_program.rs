@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mobilenet::kernels::KernelError;
 use mobilenet::kernels::inference::{
-    ImageLayout, Output, PackedNetwork, Pooling, Program, ProgramConfig,
+    ImageLayout, Output, PackedWeights, Pooling, Program, ProgramConfig,
 };
 use mobilenet::kernels::simd::Isa;
 use mobilenet::model::fold::FoldedLayer;
@@ -20,12 +20,12 @@ pub fn step_program(isa: Isa, layers: &[FoldedLayer], side: usize) -> Result<Pro
         .iter()
         .map(|layer| layer.as_kernel(Activation::Relu6))
         .collect();
-    let network = PackedNetwork::new(isa, &packed, None)?;
+    let network = PackedWeights::new(isa, &packed, None)?;
     let config = ProgramConfig {
         height: side,
         width: side,
         geometries: layers.iter().map(|layer| layer.layer.geometry).collect(),
-        output: Output::Features,
+        outputs: vec![Output::Features],
         pooling: Pooling::Window([1, 1]),
         layout: ImageLayout::Nhwc,
         threads: 1,

@@ -99,6 +99,13 @@ impl Axis {
             .filter(|&index| index < self.input)
     }
 
+    /// Zeros after the input: as far as the last window reaches beyond it.
+    pub fn after(&self) -> usize {
+        let span = (self.kernel - 1) * self.dilation + 1;
+        let reach = (self.output - 1) * self.stride + span;
+        reach.saturating_sub(self.before + self.input)
+    }
+
     /// Taps of output `output` that fall inside the input; empty where all fall on padding.
     #[inline]
     pub fn taps(&self, output: usize) -> Range<usize> {

@@ -1,61 +1,58 @@
-//! Programs of a few layers against the naive reference, by every instruction set that the machine
-//! has: channels around the vectors' sizes, odd and non-square maps, strides, dilations, paddings,
+//! Programs of a few layers against the naive reference, by every instruction set: channels around the vectors' sizes, odd and non-square maps, strides, dilations, paddings,
 //! 1 to 3 threads.
 
+#[path = "support/instruction_sets.rs"]
+mod instruction_sets;
 mod support;
 
 use std::sync::Arc;
 
+use instruction_sets::on_each_instruction_set;
 use mobilenet_kernels::inference::{
-    Head, ImageLayout, Images, Layer, LayerKind, Normalization, Output, PackedNetwork, Program,
+    Head, ImageLayout, Images, Layer, LayerKind, Normalization, Output, PackedWeights, Program,
     ProgramConfig,
 };
 use mobilenet_kernels::simd::{Isa, measure_peak};
 use mobilenet_kernels::{Activation, ConvGeometry, KernelError, Padding, reference};
 use proptest::prelude::*;
-use support::{Owned, assert_within, cases, config, instruction_sets, values, window};
+use support::{Owned, assert_within, cases, config, last_map, values, window};
 
 fn assert_close(found: &[f32], expected: &[f32], what: &str) {
     assert_within(2e-5, found, expected, what);
 }
 
-#[test]
-fn avx2_is_tested_where_ci_runs() {
-    let sets = instruction_sets();
-    if cfg!(target_arch = "x86_64") && std::env::var_os("CI").is_some() {
-        assert!(sets.contains(&Isa::Avx2), "CI must test AVX2");
-    }
-    if cfg!(target_arch = "aarch64") {
-        assert!(sets.contains(&Isa::Neon));
-    }
+on_each_instruction_set! {
+    chains_equal_reference
+    maps_as_large_as_real_ones_equal_reference
+    features_logits_layouts_and_batches
+    several_outputs_equal_single_ones
+    nan_goes_through
 }
 
 fn program(isa: Isa, layers: &[Owned], config: &ProgramConfig) -> Result<Program, KernelError> {
     let packed: Vec<Layer<'_>> = layers.iter().map(Owned::layer).collect();
-    Program::new(Arc::new(PackedNetwork::new(isa, &packed, None)?), config)
+    Program::new(Arc::new(PackedWeights::new(isa, &packed, None)?), config)
 }
 
-fn check(layers: &[Owned], height: usize, width: usize, threads: usize) {
+fn check(isa: Isa, layers: &[Owned], height: usize, width: usize, threads: usize) {
     let input = values(77, height * width * layers[0].channels[0]);
     let (mut expected, mut h, mut w) = (input.clone(), height, width);
     for layer in layers {
         (expected, h, w) = layer.reference(&expected, h, w);
     }
-    for isa in instruction_sets() {
-        let config = config(layers, height, width, Output::Map, threads);
-        let mut program = program(isa, layers, &config).unwrap();
-        assert_eq!(
-            program.output_shape(),
-            [h, w, layers.last().unwrap().channels[1]]
-        );
-        let mut output = vec![f32::NAN; program.output_len()];
-        // Twice: what one run leaves in the arena must not show in the next.
-        for _ in 0..2 {
-            program
-                .run(&Images::F32(&input, ImageLayout::Nhwc), &mut output)
-                .unwrap();
-            assert_close(&output, &expected, &format!("{isa}, {threads} threads"));
-        }
+    let config = config(layers, height, width, last_map(layers), threads);
+    let mut program = program(isa, layers, &config).unwrap();
+    assert_eq!(
+        program.output_shape(),
+        [h, w, layers.last().unwrap().channels[1]]
+    );
+    let mut output = vec![f32::NAN; program.output_len()];
+    // Twice: what one run leaves in the arena must not show in the next.
+    for _ in 0..2 {
+        program
+            .run(&Images::F32(&input, ImageLayout::Nhwc), &mut output)
+            .unwrap();
+        assert_close(&output, &expected, &format!("{isa}, {threads} threads"));
     }
 }
 
@@ -85,23 +82,22 @@ fn channels() -> impl Strategy<Value = usize> {
     ])
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(cases(150)))]
-
-    /// Stem, depthwise, pointwise, and once more: every kind of step, and maps that take turns.
-    #[test]
-    fn chains_equal_reference(
+/// Stem, depthwise, pointwise, and once more: every kind of step, and maps that take turns.
+fn chains_equal_reference(isa: Isa) {
+    let kernels = prop::sample::select(vec![[3, 3], [5, 5], [3, 1], [1, 1]]);
+    let activations = vec![Activation::Relu6, Activation::Relu, Activation::Identity];
+    proptest!(ProptestConfig::with_cases(cases(150)), |(
         (height, width) in (3usize..20, 3usize..20),
         inputs in 1usize..5,
         (stem, middle, last) in (channels(), channels(), channels()),
-        kernel in prop::sample::select(vec![[3, 3], [5, 5], [3, 1], [1, 1]]),
+        kernel in kernels,
         (first_stride, stride) in (1usize..3, 1usize..3),
         dilation in prop::sample::select(vec![1usize, 2, 4]),
         (first_padding, padding) in (paddings(), paddings()),
-        activation in prop::sample::select(vec![Activation::Relu6, Activation::Relu, Activation::Identity]),
+        activation in prop::sample::select(activations),
         threads in 1usize..4,
         seed: u64,
-    ) {
+    )| {
         let layers = [
             Owned::new(LayerKind::Conv, window(kernel, first_stride, 1, first_padding), [inputs, stem], activation, seed),
             Owned::new(LayerKind::Depthwise, window([3, 3], stride, dilation, padding), [stem, stem], Activation::Relu6, seed ^ 1),
@@ -115,14 +111,13 @@ proptest! {
         });
         if fits.is_some() {
             for end in 1..=layers.len() {
-                check(&layers[..end], height, width, threads);
+                check(isa, &layers[..end], height, width, threads);
             }
         }
-    }
+    });
 }
 
-#[test]
-fn maps_as_large_as_real_ones_equal_reference() {
+fn maps_as_large_as_real_ones_equal_reference(isa: Isa) {
     let depthwise = |channels, stride| {
         Owned::new(
             LayerKind::Depthwise,
@@ -150,6 +145,7 @@ fn maps_as_large_as_real_ones_equal_reference() {
     );
     for threads in [1, 2] {
         check(
+            isa,
             &[
                 stem.clone(),
                 depthwise(32, 1),
@@ -160,13 +156,18 @@ fn maps_as_large_as_real_ones_equal_reference() {
             64,
             threads,
         );
-        check(&[depthwise(128, 1), pointwise(128, 160)], 14, 14, threads);
-        check(&[depthwise(256, 1), pointwise(256, 96)], 7, 7, threads);
+        check(
+            isa,
+            &[depthwise(128, 1), pointwise(128, 160)],
+            14,
+            14,
+            threads,
+        );
+        check(isa, &[depthwise(256, 1), pointwise(256, 96)], 7, 7, threads);
     }
 }
 
-#[test]
-fn features_logits_layouts_and_batches() {
+fn features_logits_layouts_and_batches(isa: Isa) {
     let layers = [
         Owned::new(
             LayerKind::Conv,
@@ -219,39 +220,131 @@ fn features_logits_layouts_and_batches() {
         expected_features.extend(features);
     }
     let packed: Vec<Layer<'_>> = layers.iter().map(Owned::layer).collect();
-    for isa in instruction_sets() {
-        let network = Arc::new(PackedNetwork::new(isa, &packed, Some(&head)).unwrap());
-        for threads in [1, 2] {
-            let config_of_frames = ProgramConfig {
-                normalization: Some(normalization.clone()),
+    let network = Arc::new(PackedWeights::new(isa, &packed, Some(&head)).unwrap());
+    for threads in [1, 2] {
+        let config_of_frames = ProgramConfig {
+            normalization: Some(normalization.clone()),
+            ..config(&layers, height, width, Output::Logits, threads)
+        };
+        let mut program = Program::new(network.clone(), &config_of_frames).unwrap();
+        for images in [
+            Images::F32(&nhwc, ImageLayout::Nhwc),
+            Images::F32(&nchw, ImageLayout::Nchw),
+            Images::U8(&bytes),
+        ] {
+            let mut logits = vec![f32::NAN; 2 * classes];
+            program.run(&images, &mut logits).unwrap();
+            assert_close(&logits, &expected, &format!("{isa} logits"));
+        }
+        let mut program = Program::new(
+            network.clone(),
+            &config(&layers, height, width, Output::Features, threads),
+        )
+        .unwrap();
+        let mut features = vec![f32::NAN; 2 * 20];
+        program
+            .run(&Images::F32(&nhwc, ImageLayout::Nhwc), &mut features)
+            .unwrap();
+        assert_close(&features, &expected_features, &format!("{isa} features"));
+    }
+}
+
+/// A head that reads several maps while the chain goes on: every output has the bits that a program
+/// of it alone gives, also where a map lies between two layers that are otherwise one step.
+fn several_outputs_equal_single_ones(isa: Isa) {
+    let conv = |inputs, outputs, stride, seed| {
+        let window = window([3, 3], stride, 1, Padding::Same);
+        Owned::new(
+            LayerKind::Conv,
+            window,
+            [inputs, outputs],
+            Activation::Relu6,
+            seed,
+        )
+    };
+    let depthwise = |channels, stride, seed| {
+        let window = window([3, 3], stride, 1, Padding::Same);
+        Owned::new(
+            LayerKind::Depthwise,
+            window,
+            [channels; 2],
+            Activation::Relu6,
+            seed,
+        )
+    };
+    let pointwise = |inputs, outputs, seed| {
+        let window = ConvGeometry::POINTWISE;
+        Owned::new(
+            LayerKind::Conv,
+            window,
+            [inputs, outputs],
+            Activation::Relu6,
+            seed,
+        )
+    };
+    let layers = [
+        conv(3, 16, 2, 1),
+        depthwise(16, 1, 2),
+        pointwise(16, 64, 3),
+        depthwise(64, 2, 4),
+        pointwise(64, 96, 5),
+        depthwise(96, 1, 6),
+        pointwise(96, 40, 7),
+        conv(40, 24, 2, 8),
+    ];
+    let (height, width, classes) = (37, 30, 11);
+    let (weights, bias) = (values(8, classes * 24), values(9, classes));
+    let head = Head {
+        classes,
+        weights: &weights,
+        bias: &bias,
+    };
+    let packed: Vec<Layer<'_>> = layers.iter().map(Owned::layer).collect();
+    let network = Arc::new(PackedWeights::new(isa, &packed, Some(&head)).unwrap());
+    let image = height * width * 3;
+    let images = values(5, 3 * image);
+    let images = Images::F32(&images, ImageLayout::Nhwc);
+    let outputs = [
+        Output::Map(2),
+        Output::Logits,
+        Output::Map(0),
+        Output::Map(7),
+        Output::Map(6),
+        Output::Features,
+        Output::Map(2),
+        Output::Map(4),
+    ];
+    for with in [outputs.as_slice(), &[Output::Map(4), Output::Map(1)]] {
+        for threads in [1, 2, 3] {
+            let single = |&output: &Output| {
+                let config = config(&layers, height, width, output, threads);
+                let mut program = Program::new(network.clone(), &config).unwrap();
+                let mut values = vec![f32::NAN; 3 * program.output_len()];
+                program.run(&images, &mut values).unwrap();
+                values
+            };
+            let config = ProgramConfig {
+                outputs: with.to_vec(),
                 ..config(&layers, height, width, Output::Logits, threads)
             };
-            let mut program = Program::new(network.clone(), &config_of_frames).unwrap();
-            for images in [
-                Images::F32(&nhwc, ImageLayout::Nhwc),
-                Images::F32(&nchw, ImageLayout::Nchw),
-                Images::U8(&bytes),
-            ] {
-                let mut logits = vec![f32::NAN; 2 * classes];
-                program.run(&images, &mut logits).unwrap();
-                assert_close(&logits, &expected, &format!("{isa} logits"));
+            let mut program = Program::new(network.clone(), &config).unwrap();
+            let mut found: Vec<Vec<f32>> = (program.output_shapes().iter())
+                .map(|shape| vec![f32::NAN; 3 * shape.iter().product::<usize>()])
+                .collect();
+            for _ in 0..2 {
+                let mut slices: Vec<_> = found.iter_mut().map(Vec::as_mut_slice).collect();
+                program.run_all(&images, &mut slices).unwrap();
             }
-            let mut program = Program::new(
-                network.clone(),
-                &config(&layers, height, width, Output::Features, threads),
-            )
-            .unwrap();
-            let mut features = vec![f32::NAN; 2 * 20];
-            program
-                .run(&Images::F32(&nhwc, ImageLayout::Nhwc), &mut features)
-                .unwrap();
-            assert_close(&features, &expected_features, &format!("{isa} features"));
+            let expected: Vec<Vec<f32>> = with.iter().map(single).collect();
+            assert!(found == expected, "{isa}, {threads} threads");
+            let mut first = found.swap_remove(0);
+            let error = program.run(&images, &mut first);
+            assert!(matches!(error, Err(KernelError::Length { .. })));
         }
     }
 }
 
-#[test]
-fn nan_goes_through() {
+fn nan_goes_through(isa: Isa) {
     let layers = [
         Owned::new(
             LayerKind::Depthwise,
@@ -268,17 +361,15 @@ fn nan_goes_through() {
             3,
         ),
     ];
-    for isa in instruction_sets() {
-        let mut program = program(isa, &layers, &config(&layers, 4, 4, Output::Map, 1)).unwrap();
-        let mut output = vec![0.0; program.output_len()];
-        program
-            .run(
-                &Images::F32(&[f32::NAN; 128], ImageLayout::Nhwc),
-                &mut output,
-            )
-            .unwrap();
-        assert!(output.iter().all(|value| value.is_nan()), "{isa}");
-    }
+    let mut program = program(isa, &layers, &config(&layers, 4, 4, last_map(&layers), 1)).unwrap();
+    let mut output = vec![0.0; program.output_len()];
+    program
+        .run(
+            &Images::F32(&[f32::NAN; 128], ImageLayout::Nhwc),
+            &mut output,
+        )
+        .unwrap();
+    assert!(output.iter().all(|value| value.is_nan()), "{isa}");
 }
 
 #[test]
@@ -294,7 +385,7 @@ fn what_does_not_fit_is_an_error() {
         program(
             Isa::Scalar,
             &layers,
-            &config(&layers, height, 8, Output::Map, threads),
+            &config(&layers, height, 8, last_map(&layers), threads),
         )
     };
     assert!(matches!(
@@ -329,7 +420,14 @@ fn what_does_not_fit_is_an_error() {
     assert!(matches!(error, Err(KernelError::Frames { .. })));
     let mut broken = layers[0].clone();
     broken.bias.pop();
-    assert!(PackedNetwork::new(Isa::Scalar, &[broken.layer()], None).is_err());
+    assert!(PackedWeights::new(Isa::Scalar, &[broken.layer()], None).is_err());
+    for outputs in [vec![], vec![Output::Map(1)], vec![Output::Logits]] {
+        let config = ProgramConfig {
+            outputs,
+            ..config(&layers, 8, 8, Output::Map(0), 1)
+        };
+        assert!(self::program(Isa::Scalar, &layers, &config).is_err());
+    }
     let large = Owned::new(
         LayerKind::Conv,
         window([9, 9], 1, 1, Padding::Same),
@@ -341,7 +439,7 @@ fn what_does_not_fit_is_an_error() {
         self::program(
             Isa::Scalar,
             std::slice::from_ref(&large),
-            &config(std::slice::from_ref(&large), 9, 9, Output::Map, 1)
+            &config(std::slice::from_ref(&large), 9, 9, Output::Map(0), 1)
         )
         .is_err()
     );

@@ -1,18 +1,28 @@
 //! The same program in other forms: halved weights, 8-bit frames, batches shared out over threads.
 //! Each is held against the plain form, whose numbers are the reference's.
 
+#[path = "support/instruction_sets.rs"]
+mod instruction_sets;
 mod support;
 
 use std::sync::Arc;
 
 use half::{bf16, f16};
+use instruction_sets::on_each_instruction_set;
 use mobilenet_kernels::inference::{
-    Head, ImageLayout, Images, Layer, LayerKind, Normalization, Output, PackedNetwork, Program,
+    Head, ImageLayout, Images, Layer, LayerKind, Normalization, Output, PackedWeights, Program,
     ProgramConfig, WeightType,
 };
 use mobilenet_kernels::simd::Isa;
 use mobilenet_kernels::{Activation, ConvGeometry, KernelError, Padding};
-use support::{Owned, assert_within, config, instruction_sets, values, window};
+use support::{Owned, assert_within, config, last_map, values, window};
+
+on_each_instruction_set! {
+    halved_weights_are_rounded_weights
+    halved_weights_take_half_the_memory
+    frames_equal_normalised_images
+    batches_give_the_bits_of_single_images
+}
 
 /// Stem, two separable blocks, and a full convolution, whose weights are never halved.
 fn network(channels: [usize; 3]) -> Vec<Owned> {
@@ -56,7 +66,7 @@ fn packed(
     isa: Isa,
     layers: &[Owned],
     head: &[f32],
-) -> Result<Arc<PackedNetwork>, KernelError> {
+) -> Result<Arc<PackedWeights>, KernelError> {
     let packed: Vec<Layer<'_>> = layers.iter().map(Owned::layer).collect();
     let bias = values(9, CLASSES);
     let head = Head {
@@ -64,10 +74,10 @@ fn packed(
         weights: head,
         bias: &bias,
     };
-    PackedNetwork::of_type(weight_type, isa, &packed, Some(&head)).map(Arc::new)
+    PackedWeights::of_type(weight_type, isa, &packed, Some(&head)).map(Arc::new)
 }
 
-fn logits(network: &Arc<PackedNetwork>, config: &ProgramConfig, images: &Images<'_>) -> Vec<f32> {
+fn logits(network: &Arc<PackedWeights>, config: &ProgramConfig, images: &Images<'_>) -> Vec<f32> {
     let mut program = Program::new(network.clone(), config).unwrap();
     let batch = images.len() / program.input_len();
     let mut logits = vec![f32::NAN; batch * program.output_len()];
@@ -77,8 +87,7 @@ fn logits(network: &Arc<PackedNetwork>, config: &ProgramConfig, images: &Images<
 
 /// The conversion is exact and the order of sums the same: not a bit may differ from f32 weights
 /// that were rounded before, by the `half` crate's own conversion.
-#[test]
-fn halved_weights_are_rounded_weights() {
+fn halved_weights_are_rounded_weights(isa: Isa) {
     type Round = fn(f32) -> f32;
     let types: [(WeightType, Round); 2] = [
         (WeightType::F16, |w| f16::from_f32(w).to_f32()),
@@ -100,44 +109,39 @@ fn halved_weights_are_rounded_weights() {
                 }
             }
             let rounded_head: Vec<f32> = head.iter().copied().map(round).collect();
-            for isa in instruction_sets() {
-                for threads in [1, 2] {
-                    let config = config(&layers, 19, 14, Output::Logits, threads);
-                    let plain = packed(WeightType::F32, isa, &rounded, &rounded_head).unwrap();
-                    let halved = packed(weight_type, isa, &layers, &head).unwrap();
-                    assert_eq!(
-                        logits(&halved, &config, &images),
-                        logits(&plain, &config, &images),
-                        "{weight_type}, {isa}, {threads} threads"
-                    );
-                    // Rounding does change the numbers, so that the comparison says something.
-                    let exact = packed(WeightType::F32, isa, &layers, &head).unwrap();
-                    assert_ne!(
-                        logits(&halved, &config, &images),
-                        logits(&exact, &config, &images)
-                    );
-                }
+            for threads in [1, 2] {
+                let config = config(&layers, 19, 14, Output::Logits, threads);
+                let plain = packed(WeightType::F32, isa, &rounded, &rounded_head).unwrap();
+                let halved = packed(weight_type, isa, &layers, &head).unwrap();
+                assert_eq!(
+                    logits(&halved, &config, &images),
+                    logits(&plain, &config, &images),
+                    "{weight_type}, {isa}, {threads} threads"
+                );
+                // Rounding does change the numbers, so that the comparison says something.
+                let exact = packed(WeightType::F32, isa, &layers, &head).unwrap();
+                assert_ne!(
+                    logits(&halved, &config, &images),
+                    logits(&exact, &config, &images)
+                );
             }
         }
     }
 }
 
-#[test]
-fn halved_weights_take_half_the_memory() {
+fn halved_weights_take_half_the_memory(isa: Isa) {
     // Too narrow on one side for Strassen's scheme, which has more weights.
     let layers = network([32, 512, 48]);
     let pointwise: usize = (layers.iter())
         .filter(|layer| layer.geometry.kernel == [1, 1])
         .map(|layer| layer.weights.len())
         .sum();
-    for isa in instruction_sets() {
-        let head = values(8, CLASSES * 48);
-        let bytes = |weight_type| packed(weight_type, isa, &layers, &head).unwrap().bytes();
-        let classes = CLASSES.next_multiple_of(isa.lanes());
-        let saved = 2 * (pointwise + classes * 48);
-        assert_eq!(bytes(WeightType::F32) - bytes(WeightType::F16), saved);
-        assert_eq!(bytes(WeightType::F32) - bytes(WeightType::Bf16), saved);
-    }
+    let head = values(8, CLASSES * 48);
+    let bytes = |weight_type| packed(weight_type, isa, &layers, &head).unwrap().bytes();
+    let classes = CLASSES.next_multiple_of(isa.lanes());
+    let saved = 2 * (pointwise + classes * 48);
+    assert_eq!(bytes(WeightType::F32) - bytes(WeightType::F16), saved);
+    assert_eq!(bytes(WeightType::F32) - bytes(WeightType::Bf16), saved);
 }
 
 #[test]
@@ -154,8 +158,7 @@ fn weights_beyond_the_range_of_a_half_are_errors() {
 
 /// Frames against normalised images: odd sizes, every padding, dilated stems, padding larger than
 /// the map, and shifts that make the padding large.
-#[test]
-fn frames_equal_normalised_images() {
+fn frames_equal_normalised_images(isa: Isa) {
     let normalization = Normalization {
         scale: vec![1.0 / 127.5, 0.02, -0.013],
         shift: vec![-1.0, 0.7, 2.5],
@@ -188,15 +191,21 @@ fn frames_equal_normalised_images() {
                         Activation::Identity,
                         1,
                     );
-                    frames_equal(&[stem], height, width, &normalization);
+                    frames_equal(isa, &[stem], height, width, &normalization);
                 }
             }
         }
     }
-    frames_equal(&network([16, 24, 32]), 13, 17, &normalization);
+    frames_equal(isa, &network([16, 24, 32]), 13, 17, &normalization);
 }
 
-fn frames_equal(layers: &[Owned], height: usize, width: usize, normalization: &Normalization) {
+fn frames_equal(
+    isa: Isa,
+    layers: &[Owned],
+    height: usize,
+    width: usize,
+    normalization: &Normalization,
+) {
     let frames: Vec<u8> = (0..3 * height * width * 3)
         .map(|i| (i * i * 31 % 256) as u8)
         .collect();
@@ -204,18 +213,16 @@ fn frames_equal(layers: &[Owned], height: usize, width: usize, normalization: &N
         .map(|(i, &byte)| f32::from(byte) * normalization.scale[i % 3] + normalization.shift[i % 3])
         .collect();
     let packed: Vec<Layer<'_>> = layers.iter().map(Owned::layer).collect();
-    for isa in instruction_sets() {
-        let network = Arc::new(PackedNetwork::new(isa, &packed, None).unwrap());
-        for threads in [1, 2] {
-            let config = ProgramConfig {
-                normalization: Some(normalization.clone()),
-                ..config(layers, height, width, Output::Map, threads)
-            };
-            let expected = logits(&network, &config, &Images::F32(&images, ImageLayout::Nhwc));
-            let found = logits(&network, &config, &Images::U8(&frames));
-            let what = format!("{height}x{width}, {isa}");
-            assert_within(1e-4, &found, &expected, &what);
-        }
+    let network = Arc::new(PackedWeights::new(isa, &packed, None).unwrap());
+    for threads in [1, 2] {
+        let config = ProgramConfig {
+            normalization: Some(normalization.clone()),
+            ..config(layers, height, width, last_map(layers), threads)
+        };
+        let expected = logits(&network, &config, &Images::F32(&images, ImageLayout::Nhwc));
+        let found = logits(&network, &config, &Images::U8(&frames));
+        let what = format!("{height}x{width}, {isa}");
+        assert_within(1e-4, &found, &expected, &what);
     }
 }
 
@@ -229,10 +236,10 @@ fn frames_that_cannot_be_normalised_are_errors() {
         });
         let config = ProgramConfig {
             normalization,
-            ..config(layers, 8, 8, Output::Map, 1)
+            ..config(layers, 8, 8, last_map(layers), 1)
         };
         let packed: Vec<Layer<'_>> = layers.iter().map(Owned::layer).collect();
-        let network = PackedNetwork::new(Isa::Scalar, &packed, None)?;
+        let network = PackedWeights::new(Isa::Scalar, &packed, None)?;
         Program::new(Arc::new(network), &config).map(drop)
     };
     assert!(with(&layers, &[1.0; 3], &[0.0; 3]).is_ok());
@@ -248,28 +255,25 @@ fn frames_that_cannot_be_normalised_are_errors() {
 }
 
 /// Whether a thread runs an image alone or with others, the bits are the same.
-#[test]
-fn batches_give_the_bits_of_single_images() {
+fn batches_give_the_bits_of_single_images(isa: Isa) {
     let layers = network([16, 40, 24]);
     let (height, width) = (37, 21);
     let image = height * width * 3;
     let images = values(5, 7 * image);
-    for isa in instruction_sets() {
-        let head = values(8, CLASSES * 24);
-        let network = packed(WeightType::F32, isa, &layers, &head).unwrap();
-        let single: Vec<f32> = (images.chunks(image))
-            .flat_map(|image| {
-                let config = config(&layers, height, width, Output::Logits, 1);
-                logits(&network, &config, &Images::F32(image, ImageLayout::Nhwc))
-            })
-            .collect();
-        for threads in [1, 2, 3, 4] {
-            let config = config(&layers, height, width, Output::Logits, threads);
-            for batch in [1, 2, 3, 4, 7] {
-                let images = Images::F32(&images[..batch * image], ImageLayout::Nhwc);
-                let found = logits(&network, &config, &images);
-                assert_eq!(found, single[..batch * CLASSES], "{batch} on {threads}");
-            }
+    let head = values(8, CLASSES * 24);
+    let network = packed(WeightType::F32, isa, &layers, &head).unwrap();
+    let single: Vec<f32> = (images.chunks(image))
+        .flat_map(|image| {
+            let config = config(&layers, height, width, Output::Logits, 1);
+            logits(&network, &config, &Images::F32(image, ImageLayout::Nhwc))
+        })
+        .collect();
+    for threads in [1, 2, 3, 4] {
+        let config = config(&layers, height, width, Output::Logits, threads);
+        for batch in [1, 2, 3, 4, 7] {
+            let images = Images::F32(&images[..batch * image], ImageLayout::Nhwc);
+            let found = logits(&network, &config, &images);
+            assert_eq!(found, single[..batch * CLASSES], "{batch} on {threads}");
         }
     }
 }

@@ -1,19 +1,22 @@
 //! Separable blocks that are large enough for Strassen's scheme, against the naive reference, by
-//! every instruction set that the machine has: odd and even maps, so that pixels lack a second;
+//! every instruction set: odd and even maps, so that pixels lack a second;
 //! channels that fill the last pair of panels and that do not; 1 to 4 threads, whose results must
 //! be the same bits.
 
+#[path = "support/instruction_sets.rs"]
+mod instruction_sets;
 mod support;
 
 use std::sync::Arc;
 
+use instruction_sets::on_each_instruction_set;
 use mobilenet_kernels::inference::{
-    ImageLayout, Images, Layer, LayerKind, Output, PackedNetwork, Packer, Program, WeightType,
+    ImageLayout, Images, Layer, LayerKind, PackedWeights, Packer, Program, WeightType,
 };
 use mobilenet_kernels::simd::Isa;
 use mobilenet_kernels::{Activation, ConvGeometry, KernelError, Padding};
 use proptest::prelude::*;
-use support::{Owned, assert_within, cases, config, instruction_sets, values, window};
+use support::{Owned, assert_within, cases, config, last_map, values, window};
 
 fn block(channels: [usize; 2], stride: usize, activation: Activation, seed: u64) -> [Owned; 2] {
     let spread = window([3, 3], stride, 1, Padding::Same);
@@ -35,23 +38,26 @@ fn block(channels: [usize; 2], stride: usize, activation: Activation, seed: u64)
     ]
 }
 
-fn pack(isa: Isa, layers: &[Owned]) -> Arc<PackedNetwork> {
+fn pack(isa: Isa, layers: &[Owned]) -> Arc<PackedWeights> {
     let layers: Vec<Layer<'_>> = layers.iter().map(Owned::layer).collect();
-    Arc::new(PackedNetwork::new(isa, &layers, None).unwrap())
+    Arc::new(PackedWeights::new(isa, &layers, None).unwrap())
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(cases(30)))]
+on_each_instruction_set! {
+    blocks_equal_reference
+    large_products_have_seven_blocks_of_weights
+}
 
-    #[test]
-    fn blocks_equal_reference(
+fn blocks_equal_reference(isa: Isa) {
+    let activations = vec![Activation::Relu6, Activation::Identity];
+    proptest!(ProptestConfig::with_cases(cases(30)), |(
         (height, width) in (1usize..18, 1usize..18),
         inputs in prop::sample::select(vec![64usize, 96, 128, 320]),
         outputs in prop::sample::select(vec![64usize, 96, 128, 160, 224]),
         stride in 1usize..3,
-        activation in prop::sample::select(vec![Activation::Relu6, Activation::Identity]),
+        activation in prop::sample::select(activations),
         seed: u64,
-    ) {
+    )| {
         let layers = block([inputs, outputs], stride, activation, seed);
         let input = values(!seed, 2 * height * width * inputs);
         let mut expected = Vec::new();
@@ -59,43 +65,38 @@ proptest! {
             let (map, h, w) = layers[0].reference(image, height, width);
             expected.extend(layers[1].reference(&map, h, w).0);
         }
-        for isa in instruction_sets() {
-            let network = pack(isa, &layers);
-            let mut first = None;
-            for threads in 1..5 {
-                let config = config(&layers, height, width, Output::Map, threads);
-                let mut program = Program::new(network.clone(), &config).unwrap();
-                let mut output = vec![f32::NAN; expected.len()];
-                for _ in 0..2 {
-                    program.run(&Images::F32(&input, ImageLayout::Nhwc), &mut output).unwrap();
-                    assert_within(2e-5, &output, &expected, &format!("{isa}, {threads} threads"));
-                }
-                let first = first.get_or_insert_with(|| output.clone());
-                prop_assert_eq!(&*first, &output, "{}, {} threads", isa, threads);
+        let network = pack(isa, &layers);
+        let mut first = None;
+        for threads in 1..5 {
+            let config = config(&layers, height, width, last_map(&layers), threads);
+            let mut program = Program::new(network.clone(), &config).unwrap();
+            let mut output = vec![f32::NAN; expected.len()];
+            for _ in 0..2 {
+                program.run(&Images::F32(&input, ImageLayout::Nhwc), &mut output).unwrap();
+                assert_within(2e-5, &output, &expected, &format!("{isa}, {threads} threads"));
             }
+            let first = first.get_or_insert_with(|| output.clone());
+            prop_assert_eq!(&*first, &output, "{}, {} threads", isa, threads);
         }
-    }
+    });
 }
 
-/// The tests above say something of the scheme only where it is used.
-#[test]
-fn large_products_have_seven_blocks_of_weights() {
-    let bytes = |isa, channels| {
+/// The test above says something of the scheme only where it is used.
+fn large_products_have_seven_blocks_of_weights(isa: Isa) {
+    let bytes = |channels| {
         let layers = block(channels, 1, Activation::Relu6, 3);
         pack(isa, &layers).bytes()
     };
-    for isa in instruction_sets() {
-        let [small, large] = [[32, 256], [64, 256]].map(|channels| bytes(isa, channels));
-        assert!(small < 4 * 32 * 256 * 5 / 4, "{isa}: {small}");
-        assert!(large >= 4 * 64 * 256 * 7 / 4, "{isa}: {large}");
-    }
+    let [small, large] = [[32, 256], [64, 256]].map(bytes);
+    assert!(small < 4 * 32 * 256 * 5 / 4, "{isa}: {small}");
+    assert!(large >= 4 * 64 * 256 * 7 / 4, "{isa}: {large}");
 }
 
 #[test]
 fn halves_keep_the_plain_form() {
     let layers = block([128, 128], 1, Activation::Relu6, 3);
     let layers: Vec<Layer<'_>> = layers.iter().map(Owned::layer).collect();
-    let network = PackedNetwork::of_type(WeightType::F16, Isa::Scalar, &layers, None).unwrap();
+    let network = PackedWeights::of_type(WeightType::F16, Isa::Scalar, &layers, None).unwrap();
     assert!(network.bytes() < 2 * 128 * 128 + 4 * 128 * 16);
 }
 
@@ -104,7 +105,7 @@ fn a_stride_that_was_not_packed_is_refused() {
     let mut layers = block([64, 64], 1, Activation::Relu6, 3);
     let network = pack(Isa::Scalar, &layers);
     layers[1].geometry = window([1, 1], 2, 1, Padding::Same);
-    let config = config(&layers, 6, 6, Output::Map, 1);
+    let config = config(&layers, 6, 6, last_map(&layers), 1);
     let error = Program::new(network, &config).unwrap_err();
     assert!(
         matches!(error, KernelError::Unsupported { .. }),
@@ -118,7 +119,7 @@ fn impossible_shapes_are_refused() {
     for channels in [1 << 24, 1 << 31, 1 << 62] {
         let mut layer = block([64, 64], 1, Activation::Relu6, 3)[1].clone();
         layer.channels = [channels; 2];
-        let error = PackedNetwork::new(Isa::Scalar, &[layer.layer()], None).unwrap_err();
+        let error = PackedWeights::new(Isa::Scalar, &[layer.layer()], None).unwrap_err();
         assert!(
             matches!(
                 error,

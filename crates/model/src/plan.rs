@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use mobilenet_kernels::inference::{
-    ImageLayout, Images, LayerShape, Normalization, Output, PackedNetwork, Packer, Pooling,
+    ImageLayout, Images, LayerShape, Normalization, Output, PackedWeights, Packer, Pooling,
     Program, ProgramConfig, WeightType,
 };
 use mobilenet_kernels::simd::Isa;
@@ -27,7 +27,7 @@ use crate::pooling::pooling;
 /// Packed weights, shared by any number of plans (cloning shares, too).
 #[derive(Debug, Clone)]
 pub struct PlanWeights {
-    network: Arc<PackedNetwork>,
+    network: Arc<PackedWeights>,
     config: MobileNetV1Config,
 }
 
@@ -40,6 +40,9 @@ pub struct PlanOptions {
     pub threads: usize,
     /// What a run gives.
     pub output: PlanOutput,
+    /// Activations that it gives beside that, for heads that read several; see
+    /// [`InferencePlan::run_all`].
+    pub endpoints: Vec<Endpoint>,
     /// Largest total stride, 8, 16 or 32.
     pub output_stride: Option<usize>,
     /// Order of an f32 image's values, and of an output map's.
@@ -68,6 +71,7 @@ impl PlanOptions {
             size,
             threads,
             output: PlanOutput::Logits,
+            endpoints: Vec::new(),
             output_stride: None,
             layout: ImageLayout::Nhwc,
             frames: None,
@@ -224,15 +228,27 @@ impl InferencePlan {
             true => Pooling::Global,
             false => pooling(weights.config.global_pool, [height, width])?,
         };
+        let map = |endpoint: Endpoint| {
+            let index = layers.iter().position(|layer| layer.endpoint == endpoint);
+            index
+                .map(Output::Map)
+                .ok_or_else(|| ModelError::UnknownEndpoint {
+                    name: endpoint.to_string(),
+                })
+        };
+        let mut outputs = vec![match options.output {
+            PlanOutput::Logits => Output::Logits,
+            PlanOutput::Features => Output::Features,
+            PlanOutput::Endpoint(endpoint) => map(endpoint)?,
+        }];
+        for &endpoint in &options.endpoints {
+            outputs.push(map(endpoint)?);
+        }
         let config = ProgramConfig {
             height: options.size[0],
             width: options.size[1],
             geometries: layers.iter().map(|layer| layer.geometry).collect(),
-            output: match options.output {
-                PlanOutput::Logits => Output::Logits,
-                PlanOutput::Features => Output::Features,
-                PlanOutput::Endpoint(_) => Output::Map,
-            },
+            outputs,
             pooling,
             layout: options.layout,
             threads: options.threads,
@@ -240,6 +256,11 @@ impl InferencePlan {
         };
         let program = Program::new(weights.network.clone(), &config)?;
         Ok(Self { program })
+    }
+
+    /// Rows, columns and channels of one image's output and of its endpoints.
+    pub fn output_shapes(&self) -> &[[usize; 3]] {
+        self.program.output_shapes()
     }
 
     /// Rows, columns and channels of one image's output; 1 and 1 for logits and features.
@@ -276,6 +297,20 @@ impl InferencePlan {
         let layout = self.program.layout();
         let images = Images::F32(images, layout);
         Ok(self.program.run(&images, output)?)
+    }
+
+    /// [`Self::run`] of a plan with [`PlanOptions::endpoints`]: the output, then each endpoint's map,
+    /// go to slices of their own.
+    ///
+    /// # Errors
+    /// Where a slice has the wrong length or is missing; nothing is computed then.
+    pub fn run_all(
+        &mut self,
+        images: &[f32],
+        outputs: &mut [&mut [f32]],
+    ) -> Result<(), ModelError> {
+        let images = Images::F32(images, self.program.layout());
+        self.program.run_all(&images, outputs).map_err(kernel)
     }
 
     /// Runs 8-bit RGB frames, `[batch, height, width, channels]`. Their normalisation is folded

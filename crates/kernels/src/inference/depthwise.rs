@@ -3,9 +3,8 @@
 
 use std::ops::Range;
 
-use super::convolution::MOST_TAPS;
-use super::map::Map;
-use super::run::{Run, share};
+use super::context::Context;
+use super::feature_map::{FeatureMap, MOST_TAPS};
 use crate::geometry::ConvSize;
 use crate::simd::{Simd, depthwise};
 
@@ -20,25 +19,25 @@ const WINDOW_VALUES: usize = 6 << 10;
 /// A depthwise convolution.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Depthwise {
-    pub(super) input: Map,
+    pub(super) input: FeatureMap,
     pub(super) size: ConvSize,
-    /// Place of the packed weights.
+    /// Offset of the packed weights.
     pub(super) weights: usize,
     pub(super) channels: usize,
     pub(super) bounds: (f32, f32),
 }
 
 impl Depthwise {
-    /// Output row `y`, of some vectors of channels; pixels go to `output`, `step` values apart.
+    /// Output row `y`, of some vectors of channels; pixels go to `output`, `stride` values apart.
     #[inline(always)]
     fn row<S: Simd>(
         &self,
         simd: S,
-        run: &Run<'_>,
+        context: &Context<'_>,
         y: usize,
         vectors: &Range<usize>,
         output: *mut f32,
-        step: usize,
+        stride: usize,
     ) {
         let Self { input, size, .. } = self;
         let channel = vectors.start * S::LANES;
@@ -46,7 +45,7 @@ impl Depthwise {
         let mut rows = [std::ptr::null(); MOST_TAPS];
         let rows = &mut rows[..size.rows.kernel];
         for (ky, row) in rows.iter_mut().enumerate() {
-            *row = run
+            *row = context
                 .input_row(input, size.rows.source(y, ky))
                 .wrapping_add(channel);
         }
@@ -56,7 +55,7 @@ impl Depthwise {
         let last = size.rows.source(y, size.rows.kernel - 1);
         for (index, row) in ahead[..new].iter_mut().enumerate() {
             let next = last.map(|last| (last + 1 + index).min(size.rows.input - 1));
-            *row = run.input_row(input, next).wrapping_add(channel);
+            *row = context.input_row(input, next).wrapping_add(channel);
         }
         let row = depthwise::Row {
             rows,
@@ -65,15 +64,15 @@ impl Depthwise {
             taps: size.columns.kernel,
             tap_step: size.columns.dilation * input.pixel,
             column_step: size.columns.stride * input.pixel,
-            weights: run.weights(self.weights + channel * (taps + 1)),
+            weights: context.weights(self.weights + channel * (taps + 1)),
             vectors: vectors.len(),
             columns: size.columns.output,
             bounds: self.bounds,
             output: output.wrapping_add(channel),
-            output_step: step,
+            output_step: stride,
         };
         // SAFETY: the rows lie in the input map and its zeros or in the row of zeros, which
-        // `build` made large enough; the output row's channels are this thread's.
+        // the schedule made large enough; the output row's channels are this thread's.
         unsafe { depthwise::row(simd, &row) }
     }
 
@@ -82,15 +81,15 @@ impl Depthwise {
     pub(super) fn rows<S: Simd>(
         &self,
         simd: S,
-        run: &Run<'_>,
+        context: &Context<'_>,
         rows: &Range<usize>,
         vectors: &Range<usize>,
         output: *mut f32,
-        step: usize,
+        stride: usize,
     ) {
         for (index, y) in rows.clone().enumerate() {
-            let output = output.wrapping_add(index * self.size.columns.output * step);
-            self.row(simd, run, y, vectors, output, step);
+            let output = output.wrapping_add(index * self.size.columns.output * stride);
+            self.row(simd, context, y, vectors, output, stride);
         }
     }
 
@@ -112,13 +111,19 @@ impl Depthwise {
 
     /// The thread's rows, into a map.
     #[inline(always)]
-    pub(super) fn run<S: Simd>(&self, simd: S, run: &Run<'_>, output: &Map, thread: usize) {
-        let rows = share(output.height, thread, run.threads);
-        run.zero_columns(output, rows.clone());
+    pub(super) fn run<S: Simd>(
+        &self,
+        simd: S,
+        context: &Context<'_>,
+        output: &FeatureMap,
+        thread: usize,
+    ) {
+        let rows = context.share(output.height, thread);
+        context.zero_columns(output, rows.clone());
         for vectors in self.blocks::<S>(0..self.channels.div_ceil(S::LANES), 1) {
             for y in rows.clone() {
-                let place = run.pointer(output.at(y, 0));
-                self.row(simd, run, y, &vectors, place, output.pixel);
+                let row = context.pointer(output.at(y, 0));
+                self.row(simd, context, y, &vectors, row, output.pixel);
             }
         }
     }

@@ -10,8 +10,7 @@
 //! the map is not 0 but the value that becomes 0: `-shift / scale`, a fraction as a rule, of which
 //! the map of f32 is capable.
 
-use super::build::Plan;
-use super::packed::{PackedLayer, PackedNetwork};
+use super::packed::{PackedLayer, PackedWeights};
 use crate::error::{KernelError, check_length};
 use crate::network::LayerKind;
 use crate::panels::PanelLayout;
@@ -31,16 +30,17 @@ pub struct Normalization {
 pub(super) struct Frames {
     /// Weights and biases, packed as the layer's own.
     stem: AlignedBuffer,
-    /// Place of the biases.
+    /// Offset of the biases.
     bias: usize,
     /// A row of padding.
     padding: AlignedBuffer,
 }
 
 impl Frames {
+    /// For an input map whose rows hold `row` values, zeros included.
     pub(super) fn new(
-        network: &PackedNetwork,
-        plan: &Plan,
+        network: &PackedWeights,
+        row: usize,
         normalization: &Normalization,
     ) -> Result<Self, KernelError> {
         let Some(layer) = network.layers.first() else {
@@ -57,7 +57,7 @@ impl Frames {
         if scale.contains(&0.0) {
             return Err(KernelError::Zero { what: "scale" });
         }
-        let mut padding = AlignedBuffer::zeros(plan.input.row());
+        let mut padding = AlignedBuffer::zeros(row);
         let nothing = scale.iter().zip(shift).map(|(scale, shift)| -shift / scale);
         for (to, value) in padding.as_mut_slice().iter_mut().zip(nothing.cycle()) {
             *to = value;
@@ -85,7 +85,7 @@ impl Frames {
 
 /// The packed layer with the normalisation in it.
 fn fold(
-    network: &PackedNetwork,
+    network: &PackedWeights,
     layer: &PackedLayer,
     Normalization { scale, shift }: &Normalization,
 ) -> AlignedBuffer {

@@ -1,6 +1,6 @@
 //! Images of several layouts -> the first map of a program.
 
-use super::map::Map;
+use super::feature_map::FeatureMap;
 
 /// Order of an image's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,8 +38,8 @@ impl Images<'_> {
 
     /// Writes row `y` of image `image` to `row`, `[width, channels]`; bytes become f32.
     #[inline(always)]
-    pub(super) fn write_row(&self, map: &Map, image: usize, y: usize, row: &mut [f32]) {
-        let Map {
+    pub(super) fn write_row(&self, map: &FeatureMap, image: usize, y: usize, row: &mut [f32]) {
+        let FeatureMap {
             height,
             width,
             channels,

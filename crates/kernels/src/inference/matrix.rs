@@ -2,9 +2,9 @@
 
 use half::{bf16, f16};
 
-use super::map::Map;
-use super::run::Run;
-use super::strassen::Scheme;
+use super::context::Context;
+use super::feature_map::FeatureMap;
+use super::packed::Scheme;
 use crate::panels::PanelLayout;
 use crate::simd::weight::Weight;
 use crate::simd::{Simd, WeightType, tile};
@@ -19,13 +19,13 @@ pub(super) struct Matrix {
     pub(super) pixel: usize,
     /// Its weights: a column is an output channel.
     pub(super) layout: PanelLayout,
-    /// Places of the packed weights and biases.
+    /// The packed weights and biases.
     pub(super) weight_type: WeightType,
     pub(super) scheme: Scheme,
     pub(super) weights: usize,
     pub(super) bias: usize,
     pub(super) bounds: (f32, f32),
-    pub(super) output: Map,
+    pub(super) output: FeatureMap,
 }
 
 /// The packed weights and biases of a product.
@@ -35,7 +35,7 @@ pub(super) struct Source {
     pub(super) bias: *const f32,
 }
 
-/// A tile's place in a product.
+/// One tile of a product.
 pub(super) struct Tile<'a> {
     pub(super) source: Source,
     /// Number of the panel.
@@ -45,7 +45,7 @@ pub(super) struct Tile<'a> {
     /// Values in a segment.
     pub(super) length: usize,
     /// Values between the segments of neighbouring pixels.
-    pub(super) step: usize,
+    pub(super) stride: usize,
     /// Where channel 0 of a pixel goes, without its offset.
     pub(super) output: *mut f32,
     /// The output pixels.
@@ -65,10 +65,10 @@ impl Matrix {
 
     /// Where the network has them.
     #[inline(always)]
-    pub(super) fn source(&self, run: &Run<'_>) -> Source {
+    pub(super) fn source(&self, context: &Context<'_>) -> Source {
         Source {
-            weights: run.weights(self.weights),
-            bias: run.weights(self.bias),
+            weights: context.weights(self.weights),
+            bias: context.weights(self.bias),
         }
     }
 
@@ -101,7 +101,7 @@ impl Matrix {
         let panel = tile::Panel {
             segments: tile.segments,
             length: tile.length,
-            step: tile.step,
+            step: tile.stride,
             weights,
             bias: tile.source.bias.wrapping_add(part.first),
             bounds: self.bounds,
@@ -110,45 +110,5 @@ impl Matrix {
         };
         // SAFETY: passed on from the caller; weights and biases are packed to these sizes.
         unsafe { tile::run(simd, &panel, part.width / S::LANES, tile.offsets) }
-    }
-}
-
-/// Cuts pixels into tiles of nearly equal size: (first pixel, number of pixels). Full tiles and a
-/// small rest would leave the units idle in the rest: 49 pixels by 14 are 13 + 12 + 12 + 12.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Tiles {
-    pixels: usize,
-    pub(super) count: usize,
-}
-
-impl Tiles {
-    pub(super) fn new(pixels: usize, largest: usize) -> Self {
-        let count = pixels.div_ceil(largest).max(1);
-        Self { pixels, count }
-    }
-
-    pub(super) fn get(&self, index: usize) -> (usize, usize) {
-        let start = self.pixels * index / self.count;
-        let end = self.pixels * (index + 1) / self.count;
-        (start, end - start)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Tiles;
-
-    #[test]
-    fn tiles_cover_all_pixels_and_differ_by_one() {
-        for pixels in 1..200 {
-            let tiles = Tiles::new(pixels, 14);
-            let sizes: Vec<_> = (0..tiles.count).map(|i| tiles.get(i)).collect();
-            assert_eq!(sizes.iter().map(|s| s.1).sum::<usize>(), pixels);
-            let (least, most) = (
-                sizes.iter().map(|s| s.1).min(),
-                sizes.iter().map(|s| s.1).max(),
-            );
-            assert!(most <= Some(14) && most.unwrap() - least.unwrap() <= 1);
-        }
     }
 }

@@ -2,42 +2,51 @@
 //! work split over a team of threads, nothing allocated while it runs.
 //!
 //! ```text
-//! Layers (weights, folded) -> PackedNetwork (shared by all programs, Arc)
-//! PackedNetwork + input size + threads -> Program -> run(input, output)
+//! Layers (weights, folded) -> PackedWeights (shared by all programs, Arc)
+//! PackedWeights + ProgramConfig (input size, outputs, threads) -> Program -> run(input, output)
 //! ```
+//!
+//! A file uses only those above it:
 //!
 //! | file | what |
 //! |---|---|
-//! | `packed`, `packer` | weights in the order in which kernels read them |
-//! | `map` | where an activation lies in the arena, and the zeros around it |
-//! | `build` | layers and an input size -> steps |
-//! | `step` | the steps, and those that are no convolution |
-//! | `convolution`, `depthwise`, `separable`, `matrix` | what one thread does in a convolution |
-//! | `strassen` | the matrix product of large layers, by 7 products in place of 8 |
-//! | `run` | what a thread sees of a run, and the loop over steps |
-//! | `program` | arenas, team, and who runs which image |
+//! | `feature_map` | where an activation lies in the arena, and the zeros around it |
 //! | `input` | images of several layouts -> the first map |
+//! | `packed`, `strassen`'s weights, `packer` | weights in the order in which kernels read them |
 //! | `frames` | 8-bit images: their normalisation folded into the first convolution |
+//! | `config` | what a program is built for |
+//! | `context` | what a thread sees while an image goes through the steps |
+//! | `matrix`, `strassen` | a product over many pixels; the same by 7 products in place of 8 |
+//! | `convolution`, `depthwise`, `separable` | what one thread does in a convolution |
+//! | `step`, `execute` | all steps, and the loop over them |
+//! | `arena` | what lies where, and when |
+//! | `sized`, `schedule` | layers and an input size -> steps |
+//! | `program` | arenas, team, and who runs which image |
 
-mod build;
+mod arena;
+mod config;
+mod context;
 mod convolution;
 mod depthwise;
+mod execute;
+mod feature_map;
 mod frames;
 mod input;
-mod map;
 mod matrix;
 mod packed;
 mod packer;
 mod program;
-mod run;
+mod schedule;
 mod separable;
+mod sized;
 mod step;
 mod strassen;
 
 pub use crate::network::{LayerKind, Pooling};
 pub use crate::simd::WeightType;
+pub use config::{Output, ProgramConfig};
 pub use frames::Normalization;
 pub use input::{ImageLayout, Images};
-pub use packed::{Head, Layer, LayerShape, PackedNetwork};
+pub use packed::{Head, Layer, LayerShape, PackedWeights};
 pub use packer::Packer;
-pub use program::{Output, Program, ProgramConfig};
+pub use program::Program;

@@ -3,10 +3,7 @@
 //! Weights of pointwise layers and of the classifier are f32, or halves in half the memory. All
 //! others stay f32: they are one in a hundred, and each of them acts on more of the result.
 
-use super::packer::Packer;
-use super::strassen::Scheme;
 use crate::Activation;
-use crate::error::{KernelError, check_length};
 use crate::geometry::ConvGeometry;
 use crate::network::LayerKind;
 use crate::simd::{AlignedBuffer, Isa, WeightType};
@@ -16,8 +13,8 @@ use crate::simd::{AlignedBuffer, Isa, WeightType};
 pub struct LayerShape {
     /// What it does.
     pub kind: LayerKind,
-    /// Its window. A program may have another: of these weights only the kernel's size is a fact.
-    /// But a pointwise layer that is packed for stride 1 after a depthwise one must remain that.
+    /// The window it is packed for. A program may use another stride or padding, not another
+    /// kernel size; a layer packed by Strassen's scheme keeps stride 1.
     pub geometry: ConvGeometry,
     /// Input channels.
     pub in_channels: usize,
@@ -66,6 +63,15 @@ pub struct Head<'a> {
     pub bias: &'a [f32],
 }
 
+/// How a matrix product is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scheme {
+    /// One sum over all channels.
+    Plain,
+    /// By halves.
+    Strassen,
+}
+
 /// Where a packed layer's weights are, in values from the start of the buffer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct PackedLayer {
@@ -85,7 +91,7 @@ pub(super) struct PackedLayer {
 /// Packed weights of a network for one instruction set; read-only, shared by programs of any
 /// input size, stride and number of threads.
 #[derive(Debug)]
-pub struct PackedNetwork {
+pub struct PackedWeights {
     pub(super) isa: Isa,
     pub(super) weight_type: WeightType,
     pub(super) layers: Vec<PackedLayer>,
@@ -97,50 +103,7 @@ pub struct PackedNetwork {
 /// many to cover the multiply-add's latency of 4 cycles on 2 units.
 pub(super) const HEAD_PANEL: usize = 8;
 
-impl PackedNetwork {
-    /// Packs layers and a classifier as f32.
-    ///
-    /// # Errors
-    /// As those of [`Packer`].
-    pub fn new(
-        isa: Isa,
-        layers: &[Layer<'_>],
-        head: Option<&Head<'_>>,
-    ) -> Result<Self, KernelError> {
-        Self::of_type(WeightType::F32, isa, layers, head)
-    }
-
-    /// Packs layers and a classifier, pointwise weights and the classifier's rounded to a type.
-    /// The first layer stays f32 in any case.
-    ///
-    /// # Errors
-    /// As those of [`Packer`].
-    pub fn of_type(
-        weight_type: WeightType,
-        isa: Isa,
-        layers: &[Layer<'_>],
-        head: Option<&Head<'_>>,
-    ) -> Result<Self, KernelError> {
-        // Before memory is taken by what the shapes say.
-        for layer in layers {
-            check_length("weights", layer.weights.len(), &layer.shape.weights())?;
-        }
-        if let (Some(head), Some(last)) = (head, layers.last()) {
-            let shape = [head.classes, last.shape.out_channels];
-            check_length("weights", head.weights.len(), &shape)?;
-        }
-        let shapes: Vec<_> = layers.iter().map(|layer| layer.shape).collect();
-        let classes = head.map(|head| head.classes);
-        let mut packer = Packer::new(weight_type, isa, &shapes, classes)?;
-        for layer in layers {
-            packer.layer(layer.weights, layer.bias)?;
-        }
-        match head {
-            Some(head) => packer.head(head.weights, head.bias),
-            None => packer.finish(),
-        }
-    }
-
+impl PackedWeights {
     /// The instruction set that the weights are packed for.
     pub fn isa(&self) -> Isa {
         self.isa

@@ -12,8 +12,8 @@
 
 use half::{bf16, f16};
 
-use super::packed::{HEAD_PANEL, LayerShape, PackedLayer, PackedNetwork};
-use super::strassen::{self, Scheme};
+use super::packed::{HEAD_PANEL, Head, Layer, LayerShape, PackedLayer, PackedWeights, Scheme};
+use super::strassen;
 use crate::error::{KernelError, check_length, volume};
 use crate::network::LayerKind;
 use crate::panels::{Panel, PanelLayout};
@@ -181,7 +181,7 @@ impl Packer {
     /// # Errors
     /// Where they have not that length, a weight is beyond the type's range, or a layer or the
     /// number of classes was not given.
-    pub fn head(mut self, weights: &[f32], bias: &[f32]) -> Result<PackedNetwork, KernelError> {
+    pub fn head(mut self, weights: &[f32], bias: &[f32]) -> Result<PackedWeights, KernelError> {
         let (Some(classes), Some(last)) = (self.classes, self.layers.last()) else {
             return Err(KernelError::Zero { what: "classes" });
         };
@@ -207,7 +207,7 @@ impl Packer {
             bias: biases,
         };
         let network = self.finish()?;
-        Ok(PackedNetwork {
+        Ok(PackedWeights {
             head: Some(head),
             ..network
         })
@@ -217,7 +217,7 @@ impl Packer {
     ///
     /// # Errors
     /// Where a layer was not given.
-    pub fn finish(self) -> Result<PackedNetwork, KernelError> {
+    pub fn finish(self) -> Result<PackedWeights, KernelError> {
         let missing = self.coming.len();
         if missing > 0 {
             return Err(KernelError::Length {
@@ -226,7 +226,7 @@ impl Packer {
                 found: self.layers.len(),
             });
         }
-        Ok(PackedNetwork {
+        Ok(PackedWeights {
             isa: self.isa,
             weight_type: self.weight_type,
             layers: self.layers,
@@ -321,6 +321,51 @@ impl Packer {
     }
 }
 
+impl PackedWeights {
+    /// Packs layers and a classifier as f32.
+    ///
+    /// # Errors
+    /// As those of [`Packer`].
+    pub fn new(
+        isa: Isa,
+        layers: &[Layer<'_>],
+        head: Option<&Head<'_>>,
+    ) -> Result<Self, KernelError> {
+        Self::of_type(WeightType::F32, isa, layers, head)
+    }
+
+    /// Packs layers and a classifier, pointwise weights and the classifier's rounded to a type.
+    /// The first layer stays f32 in any case.
+    ///
+    /// # Errors
+    /// As those of [`Packer`].
+    pub fn of_type(
+        weight_type: WeightType,
+        isa: Isa,
+        layers: &[Layer<'_>],
+        head: Option<&Head<'_>>,
+    ) -> Result<Self, KernelError> {
+        // Before memory is taken by what the shapes say.
+        for layer in layers {
+            check_length("weights", layer.weights.len(), &layer.shape.weights())?;
+        }
+        if let (Some(head), Some(last)) = (head, layers.last()) {
+            let shape = [head.classes, last.shape.out_channels];
+            check_length("weights", head.weights.len(), &shape)?;
+        }
+        let shapes: Vec<_> = layers.iter().map(|layer| layer.shape).collect();
+        let classes = head.map(|head| head.classes);
+        let mut packer = Packer::new(weight_type, isa, &shapes, classes)?;
+        for layer in layers {
+            packer.layer(layer.weights, layer.bias)?;
+        }
+        match head {
+            Some(head) => packer.head(head.weights, head.bias),
+            None => packer.finish(),
+        }
+    }
+}
+
 /// Whether a layer can be, and can follow the one before.
 fn check_shape(shape: &LayerShape, before: Option<&LayerShape>) -> Result<(), KernelError> {
     let [rows, columns] = shape.geometry.kernel;
@@ -359,7 +404,7 @@ fn form(
     };
     let is_separable = shape.geometry.is_pointwise() && before.kind == LayerKind::Depthwise;
     let scheme = if is_separable && weight_type == WeightType::F32 {
-        Scheme::of(shape.in_channels, shape.out_channels, lanes)
+        strassen::scheme(shape.in_channels, shape.out_channels, lanes)
     } else {
         Scheme::Plain
     };

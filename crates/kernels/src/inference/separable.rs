@@ -3,10 +3,12 @@
 
 use std::ops::Range;
 
+use super::context::Context;
 use super::depthwise::Depthwise;
-use super::matrix::{LARGEST_TILE, Matrix, Tile, Tiles};
-use super::run::{Run, share};
-use super::strassen::{self, Scheme};
+use super::matrix::{LARGEST_TILE, Matrix, Tile};
+use super::packed::Scheme;
+use super::strassen;
+use crate::partition::{part, parts};
 use crate::simd::Simd;
 
 /// How threads share a separable step.
@@ -28,8 +30,7 @@ pub(super) struct Separable {
     pub(super) unit: usize,
     /// Rows of the depthwise result that are made and read before the next.
     pub(super) band: usize,
-    /// Place of the depthwise result, where its sums are from there, and values of both for each
-    /// thread.
+    /// Bytes: where the depthwise result lies, its sums from there, and from a thread's to the next.
     pub(super) scratch: usize,
     pub(super) sums: usize,
     pub(super) scratch_stride: usize,
@@ -37,65 +38,65 @@ pub(super) struct Separable {
 
 impl Separable {
     #[inline(always)]
-    pub(super) fn run<S: Simd>(&self, simd: S, run: &Run<'_>, thread: usize) {
+    pub(super) fn run<S: Simd>(&self, simd: S, context: &Context<'_>, thread: usize) {
         let output = &self.matrix.output;
-        let units = share(output.height.div_ceil(self.unit), thread, run.threads);
+        let units = context.share(output.height.div_ceil(self.unit), thread);
         let rows = units.start * self.unit..output.height.min(units.end * self.unit);
-        run.zero_columns(output, rows.clone());
+        context.zero_columns(output, rows.clone());
         match self.split {
             Split::Rows => {
-                let scratch = run.pointer(self.scratch + thread * self.scratch_stride);
+                let scratch = context.pointer(self.scratch + thread * self.scratch_stride);
                 let mut first = rows.start;
                 while first < rows.end {
                     let band = first..rows.end.min(first + self.band);
-                    self.depthwise_rows(simd, run, &band, scratch, (0, 1));
-                    self.pointwise_rows(simd, run, &band, scratch, (0, 1), thread);
+                    self.depthwise_rows(simd, context, &band, scratch, (0, 1));
+                    self.pointwise_rows(simd, context, &band, scratch, (0, 1), thread);
                     first = band.end;
                 }
             }
             Split::Channels => {
-                let scratch = run.pointer(self.scratch);
+                let scratch = context.pointer(self.scratch);
                 let rows = 0..output.height;
-                let part = (thread, run.threads);
-                self.depthwise_rows(simd, run, &rows, scratch, part);
-                run.barrier.wait();
-                self.pointwise_rows(simd, run, &rows, scratch, part, thread);
+                let share = (thread, context.threads);
+                self.depthwise_rows(simd, context, &rows, scratch, share);
+                context.barrier.wait();
+                self.pointwise_rows(simd, context, &rows, scratch, share, thread);
             }
         }
     }
 
-    /// The depthwise result of some rows, and its sums where the product needs them: part `part.0`
-    /// of `part.1` of the channels.
+    /// The depthwise result of some rows, and its sums where the product needs them: part `share.0`
+    /// of `share.1` of the channels.
     #[inline(always)]
     fn depthwise_rows<S: Simd>(
         &self,
         simd: S,
-        run: &Run<'_>,
+        context: &Context<'_>,
         rows: &Range<usize>,
         scratch: *mut f32,
-        part: (usize, usize),
+        share: (usize, usize),
     ) {
         let depthwise = &self.depthwise;
         let (pixel, width) = (self.matrix.pixel, self.matrix.output.width);
         let vectors = depthwise.channels.div_ceil(S::LANES);
         match self.matrix.scheme {
             Scheme::Plain => {
-                for vectors in depthwise.blocks::<S>(share(vectors, part.0, part.1), 1) {
-                    depthwise.rows(simd, run, rows, &vectors, scratch, pixel);
+                for vectors in depthwise.blocks::<S>(part(vectors, share.0, share.1), 1) {
+                    depthwise.rows(simd, context, rows, &vectors, scratch, pixel);
                 }
             }
             Scheme::Strassen => {
                 // Sums are of both halves of the channels; they are made while the pixels are in
                 // L1.
-                let band = self.band(run, rows, scratch, 0);
+                let band = self.band(context, rows, scratch, 0);
                 let pixels = self.unit * width;
-                for first in depthwise.blocks::<S>(share(vectors / 2, part.0, part.1), 2) {
+                for first in depthwise.blocks::<S>(part(vectors / 2, share.0, share.1), 2) {
                     let second = first.start + vectors / 2..first.end + vectors / 2;
                     for (index, start) in rows.clone().step_by(self.unit).enumerate() {
                         let rows = start..rows.end.min(start + self.unit);
                         let output = scratch.wrapping_add(index * pixels * pixel);
-                        depthwise.rows(simd, run, &rows, &first, output, pixel);
-                        depthwise.rows(simd, run, &rows, &second, output, pixel);
+                        depthwise.rows(simd, context, &rows, &first, output, pixel);
+                        depthwise.rows(simd, context, &rows, &second, output, pixel);
                         let pairs = index * pixels / 2..(index + 1) * pixels / 2;
                         // SAFETY: the pixels' channels were written just now, by this thread.
                         unsafe { band.add_pixels(simd, pairs, &first) }
@@ -109,7 +110,7 @@ impl Separable {
     #[inline(always)]
     fn band(
         &self,
-        run: &Run<'_>,
+        context: &Context<'_>,
         rows: &Range<usize>,
         scratch: *mut f32,
         thread: usize,
@@ -118,30 +119,31 @@ impl Separable {
             matrix: &self.matrix,
             pixels: rows.len() * self.matrix.output.width,
             input: scratch,
-            sums: scratch.wrapping_add(self.sums),
-            partial: run.pointer(run.plan.partial + thread * run.plan.partial_stride),
+            sums: scratch.wrapping_byte_add(self.sums),
+            partial: context
+                .pointer(context.offsets.partial + thread * context.offsets.partial_stride),
         }
     }
 
-    /// The product of some rows: part `part.0` of `part.1` of the panels.
+    /// The product of some rows: part `share.0` of `share.1` of the panels.
     #[inline(always)]
     fn pointwise_rows<S: Simd>(
         &self,
         simd: S,
-        run: &Run<'_>,
+        context: &Context<'_>,
         rows: &Range<usize>,
         scratch: *mut f32,
-        part: (usize, usize),
+        share: (usize, usize),
         thread: usize,
     ) {
-        let panels = share(self.matrix.panels(), part.0, part.1);
+        let panels = part(self.matrix.panels(), share.0, share.1);
         match self.matrix.scheme {
-            Scheme::Plain => self.plain_rows(simd, run, rows, scratch, panels),
+            Scheme::Plain => self.plain_rows(simd, context, rows, scratch, panels),
             // SAFETY: the depthwise result of these rows and its sums are complete; the output's
             // rows or panels are this thread's.
             Scheme::Strassen => unsafe {
-                let band = self.band(run, rows, scratch, thread);
-                band.multiply(simd, run, rows.start, panels);
+                let band = self.band(context, rows, scratch, thread);
+                band.multiply(simd, context, rows.start, panels);
             },
         }
     }
@@ -150,7 +152,7 @@ impl Separable {
     fn plain_rows<S: Simd>(
         &self,
         simd: S,
-        run: &Run<'_>,
+        context: &Context<'_>,
         rows: &Range<usize>,
         scratch: *const f32,
         panels: Range<usize>,
@@ -161,24 +163,27 @@ impl Separable {
             layout,
             ..
         } = &self.matrix;
-        let tiles = Tiles::new(rows.len() * output.width, S::TILE);
+        let count = rows.len() * output.width;
+        let tiles = parts(count, S::TILE, 1);
         for panel in panels {
-            for index in 0..tiles.count {
-                let (first, pixels) = tiles.get(index);
+            for index in 0..tiles {
+                let pixels = part(count, index, tiles);
                 let mut offsets = [0; LARGEST_TILE];
-                let places = output.places(rows.start, first);
-                for (offset, place) in offsets[..pixels].iter_mut().zip(places) {
-                    *offset = place;
+                let offsets = &mut offsets[..pixels.len()];
+                for (to, offset) in
+                    (offsets.iter_mut()).zip(output.offsets(rows.start, pixels.start))
+                {
+                    *to = offset;
                 }
                 let tile = Tile {
-                    source: self.matrix.source(run),
+                    source: self.matrix.source(context),
                     panel,
-                    segments: &[scratch.wrapping_add(first * pixel)],
+                    segments: &[scratch.wrapping_add(pixels.start * pixel)],
                     length: layout.depth(),
-                    step: *pixel,
-                    output: run.pointer(0),
-                    offsets: &offsets[..pixels],
-                    turn: (index, tiles.count),
+                    stride: *pixel,
+                    output: context.pointer(0),
+                    offsets,
+                    turn: (index, tiles),
                 };
                 // SAFETY: the depthwise result of these rows is in the scratch; the output rows
                 // or panels are this thread's.

@@ -28,24 +28,17 @@
 
 use std::ops::Range;
 
-use super::matrix::{LARGEST_TILE, Matrix, Tiles};
-use super::run::Run;
+use super::context::Context;
+use super::matrix::{LARGEST_TILE, Matrix};
+use super::packed::Scheme;
+use crate::partition::{part, parts};
 pub(super) use crate::simd::strassen::PRODUCTS;
 use crate::simd::{Simd, strassen};
 
-/// How a matrix product is computed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scheme {
-    /// One sum over all channels.
-    Plain,
-    /// By halves.
-    Strassen,
-}
-
-/// Channels, in and out, below which nothing is gained: half as many multiply-adds are too few
-/// beside a tile's beginning and end. On Zen 5, 64 -> 128 channels at 56x56 take 0.205 ms for a
+/// Fewest channels, in and out: below, a tile's prologue and epilogue cost more than the saved
+/// multiply-adds. On Zen 5, 64 -> 128 channels at 56x56 take 0.205 ms for a
 /// plain sum's 0.211 by AVX-512, and 0.377 for 0.413 by AVX2.
-const LEAST_CHANNELS: usize = 64;
+const FEWEST_CHANNELS: usize = 64;
 
 /// Weights above which nothing is gained: there are 7/4 of them, and those of the last blocks,
 /// which act on few pixels, come from far away as it is. On Zen 5 by AVX-512, 1.0/224 takes
@@ -53,22 +46,20 @@ const LEAST_CHANNELS: usize = 64;
 /// others use the L3 cache, 4.83 and 4.78. By AVX2, 8.97 and 8.47.
 const MOST_WEIGHTS: usize = 512 * 512;
 
-/// Values between the pairs' sums beyond the sums themselves; see `build::PIXEL_GAP`.
+/// Values between the pairs' sums beyond the sums themselves; see `schedule::PIXEL_GAP`.
 const SUMS_GAP: usize = 16;
 
-impl Scheme {
-    /// That of a pointwise convolution on a depthwise result.
-    pub(super) fn of(in_channels: usize, out_channels: usize, lanes: usize) -> Self {
-        let in_halves = |channels: usize| channels.is_multiple_of(2 * lanes);
-        if in_halves(in_channels)
-            && in_halves(out_channels)
-            && in_channels.min(out_channels) >= LEAST_CHANNELS
-            && in_channels.saturating_mul(out_channels) <= MOST_WEIGHTS
-        {
-            Self::Strassen
-        } else {
-            Self::Plain
-        }
+/// How a pointwise convolution on a depthwise result is computed.
+pub(super) fn scheme(in_channels: usize, out_channels: usize, lanes: usize) -> Scheme {
+    let in_halves = |channels: usize| channels.is_multiple_of(2 * lanes);
+    if in_halves(in_channels)
+        && in_halves(out_channels)
+        && in_channels.min(out_channels) >= FEWEST_CHANNELS
+        && in_channels.saturating_mul(out_channels) <= MOST_WEIGHTS
+    {
+        Scheme::Strassen
+    } else {
+        Scheme::Plain
     }
 }
 
@@ -87,11 +78,11 @@ pub(super) fn pairs(pixels: usize) -> usize {
 }
 
 /// Values between the sums of two pairs.
-pub(super) fn sums_step(depth: usize) -> usize {
+pub(super) fn sums_stride(depth: usize) -> usize {
     2 * depth + SUMS_GAP
 }
 
-/// Values of a tile's partial results: `P1`, whose place `U2` takes, and `U3`.
+/// Values of a tile's partial results: `P1`, then `U2` in its stead, and `U3`.
 pub(super) fn partial_values(panel: usize, lanes: usize) -> usize {
     2 * LARGEST_TILE * panel * lanes
 }
@@ -136,7 +127,7 @@ impl Band<'_> {
                     missing.write_bytes(0, values);
                     missing.add(half).write_bytes(0, values);
                 }
-                let output = self.sums.add(pair * sums_step(depth));
+                let output = self.sums.add(pair * sums_stride(depth));
                 strassen::input_sums(simd, [first, second], half, vectors, output);
             }
         }
@@ -151,30 +142,32 @@ impl Band<'_> {
     pub(super) unsafe fn multiply<S: Simd>(
         &self,
         simd: S,
-        run: &Run<'_>,
+        context: &Context<'_>,
         row: usize,
         panels: Range<usize>,
     ) {
         let output = &self.matrix.output;
-        let tiles = Tiles::new(pairs(self.pixels), S::TILE);
+        let pairs = pairs(self.pixels);
+        let tiles = parts(pairs, S::TILE, 1);
         for panel in panels {
-            for index in 0..tiles.count {
-                let (first, pixels) = tiles.get(index);
-                // A pixel that is not there has a place that nobody reads.
-                let mut offsets = [[run.plan.discarded; LARGEST_TILE]; 2];
-                let count = (2 * pixels).min(self.pixels - 2 * first);
-                for (index, place) in (0..count).zip(output.places(row, 2 * first)) {
-                    offsets[index % 2][index / 2] = place;
+            for index in 0..tiles {
+                let Range { start, end } = part(pairs, index, tiles);
+                // A pixel that is not there goes where nobody reads.
+                let discarded = context.offsets.discarded / size_of::<f32>();
+                let mut offsets = [[discarded; LARGEST_TILE]; 2];
+                let count = (2 * end).min(self.pixels) - 2 * start;
+                for (index, offset) in (0..count).zip(output.offsets(row, 2 * start)) {
+                    offsets[index % 2][index / 2] = offset;
                 }
-                let place = Place {
+                let tile = Tile {
                     panel,
-                    first,
-                    turn: (index, tiles.count),
-                    even: &offsets[0][..pixels],
-                    odd: &offsets[1][..pixels],
+                    first: start,
+                    turn: (index, tiles),
+                    even: &offsets[0][..end - start],
+                    odd: &offsets[1][..end - start],
                 };
                 // SAFETY: passed on from the caller.
-                unsafe { self.tile(simd, run, &place) }
+                unsafe { self.tile(simd, context, &tile) }
             }
         }
     }
@@ -182,58 +175,58 @@ impl Band<'_> {
     /// # Safety
     /// As [`Self::multiply`].
     #[inline(always)]
-    unsafe fn tile<S: Simd>(&self, simd: S, run: &Run<'_>, place: &Place<'_>) {
+    unsafe fn tile<S: Simd>(&self, simd: S, context: &Context<'_>, tile: &Tile<'_>) {
         let matrix = self.matrix;
         let (depth, pixel) = (matrix.layout.depth(), matrix.pixel);
         let half = depth / 2;
-        let pair = matrix.layout.pairs().panel(place.panel);
+        let pair = matrix.layout.pairs().panel(tile.panel);
         let (left, width) = (pair.first, pair.width / 2);
         let right = left + width;
 
         let block = half * width;
-        let weights = run.weights(matrix.weights + PRODUCTS * pair.offset() / 4);
-        let bias = run.weights(matrix.bias + left);
-        // Each input with its step from a pair to the next.
-        let input = |at: usize| {
-            let place = self.input.wrapping_add(2 * place.first * pixel + at);
-            (place.cast_const(), 2 * pixel)
+        let weights = context.weights(matrix.weights + PRODUCTS * pair.offset() / 4);
+        let bias = context.weights(matrix.bias + left);
+        // Each input with its stride from a pair to the next.
+        let input = |offset: usize| {
+            let input = self.input.wrapping_add(2 * tile.first * pixel + offset);
+            (input.cast_const(), 2 * pixel)
         };
         let [a11, a12, a22] = [0, half, pixel + half].map(input);
         let sum = |number: usize| {
-            let step = sums_step(depth);
-            let place = self.sums.wrapping_add(place.first * step + number * half);
-            (place.cast_const(), step)
+            let stride = sums_stride(depth);
+            let sum = self.sums.wrapping_add(tile.first * stride + number * half);
+            (sum.cast_const(), stride)
         };
         let [s1, s2, s3, s4] = [0, 1, 2, 3].map(sum);
         // The pair of panels after this one, or the next layer's first, in equal parts by tiles.
-        let (turn, turns) = place.turn;
+        let (turn, turns) = tile.turn;
         let ahead = weights.wrapping_add(PRODUCTS * block + block * turn / turns);
-        let tile = strassen::PairTile {
+        let pair_tile = strassen::PairTile {
             inputs: [a11, a12, s2, s3, a22, s1, s4],
             depth: half,
             weights,
             biases: [bias, bias.wrapping_add(width)],
             vectors: width / S::LANES,
             bounds: matrix.bounds,
-            outputs: [left, right].map(|channel| run.pointer(channel)),
-            even: place.even,
-            odd: place.odd,
+            outputs: [left, right].map(|channel| context.pointer::<f32>(0).wrapping_add(channel)),
+            even: tile.even,
+            odd: tile.odd,
             partial: self.partial,
             prefetch: (ahead, block, width / turns),
         };
         // SAFETY: inputs, weights and sums were made in these sizes; partial results are the
         // thread's, the output by the caller's word.
-        unsafe { strassen::tile(simd, &tile) }
+        unsafe { strassen::tile(simd, &pair_tile) }
     }
 }
 
 /// A tile of pairs of pixels and a pair of panels.
-struct Place<'a> {
+struct Tile<'a> {
     panel: usize,
     /// The first pair.
     first: usize,
     turn: (usize, usize),
-    /// Places of the first pixels of the pairs, and of the second ones.
+    /// Offsets of the first pixels of the pairs, and of the second ones.
     even: &'a [usize],
     odd: &'a [usize],
 }

@@ -104,7 +104,7 @@ unsafe fn columns<S: Simd, const COLUMNS: usize>(simd: S, row: &Row<'_>, first: 
                     simd.prefetch_near(ahead.wrapping_add(start + x * row.pixel));
                 }
             }
-            let step = anew(row.output_step);
+            let step = opaque(row.output_step);
             let output = row.output.add(first * step + channel);
             for (x, &sum) in sums.iter().enumerate() {
                 simd.store(output.add(x * step), simd.clamp(sum, low, high));
@@ -126,7 +126,7 @@ unsafe fn window<S: Simd, const COLUMNS: usize, const STRIDE: usize>(
     weights: *const f32,
     bias: S::Vector,
 ) -> [S::Vector; COLUMNS] {
-    let pixel = anew(row.pixel);
+    let pixel = opaque(row.pixel);
     let mut sums = [bias; COLUMNS];
     for (ky, input) in rows.into_iter().enumerate() {
         // SAFETY: passed on from the caller.
@@ -164,7 +164,7 @@ unsafe fn any_window<S: Simd, const COLUMNS: usize>(
     weights: *const f32,
     bias: S::Vector,
 ) -> [S::Vector; COLUMNS] {
-    let step = anew(row.column_step);
+    let step = opaque(row.column_step);
     let mut sums = [bias; COLUMNS];
     for (ky, &input) in row.rows.iter().enumerate() {
         for kx in 0..row.taps {
@@ -181,10 +181,9 @@ unsafe fn any_window<S: Simd, const COLUMNS: usize>(
     sums
 }
 
-/// A step whose multiples the compiler must compute where they are used. It would compute all of
-/// them before the loop over vectors, keep them on the stack, and so load an offset for every
-/// vector that it loads: that halves the speed.
+/// Hides a stride from LLVM, which would hoist its multiples out of the loop over vectors, spill
+/// them, and halve the speed.
 #[inline(always)]
-fn anew(step: usize) -> usize {
-    std::hint::black_box(step)
+fn opaque(stride: usize) -> usize {
+    std::hint::black_box(stride)
 }

@@ -24,6 +24,19 @@ impl SharedBuffer {
         Self { buffer, start, len }
     }
 
+    /// At least so many bytes of zeros.
+    pub(crate) fn of_bytes(bytes: usize) -> Self {
+        Self::zeros(bytes.div_ceil(size_of::<f32>()))
+    }
+
+    /// The memory from byte `offset` on, which must be inside, as values of any type.
+    #[inline]
+    pub(crate) fn at<T>(&self, offset: usize) -> *mut T {
+        debug_assert!(offset <= self.len * size_of::<f32>());
+        // wrapping: bounds are the dereferencing caller's obligation.
+        self.start.wrapping_byte_add(offset).cast()
+    }
+
     /// Values from `offset` on. No thread may write them while the slice is in use.
     ///
     /// # Panics
@@ -53,7 +66,7 @@ impl SharedBuffer {
     #[inline]
     pub(crate) fn pointer(&self, offset: usize) -> *mut f32 {
         debug_assert!(offset <= self.len);
-        // wrapping_add: whether the place is inside is the business of who dereferences it.
+        // wrapping_add: bounds are the dereferencing caller's obligation.
         self.start.wrapping_add(offset)
     }
 }

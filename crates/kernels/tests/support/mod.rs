@@ -4,26 +4,10 @@
     reason = "a module of several test binaries, each of which uses its own part"
 )]
 
-use std::sync::Once;
-
 use mobilenet_kernels::inference::{
     ImageLayout, Layer, LayerKind, LayerShape, Output, Pooling, ProgramConfig,
 };
-use mobilenet_kernels::simd::Isa;
 use mobilenet_kernels::{Activation, ConvGeometry, Padding, reference};
-
-/// Those that the machine has; the others are named, so that nobody takes them for tested.
-pub(crate) fn instruction_sets() -> Vec<Isa> {
-    let (available, missing): (Vec<_>, Vec<_>) =
-        Isa::ALL.into_iter().partition(|isa| isa.is_available());
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        for isa in missing {
-            eprintln!("SKIPPED: this machine has no {isa}");
-        }
-    });
-    available
-}
 
 pub(crate) fn values(seed: u64, len: usize) -> Vec<f32> {
     let mut state = seed | 1;
@@ -134,6 +118,11 @@ pub(crate) fn assert_within(tolerance: f64, found: &[f32], expected: &[f32], wha
     }
 }
 
+/// The map of the last layer.
+pub(crate) fn last_map(layers: &[Owned]) -> Output {
+    Output::Map(layers.len() - 1)
+}
+
 pub(crate) fn config(
     layers: &[Owned],
     height: usize,
@@ -145,7 +134,7 @@ pub(crate) fn config(
         height,
         width,
         geometries: layers.iter().map(|layer| layer.geometry).collect(),
-        output,
+        outputs: vec![output],
         pooling: Pooling::Global,
         layout: ImageLayout::Nhwc,
         threads,

@@ -1,0 +1,80 @@
+//! Where an activation lies in the arena.
+//!
+//! ```text
+//! value (y, x, c) at  start + y * row + (left + x) * pixel + c
+//! ```
+//!
+//! The start is counted in bytes, distances within a map in its values.
+//!
+//! `left` and `right` columns of zeros stand beside the map where the next layer's window reaches
+//! beyond it; whoever writes the map writes them. Rows beyond the map are one row of zeros that
+//! all layers share.
+
+use crate::geometry::ConvSize;
+
+/// Most taps of a window that reads a map: 7x7, more than any kernel in use has. The schedule
+/// refuses larger ones.
+pub(super) const MOST_TAPS: usize = 49;
+
+/// Layout of one activation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct FeatureMap {
+    /// Bytes from the arena's start to the map's, a multiple of a value's.
+    pub(super) start: usize,
+    /// Bytes of a value.
+    pub(super) value: usize,
+    pub(super) height: usize,
+    pub(super) width: usize,
+    pub(super) channels: usize,
+    /// Columns of zeros on either side.
+    pub(super) left: usize,
+    pub(super) right: usize,
+    /// Values from a pixel to the next.
+    pub(super) pixel: usize,
+}
+
+impl FeatureMap {
+    /// Values from a row to the next.
+    #[inline(always)]
+    pub(super) fn row(&self) -> usize {
+        (self.left + self.width + self.right) * self.pixel
+    }
+
+    /// Bytes of the whole map.
+    pub(super) fn bytes(&self) -> usize {
+        self.height * self.row() * self.value
+    }
+
+    /// Bytes from the arena's start to row `y`, zeros included.
+    #[inline(always)]
+    pub(super) fn row_at(&self, y: usize) -> usize {
+        self.start + y * self.row() * self.value
+    }
+
+    /// Bytes from the arena's start to a pixel.
+    #[inline(always)]
+    pub(super) fn at(&self, y: usize, x: usize) -> usize {
+        self.row_at(y) + (self.left + x) * self.pixel * self.value
+    }
+
+    /// Pixels in the order of rows, from the one numbered `first`, counted from row `y`: values
+    /// from the arena's start to each.
+    #[inline(always)]
+    pub(super) fn offsets(&self, y: usize, first: usize) -> impl Iterator<Item = usize> {
+        let mut x = first % self.width;
+        let mut next = self.at(y + first / self.width, x) / self.value;
+        std::iter::repeat_with(move || {
+            let offset = next;
+            (x, next) = (x + 1, next + self.pixel);
+            if x == self.width {
+                (x, next) = (0, next + (self.right + self.left) * self.pixel);
+            }
+            offset
+        })
+    }
+}
+
+/// Columns of zeros that a window needs left and right of its input.
+pub(super) fn columns_of_zeros(size: &ConvSize) -> (usize, usize) {
+    (size.columns.before, size.columns.after())
+}

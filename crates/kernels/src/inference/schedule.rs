@@ -1,0 +1,269 @@
+//! Layers and an input size -> steps, and where their maps lie in the arena.
+
+use super::arena::{Arena, Rooms};
+use super::config::{Output, ProgramConfig};
+use super::context::{Offsets, OutputSlot};
+use super::convolution::Convolution;
+use super::feature_map::{FeatureMap, columns_of_zeros};
+use super::packed::{PackedLayer, PackedWeights, Scheme};
+use super::separable::Split;
+use super::sized::{PIXEL_GAP, Sized, VALUE, pixel_stride, separable, sized_layers};
+use super::step::{Head, Step};
+use super::strassen;
+use crate::error::KernelError;
+use crate::network::LayerKind;
+use crate::simd;
+
+/// Everything that a program's run needs to know.
+#[derive(Debug)]
+pub(super) struct Schedule {
+    pub(super) steps: Vec<Step>,
+    pub(super) offsets: Offsets,
+    /// The input image's map.
+    pub(super) input: FeatureMap,
+    /// Rows, columns and channels of each output.
+    pub(super) outputs: Vec<[usize; 3]>,
+    /// Bytes of the arena.
+    pub(super) arena: usize,
+}
+
+impl Schedule {
+    /// How `threads` threads run one image.
+    ///
+    /// The steps: the image is loaded; each group of layers computes a map, which is exported right
+    /// after if it is an output; the last map is averaged if an output needs that.
+    pub(super) fn new(
+        weights: &PackedWeights,
+        config: &ProgramConfig,
+        threads: usize,
+    ) -> Result<Self, KernelError> {
+        let lanes = weights.isa().lanes();
+        let layers = sized_layers(weights, config)?;
+        let (Some(first), Some(last)) = (layers.first(), layers.last()) else {
+            return Err(KernelError::Zero { what: "layers" });
+        };
+        let outputs = output_shapes(&layers, config, weights.head)?;
+        let groups = groups(&layers, &config.outputs);
+        let pool_step = groups.last().map_or(1, Group::after);
+        let is_pooled = |output: &Output| !matches!(output, Output::Map(_));
+        let is_pooled = config.outputs.iter().any(is_pooled);
+
+        // What is needed for some steps only.
+        let mut arena = Arena::default();
+        let mut input = input_map(config, first);
+        // The last pixel is read as whole vectors.
+        let input_room = arena.request(input.bytes() + lanes * VALUE, 0..=1);
+        let mut maps = Vec::new();
+        for (index, group) in groups.iter().enumerate() {
+            let map = layers[group.last].output(layers.get(group.last + 1), lanes);
+            let last_reader = match groups.get(index + 1) {
+                Some(next) => next.step,
+                None if is_pooled => pool_step,
+                None => pool_step - 1,
+            };
+            maps.push((map, arena.request(map.bytes(), group.step..=last_reader)));
+        }
+        let room_of = |channels: usize| channels.next_multiple_of(lanes) * VALUE;
+        let all_heads = pool_step..=pool_step + config.outputs.len();
+        let pooled = arena.request(room_of(last.layer.out_channels), all_heads.clone());
+        let classes = weights.head.map_or(0, |head| head.out_channels);
+        let logits = arena.request(room_of(classes), all_heads);
+        let mut rooms = arena.assign();
+        input.start = rooms.offset(input_room);
+        let maps = maps.into_iter().map(|(map, room)| FeatureMap {
+            start: rooms.offset(room),
+            ..map
+        });
+        let maps: Vec<_> = maps.collect();
+        let (pooled, logits) = (rooms.offset(pooled), rooms.offset(logits));
+
+        let slot = |index: usize| OutputSlot {
+            index,
+            len: outputs[index].iter().product(),
+        };
+        let mut steps = vec![Step::Load(input)];
+        let mut current = input;
+        for (group, &map) in groups.iter().zip(&maps) {
+            steps.push(group.compute(&layers, weights, current, map, threads)?);
+            let exports = group.outputs.iter();
+            steps.extend(exports.map(|&index| Step::Export(map, slot(index))));
+            current = map;
+        }
+        if is_pooled {
+            steps.push(Step::Pool {
+                map: current,
+                window: config.pooling.window(current.height, current.width),
+                pooled,
+            });
+        }
+        for (index, output) in config.outputs.iter().enumerate() {
+            let output = match (output, weights.head) {
+                (Output::Features, _) => Step::ExportFeatures {
+                    pooled,
+                    output: slot(index),
+                },
+                (Output::Logits, Some(layer)) => Step::Head(Head {
+                    layer,
+                    pooled,
+                    logits,
+                    output: slot(index),
+                }),
+                _ => continue,
+            };
+            steps.push(output);
+        }
+
+        // What is needed all the time.
+        place_scratch(&mut steps, &mut rooms, threads);
+        let partial_stride = strassen::partial_values(simd::panel_vectors(weights.isa()), lanes);
+        let rows = maps.iter().chain([&input]).map(FeatureMap::row);
+        let most_channels = layers.iter().map(|sized| sized.layer.out_channels).max();
+        let offsets = Offsets {
+            zeros: rooms.append((rows.max().unwrap_or(0) + PIXEL_GAP) * VALUE),
+            partial: rooms.append(partial_stride * VALUE * threads),
+            partial_stride: partial_stride * VALUE,
+            discarded: rooms.append(room_of(most_channels.unwrap_or(0))),
+        };
+        Ok(Self {
+            steps,
+            offsets,
+            input,
+            outputs,
+            arena: rooms.bytes,
+        })
+    }
+}
+
+/// Layers that are one step: one alone, or a depthwise layer and the pointwise one after it.
+struct Group {
+    first: usize,
+    last: usize,
+    /// Number of the step.
+    step: usize,
+    /// Outputs that are its map, each exported by a step of its own.
+    outputs: Vec<usize>,
+}
+
+impl Group {
+    /// The step after its own and its exports.
+    fn after(&self) -> usize {
+        self.step + 1 + self.outputs.len()
+    }
+
+    fn compute(
+        &self,
+        layers: &[Sized],
+        weights: &PackedWeights,
+        input: FeatureMap,
+        output: FeatureMap,
+        threads: usize,
+    ) -> Result<Step, KernelError> {
+        let (first, last) = (&layers[self.first], &layers[self.last]);
+        match first.layer.kind {
+            LayerKind::Depthwise if self.first != self.last => {
+                let lanes = weights.isa().lanes();
+                let pixel = pixel_stride(first.layer.out_channels, lanes);
+                let matrix = last.matrix(pixel, output, weights);
+                let step = separable(first.depthwise(input), matrix, threads);
+                Ok(Step::Separable(step))
+            }
+            LayerKind::Depthwise => Ok(Step::Depthwise(first.depthwise(input), output)),
+            LayerKind::Conv if first.layer.scheme != Scheme::Plain => {
+                Err(KernelError::Unsupported {
+                    what: "a pointwise layer of another stride than it was packed with, or whose \
+                           depthwise input is an output",
+                })
+            }
+            LayerKind::Conv => Ok(Step::Convolution(Convolution {
+                input,
+                size: first.size,
+                matrix: first.matrix(input.pixel, output, weights),
+                is_first: self.first == 0,
+            })),
+        }
+    }
+}
+
+fn groups(layers: &[Sized], outputs: &[Output]) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut first = 0;
+    while first < layers.len() {
+        let is_fused = layers[first].layer.kind == LayerKind::Depthwise
+            && layers.get(first + 1).is_some_and(Sized::is_pointwise)
+            && !outputs.contains(&Output::Map(first));
+        let last = first + usize::from(is_fused);
+        let is_its = |&index: &usize| outputs[index] == Output::Map(last);
+        groups.push(Group {
+            first,
+            last,
+            step: groups.last().map_or(1, Group::after),
+            outputs: (0..outputs.len()).filter(is_its).collect(),
+        });
+        first = last + 1;
+    }
+    groups
+}
+
+fn input_map(config: &ProgramConfig, first: &Sized) -> FeatureMap {
+    let (left, right) = columns_of_zeros(&first.size);
+    FeatureMap {
+        start: 0,
+        value: VALUE,
+        height: config.height,
+        width: config.width,
+        channels: first.layer.in_channels,
+        left,
+        right,
+        // Without gaps, so that a row of taps is one run of values.
+        pixel: first.layer.in_channels,
+    }
+}
+
+/// Rows, columns and channels of each output.
+fn output_shapes(
+    layers: &[Sized],
+    config: &ProgramConfig,
+    head: Option<PackedLayer>,
+) -> Result<Vec<[usize; 3]>, KernelError> {
+    if config.outputs.is_empty() {
+        return Err(KernelError::Zero { what: "outputs" });
+    }
+    let channels = layers.last().map_or(0, |last| last.layer.out_channels);
+    let shape = |output: &Output| match *output {
+        Output::Map(index) => match layers.get(index) {
+            Some(Sized { layer, size }) => {
+                Ok([size.rows.output, size.columns.output, layer.out_channels])
+            }
+            None => Err(KernelError::Length {
+                what: "layers",
+                expected: index.saturating_add(1),
+                found: layers.len(),
+            }),
+        },
+        Output::Features => Ok([1, 1, channels]),
+        Output::Logits => match head {
+            Some(head) if head.in_channels == channels => Ok([1, 1, head.out_channels]),
+            _ => Err(KernelError::Length {
+                what: "features of the classifier",
+                expected: head.map_or(0, |head| head.in_channels),
+                found: channels,
+            }),
+        },
+    };
+    config.outputs.iter().map(shape).collect()
+}
+
+/// One scratch for all separable steps: a part for each thread, or one for all.
+fn place_scratch(steps: &mut [Step], rooms: &mut Rooms, threads: usize) {
+    let needed = |step: &Step| match step {
+        Step::Separable(step) if step.split == Split::Rows => step.scratch_stride * threads,
+        Step::Separable(step) => step.scratch_stride,
+        _ => 0,
+    };
+    let scratch = rooms.append(steps.iter().map(needed).max().unwrap_or(0));
+    for step in steps {
+        if let Step::Separable(step) = step {
+            step.scratch = scratch;
+        }
+    }
+}

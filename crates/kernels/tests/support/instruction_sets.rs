@@ -1,0 +1,43 @@
+//! Tests that run once on each instruction set, under its name: `avx2::name_of_the_test`.
+
+use std::io::Write;
+
+use mobilenet_kernels::simd::Isa;
+
+/// Runs a test on an instruction set, or reports that the machine lacks it. The report goes past
+/// libtest, which would show to nobody what a passing test prints.
+pub(crate) fn run_on(isa: Isa, name: &str, test: impl FnOnce(Isa)) {
+    if isa.is_available() {
+        return test(isa);
+    }
+    let is_ci = std::env::var_os("CI").is_some();
+    assert!(isa != Isa::Avx2 || !is_ci, "CI must test AVX2");
+    let report = format!("SKIPPED {name}: this machine has no {isa}\n");
+    drop(std::io::stderr().write_all(report.as_bytes()));
+}
+
+/// Makes a test of each function of an instruction set, for each set that the target may have.
+macro_rules! on_each_instruction_set {
+    ($($test:ident)*) => {
+        $crate::instruction_sets::on_each_instruction_set!(@ scalar Scalar: $($test)*);
+        #[cfg(target_arch = "x86_64")]
+        $crate::instruction_sets::on_each_instruction_set!(@ avx2 Avx2: $($test)*);
+        #[cfg(target_arch = "x86_64")]
+        $crate::instruction_sets::on_each_instruction_set!(@ avx512 Avx512: $($test)*);
+        #[cfg(target_arch = "aarch64")]
+        $crate::instruction_sets::on_each_instruction_set!(@ neon Neon: $($test)*);
+    };
+    (@ $module:ident $isa:ident: $($test:ident)*) => {
+        mod $module {
+            $(
+                #[test]
+                fn $test() {
+                    let name = concat!(stringify!($module), "::", stringify!($test));
+                    let isa = mobilenet_kernels::simd::Isa::$isa;
+                    $crate::instruction_sets::run_on(isa, name, super::$test);
+                }
+            )*
+        }
+    };
+}
+pub(crate) use on_each_instruction_set;
