@@ -84,13 +84,6 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// Zeros after the input that the windows reach.
-    pub fn after(&self) -> usize {
-        let span = (self.kernel - 1) * self.dilation + 1;
-        let reach = (self.output - 1) * self.stride + span;
-        reach.saturating_sub(self.before + self.input)
-    }
-
     /// Input index that tap `tap` of output `output` reads, or `None` where it falls on padding.
     #[inline]
     pub fn source(&self, output: usize, tap: usize) -> Option<usize> {
