@@ -93,10 +93,7 @@ impl Module for CandleBaseline {
                 .size(batch, height, width)
                 .map_err(candle_core::Error::wrap)?;
             for (dim, axis) in [(2, size.rows), (3, size.columns)] {
-                let span = (axis.kernel - 1) * axis.dilation + 1;
-                let needed = (axis.output - 1) * axis.stride + span;
-                let after = needed.saturating_sub(axis.before + axis.input);
-                xs = xs.pad_with_zeros(dim, axis.before, after)?;
+                xs = xs.pad_with_zeros(dim, axis.before, axis.after())?;
             }
             xs = normalization
                 .forward_t(&convolution.forward(&xs)?, false)?

@@ -310,7 +310,7 @@ impl InferencePlan {
         outputs: &mut [&mut [f32]],
     ) -> Result<(), ModelError> {
         let images = Images::F32(images, self.program.layout());
-        self.program.run_all(&images, outputs).map_err(kernel)
+        Ok(self.program.run_all(&images, outputs)?)
     }
 
     /// Runs 8-bit RGB frames, `[batch, height, width, channels]`. Their normalisation is folded

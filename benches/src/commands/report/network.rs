@@ -67,10 +67,6 @@ impl Network {
             let name = layer.endpoint.to_string();
             let size = layer.size(1, height, columns)?;
             (height, columns) = (size.rows.output, size.columns.output);
-            let after = |axis: mobilenet::kernels::Axis| {
-                let reach = (axis.output - 1) * axis.stride + (axis.kernel - 1) * axis.dilation + 1;
-                reach.saturating_sub(axis.before + axis.input)
-            };
             descriptions.push(LayerDescription {
                 name: name.clone(),
                 depthwise: layer.endpoint.kind == LayerKind::Depthwise,
@@ -78,8 +74,8 @@ impl Network {
                 padding: [
                     size.rows.before,
                     size.columns.before,
-                    after(size.rows),
-                    after(size.columns),
+                    size.rows.after(),
+                    size.columns.after(),
                 ],
                 output: [height, columns, layer.out_channels],
             });
