@@ -1,16 +1,19 @@
 //! The inference plan against the eager network and against other frameworks' numbers.
 
+#[path = "../../kernels/tests/support/instruction_sets.rs"]
+mod instruction_sets;
 mod support;
 
 use candle_core::Tensor;
+use instruction_sets::on_each_instruction_set;
 use mobilenet_kernels::inference::{ImageLayout, Normalization, WeightType};
 use mobilenet_kernels::simd::Isa;
-use mobilenet_model::architecture::body_layers;
+use mobilenet_model::architecture::{Layer, body_layers};
 use mobilenet_model::candle::var_builder;
 use mobilenet_model::initialize::random_parameters;
 use mobilenet_model::preprocess::Preprocessing;
 use mobilenet_model::{
-    InferencePlan, MobileNetV1, MobileNetV1Config, ModelError, PaddingRule, PlanOptions,
+    InferencePlan, LayerKind, MobileNetV1, MobileNetV1Config, ModelError, PaddingRule, PlanOptions,
     PlanOutput, PlanWeights,
 };
 use support::{input, relative_error, weights};
@@ -30,13 +33,9 @@ fn narrow() -> MobileNetV1Config {
     }
 }
 
-fn instruction_sets() -> impl Iterator<Item = Isa> {
-    Isa::ALL.into_iter().filter(|isa| {
-        if !isa.is_available() {
-            eprintln!("SKIPPED: this machine has no {isa}");
-        }
-        isa.is_available()
-    })
+on_each_instruction_set! {
+    odd_sizes_paddings_strides_multipliers
+    logits_equal_pytorchs
 }
 
 /// Plan and eager network on two images of that size.
@@ -74,30 +73,26 @@ fn all_16_sizes() {
     }
 }
 
-#[test]
-fn odd_sizes_paddings_strides_multipliers_on_every_instruction_set() {
-    for isa in instruction_sets() {
-        for padding in [PaddingRule::Same, PaddingRule::Explicit, PaddingRule::Keras] {
-            for output_stride in [None, Some(16), Some(8)] {
-                let mut config = narrow();
-                config.global_pool = true;
-                config.base.padding = padding;
-                config.base.output_stride = output_stride;
-                compare(&config, 75, 101, isa, 1);
-                compare(&config, 64, 33, isa, 2);
-            }
+fn odd_sizes_paddings_strides_multipliers(isa: Isa) {
+    for padding in [PaddingRule::Same, PaddingRule::Explicit, PaddingRule::Keras] {
+        for output_stride in [None, Some(16), Some(8)] {
+            let mut config = narrow();
+            config.global_pool = true;
+            config.base.padding = padding;
+            config.base.output_stride = output_stride;
+            compare(&config, 75, 101, isa, 1);
+            compare(&config, 64, 33, isa, 2);
         }
-        let mut multiplied = narrow();
-        multiplied.base.channel_multiplier = 2;
-        multiplied.base.in_channels = 3;
-        compare(&multiplied, 64, 48, isa, 2);
-        compare(&narrow(), 1, 1, isa, 3);
     }
+    let mut multiplied = narrow();
+    multiplied.base.channel_multiplier = 2;
+    multiplied.base.in_channels = 3;
+    compare(&multiplied, 64, 48, isa, 2);
+    compare(&narrow(), 1, 1, isa, 3);
 }
 
-/// PyTorch's own numbers, by every instruction set.
-#[test]
-fn logits_equal_pytorchs() {
+/// PyTorch's own numbers.
+fn logits_equal_pytorchs(isa: Isa) {
     let golden = |name: &str| {
         let bytes = std::fs::read(support::golden(name)).unwrap();
         let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
@@ -117,17 +112,15 @@ fn logits_equal_pytorchs() {
             num_classes: Some(1001),
             ..MobileNetV1Config::with_width(width)
         };
-        for isa in instruction_sets() {
-            let packed =
-                PlanWeights::for_isa(isa, WeightType::F32, &config, &weights(&config)).unwrap();
-            let mut plan = InferencePlan::new(&packed, &PlanOptions::new(size, 2)).unwrap();
-            let mut logits = vec![0.0; 2 * 1001];
-            plan.run(&nhwc(&input(size[0], size[1])), &mut logits)
-                .unwrap();
-            let error = relative_error(&logits, &golden(name));
-            println!("{name}, {isa}: {error:.1e}");
-            assert!(error <= 1e-4, "{name}, {isa}: {error:e}");
-        }
+        let packed =
+            PlanWeights::for_isa(isa, WeightType::F32, &config, &weights(&config)).unwrap();
+        let mut plan = InferencePlan::new(&packed, &PlanOptions::new(size, 2)).unwrap();
+        let mut logits = vec![0.0; 2 * 1001];
+        plan.run(&nhwc(&input(size[0], size[1])), &mut logits)
+            .unwrap();
+        let error = relative_error(&logits, &golden(name));
+        println!("{name}, {isa}: {error:.1e}");
+        assert!(error <= 1e-4, "{name}, {isa}: {error:e}");
     }
 }
 
@@ -168,6 +161,36 @@ fn every_endpoint_features_and_both_layouts() {
     }
     let features = run(PlanOutput::Features, ImageLayout::Nhwc, &nhwc(&images));
     assert!(relative_error(&features, &flat(&eager.features(&images).unwrap())) <= 1e-4);
+}
+
+/// What a detection head reads: the logits and the maps of all pointwise layers, from one run.
+#[test]
+fn several_endpoints_from_one_run() {
+    let config = narrow();
+    let parameters = random_parameters(&config, 3).unwrap();
+    let images = input(50, 41);
+    let eager = MobileNetV1::new(&config, var_builder(parameters.clone()).unwrap()).unwrap();
+    let logits = eager.forward_t(&images, false).unwrap();
+    let (_, expected) = eager.forward_endpoints(&images, false).unwrap();
+    let layers = body_layers(&config.base).unwrap();
+    let pointwise = |layer: &&Layer| layer.endpoint.kind == LayerKind::Pointwise;
+    let endpoints = layers.iter().filter(pointwise).map(|layer| layer.endpoint);
+    let options = PlanOptions {
+        endpoints: endpoints.collect(),
+        ..PlanOptions::new([50, 41], 2)
+    };
+    let packed = PlanWeights::new(&config, &parameters).unwrap();
+    let mut plan = InferencePlan::new(&packed, &options).unwrap();
+    let mut found: Vec<Vec<f32>> = (plan.output_shapes().iter())
+        .map(|shape| vec![f32::NAN; 2 * shape.iter().product::<usize>()])
+        .collect();
+    let mut outputs: Vec<_> = found.iter_mut().map(Vec::as_mut_slice).collect();
+    plan.run_all(&nhwc(&images), &mut outputs).unwrap();
+    assert!(relative_error(&found[0], &flat(&logits)) <= 1e-4);
+    for (found, endpoint) in found[1..].iter().zip(&options.endpoints) {
+        let expected = nhwc(expected.get(&endpoint.to_string()).unwrap());
+        assert!(relative_error(found, &expected) <= 1e-4, "{endpoint}");
+    }
 }
 
 /// Through the normalisation of every rule, on odd sizes, where the stem's padding is on all sides,

@@ -47,6 +47,20 @@ fn a_warm_run_allocates_nothing() {
             0,
             "{threads} threads"
         );
+
+        let options = PlanOptions {
+            endpoints: vec!["Conv2d_5_pointwise".parse().unwrap()],
+            ..options
+        };
+        let mut plan = InferencePlan::new(&weights, &options).unwrap();
+        let [_, [height, width, channels]] = *plan.output_shapes() else {
+            panic!("logits and a map")
+        };
+        let mut map = vec![0.0; 3 * height * width * channels];
+        plan.run_all(&images, &mut [&mut logits, &mut map]).unwrap();
+        let before = ALLOCATIONS.load(Ordering::SeqCst);
+        plan.run_all(&images, &mut [&mut logits, &mut map]).unwrap();
+        assert_eq!(ALLOCATIONS.load(Ordering::SeqCst) - before, 0);
     }
     // The counter does count.
     let before = ALLOCATIONS.load(Ordering::SeqCst);
