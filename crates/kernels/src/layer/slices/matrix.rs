@@ -360,11 +360,10 @@ pub(crate) fn input_gradient(
         let to = Output::from(&mut patch_gradients[..]);
         multiply(input, &of_patches, weights, &Epilogue::default(), to)?;
         for (pixel, patch) in patch_gradients.chunks_exact(depth).enumerate() {
-            patches.taps(pixel, |k, to| {
-                if let Some(to) = to {
-                    for (sum, value) in values[to..][..channels].iter_mut().zip(&patch[k..]) {
-                        *sum += value;
-                    }
+            patches.runs(pixel, |run, to| {
+                let Some(to) = to else { return };
+                for (sum, value) in values[to..].iter_mut().zip(&patch[run]) {
+                    *sum += value;
                 }
             });
         }
