@@ -189,8 +189,7 @@ impl Bands {
         pixels(band.image * height, width, &band.inputs)
     }
 
-    /// Packs a vector of channels as `[taps][LANES]` and a bias, for the forward pass and for each
-    /// phase, whose biases are 0.
+    /// Packs a vector of channels for the forward pass, as `[taps][LANES]` and a bias.
     ///
     /// # Safety
     /// `to` must have room for [`Self::weights_len`] values, and the vector's be nobody else's.
@@ -203,23 +202,41 @@ impl Bands {
         to: *mut f32,
     ) {
         let taps = self.taps();
-        for lane in 0..lanes {
-            let channel = vector * lanes + lane;
-            let write = |before: usize, count: usize, index: usize, value: f32| {
-                let offset = before * self.width + (vector * (count + 1) + index) * lanes + lane;
+        let to = to.wrapping_add(vector * (taps + 1) * lanes);
+        for tap in 0..=taps {
+            for lane in 0..lanes {
+                let channel = vector * lanes + lane;
+                let value = if tap < taps {
+                    weight(channel, tap)
+                } else {
+                    bias(channel)
+                };
                 // SAFETY: inside the packed weights, and in the caller's vector.
-                unsafe { to.add(offset).write(value) }
-            };
-            for tap in 0..taps {
-                write(0, taps, tap, weight(channel, tap));
+                unsafe { to.add(tap * lanes + lane).write(value) }
             }
-            write(0, taps, taps, bias(channel));
-            for phase in &self.phases {
-                let count = phase.count();
-                for (index, tap) in phase.taps().enumerate() {
-                    write(phase.weights, count, index, weight(channel, tap));
+        }
+    }
+
+    /// The same for the input's gradient: for each phase its taps, and biases of 0.
+    ///
+    /// # Safety
+    /// As [`Self::pack`].
+    pub(crate) unsafe fn pack_phases(
+        &self,
+        lanes: usize,
+        vector: usize,
+        weight: impl Fn(usize, usize) -> f32,
+        to: *mut f32,
+    ) {
+        for phase in &self.phases {
+            let count = phase.count();
+            let to = to.wrapping_add(phase.weights * self.width + vector * (count + 1) * lanes);
+            for (index, tap) in phase.taps().map(Some).chain([None]).enumerate() {
+                for lane in 0..lanes {
+                    let value = tap.map_or(0.0, |tap| weight(vector * lanes + lane, tap));
+                    // SAFETY: inside the packed weights, and in the caller's vector.
+                    unsafe { to.add(index * lanes + lane).write(value) }
                 }
-                write(phase.weights, count, count, 0.0);
             }
         }
     }

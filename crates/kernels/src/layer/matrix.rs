@@ -28,6 +28,8 @@ pub(crate) struct Product<'a> {
     pub(crate) layout: PanelLayout,
     pub(crate) panels: Range<usize>,
     pub(crate) weights: *const f32,
+    /// What is read after these panels, to be asked for meanwhile; `None` is what follows them.
+    pub(crate) next: Option<*const f32>,
     /// One value a column; `None` is 0.
     pub(crate) bias: Option<*const f32>,
     /// Bounds of the activation.
@@ -64,7 +66,9 @@ impl Product<'_> {
                     *offset = row * self.output_stride;
                 }
                 // The panel after this one, in equal parts by the tiles.
-                let ahead = weights.wrapping_add(panel.len() + panel.len() * tile / tiles);
+                let next = self.next.filter(|_| index + 1 == self.panels.end);
+                let next = next.unwrap_or(weights.wrapping_add(panel.len()));
+                let ahead = next.wrapping_add(panel.len() * tile / tiles);
                 let job = tile::Panel {
                     segments: &segments,
                     length: self.length,

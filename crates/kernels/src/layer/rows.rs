@@ -107,22 +107,35 @@ pub(crate) struct Patches<'a> {
 }
 
 impl Patches<'_> {
-    /// Calls for each tap of an output pixel: the first value of the patch that it reads, and where
-    /// that lies in the images, or `None` beyond them.
+    /// Calls for each run of neighbouring values of an output pixel's patch: which of the
+    /// patch's values, and where they begin in the images, or `None` beyond them.
     #[inline(always)]
-    pub(crate) fn taps(&self, output: usize, mut call: impl FnMut(usize, Option<usize>)) {
+    pub(crate) fn runs(&self, output: usize, mut call: impl FnMut(Range<usize>, Option<usize>)) {
         let (rows, columns) = (&self.size.rows, &self.size.columns);
         let (row, x) = (output / columns.output, output % columns.output);
         let (image, y) = (row / rows.output, row % rows.output);
         let inside = columns.taps(x);
+        // Taps are neighbours where there are no gaps between them.
+        let run = if columns.dilation == 1 {
+            inside.len()
+        } else {
+            1
+        };
         for ky in 0..rows.kernel {
-            let row = rows.source(y, ky).map(|row| image * rows.input + row);
-            for kx in 0..columns.kernel {
-                let from = row
-                    .filter(|_| inside.contains(&kx))
-                    .map(|row| (row * columns.input + columns.under(x, kx)) * self.channels);
-                call((ky * columns.kernel + kx) * self.channels, from);
+            let taps = ky * columns.kernel * self.channels;
+            let values =
+                |kx: Range<usize>| taps + kx.start * self.channels..taps + kx.end * self.channels;
+            let Some(row) = rows.source(y, ky).filter(|_| !inside.is_empty()) else {
+                call(values(0..columns.kernel), None);
+                continue;
+            };
+            let row = (image * rows.input + row) * columns.input;
+            call(values(0..inside.start), None);
+            for kx in inside.clone().step_by(run) {
+                let from = (row + columns.under(x, kx)) * self.channels;
+                call(values(kx..kx + run), Some(from));
             }
+            call(values(inside.end..columns.kernel), None);
         }
     }
 }
@@ -144,10 +157,14 @@ impl Rows for Patches<'_> {
                 // SAFETY: `k` is below vectors * LANES, for which the target has room.
                 unsafe { pixel.add(offset).write(value) }
             };
-            self.taps(output, |k, from| {
-                for c in 0..self.channels {
-                    write(k + c, from.map_or(0.0, |from| self.images[from + c]));
+            self.runs(output, |run, from| match from {
+                Some(from) => {
+                    let source = &self.images[from..][..run.len()];
+                    for (k, &value) in run.zip(source) {
+                        write(k, value);
+                    }
                 }
+                None => run.for_each(|k| write(k, 0.0)),
             });
             for k in depth..vectors.end * S::LANES {
                 write(k, 0.0);

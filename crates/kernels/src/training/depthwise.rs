@@ -56,12 +56,12 @@ impl Depthwise {
                 0.0
             }
         };
+        let (lanes, to) = (run.vectors.lanes, run.pointer(self.weights));
         for vector in part(step.vectors, thread, run.threads) {
-            let to = run.pointer(self.weights);
             // SAFETY: the vector is this thread's.
             unsafe {
-                self.bands
-                    .pack(run.vectors.lanes, vector, weight, |_| 0.0, to);
+                self.bands.pack(lanes, vector, weight, |_| 0.0, to);
+                self.bands.pack_phases(lanes, vector, weight, to);
             }
         }
     }

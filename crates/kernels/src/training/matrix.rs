@@ -176,6 +176,7 @@ impl Matrix {
                 layout: self.layout,
                 panels: 0..self.layout.count(),
                 weights: run.pointer(self.weights),
+                next: None,
                 bias: None,
                 bounds: UNBOUNDED,
                 output: run.pointer(step.map + pixels.start * step.width),
@@ -280,6 +281,7 @@ impl Matrix {
             layout: self.transposed_layout,
             panels: 0..self.transposed_layout.count(),
             weights: run.pointer(self.transposed),
+            next: None,
             bias: None,
             bounds: UNBOUNDED,
             output: run

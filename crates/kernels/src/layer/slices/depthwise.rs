@@ -71,16 +71,22 @@ impl<'a> Depthwise<'a> {
         Bands::new(self.size, filters.next_multiple_of(isa.lanes()), least)
     }
 
-    /// Packed weights, with what follows folded in.
+    /// The weight of a filter's tap; 0 for what fills up the last vector.
+    fn weight(&self, weights: &[f32], filter: usize, tap: usize) -> f32 {
+        if filter < self.channels * self.multiplier {
+            weights[tap * self.strides[0] + filter * self.strides[1]]
+        } else {
+            0.0
+        }
+    }
+
+    /// Packed weights of the forward pass, with what follows folded in.
     fn pack(&self, isa: Isa, bands: &Bands, weights: &[f32], epilogue: &Epilogue<'_>) -> Vec<f32> {
         let filters = self.channels * self.multiplier;
         let mut packed = vec![0.0; bands.weights_len()];
-        let weight = |filter: usize, tap: usize| {
-            if filter < filters {
-                weights[tap * self.strides[0] + filter * self.strides[1]] * epilogue.scale(filter)
-            } else {
-                0.0
-            }
+        let weight = |filter: usize, tap| {
+            let scale = epilogue.scale(filter.min(filters - 1));
+            self.weight(weights, filter, tap) * scale
         };
         let bias = |filter| {
             if filter < filters {
@@ -90,8 +96,19 @@ impl<'a> Depthwise<'a> {
             }
         };
         for vector in 0..filters.div_ceil(isa.lanes()) {
-            // SAFETY: the vector has room for its weights, as the bands say.
+            // SAFETY: there is room for all weights, as the bands say.
             unsafe { bands.pack(isa.lanes(), vector, weight, bias, packed.as_mut_ptr()) }
+        }
+        packed
+    }
+
+    /// Packed weights of the input's gradient.
+    fn pack_phases(&self, isa: Isa, bands: &Bands, weights: &[f32]) -> Vec<f32> {
+        let mut packed = vec![0.0; bands.weights_len()];
+        let weight = |filter, tap| self.weight(weights, filter, tap);
+        for vector in 0..(self.channels * self.multiplier).div_ceil(isa.lanes()) {
+            // SAFETY: as in `pack`.
+            unsafe { bands.pack_phases(isa.lanes(), vector, weight, packed.as_mut_ptr()) }
         }
         packed
     }
@@ -148,7 +165,7 @@ impl<'a> Depthwise<'a> {
             bands: &bands,
             input: None,
             gradient: Some(Pixels::new(gradient, filters)),
-            weights: &self.pack(isa, &bands, weights, &Epilogue::default()),
+            weights: &self.pack_phases(isa, &bands, weights),
             bounds: (0.0, 0.0),
             channels: self.channels,
             multiplier: self.multiplier,

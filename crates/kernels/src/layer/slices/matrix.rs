@@ -151,15 +151,67 @@ impl Weights {
                     }
                 }
             } else if self.inner == self.depth && self.inner_stride == 1 {
-                panel.for_each(|column, k, index| {
-                    let value = values[column * self.column + k];
-                    to.add(index).write(value * epilogue.scale(column));
-                });
+                let values = &values[panel.first * self.column..][..panel.columns * self.column];
+                transpose(values, panel, |lane| epilogue.scale(panel.first + lane), to);
             } else {
                 panel.for_each(|column, k, index| {
                     let value = values[self.at(column, k)];
                     to.add(index).write(value * epilogue.scale(column));
                 });
+            }
+        }
+    }
+}
+
+/// Columns and `k` that are transposed at once, in registers.
+const SQUARE: usize = 4;
+
+/// The `k` of a block: some cache lines of each column, so that those are read in runs, and so few
+/// that what is written for a whole panel stays in L1.
+const RUN: usize = 64;
+
+/// Packs columns that lie one after the other, each times its scale.
+///
+/// # Safety
+/// `to` must have room for the panel.
+#[inline(always)]
+unsafe fn transpose(values: &[f32], panel: &Panel, scale: impl Fn(usize) -> f32, to: *mut f32) {
+    let (depth, width) = (panel.depth, panel.width);
+    let squares = panel.columns / SQUARE * SQUARE;
+    for start in (0..depth).step_by(RUN) {
+        let run = RUN.min(depth - start);
+        for lane in (0..squares).step_by(SQUARE) {
+            let rows: [&[f32]; SQUARE] =
+                std::array::from_fn(|l| &values[(lane + l) * depth + start..][..run]);
+            let scales: [f32; SQUARE] = std::array::from_fn(|l| scale(lane + l));
+            let chunks: [&[[f32; SQUARE]]; SQUARE] = std::array::from_fn(|l| rows[l].as_chunks().0);
+            for k in 0..run / SQUARE {
+                let square: [[f32; SQUARE]; SQUARE] =
+                    std::array::from_fn(|l| chunks[l][k].map(|value| value * scales[l]));
+                for i in 0..SQUARE {
+                    let row: [f32; SQUARE] = std::array::from_fn(|l| square[l][i]);
+                    // SAFETY: inside the panel.
+                    unsafe {
+                        let to = to.add((start + k * SQUARE + i) * width + lane);
+                        to.cast::<[f32; SQUARE]>().write_unaligned(row);
+                    }
+                }
+            }
+            for k in run / SQUARE * SQUARE..run {
+                for l in 0..SQUARE {
+                    // SAFETY: inside the panel.
+                    unsafe {
+                        let to = to.add((start + k) * width + lane + l);
+                        to.write(rows[l][k] * scales[l]);
+                    }
+                }
+            }
+        }
+        for lane in squares..panel.columns {
+            let (row, scale) = (&values[lane * depth + start..][..run], scale(lane));
+            for (k, &value) in row.iter().enumerate() {
+                // SAFETY: inside the panel.
+                unsafe { to.add((start + k) * width + lane).write(value * scale) }
             }
         }
     }
@@ -309,6 +361,12 @@ impl Kernel for MultiplyTask<'_> {
                     layout: job.layout,
                     panels: panels.clone(),
                     weights: weights.wrapping_sub(first.offset()),
+                    // Columns of the next task, where they lie one after the other.
+                    next: Some(
+                        job.weights
+                            .as_ptr()
+                            .wrapping_add(last.offset() + last.len()),
+                    ),
                     bias: Some(scratch.wrapping_sub(first.first).cast_const()),
                     bounds: job.epilogue.bounds(),
                     output: to.wrapping_sub(first.first),
@@ -360,11 +418,10 @@ pub(crate) fn input_gradient(
         let to = Output::from(&mut patch_gradients[..]);
         multiply(input, &of_patches, weights, &Epilogue::default(), to)?;
         for (pixel, patch) in patch_gradients.chunks_exact(depth).enumerate() {
-            patches.taps(pixel, |k, to| {
-                if let Some(to) = to {
-                    for (sum, value) in values[to..][..channels].iter_mut().zip(&patch[k..]) {
-                        *sum += value;
-                    }
+            patches.runs(pixel, |run, to| {
+                let Some(to) = to else { return };
+                for (sum, value) in values[to..].iter_mut().zip(&patch[run]) {
+                    *sum += value;
                 }
             });
         }

@@ -107,17 +107,30 @@ fn for_each_task(tasks: usize, scratch: usize, task: impl Fn(usize, *mut f32) + 
         .for_each(|index| with_scratch(scratch, |scratch| task(index, scratch)));
 }
 
+/// The same, with what each task gives, in order.
+fn map_tasks<R: Send>(
+    tasks: usize,
+    scratch: usize,
+    task: impl Fn(usize, *mut f32) -> R + Sync,
+) -> Vec<R> {
+    (0..tasks)
+        .into_par_iter()
+        .map(|index| with_scratch(scratch, |scratch| task(index, scratch)))
+        .collect()
+}
+
 thread_local! {
     /// Kept from call to call: fresh memory costs a page fault every 4 KiB.
     static SCRATCH: Cell<Option<AlignedBuffer>> = const { Cell::new(None) };
 }
 
-fn with_scratch(len: usize, job: impl FnOnce(*mut f32)) {
+fn with_scratch<R>(len: usize, job: impl FnOnce(*mut f32) -> R) -> R {
     let kept = SCRATCH.take();
     let kept = kept.filter(|kept| kept.as_slice().len() >= len);
     let mut buffer = kept.unwrap_or_else(|| AlignedBuffer::zeros(len));
-    job(buffer.as_mut_slice().as_mut_ptr());
+    let result = job(buffer.as_mut_slice().as_mut_ptr());
     SCRATCH.set(Some(buffer));
+    result
 }
 
 /// Copies `count` rows of scratch, `pixel` values apart, to pixels of `channels` channels, each of

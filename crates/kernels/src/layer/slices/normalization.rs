@@ -1,7 +1,7 @@
 //! Normalisation and its gradients on `[pixels, channels]`, some pixels at a time. Where channels
 //! are no whole vectors, pixels pass through scratch.
 
-use super::{Output, for_each_task, store};
+use super::{Output, for_each_task, map_tasks, store};
 use crate::error::{KernelError, check_length};
 use crate::layer::{Rows, Target, rows::Pixels};
 use crate::partition::{part, parts};
@@ -176,7 +176,6 @@ impl<'a> Map<'a> {
             check_length("input gradient", gated.len, &[self.input.len()])?;
         }
         let count = parts(self.blocks(), self.blocks().div_ceil(PARTS), 1);
-        let mut sums = vec![0.0f64; count * 2 * self.width];
         let job = Gate {
             map: self,
             affine: Affine {
@@ -189,19 +188,12 @@ impl<'a> Map<'a> {
             gated,
         };
         let scratch = (2 * BLOCK + 2) * self.width;
-        let sums_of_parts = std::sync::Mutex::new(&mut sums);
-        for_each_task(count, scratch, |index, scratch| {
+        let parts: Vec<Vec<f64>> = map_tasks(count, scratch, |index, scratch| {
             let blocks = part(self.blocks(), index, count);
-            let own = dispatch(self.isa, GateBlocks(&job, blocks, scratch));
-            if let Ok(mut sums) = sums_of_parts.lock() {
-                sums[index * 2 * self.width..][..2 * self.width].copy_from_slice(&own);
-            }
+            dispatch(self.isa, GateBlocks(&job, blocks, scratch))
         });
         let total = |first: usize| -> Vec<f64> {
-            let of = |channel: usize| {
-                let parts = sums.chunks_exact(2 * self.width);
-                parts.map(|part| part[first + channel]).sum()
-            };
+            let of = |channel: usize| parts.iter().map(|part| part[first + channel]).sum();
             (0..self.channels).map(of).collect()
         };
         Ok([total(0), total(self.width)])
