@@ -8,7 +8,8 @@
 use crate::error::{KernelError, volume};
 use crate::geometry::ConvSize;
 use crate::layer::rows::Patches;
-use crate::layer::slices::matrix::{Input, Weights, multiply};
+use crate::layer::slices::matrix::{Input, multiply};
+use crate::layer::slices::weights::Weights;
 use crate::layer::slices::{Epilogue, fresh};
 
 /// Convolves `input` `[batch, height, width, in_channels]` with `weights`

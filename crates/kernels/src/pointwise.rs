@@ -5,7 +5,8 @@
 //! ```
 
 use crate::error::{KernelError, check_length, volume};
-use crate::layer::slices::matrix::{Input, Weights, multiply};
+use crate::layer::slices::matrix::{Input, multiply};
+use crate::layer::slices::weights::Weights;
 use crate::layer::slices::{Epilogue, fresh};
 
 /// Multiplies `input` `[pixels, in_channels]` with `weights` `[out_channels, in_channels]` (the

@@ -9,7 +9,8 @@
 use crate::error::{KernelError, volume};
 use crate::geometry::ConvSize;
 use crate::layer::rows::Patches;
-use crate::layer::slices::matrix::{self, Input, Weights};
+use crate::layer::slices::matrix::{self, Input};
+use crate::layer::slices::weights::Weights;
 
 /// The gradient of the input, `[batch, height, width, in_channels]`; other shapes as in
 /// [`fn@crate::conv::conv`].

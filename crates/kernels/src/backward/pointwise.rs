@@ -7,7 +7,8 @@
 
 use crate::error::{KernelError, check_length};
 use crate::layer::slices::Epilogue;
-use crate::layer::slices::matrix::{self, Input, Weights, multiply};
+use crate::layer::slices::matrix::{self, Input, multiply};
+use crate::layer::slices::weights::Weights;
 
 /// The gradient of the input, `[pixels, in_channels]`; other shapes as in
 /// [`fn@crate::pointwise::pointwise`].

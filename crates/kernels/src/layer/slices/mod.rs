@@ -8,6 +8,7 @@
 pub(crate) mod depthwise;
 pub(crate) mod matrix;
 pub(crate) mod normalization;
+pub(crate) mod weights;
 
 use std::cell::Cell;
 use std::marker::PhantomData;
