@@ -1,13 +1,13 @@
-//! Commands that are run by the package `mobilenet-benches`, which this one does not compile.
+//! Runs the package `mobilenet-benches` for the commands that this package does not compile.
 
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-/// Builds that package where it is not built, and gives its program this one's arguments.
+/// Builds that package if necessary and runs its program with the arguments of this one.
 pub(crate) fn to_benches() -> ExitCode {
     match command(std::env::args_os().skip(1)).status() {
-        // A signal has no code.
+        // There is no code if a signal ended the program.
         Ok(status) => ExitCode::from(status.code().unwrap_or(1) as u8),
         Err(error) => {
             eprintln!("error: cannot run cargo: {error}");
@@ -23,7 +23,7 @@ fn command(arguments: impl Iterator<Item = OsString>) -> Command {
     let mut command = Command::new(cargo);
     command.args(["run", "--package", "mobilenet-benches", "--manifest-path"]);
     command.arg(manifest);
-    // As this program was built.
+    // Use the same profile as this program.
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }

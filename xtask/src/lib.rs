@@ -1,14 +1,15 @@
-//! The words of `cargo xtask`: the everyday commands, and those of this repository. The latter, and
-//! the network on candle, are in the package `mobilenet-benches`, so that nobody who names a photo
-//! has to compile them; both programs parse their arguments by what is here.
+//! Arguments of `cargo xtask`: the everyday commands and the commands of this repository. The
+//! latter run in the package `mobilenet-benches`, as does everything on candle, so that a user who
+//! only classifies photos need not compile them. Both programs parse their arguments with this
+//! crate.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mobilenet_cli::{Precision, WeightType, side, threads, width};
 
 /// MobileNetV1 in Rust.
 ///
-/// Weights (W) are a file or folder in any format that is read, recognised by content; a known
-/// name (see `weights --list`), fetched on first use and kept in the cache; or hf:OWNER/REPO.
+/// Weights (W) are a file or folder in any supported format, recognised by content; or a known name
+/// (see `weights --list`) or hf:OWNER/REPO, fetched on first use and kept in the cache.
 #[derive(Debug, Parser)]
 #[command(
     name = "cargo xtask",
@@ -17,7 +18,7 @@ use mobilenet_cli::{Precision, WeightType, side, threads, width};
     max_term_width = 100
 )]
 pub struct Cli {
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -25,10 +26,10 @@ pub struct Cli {
 /// All commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Those of the program `mobilenet`.
+    /// A command of the program `mobilenet`.
     #[command(flatten)]
     Everyday(mobilenet_cli::Command),
-    /// Those of this repository.
+    /// A command of this repository.
     #[command(flatten)]
     Repository(Repository),
 }
@@ -40,20 +41,20 @@ pub enum Repository {
     Bench(Bench),
     /// Compare with other engines and write docs/benchmarks/
     Report(Report),
-    /// Write the generated tables in docs/ anew
+    /// Rewrite the generated tables in docs/
     Docs(Docs),
     /// Check the project's own invariants
     Tidy,
 }
 
-/// What is measured.
+/// The engine that is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum BenchEngine {
-    /// Folded, packed and planned, without candle
+    /// The inference plan: batch norm folded, weights packed, no candle
     Plan,
-    /// Our layers on candle, one after the other
+    /// Our layers on candle, one after another
     Eager,
-    /// The same network from candle_nn's layers, the baseline
+    /// The baseline: the same network from candle_nn's layers
     Candle,
 }
 
@@ -66,25 +67,25 @@ pub struct Bench {
     /// Image side
     #[arg(long, value_name = "PIXELS", default_value_t = 224, value_parser = side())]
     pub resolution: u64,
-    /// Images a run
+    /// Images per run
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=4096))]
     pub batch: u64,
     /// Number of threads
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = threads())]
     pub threads: u64,
-    /// What is measured; several alternate run by run [default: plan]
+    /// Engine to measure; may be repeated, engines then take turns [default: plan]
     #[arg(long, value_enum)]
     pub engine: Vec<BenchEngine>,
-    /// Numbers of the computation
+    /// Number type of the computation
     #[arg(long, value_enum, default_value_t = Precision::F32)]
     pub precision: Precision,
-    /// How the plan keeps weights in memory; several alternate run by run [default: f32]
+    /// Number type of the plan's weights in memory; may be repeated [default: f32]
     #[arg(long, value_enum, value_name = "TYPE")]
     pub weight_type: Vec<WeightType>,
-    /// Measured runs
+    /// Number of measured runs
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
     pub repeat: u64,
-    /// One JSON object an engine on standard output
+    /// Print one JSON object per engine
     #[arg(long)]
     pub json: bool,
 }
@@ -92,22 +93,22 @@ pub struct Bench {
 /// A part of the comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ReportPart {
-    /// Inference, against all engines
+    /// Inference, compared with all engines
     Inference,
-    /// Training steps, against PyTorch
+    /// Training steps, compared with PyTorch
     Training,
 }
 
 /// Arguments of `report`.
 #[derive(Debug, Args)]
 pub struct Report {
-    /// Measure nothing; fail where tables or plots are not what the stored results say
+    /// Measure nothing; fail if tables or plots differ from the stored results
     #[arg(long)]
     pub check: bool,
-    /// Measure only this part, keep the other's stored results
+    /// Measure only this part; keep the stored results of the other [default: both]
     #[arg(long, value_enum, conflicts_with = "check")]
     pub part: Option<ReportPart>,
-    /// Measure nothing; write tables and plots anew from the stored results
+    /// Measure nothing; rewrite tables and plots from the stored results
     #[arg(long, conflicts_with = "check")]
     pub redraw: bool,
 }
@@ -115,7 +116,7 @@ pub struct Report {
 /// Arguments of `docs`.
 #[derive(Debug, Args)]
 pub struct Docs {
-    /// Write nothing; fail where a file is not what would be written
+    /// Write nothing; fail if a file is out of date
     #[arg(long)]
     pub check: bool,
 }

@@ -1,5 +1,5 @@
-//! `cargo xtask COMMAND`: the command line of the project. Exit code 0 done, 1 failed, 2 wrong
-//! usage.
+//! `cargo xtask COMMAND`: the command line of the project. Exit codes: 0 success, 1 failure, 2
+//! wrong usage.
 
 mod forward;
 

@@ -34,7 +34,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether it asks for the network on candle, with which not every program is built.
+    /// Whether the command needs the network on candle, which not every program is built with.
     pub fn needs_candle(&self) -> bool {
         let engine = match self {
             Self::Classify(arguments) => arguments.engine,
@@ -45,36 +45,36 @@ impl Command {
     }
 }
 
-/// Who computes.
+/// What computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Engine {
-    /// Folded, packed and planned, without candle
+    /// The inference plan: batch norm folded, weights packed, no candle
     Plan,
-    /// Our layers on candle, one after the other
+    /// Our layers on candle, one after another
     Eager,
 }
 
-/// How a photo comes to the network's size.
+/// How a photo is resized to the network's input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PreprocessRule {
-    /// Central 87.5 %, then squeezed to the size (TF-slim's evaluation)
+    /// Crop the central 87.5 %, squeeze it to the size (TF-slim's evaluation)
     Slim,
-    /// The whole photo, squeezed to the size by an antialiasing bilinear filter
+    /// Squeeze the whole photo to the size (bilinear, antialiased)
     Plain,
-    /// Short edge to size + 32, bilinear, then the centre
+    /// Resize the short edge to size + 32 (bilinear), crop the centre
     HuggingFace,
-    /// Short edge to size / 0.875, bicubic, then the centre
+    /// Resize the short edge to size / 0.875 (bicubic), crop the centre
     Timm,
 }
 
-/// Numbers of the computation.
+/// Number type of the computation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Precision {
     /// 32-bit floating point
     F32,
 }
 
-/// How weights are kept in memory.
+/// Number type of the weights in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum WeightType {
     /// 32 bits
@@ -94,25 +94,25 @@ pub struct Classify {
     /// Weights
     #[arg(long, value_name = "W", default_value = DEFAULT_WEIGHTS)]
     pub(crate) weights: String,
-    /// How many classes to show
+    /// Number of classes to show
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub(crate) top: usize,
-    /// Resize rule instead of the weights' own
+    /// How to resize photos [default: the rule stored with the weights]
     #[arg(long, value_enum, value_name = "RULE")]
     pub(crate) preprocess: Option<PreprocessRule>,
     /// Number of threads [default: all cores]
     #[arg(long, value_name = "N", value_parser = threads())]
     pub(crate) threads: Option<u64>,
-    /// Who computes
+    /// Engine that computes
     #[arg(long, value_enum, default_value_t = Engine::Plan)]
     pub(crate) engine: Engine,
-    /// Numbers of the computation
+    /// Number type of the computation
     #[arg(long, value_enum, default_value_t = Precision::F32)]
     pub(crate) precision: Precision,
-    /// How the plan keeps weights in memory [default: f32]
+    /// Number type of the plan's weights in memory [default: f32]
     #[arg(long, value_enum, value_name = "TYPE")]
     pub(crate) weight_type: Option<WeightType>,
-    /// One JSON object a photo on standard output
+    /// Print one JSON object per photo
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -132,36 +132,36 @@ pub struct Predict {
     /// Weights
     #[arg(long, value_name = "W")]
     pub(crate) weights: String,
-    /// Input: f32, preprocessed
+    /// Input: preprocessed images, f32, 4 axes in the order of --layout
     #[arg(long, value_name = "IN.npy")]
     pub(crate) input: PathBuf,
-    /// Output: logits, or the endpoint's activation
+    /// Output: the logits, or the endpoint's activation
     #[arg(long, value_name = "OUT.npy")]
     pub(crate) output: PathBuf,
-    /// An endpoint instead of the logits, for example Conv2d_5_pointwise
+    /// Endpoint to write instead of the logits, for example Conv2d_5_pointwise
     #[arg(long, value_name = "NAME")]
     pub(crate) endpoint: Option<String>,
-    /// Largest total stride; beyond it layers are dilated
+    /// Limit of the total stride; later layers are dilated instead [default: 32]
     #[arg(long, value_name = "8|16|32", value_parser = output_stride)]
     pub(crate) output_stride: Option<usize>,
-    /// Order of the axes of input and output maps
+    /// Order of the axes of the input and of activations in the output
     #[arg(long, value_enum, default_value_t = ArrayLayout::Nhwc)]
     pub(crate) layout: ArrayLayout,
     /// Number of threads [default: all cores]
     #[arg(long, value_name = "N", value_parser = threads())]
     pub(crate) threads: Option<u64>,
-    /// Who computes
+    /// Engine that computes
     #[arg(long, value_enum, default_value_t = Engine::Plan)]
     pub(crate) engine: Engine,
-    /// Numbers of the computation
+    /// Number type of the computation
     #[arg(long, value_enum, default_value_t = Precision::F32)]
     pub(crate) precision: Precision,
-    /// How the plan keeps weights in memory [default: f32]
+    /// Number type of the plan's weights in memory [default: f32]
     #[arg(long, value_enum, value_name = "TYPE")]
     pub(crate) weight_type: Option<WeightType>,
 }
 
-/// Whose names and layouts a file gets.
+/// The framework whose names and layouts a file has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum FileNames {
     /// TF-slim's variables
@@ -174,7 +174,7 @@ pub enum FileNames {
     Keras,
 }
 
-/// How values are stored.
+/// Number type of the stored values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum FileDtype {
     /// 32 bits
@@ -191,43 +191,43 @@ pub struct Convert {
     /// Weights to read
     #[arg(value_name = "IN")]
     pub(crate) input: String,
-    /// File to write: safetensors, or ONNX where its name ends in .onnx
+    /// File to write: ONNX if its name ends in .onnx, else safetensors
     #[arg(value_name = "OUT.safetensors|OUT.onnx")]
     pub(crate) output: PathBuf,
-    /// Format of the input, instead of recognising it by content
+    /// Format of the input [default: recognised by content]
     #[arg(long, value_name = "FORMAT", value_parser = format())]
     pub(crate) from: Option<Format>,
-    /// How values are stored
+    /// Number type of the stored values
     #[arg(long, value_enum, default_value_t = FileDtype::F32)]
     pub(crate) dtype: FileDtype,
-    /// Names and layouts of a framework instead of our own, so that it can load the file
+    /// Write the names and layouts of this framework, so that it can load the file [default: ours]
     #[arg(long, value_enum, value_name = "NAMES")]
     pub(crate) to: Option<FileNames>,
-    /// Take the moving averages of parameters that training left in the file
+    /// Take the moving averages of the parameters, if training stored them in the file
     #[arg(long)]
     pub(crate) ema: bool,
-    /// Compare with a reference, arrays input (B x H x W x C) and logits (B x classes); write nothing
-    /// where they differ by more than 1e-4 of the largest logit
+    /// Compare logits with a reference: arrays `input` [B, H, W, C] and `logits` [B, classes].
+    /// Write nothing if they differ by more than 1e-4 of the largest logit
     #[arg(long, value_name = "REFERENCE.npz")]
     pub(crate) verify: Option<PathBuf>,
-    /// Replace the classifier by a new one of so many classes; 0 leaves it out
+    /// Replace the classifier by a new, random one of N classes; 0 removes it
     #[arg(long, value_name = "N")]
     pub(crate) classes: Option<usize>,
-    /// Random numbers of a new classifier
+    /// Seed of a new classifier's random weights
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
-    /// Resize rule to store instead of the input's own
+    /// Resize rule to store [default: the input's own]
     #[arg(long, value_enum, value_name = "RULE")]
     pub(crate) preprocess: Option<PreprocessRule>,
-    /// Image side to store instead of the input's own
+    /// Image side to store [default: the input's own]
     #[arg(long, value_name = "PIXELS", value_parser = side())]
     pub(crate) resolution: Option<u64>,
-    /// Fold batch normalisation into the convolutions, which get biases instead
+    /// Fold batch normalisation into the weights and biases of the convolutions
     #[arg(long)]
     pub(crate) fold: bool,
     #[command(flatten)]
     pub(crate) overrides: Overrides,
-    /// The report as one JSON object on standard output
+    /// Print the report as one JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -235,7 +235,7 @@ pub struct Convert {
 /// Arguments of `inspect`.
 #[derive(Debug, Args)]
 pub struct Inspect {
-    /// Weights; without them the network that the flags describe
+    /// Weights [default: the network that the options describe]
     #[arg(value_name = "W", conflicts_with_all = ["width", "classes"])]
     pub(crate) weights: Option<String>,
     /// Width multiplier
@@ -247,10 +247,10 @@ pub struct Inspect {
     /// Number of classes, 0 for none
     #[arg(long, default_value_t = 1001)]
     pub(crate) classes: usize,
-    /// Largest total stride; beyond it layers are dilated
+    /// Limit of the total stride; later layers are dilated instead [default: 32]
     #[arg(long, value_name = "8|16|32", value_parser = output_stride)]
     pub(crate) output_stride: Option<usize>,
-    /// One JSON object on standard output
+    /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -261,15 +261,15 @@ pub struct Weights {
     /// Name to fetch, or hf:OWNER/REPO
     #[arg(value_name = "NAME", conflicts_with = "list")]
     pub(crate) name: Option<String>,
-    /// List what is known and what is cached (also without NAME)
+    /// List known weights, and which are cached (the default without NAME)
     #[arg(long)]
     pub(crate) list: bool,
-    /// One JSON object an entry on standard output
+    /// Print one JSON object per entry
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// The formats that are read, by their words.
+/// Parser of a format's name.
 fn format() -> impl TypedValueParser<Value = Format> {
     let words =
         Format::ALL.map(|format| PossibleValue::new(format.word()).help(format.to_string()));

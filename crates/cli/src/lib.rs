@@ -1,5 +1,5 @@
-//! The everyday commands: photos to names, weights of any framework to ours, training, evaluation.
-//! The program `mobilenet` offers them alone; `cargo xtask` adds those of this repository.
+//! The everyday commands: classify photos, convert weights of any framework, train, evaluate. The
+//! program `mobilenet` has these alone; `cargo xtask` adds the commands of this repository.
 
 pub mod args;
 mod commands;
@@ -21,7 +21,7 @@ pub use values::{side, threads, width};
 /// Runs a command.
 ///
 /// # Errors
-/// Whatever it fails with; what it has printed by then counts.
+/// Whatever the command fails with. Output printed before the failure stays valid.
 pub fn run(command: &Command) -> Result<()> {
     match command {
         Command::Classify(arguments) => commands::classify::run(arguments),
@@ -34,8 +34,8 @@ pub fn run(command: &Command) -> Result<()> {
     }
 }
 
-/// The exit code of a program: 0 done, 1 failed, with the reason on standard error. Wrong usage, 2,
-/// is found before.
+/// The program's exit code: 0 for success, 1 for a failure, whose reason is printed to standard
+/// error. Wrong usage (exit code 2) is found earlier, while arguments are parsed.
 pub fn exit_code(result: Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,4 @@
-//! Standard output, which may be a pipe that somebody closed.
+//! Standard output. It may be a pipe whose reader has closed it.
 
 use std::io::{self, Write};
 
@@ -16,7 +16,7 @@ pub fn json(value: &impl Serialize) -> Result<()> {
     line(serde_json::to_string(value)?)
 }
 
-/// Whether the reader of our output has gone, which is no failure: `... | head`.
+/// Whether the reader of our output has closed the pipe, as in `... | head`. That is no failure.
 pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<io::Error>()

@@ -1,4 +1,4 @@
-//! Progress of fetching and training, on standard error: bars on a terminal, sentences everywhere.
+//! Progress of fetching and training on standard error: messages, and bars if it is a terminal.
 
 use std::io::IsTerminal;
 
@@ -9,7 +9,7 @@ use mobilenet::train::run::Observer;
 
 use crate::output;
 
-/// A bar for the download under way.
+/// Shows a bar for the current download.
 #[derive(Default)]
 pub(crate) struct Terminal {
     bar: Option<ProgressBar>,
@@ -47,7 +47,7 @@ impl Progress for Terminal {
     }
 }
 
-/// A bar that counts to `length`, on a terminal only.
+/// A bar that counts to `length`; hidden unless standard error is a terminal.
 pub(crate) fn counting(length: u64) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
@@ -59,7 +59,7 @@ pub(crate) fn counting(length: u64) -> ProgressBar {
     }
 }
 
-/// A training under way: a bar and records, as sentences or as JSON.
+/// Shows a training: a bar, and records as sentences or as JSON.
 pub(crate) struct Training {
     json: bool,
     bar: ProgressBar,
@@ -95,7 +95,7 @@ impl Observer for Training {
 
     fn record(&mut self, record: &Record) {
         if self.json {
-            // A closed pipe is no reason to stop a training.
+            // A training continues even if nobody reads its output.
             drop(output::json(record));
             return;
         }

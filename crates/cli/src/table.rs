@@ -1,4 +1,4 @@
-//! The layer table and the table of sizes, as plain text and as Markdown.
+//! The layer table, as plain text and as Markdown.
 
 use mobilenet::model::inspect::{LayerSummary, Summary};
 
@@ -12,7 +12,7 @@ const COLUMNS: [&str; 7] = [
     "multiply-adds",
 ];
 
-/// 1234567 -> 1,234,567.
+/// Groups the digits by three: 1234567 -> 1,234,567.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -38,7 +38,7 @@ fn cells(layer: &LayerSummary) -> [String; 7] {
     ]
 }
 
-/// Names to the left, numbers to the right.
+/// The layer table as plain text: names aligned left, numbers right.
 pub(crate) fn plain(summary: &Summary) -> String {
     let rows: Vec<[String; 7]> = summary.layers.iter().map(cells).collect();
     let width = |column: usize| {
@@ -68,7 +68,7 @@ pub(crate) fn plain(summary: &Summary) -> String {
     lines.join("\n")
 }
 
-/// A Markdown table.
+/// The layer table in Markdown.
 pub fn markdown(summary: &Summary) -> String {
     let mut lines = vec![
         format!("| {} |", COLUMNS.join(" | ")),

@@ -1,8 +1,8 @@
-//! How many threads, and pools of so many.
+//! The number of threads, and rayon pools of that size.
 
 use anyhow::{Context, Result};
 
-/// Runs `work` on a pool of so many threads, or on the default pool.
+/// Runs `work` on a rayon pool of `threads` threads, or on the default pool for `None`.
 pub(crate) fn install<T: Send>(
     threads: Option<u64>,
     work: impl FnOnce() -> Result<T> + Send,
@@ -17,7 +17,7 @@ pub(crate) fn install<T: Send>(
     }
 }
 
-/// So many threads, or as many as there are cores.
+/// The given number of threads, or else the number of cores.
 pub(crate) fn or_all_cores(threads: Option<u64>) -> usize {
     match threads {
         Some(threads) => threads as usize,

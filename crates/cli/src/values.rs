@@ -1,19 +1,19 @@
-//! What the values of arguments can be.
+//! Ranges of argument values, and how they are parsed.
 
-/// Numbers of threads.
+/// Parser of a number of threads, 1 to 1024.
 pub fn threads() -> clap::builder::RangedU64ValueParser {
     clap::value_parser!(u64).range(1..=1024)
 }
 
-/// Sides of an image.
+/// Parser of an image's side, 1 to 8192 pixels.
 pub fn side() -> clap::builder::RangedU64ValueParser {
     clap::value_parser!(u64).range(1..=8192)
 }
 
-/// A width multiplier.
+/// Parses a width multiplier.
 ///
 /// # Errors
-/// Where the text is none.
+/// If the text is no number above 0 and up to 16.
 pub fn width(text: &str) -> Result<f64, String> {
     text.parse::<f64>()
         .ok()
@@ -21,10 +21,10 @@ pub fn width(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "a width multiplier is greater than 0 and at most 16".to_string())
 }
 
-/// A limit of the total stride.
+/// Parses an output stride, the limit of the network's total stride.
 ///
 /// # Errors
-/// Where the text is none.
+/// If the text is not 8, 16 or 32.
 pub(crate) fn output_stride(text: &str) -> Result<usize, String> {
     match text {
         "8" => Ok(8),
@@ -34,10 +34,10 @@ pub(crate) fn output_stride(text: &str) -> Result<usize, String> {
     }
 }
 
-/// A number greater than 0.
-pub(crate) fn positive(text: &str) -> Result<f64, String> {
+/// Parses a finite number of at least 0.
+pub(crate) fn not_negative(text: &str) -> Result<f64, String> {
     let number = text.parse::<f64>().ok();
     number
         .filter(|number| *number >= 0.0 && number.is_finite())
-        .ok_or_else(|| "a number of at least 0".to_string())
+        .ok_or_else(|| "expected a number of at least 0".to_string())
 }

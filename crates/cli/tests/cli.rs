@@ -1,4 +1,4 @@
-//! The commands as their users call them: output, files, exit codes.
+//! The program's output, files and exit codes.
 
 mod support;
 
@@ -59,7 +59,7 @@ fn classify_reports_each_photo_and_goes_on_after_a_bad_one() {
     assert!(stdout(&output).contains("good.png") && stdout(&output).contains(" %  class "));
 }
 
-/// `predict` gives the logits that transformers computed (golden files).
+/// `predict` computes the logits that transformers computed (golden files).
 #[test]
 fn predict_gives_another_frameworks_numbers() {
     let folder = Folder::new();
@@ -183,7 +183,7 @@ fn predict_names_what_is_wrong_with_its_input() {
     assert!(error().contains("expected 3 input channels, found 5"));
     write_npy(&input, &[32, 32, 3], &vec![0.0; 3 * 32 * 32]);
     assert!(error().contains("rank, expected 4, was: 3"));
-    // A header that announces far more than the file holds.
+    // A header that declares far more values than the file has.
     let mut bytes = std::fs::read(&input).unwrap();
     let shape = b"32, 32, 3";
     let at = bytes
@@ -274,8 +274,8 @@ fn a_closed_pipe_is_no_failure() {
     );
 }
 
-/// Hostile files through the command line, with 256 MiB of address space in all: the process
-/// itself takes some 100, so what a file can make us allocate is small.
+/// Hostile files through the command line, with a limit of 256 MiB of address space. The process
+/// itself takes about 100 MiB, so a file can make it allocate only a little.
 #[cfg(target_os = "linux")]
 #[test]
 fn hostile_files_stay_within_memory_and_time() {
@@ -302,7 +302,7 @@ fn hostile_files_stay_within_memory_and_time() {
     };
     let convert =
         |name: &str, bytes: &[u8]| limited(&["convert", &write(name, bytes), &folder.path("out")]);
-    // A header of 4 EiB, a tensor of 4 EiB, a graph whose constant is 4 GiB by its shape.
+    // A header of 4 EiB, a tensor of 4 EiB, a graph whose constant has a shape of 4 GiB.
     assert!(
         convert("a", &[&[255u8; 8][..], b"{}"].concat())
             .contains("none of the formats safetensors")
@@ -325,7 +325,7 @@ fn hostile_files_stay_within_memory_and_time() {
         error.contains("w needs 4294967296 bytes, more than"),
         "{error}"
     );
-    // A photo that announces 50,000 x 50,000 pixels.
+    // A photo whose header declares 50,000 x 50,000 pixels.
     let good = folder.path("photo.bmp");
     photo(&good);
     let mut bmp = std::fs::read(&good).unwrap();

@@ -92,7 +92,7 @@ fn convert_fails_on_what_it_cannot_use() {
     }
 }
 
-/// Averages, another framework's names, and a comparison that decides whether a file is written.
+/// `--ema`, `--to`, and `--verify`, which decides whether a file is written.
 #[test]
 fn convert_takes_averages_verifies_and_writes_for_frameworks() {
     let folder = Folder::new();
@@ -111,7 +111,7 @@ fn convert_takes_averages_verifies_and_writes_for_frameworks() {
     let applied = &inspected[0]["report"]["applied"];
     assert_eq!(applied[0]["source"], "MobilenetV1/Conv2d_0/weights");
 
-    // The reference is what `predict` says, and then the same with one logit changed.
+    // The reference is the output of `predict`, first unchanged, then with one logit changed.
     let (input, output) = (folder.path("input.npy"), folder.path("output.npy"));
     let pixels: Vec<f32> = (0..64 * 64 * 3)
         .map(|i| (i % 97) as f32 / 48.5 - 1.0)

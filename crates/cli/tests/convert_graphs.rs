@@ -1,4 +1,4 @@
-//! `convert` to and from files that describe their network, and what it is told.
+//! `convert` to and from files that describe their network, and the flags that override them.
 
 mod support;
 
@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 use support::{error, golden, run};
 
-/// The line of a command that must have succeeded.
+/// Runs a command that must succeed and returns its line of output.
 fn json(arguments: &[&str]) -> Value {
     let [line] = support::json(arguments).try_into().unwrap();
     line
@@ -47,7 +47,7 @@ fn what_the_file_does_not_say_is_told() {
     .unwrap();
     let weights = golden("timm_tiny.pth");
     json(&["convert", &weights, &onnx, "--json"]);
-    let told = [
+    let overridden = [
         "convert",
         &onnx,
         &out,
@@ -61,7 +61,7 @@ fn what_the_file_does_not_say_is_told() {
         &labels,
         "--json",
     ];
-    let line = json(&told);
+    let line = json(&overridden);
     let metadata = &line["metadata"];
     assert_eq!(metadata["activation"], "relu");
     assert_eq!(metadata["padding"], "same");
@@ -73,7 +73,7 @@ fn what_the_file_does_not_say_is_told() {
     assert_eq!(metadata["labels"]["names"][9], "jay");
 
     std::fs::write(&labels, "one\ntwo\n").unwrap();
-    assert!(error(&told).contains("2 names for 10 classes"));
+    assert!(error(&overridden).contains("2 names for 10 classes"));
     let range = ["convert", &onnx, &out, "--range", "1,1"];
     assert!(error(&range).contains("both 1"));
     let epsilon = |input: &str| run(&["convert", input, &out, "--epsilon", "0.002", "--json"]);

@@ -1,5 +1,5 @@
-//! `train` and `eval` as a user meets them: photos in folders, killed and resumed runs, broken
-//! photos, divergence.
+//! The commands `train` and `eval`: photos in folders, killed and resumed runs, broken photos,
+//! divergence.
 
 mod support;
 
@@ -10,8 +10,8 @@ use std::time::Duration;
 use serde_json::Value;
 use support::lines;
 
-/// Photos of two classes that a small network can tell apart, 12 to train on and 4 to test with
-/// in each.
+/// Writes photos of two classes that a small network can tell apart: per class 12 to train on and 4
+/// to test with.
 fn photos(folder: &Path) -> PathBuf {
     let data = folder.join("photos");
     for (part, count) in [("train", 12), ("test", 4)] {
@@ -40,7 +40,7 @@ fn train(data: &Path, out: &Path, more: &[&str]) -> Command {
         .arg(out);
     command.args(["--width", "0.25", "--batch-size", "8", "--threads", "2"]);
     command.args(["--log-every", "2"]).args(more);
-    // Small unless a test says otherwise.
+    // A small network unless a test sets a resolution.
     if !more.contains(&"--resolution") {
         command.args(["--resolution", "32", "--ema=0.9"]);
     }
@@ -102,7 +102,7 @@ fn a_folder_of_photos_becomes_weights() {
     let again = train(&data, &out, &["--epochs", "1"]).output().unwrap();
     assert_eq!(again.status.code(), Some(1));
     assert!(text(&again.stderr).contains("is there already"));
-    // Other settings cannot go on from its checkpoint.
+    // A run with other settings cannot resume from its checkpoint.
     let other = train(
         &data,
         &out,
@@ -117,7 +117,7 @@ fn a_folder_of_photos_becomes_weights() {
     );
 }
 
-/// Names of the checkpoints that a run has written so far, and of whatever else is beside them.
+/// Names of all files in a run's folder of checkpoints.
 fn checkpoints(out: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(out.join("checkpoints"));
     let entries = entries.into_iter().flatten();
@@ -128,14 +128,14 @@ fn checkpoints(out: &Path) -> Vec<String> {
     names
 }
 
-/// The newest whole checkpoint.
+/// The newest complete checkpoint.
 fn newest(out: &Path) -> Option<String> {
     let mut names = checkpoints(out).into_iter();
     names.rfind(|name| name.starts_with("step-"))
 }
 
-/// Starts or resumes a run and kills it: so many milliseconds after its start, or after its next
-/// checkpoint. False where it ended before.
+/// Starts or resumes a run and kills it, either some milliseconds after its start or after its next
+/// checkpoint. Returns false if the run ended first.
 fn kill(mut command: Command, out: &Path, wait_for_checkpoint: bool, milliseconds: u64) -> bool {
     let before = newest(out);
     let null = std::process::Stdio::null;
@@ -174,7 +174,7 @@ fn runs_killed_twenty_times_end_in_the_same_bits() {
     while kills < 20 {
         runs += 1;
         let broken = folder.path().join(format!("broken {runs}"));
-        // Every other kill lets the run come further; the others may fall before its first step.
+        // Every second kill waits for a checkpoint; the others may come before the first step.
         while kills < 20
             && kill(
                 train(&data, &broken, &arguments),
@@ -193,7 +193,7 @@ fn runs_killed_twenty_times_end_in_the_same_bits() {
     println!("{kills} kills of {runs} runs");
 }
 
-/// A limit on the size of files stands in for the full disk: the write fails after a part of it.
+/// Imitates a full disk by a limit on the size of files: the write fails midway.
 #[cfg(unix)]
 #[test]
 fn a_full_disk_leaves_the_last_checkpoint() {

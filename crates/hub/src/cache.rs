@@ -1,4 +1,4 @@
-//! The user's cache folder: one converted file a name, and a lock beside it while it is made.
+//! The user's cache folder: for each name one converted file, and a lock file beside it.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ impl Cache {
     /// `MOBILENET_CACHE`, or else the platform's cache folder for `mobilenet`.
     ///
     /// # Errors
-    /// [`HubError::NoCache`] where there is neither.
+    /// [`HubError::NoCache`] if the variable is not set and the user has no home folder.
     pub fn of_user() -> Result<Self, HubError> {
         let folder = match std::env::var_os("MOBILENET_CACHE").filter(|value| !value.is_empty()) {
             Some(folder) => PathBuf::from(folder),
@@ -27,7 +27,7 @@ impl Cache {
         Ok(Self::at(folder))
     }
 
-    /// A stated folder.
+    /// A cache in the given folder.
     pub fn at(folder: impl Into<PathBuf>) -> Self {
         Self {
             folder: folder.into(),
@@ -39,14 +39,14 @@ impl Cache {
         &self.folder
     }
 
-    /// Where the weights of that name lie, or will lie.
+    /// Path of the weights with this name, whether they are cached yet or not.
     pub fn file(&self, name: &str) -> PathBuf {
         // `hf:OWNER/REPO` is one file, not a folder; `--` cannot occur in either part.
         let name = name.replace(['/', ':', '\\'], "--");
         self.folder.join(format!("{name}.safetensors"))
     }
 
-    /// Holds until dropped; a second process waits for the first.
+    /// Locks a name until the lock is dropped. A second process waits for the first.
     pub(crate) fn lock(&self, name: &str) -> Result<Lock, HubError> {
         fs::create_dir_all(&self.folder).map_err(|source| self.error(source))?;
         let path = self.file(name).with_extension("lock");
@@ -56,7 +56,7 @@ impl Cache {
         Ok(Lock(file))
     }
 
-    /// A folder for downloads, gone when dropped: what it holds never counts as fetched.
+    /// A temporary folder for downloads, deleted on drop. Nothing in it counts as cached.
     pub(crate) fn scratch(&self) -> Result<tempfile::TempDir, HubError> {
         tempfile::Builder::new()
             .prefix(".fetch-")
@@ -72,6 +72,6 @@ impl Cache {
     }
 }
 
-/// A file lock; the system drops it with the file, also when the process is killed.
+/// A file lock. The system releases it when the file closes, even if the process is killed.
 #[derive(Debug)]
 pub(crate) struct Lock(#[expect(dead_code, reason = "held for its drop")] File);

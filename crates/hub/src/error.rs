@@ -1,20 +1,20 @@
-//! Why weights could not be had.
+//! Errors of finding, fetching and caching weights.
 
 use std::path::PathBuf;
 
 use mobilenet_model::checkpoint::CheckpointError;
 
-/// Weights that could not be had.
+/// Why weights could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
-    /// Neither a file, nor a known name, nor `hf:OWNER/REPO`.
+    /// The text is no file, no known name and not of the form `hf:OWNER/REPO`.
     #[error(
         "`{weights}` is no file or folder and no known name; known are {known}, and hf:OWNER/REPO"
     )]
     Unknown {
-        /// What was asked for.
+        /// The text that the user gave.
         weights: String,
-        /// The known names.
+        /// The known names, separated by commas.
         known: String,
     },
     /// Every source failed.
@@ -22,25 +22,25 @@ pub enum HubError {
     Fetch {
         /// The weights.
         name: String,
-        /// What became of each source.
+        /// The error of each source, in the order of the attempts.
         attempts: Vec<String>,
     },
     /// One source failed.
     #[error("{origin}: {problem}")]
     Source {
-        /// Where the weights were looked for.
+        /// The source.
         origin: String,
         /// What went wrong.
         problem: String,
     },
-    /// What was fetched is not what is known.
+    /// The fetched file's checksum is not the expected one.
     #[error("{what} has the sha256 {found}, expected {expected}")]
     Checksum {
         /// The file.
         what: String,
-        /// The known sum.
+        /// The expected sha256, in hexadecimal.
         expected: String,
-        /// The sum of what was fetched.
+        /// The fetched file's sha256, in hexadecimal.
         found: String,
     },
     /// The cache folder cannot be used.
@@ -48,13 +48,13 @@ pub enum HubError {
     Cache {
         /// The folder or file.
         path: PathBuf,
-        /// Why not.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The user has no home, and MOBILENET_CACHE is not set.
+    /// The user has no home folder, and MOBILENET_CACHE is not set.
     #[error("there is no cache folder: set MOBILENET_CACHE")]
     NoCache,
-    /// The file is no usable checkpoint.
+    /// The file cannot be used as a checkpoint.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
 }

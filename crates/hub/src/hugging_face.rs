@@ -1,4 +1,4 @@
-//! A repository of the Hugging Face hub, by the hf-hub crate.
+//! Fetches a repository of the Hugging Face hub with the hf-hub crate.
 
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
@@ -9,17 +9,17 @@ use hf_hub::api::sync::{ApiBuilder, ApiRepo};
 use crate::error::HubError;
 use crate::progress::Progress;
 
-/// Files that say what the weights do not; not every repository has them.
+/// Files with facts that the weights do not contain. Not every repository has them.
 const CONFIGURATIONS: [&str; 2] = ["config.json", "preprocessor_config.json"];
 
-/// The weights, in order of preference.
+/// Files of weights, in order of preference.
 const WEIGHTS: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
 
-/// How long the hub may take to answer at all, before the next source is tried.
+/// How long to wait for a connection to the hub before the next source is tried.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Fetches a repository into `scratch`; gives the file of weights, with the configurations beside
-/// it.
+/// Fetches a repository into `scratch`. Returns the path of the weights; the configurations lie in
+/// the same folder.
 pub(crate) fn fetch(
     repository: &str,
     scratch: &Path,
@@ -40,9 +40,9 @@ pub(crate) fn fetch(
         .model(repository.to_string());
     progress.message(&format!("fetching {repository} from the Hugging Face hub"));
     for name in CONFIGURATIONS {
-        // Absent is fine; should it be there and fail, the shapes still tell most of it.
+        // No error: the shapes of the weights determine most of what a configuration says.
         if let Err(error) = download(&api, name, progress) {
-            progress.message(&format!("{name}: {error}; going on without it"));
+            progress.message(&format!("{name}: {error}; continuing without it"));
         }
     }
     let mut problems = Vec::new();
@@ -63,7 +63,8 @@ fn download(
     api.download_with_progress(name, Bar(progress))
 }
 
-/// A quick look whether anybody is there: without it an offline machine may wait for minutes.
+/// Checks quickly whether the hub accepts connections. Without this check an offline machine may
+/// wait for minutes.
 fn reachable(endpoint: &str) -> Result<(), String> {
     let proxied = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
         .iter()
@@ -90,7 +91,7 @@ fn reachable(endpoint: &str) -> Result<(), String> {
     Err(unreachable(last))
 }
 
-/// Our progress as hf-hub's.
+/// Adapts our [`Progress`] to hf-hub's trait.
 struct Bar<'a>(&'a mut dyn Progress);
 
 impl hf_hub::api::Progress for Bar<'_> {

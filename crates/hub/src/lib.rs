@@ -4,8 +4,9 @@
 //! [`resolve`] takes what a user types: a file or folder, a known name, or `hf:OWNER/REPO`.
 //!
 //! ```text
-//! name -> registry -> cache (there? done) -> lock -> Hugging Face hub, or else a Python package
-//!      -> mobilenet_model::checkpoint::load -> saved into the cache in one step
+//! name -> registry -> cache: return the file if it is there
+//!      -> lock -> Hugging Face hub, or else a Python package
+//!      -> mobilenet_model::checkpoint::load -> file in the cache, written whole or not at all
 //! ```
 
 mod cache;

@@ -1,18 +1,18 @@
-//! How fetching tells what it does.
+//! Progress of fetching, reported to the program.
 
-/// Told of every step; a program shows it as it likes.
+/// Receives the progress of fetching. A program implements it to show what is going on.
 pub trait Progress {
-    /// A step begins or is done; one sentence.
+    /// A step begins or has ended. `text` is one sentence.
     fn message(&mut self, text: &str);
-    /// A download of so many bytes begins.
+    /// A download begins: the file's name and its size in bytes.
     fn begin(&mut self, what: &str, bytes: u64);
-    /// So many more bytes have come.
+    /// Another `bytes` bytes have arrived.
     fn advance(&mut self, bytes: u64);
-    /// The download is done.
+    /// The download has ended.
     fn end(&mut self);
 }
 
-/// Says nothing.
+/// Ignores all progress.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
 

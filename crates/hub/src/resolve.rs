@@ -1,4 +1,4 @@
-//! From what the user types to a checkpoint.
+//! Loads the weights that a user names: from a file, from the cache, or fetched.
 
 use std::path::{Path, PathBuf};
 
@@ -14,14 +14,14 @@ use crate::progress::Progress;
 use crate::registry::{Source, find, known};
 use crate::{hugging_face, python_package};
 
-/// What `hf:` stands before.
+/// Prefix of a name that is a repository of the Hugging Face hub.
 const HUB_PREFIX: &str = "hf:";
 
 /// Loads weights: a file or folder, a known name, or `hf:OWNER/REPO`. A name is fetched on first
 /// use.
 ///
 /// # Errors
-/// Where there is nothing of that name, it cannot be fetched, or it is no usable checkpoint.
+/// If nothing has this name, the weights cannot be fetched, or they cannot be used as a checkpoint.
 pub fn resolve(
     weights: &str,
     cache: &Cache,
@@ -30,7 +30,7 @@ pub fn resolve(
     resolve_with(weights, &LoadOptions::default(), cache, progress)
 }
 
-/// [`resolve`] with options for files and folders; what is fetched is loaded without.
+/// [`resolve`] with options for files and folders. Fetched weights ignore the options.
 ///
 /// # Errors
 /// As [`resolve`].
@@ -47,7 +47,8 @@ pub fn resolve_with(
     fetch(weights, cache, progress).map(|(_, checkpoint)| checkpoint)
 }
 
-/// Makes sure that a known name or `hf:OWNER/REPO` is in the cache; gives its file and content.
+/// Fetches a known name or `hf:OWNER/REPO` into the cache unless it is there. Returns the path of
+/// the cached file and its content.
 ///
 /// # Errors
 /// As [`resolve`].
@@ -72,7 +73,7 @@ pub fn fetch(
         return Ok((file, checkpoint));
     }
     let _lock = cache.lock(name)?;
-    // Another process may have been quicker.
+    // Another process may have fetched it while this one waited for the lock.
     if file.exists() {
         match load(&file, ReadLimits::default()) {
             Ok(checkpoint) => return Ok((file, checkpoint)),
@@ -91,7 +92,7 @@ pub fn fetch(
         match convert(source, preprocessing, cache, progress) {
             Ok(checkpoint) => {
                 save(&file, &checkpoint, WeightsDtype::F32)?;
-                progress.message(&format!("kept as {}", file.display()));
+                progress.message(&format!("cached as {}", file.display()));
                 return Ok((file, checkpoint));
             }
             Err(error) => {
@@ -106,7 +107,7 @@ pub fn fetch(
     })
 }
 
-/// `OWNER/REPO` of letters, digits and `-_.`, which is what the hub allows.
+/// Whether the text is `OWNER/REPO`, both of letters, digits and `-_.`, as the hub allows.
 fn is_repository(name: &str) -> bool {
     let is_name = |part: &str| {
         !part.is_empty()

@@ -1,8 +1,8 @@
 //! Fetching from a hub on this machine that serves the golden Hugging Face folder: first use,
-//! offline use, two at once, a hub that breaks off, a damaged cache.
+//! offline use, two processes at once, an interrupted download, a damaged cache.
 //!
-//! All in one test function, because the hub's address is an environment variable of the process:
-//! the test runs itself again with it set.
+//! One test function does it all, because the hub's address is an environment variable of the
+//! process: the test starts itself again with the variable set.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -17,7 +17,7 @@ fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/golden/hugging_face_tiny")
 }
 
-/// Answers as the hub does; `limit` cuts the weights off after so many bytes.
+/// Answers as the hub does; the weights end after `limit` bytes.
 fn answer(mut stream: TcpStream, limit: usize) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut line = String::new();
@@ -57,7 +57,7 @@ fn answer(mut stream: TcpStream, limit: usize) -> std::io::Result<()> {
     stream.write_all(&content)
 }
 
-/// A hub; gives its address and the number of requests so far.
+/// Starts a hub. Returns its address and its count of requests.
 fn serve(limit: usize) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -123,7 +123,7 @@ fn hub() {
     let cache = tempfile::tempdir().unwrap();
     let file = Cache::at(cache.path()).file("hf:someone/tiny");
 
-    // A hub that breaks off: an error, and nothing that looks like weights is left.
+    // An interrupted download is an error and leaves nothing that looks like weights.
     let (broken, _) = serve(2_000);
     let error = result(process(&broken, cache.path()));
     assert!(error.starts_with("cannot fetch hf:someone/tiny"), "{error}");
@@ -152,7 +152,7 @@ fn hub() {
     let once = requests.load(Ordering::SeqCst);
     assert!(file.exists());
 
-    // From then on offline.
+    // After that it works offline.
     let nobody = "http://127.0.0.1:9";
     assert!(result(process(nobody, cache.path())).starts_with("fetched"));
     assert_eq!(requests.load(Ordering::SeqCst), once);
@@ -164,7 +164,7 @@ fn hub() {
     assert!(result(process(&address, cache.path())).starts_with("fetched"));
     assert!(requests.load(Ordering::SeqCst) > once);
 
-    // Nothing but the weights and their lock remains.
+    // Only the weights and their lock file remain.
     let mut left: Vec<String> = std::fs::read_dir(cache.path())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())

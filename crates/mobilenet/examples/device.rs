@@ -1,5 +1,5 @@
-//! What a device takes: a photo and weights in, names out, no candle, no network access, no
-//! training. Built small:
+//! Inference on a device: takes a photo and weights, prints names. No candle, no network access, no
+//! training. To build a small program:
 //!
 //! ```sh
 //! cargo build --profile device -p mobilenet --no-default-features --example device

@@ -1,4 +1,4 @@
-//! The whole way from a photo to names, in one type.
+//! `Classifier`: from a photo to class names or features.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,26 +13,26 @@ use mobilenet_model::{PlanWeights, Prediction};
 #[cfg(feature = "candle")]
 use crate::eager::Eager;
 use crate::error::Error;
-use crate::pool::{Caller, Gives, Pool};
+use crate::pool::{Caller, Output, Pool};
 
 /// How a [`Classifier`] computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
-    /// The inference plan: fastest, and without candle.
+    /// The inference plan: the fastest engine, without candle.
     Plan {
-        /// Threads that compute at a time, of all calls together. A call alone has them all;
-        /// calls at the same time have one each, and wait where there is none left.
+        /// Number of threads that all calls share. A single call uses all of them. Concurrent
+        /// calls use one thread each and wait while no thread is free.
         threads: usize,
-        /// How the plan keeps its weights in memory.
+        /// Number type of the weights in memory.
         weights: WeightType,
     },
-    /// The layers on candle, one after the other, on the current rayon pool.
+    /// Our layers on candle, one after another, on the current rayon pool.
     #[cfg(feature = "candle")]
     Eager,
 }
 
 impl Default for Engine {
-    /// The plan on all cores, weights in f32.
+    /// The plan on all cores, with weights in f32.
     fn default() -> Self {
         Self::Plan {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
@@ -48,8 +48,9 @@ enum Network {
     Eager(Box<Eager>),
 }
 
-/// A network with all that it needs to take photos. Clones share it, and any number of threads may
-/// call it at the same time.
+/// A network with its preprocessing and labels: takes photos, gives class names or features.
+///
+/// Clones are cheap and share the network. Any number of threads may call it at the same time.
 #[derive(Debug, Clone)]
 pub struct Classifier {
     shared: Arc<Shared>,
@@ -62,11 +63,13 @@ struct Shared {
 }
 
 impl Classifier {
-    /// Loads weights: a file or folder in any format that we read, a known name, or
-    /// `hf:OWNER/REPO`. A name is fetched on first use and kept in the user's cache.
+    /// Loads weights: a file or folder in any supported format, a known name, or `hf:OWNER/REPO`.
+    /// Weights by name are fetched on first use and kept in the user's cache. Computes with
+    /// [`Engine::default`].
     ///
     /// # Errors
-    /// Where the weights cannot be had or used.
+    /// [`Error::Hub`] if the weights cannot be found, fetched or read, [`Error::Model`] if no
+    /// network can be built from them.
     ///
     /// ```
     /// use mobilenet::{Classifier, Photo};
@@ -93,22 +96,24 @@ impl Classifier {
         Self::from_checkpoint(checkpoint, Engine::default())
     }
 
-    /// Loads weights from a file or folder in any format that we read.
+    /// Loads weights from a file or folder in any supported format. Computes with
+    /// [`Engine::default`].
     ///
     /// # Errors
-    /// Where the weights cannot be read or used.
+    /// [`Error::Checkpoint`] if the weights cannot be read, [`Error::Model`] if no network can be
+    /// built from them.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let checkpoint = load(path.as_ref(), ReadLimits::default())?;
         Self::from_checkpoint(checkpoint, Engine::default())
     }
 
-    /// The weights that the library carries in itself: width 0.25 at 96x96, trained by
-    /// `cargo xtask train --data fashion-mnist` to tell ten kinds of clothes apart (93.99 % on
-    /// Fashion-MNIST's test images, see docs/recipes/fashion_mnist.md). Needs no network and no
-    /// file. Its photos are white clothes on black, 28x28 pixels.
+    /// The weights embedded in the library, which tell ten kinds of clothes apart: width 0.25 at
+    /// 96x96, trained by `cargo xtask train --data fashion-mnist` (93.99 % accuracy on
+    /// Fashion-MNIST's test images, see docs/recipes/fashion_mnist.md). Needs no network access
+    /// and no file. It was trained on white clothes on black, 28x28 pixels.
     ///
     /// # Errors
-    /// None on a machine that can start threads.
+    /// [`Error::Model`] if the machine cannot start threads.
     ///
     /// ```
     /// use mobilenet::{Classifier, Photo};
@@ -130,11 +135,11 @@ impl Classifier {
         Self::from_checkpoint(checkpoint, Engine::default())
     }
 
-    /// From weights that are already loaded. The plan packs them anew and gives up each layer's
-    /// as it goes, so that a process holds them once.
+    /// Makes a classifier from loaded weights. The plan repacks the weights layer by layer and
+    /// frees each layer's original, so that memory never holds all weights twice.
     ///
     /// # Errors
-    /// Where the checkpoint's tensors do not fit its metadata.
+    /// [`Error::Model`] if the checkpoint's tensors do not fit its metadata.
     pub fn from_checkpoint(checkpoint: Checkpoint, engine: Engine) -> Result<Self, Error> {
         let metadata = checkpoint.metadata.clone();
         let network = match engine {
@@ -145,8 +150,8 @@ impl Classifier {
                 let weights = PlanWeights::consuming(weights, &config, checkpoint.parameters)?;
                 let pool = Pool::new(weights, metadata.preprocessing.size, threads);
                 pool.prepare(match metadata.classes {
-                    Some(_) => Gives::Logits,
-                    None => Gives::Features,
+                    Some(_) => Output::Logits,
+                    None => Output::Features,
                 })?;
                 Network::Plans(pool)
             }
@@ -155,37 +160,40 @@ impl Classifier {
         Ok(Self { shared })
     }
 
-    /// What is known of the weights.
+    /// Width, classes, preprocessing, labels and source of the weights.
     pub fn metadata(&self) -> &Metadata {
         &self.shared.metadata
     }
 
-    /// The network's input for a photo, `[rows, columns, channels]`.
+    /// Prepares a photo as the weights' preprocessing says: resized and normalised f32 values,
+    /// `[rows, columns, channels]`.
     ///
     /// # Errors
-    /// Where the weights ask for something that a photo cannot give.
+    /// [`Error::Photo`] if the weights' preprocessing cannot be applied to a photo.
     pub fn pixels(&self, photo: &Photo) -> Result<Vec<f32>, Error> {
         Ok(self.shared.metadata.preprocessing.pixels(photo)?)
     }
 
-    /// The `top` likeliest classes of a photo, best first.
+    /// The `top` most probable classes of a photo, best first. Probabilities are from 0 to 1 and
+    /// add up to 1 over all classes.
     ///
     /// # Errors
-    /// Where the weights have no classifier.
+    /// [`Error::NoClassifier`] if the weights have no classifier, and as [`Self::pixels`].
     pub fn classify(&self, photo: &Photo, top: usize) -> Result<Vec<Prediction>, Error> {
         self.classify_pixels(&self.pixels(photo)?, top)
     }
 
-    /// [`Self::classify`] of pixels that are prepared, `[rows, columns, channels]`.
+    /// [`Self::classify`] for pixels that [`Self::pixels`] has prepared,
+    /// `[rows, columns, channels]`.
     ///
     /// # Errors
-    /// As [`Self::classify`], and where their number is another.
+    /// As [`Self::classify`], and [`Error::Model`] if the number of values is wrong.
     pub fn classify_pixels(&self, pixels: &[f32], top: usize) -> Result<Vec<Prediction>, Error> {
         self.predict(pixels, top, Caller::Any)
     }
 
-    /// [`Self::classify`] of many photos, as many at a time as the engine has threads; the answers
-    /// in the order of the photos, each with its own error.
+    /// [`Self::classify`] for many photos, in parallel on the engine's threads. Returns one result
+    /// for each photo, in the order of the photos.
     ///
     /// ```
     /// use mobilenet::{Classifier, Photo};
@@ -234,7 +242,7 @@ impl Classifier {
     fn threads(&self) -> usize {
         match &self.shared.network {
             Network::Plans(pool) => pool.threads(),
-            // Candle's operations share out their own work.
+            // Candle's operations use several threads themselves.
             #[cfg(feature = "candle")]
             Network::Eager(_) => 1,
         }
@@ -251,17 +259,17 @@ impl Classifier {
             return Err(Error::NoClassifier);
         }
         let logits = match network {
-            Network::Plans(pool) => pool.run(pixels, Gives::Logits, caller)?,
+            Network::Plans(pool) => pool.run(pixels, Output::Logits, caller)?,
             #[cfg(feature = "candle")]
             Network::Eager(network) => network.logits(pixels)?,
         };
         Ok(predictions(&logits, &metadata.labels, top))
     }
 
-    /// Pooled features of a photo: what the classifier sees, 1024 numbers at width 1.
+    /// The pooled features of a photo, which are the classifier's input: 1024 numbers at width 1.
     ///
     /// # Errors
-    /// Where the weights ask for something that a photo cannot give.
+    /// As [`Self::pixels`].
     ///
     /// ```
     /// use mobilenet::{Classifier, Engine, Photo};
@@ -279,7 +287,7 @@ impl Classifier {
     pub fn features(&self, photo: &Photo) -> Result<Vec<f32>, Error> {
         let pixels = self.pixels(photo)?;
         match &self.shared.network {
-            Network::Plans(pool) => Ok(pool.run(&pixels, Gives::Features, Caller::Any)?),
+            Network::Plans(pool) => Ok(pool.run(&pixels, Output::Features, Caller::Any)?),
             #[cfg(feature = "candle")]
             Network::Eager(network) => network.features(&pixels),
         }

@@ -1,4 +1,4 @@
-//! The engine on candle.
+//! The engine that computes with our layers on candle.
 
 use candle_core::{Device, Tensor};
 use mobilenet_model::MobileNetV1;
@@ -6,7 +6,7 @@ use mobilenet_model::checkpoint::Checkpoint;
 
 use crate::error::Error;
 
-/// The network on candle, and the shape of its input.
+/// The network on candle, and the shape of its input image.
 #[derive(Debug)]
 pub(crate) struct Eager {
     network: MobileNetV1,
@@ -34,7 +34,7 @@ impl Eager {
         Ok(features.flatten_all()?.to_vec1()?)
     }
 
-    /// Pixels as candle has them, `[1, channels, rows, columns]`.
+    /// Pixels `[rows, columns, channels]` as a tensor `[1, channels, rows, columns]`.
     fn tensor(&self, pixels: &[f32]) -> Result<Tensor, Error> {
         let [rows, columns, channels] = self.image;
         let tensor = Tensor::from_slice(pixels, (1, rows, columns, channels), &Device::Cpu)?;

@@ -1,24 +1,24 @@
-//! Whatever can go wrong between a photo and its names.
+//! The error of this crate.
 
 use mobilenet_model::ModelError;
 use mobilenet_model::checkpoint::CheckpointError;
 use mobilenet_model::preprocess::PhotoError;
 
-/// Whatever can go wrong on the way.
+/// Why a classifier could not be made or used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The weights cannot be had.
+    /// The weights cannot be found, fetched or read.
     #[cfg(feature = "hub")]
     #[error(transparent)]
     Hub(#[from] mobilenet_hub::HubError),
-    /// The weights are no usable checkpoint.
+    /// The file cannot be used as a checkpoint.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// The photo cannot be used.
+    /// The photo cannot be read or prepared.
     #[error(transparent)]
     Photo(#[from] PhotoError),
-    /// The network refuses.
+    /// The network cannot be built or run.
     #[error(transparent)]
     Model(#[from] ModelError),
     /// The weights have no classifier.

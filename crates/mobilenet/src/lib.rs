@@ -13,10 +13,11 @@
 //! # Ok::<(), mobilenet::Error>(())
 //! ```
 //!
-//! The crates below it can be used alone: [`kernels`] (slices), [`model`] (network, checkpoints,
-//! preprocessing), and, each a feature that is on by default, `ops` (candle's functions and layers;
-//! feature `candle`), `train`, `hub` (weights by name). Without default features there is what a
-//! device takes: no candle, no network access, no training.
+//! The crates below this one can be used alone. [`kernels`] (CPU kernels on slices) and [`model`]
+//! (network, checkpoints, preprocessing) are always there. The others are features, all on by
+//! default: `candle` (`ops`, candle's functions and layers), `train`, and `hub` (weights by name).
+//! Without default features the crate has what a device needs: no candle, no network access, no
+//! training.
 
 mod classifier;
 #[cfg(feature = "candle")]
@@ -39,11 +40,12 @@ pub use mobilenet_train as train;
 
 use mobilenet_model::preprocess::{DecodeLimits, open};
 
-/// Reads a photo: JPEG, PNG, BMP, WebP or GIF, turned upright, as RGB.
+/// Reads a photo from a JPEG, PNG, BMP, WebP or GIF file: 8-bit RGB, turned upright by its EXIF
+/// orientation.
 ///
 /// # Errors
-/// Where the file cannot be read, is no image, or is larger than [`DecodeLimits`] allows by
-/// default.
+/// [`Error::Photo`] if the file cannot be read, is no image, or exceeds the default
+/// [`DecodeLimits`].
 ///
 /// ```
 /// # let folder = tempfile::tempdir()?;

@@ -1,8 +1,8 @@
-//! Plans over one weight set, lent to as many callers at a time as there are threads for.
+//! A pool of inference plans that share one set of weights.
 //!
-//! A caller who is alone gets a plan that all threads share, which answers soonest. Callers who come
-//! at the same time get plans of one thread each, side by side, which together answer most; those
-//! for whom no thread is left wait. All plans give the same bits.
+//! A single caller borrows a plan that runs on all threads, which has the lowest latency.
+//! Concurrent callers borrow plans of one thread each, which have the highest throughput, and wait
+//! while no thread is free. All plans give the same bits.
 
 use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -16,35 +16,35 @@ pub(crate) struct Pool {
     size: [usize; 2],
     threads: usize,
     state: Mutex<State>,
-    /// Woken whenever a plan comes back.
+    /// Notified when a plan is returned.
     returned: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// Plans that nobody has at the moment, by what they give and their number of threads.
-    idle: HashMap<(Gives, usize), Vec<InferencePlan>>,
-    /// Threads of the plans that are lent.
+    /// Plans that nobody has borrowed, by their output and number of threads.
+    idle: HashMap<(Output, usize), Vec<InferencePlan>>,
+    /// Number of threads of all borrowed plans.
     busy: usize,
-    /// Callers who wait.
+    /// Number of callers that wait for a plan.
     waiting: usize,
 }
 
-/// What a plan gives.
+/// What a plan computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Gives {
+pub(crate) enum Output {
     /// Class scores.
     Logits,
     /// Pooled features.
     Features,
 }
 
-/// Who asks.
+/// How a caller shares the threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Caller {
-    /// One of whom nothing is known.
+    /// A call of its own. It uses all threads if no other call runs.
     Any,
-    /// One of several who share the threads among themselves.
+    /// One of several parallel calls of the same batch. It uses one thread.
     OneOfMany,
 }
 
@@ -59,24 +59,24 @@ impl Pool {
         }
     }
 
-    /// Threads of all plans that run at a time.
+    /// Most threads in use at a time.
     pub(crate) fn threads(&self) -> usize {
         self.threads
     }
 
-    /// Makes a plan that gives this, so that what it refuses is known before the first photo.
-    pub(crate) fn prepare(&self, gives: Gives) -> Result<(), ModelError> {
-        self.borrow(gives, Caller::Any).map(drop)
+    /// Makes a plan with this output, so that errors are found before the first photo.
+    pub(crate) fn prepare(&self, wanted: Output) -> Result<(), ModelError> {
+        self.borrow(wanted, Caller::Any).map(drop)
     }
 
     /// Runs one image.
     pub(crate) fn run(
         &self,
         pixels: &[f32],
-        gives: Gives,
+        wanted: Output,
         caller: Caller,
     ) -> Result<Vec<f32>, ModelError> {
-        let mut loan = self.borrow(gives, caller)?;
+        let mut loan = self.borrow(wanted, caller)?;
         let Some(plan) = &mut loan.plan else {
             return Ok(Vec::new());
         };
@@ -86,11 +86,11 @@ impl Pool {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing is left half-done in the state when a caller panics.
+        // A panic leaves the state consistent, so a poisoned lock is safe to use.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn borrow(&self, gives: Gives, caller: Caller) -> Result<Loan<'_>, ModelError> {
+    fn borrow(&self, wanted: Output, caller: Caller) -> Result<Loan<'_>, ModelError> {
         let mut state = self.lock();
         state.waiting += 1;
         let threads = loop {
@@ -108,25 +108,25 @@ impl Pool {
         };
         state.waiting -= 1;
         state.busy += threads;
-        let plan = state.idle.get_mut(&(gives, threads)).and_then(Vec::pop);
+        let plan = state.idle.get_mut(&(wanted, threads)).and_then(Vec::pop);
         drop(state);
-        // From here on the loan gives the threads back, also where no plan can be made.
+        // From here on dropping the loan frees the threads, even if no plan can be made.
         let mut loan = Loan {
             pool: self,
-            gives,
+            wanted,
             threads,
             plan,
         };
         if loan.plan.is_none() {
-            loan.plan = Some(self.plan(gives, threads)?);
+            loan.plan = Some(self.plan(wanted, threads)?);
         }
         Ok(loan)
     }
 
-    fn plan(&self, gives: Gives, threads: usize) -> Result<InferencePlan, ModelError> {
-        let output = match gives {
-            Gives::Logits => PlanOutput::Logits,
-            Gives::Features => PlanOutput::Features,
+    fn plan(&self, wanted: Output, threads: usize) -> Result<InferencePlan, ModelError> {
+        let output = match wanted {
+            Output::Logits => PlanOutput::Logits,
+            Output::Features => PlanOutput::Features,
         };
         let options = PlanOptions {
             output,
@@ -136,10 +136,10 @@ impl Pool {
     }
 }
 
-/// A plan, and the threads that it may keep busy, until dropped.
+/// A borrowed plan and its threads, returned on drop.
 struct Loan<'a> {
     pool: &'a Pool,
-    gives: Gives,
+    wanted: Output,
     threads: usize,
     plan: Option<InferencePlan>,
 }
@@ -149,7 +149,7 @@ impl Drop for Loan<'_> {
         let mut state = self.pool.lock();
         state.busy -= self.threads;
         if let Some(plan) = self.plan.take() {
-            let key = (self.gives, self.threads);
+            let key = (self.wanted, self.threads);
             state.idle.entry(key).or_default().push(plan);
         }
         drop(state);
@@ -172,7 +172,7 @@ mod tests {
 
     fn idle(pool: &Pool, threads: usize) -> usize {
         let state = pool.lock();
-        let plans = state.idle.get(&(Gives::Logits, threads));
+        let plans = state.idle.get(&(Output::Logits, threads));
         plans.map_or(0, Vec::len)
     }
 
@@ -181,7 +181,7 @@ mod tests {
         let pool = pool(2);
         let pixels = vec![0.5; 32 * 32 * 3];
         for _ in 0..3 {
-            pool.run(&pixels, Gives::Logits, Caller::Any).unwrap();
+            pool.run(&pixels, Output::Logits, Caller::Any).unwrap();
         }
         assert_eq!((idle(&pool, 2), idle(&pool, 1)), (1, 0));
     }
@@ -190,12 +190,12 @@ mod tests {
     fn never_more_threads_than_allowed_and_the_same_bits() {
         let pool = pool(2);
         let pixels: Vec<f32> = (0..32 * 32 * 3).map(|i| (i % 7) as f32 / 7.0).collect();
-        let expected = pool.run(&pixels, Gives::Logits, Caller::Any).unwrap();
+        let expected = pool.run(&pixels, Output::Logits, Caller::Any).unwrap();
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for _ in 0..20 {
-                        let found = pool.run(&pixels, Gives::Logits, Caller::Any).unwrap();
+                        let found = pool.run(&pixels, Output::Logits, Caller::Any).unwrap();
                         assert_eq!(found, expected);
                         assert!(pool.lock().busy <= 2);
                     }
@@ -211,10 +211,10 @@ mod tests {
         let config = MobileNetV1Config::with_width(0.25);
         let parameters = random_parameters(&config, 0).unwrap();
         let weights = PlanWeights::new(&config, &parameters).unwrap();
-        // The pooled map of so large an image is no pixel.
+        // At 640 pixels the pooled map is larger than one pixel, which a plan refuses.
         let pool = Pool::new(weights, [640, 640], 1);
         for _ in 0..2 {
-            assert!(pool.prepare(Gives::Logits).is_err());
+            assert!(pool.prepare(Output::Logits).is_err());
         }
         assert_eq!(pool.lock().busy, 0);
     }

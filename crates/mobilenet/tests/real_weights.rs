@@ -1,9 +1,9 @@
 //! Google's weights on photos. Needs the converted weights, in the file that
-//! `MOBILENET_REAL_WEIGHTS` names or in the user's cache; says so where they are absent.
+//! `MOBILENET_REAL_WEIGHTS` names or in the user's cache; without them the tests are skipped.
 //!
-//! Expected probabilities are those of an independent forward pass in numpy, photos squeezed to
-//! 224 by Pillow's bilinear filter. The test photos beyond `chelsea` are not in the repository;
-//! they are looked for in a folder `shared/data/photos` beside it.
+//! The expected probabilities come from an independent forward pass in numpy, on photos that
+//! Pillow's bilinear filter squeezed to 224. Only `chelsea` is in the repository; the other photos
+//! are read from a folder `shared/data/photos` beside it, if they are there.
 
 #[allow(unreachable_pub, reason = "shared with the model's tests")]
 #[path = "../../model/tests/support/skipped.rs"]

@@ -1,4 +1,4 @@
-//! What `convert` overrides: what a file does not say, or says wrongly.
+//! Arguments of `convert` that override what a file says, or supply what it does not say.
 
 use std::path::PathBuf;
 
@@ -8,9 +8,9 @@ use mobilenet::model::PaddingRule;
 use mobilenet::model::checkpoint::{Activation, Checkpoint, LoadOptions};
 use mobilenet::model::labels::Labels;
 
-use crate::values::positive;
+use crate::values::not_negative;
 
-/// What follows each layer.
+/// The activation after each layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ActivationName {
     /// min(max(x, 0), 6)
@@ -19,31 +19,31 @@ pub(crate) enum ActivationName {
     Relu,
 }
 
-/// How layers pad.
+/// How layers pad their input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PaddingName {
-    /// TensorFlow's SAME
+    /// TensorFlow's SAME padding
     Same,
-    /// One on each side (PyTorch)
+    /// One pixel on each side (PyTorch)
     Explicit,
     /// SAME, but depthwise layers of stride 2 pad below and right only
     Keras,
 }
 
-/// What a file does not say.
+/// Facts about the network that a file may lack.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "What the file does not say")]
 pub struct Overrides {
-    /// What follows each layer
+    /// Activation after each layer [default: what the file says]
     #[arg(long, value_enum, value_name = "NAME")]
     activation: Option<ActivationName>,
-    /// How layers pad
+    /// How layers pad their input [default: what the file says]
     #[arg(long, value_enum, value_name = "RULE")]
     padding: Option<PaddingName>,
-    /// What batch normalisation adds to variances
-    #[arg(long, value_name = "NUMBER", value_parser = positive)]
+    /// Number that batch normalisation adds to the variance [default: what the file says]
+    #[arg(long, value_name = "NUMBER", value_parser = not_negative)]
     epsilon: Option<f64>,
-    /// Numbers that black and white become, for example 0,1 or -1,1
+    /// Input values of black and white pixels, for example 0,1 or -1,1
     #[arg(
         long,
         value_name = "BLACK,WHITE",
@@ -52,7 +52,7 @@ pub struct Overrides {
         conflicts_with_all = ["mean", "std"]
     )]
     range: Option<Vec<f32>>,
-    /// Subtracted from pixels between 0 and 1: one number, or one a channel
+    /// Mean to subtract from pixels in [0, 1]: one number, or one per channel
     #[arg(
         long,
         value_name = "M[,M,M]",
@@ -60,16 +60,16 @@ pub struct Overrides {
         allow_hyphen_values = true
     )]
     mean: Option<Vec<f32>>,
-    /// Divides pixels after the mean is subtracted: one number, or one a channel
+    /// Divisor of pixels after the mean is subtracted: one number, or one per channel
     #[arg(long, value_name = "S[,S,S]", value_delimiter = ',')]
     std: Option<Vec<f32>>,
-    /// Names of the classes, one a line
+    /// File with the names of the classes, one per line
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
 }
 
 impl Overrides {
-    /// What must be known while a file is read.
+    /// The overrides that apply while the file is read.
     pub(crate) fn load_options(&self) -> LoadOptions {
         LoadOptions {
             activation: self.activation.map(|name| match name {
@@ -86,7 +86,7 @@ impl Overrides {
         }
     }
 
-    /// Puts the rest into what was read.
+    /// Applies the other overrides to what was read.
     pub(crate) fn apply(&self, checkpoint: &mut Checkpoint) -> Result<()> {
         let metadata = &mut checkpoint.metadata;
         let channels = metadata.in_channels;
@@ -102,15 +102,15 @@ impl Overrides {
             preprocessing.mean = vec![-black * std; channels];
             preprocessing.std = vec![std; channels];
         }
-        for (flag, told, values) in [
+        for (flag, given, values) in [
             ("--mean", &self.mean, &mut preprocessing.mean),
             ("--std", &self.std, &mut preprocessing.std),
         ] {
-            match told.as_deref() {
+            match given.as_deref() {
                 None => {}
                 Some(&[value]) => *values = vec![value; channels],
-                Some(told) if told.len() == channels => *values = told.to_vec(),
-                Some(told) => bail!("{flag} of {} numbers for {channels} channels", told.len()),
+                Some(given) if given.len() == channels => *values = given.to_vec(),
+                Some(given) => bail!("{flag} of {} numbers for {channels} channels", given.len()),
             }
         }
         if preprocessing.std.contains(&0.0) {

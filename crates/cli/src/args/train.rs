@@ -4,50 +4,51 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::values::{positive, side, threads, width};
+use crate::values::{not_negative, side, threads, width};
 
-/// How gradients become steps.
+/// The optimiser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OptimizerName {
-    /// RMSProp in TensorFlow's form, decay and momentum 0.9, epsilon 1 (slim's generic trainer)
+    /// TensorFlow's RMSProp, decay and momentum 0.9, epsilon 1 (slim's generic trainer)
     Rmsprop,
-    /// Gradient descent with --momentum (Nesterov's); slim's mobilenet_v1_train.py has 0
+    /// Gradient descent with Nesterov's --momentum (0 in slim's mobilenet_v1_train.py)
     Sgd,
     /// Adam with decoupled weight decay
     Adamw,
 }
 
-/// Learning rate over steps.
+/// How the learning rate changes over the steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ScheduleName {
-    /// Rises for --warm-up epochs, then half a cosine down to 0
+    /// Rise for --warm-up epochs, then fall to 0 along half a cosine
     Cosine,
-    /// Times 0.94 every 2.5 epochs (slim)
+    /// Multiply by 0.94 every 2.5 epochs (slim)
     Exponential,
-    /// The same for all steps
+    /// Keep it constant
     Constant,
 }
 
-/// What happens to photos at random.
+/// How photos are changed at random.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum AugmentationName {
-    /// slim's: crops from 5 % of the area, mirrored, brightness and saturation
+    /// slim's: crops of at least 5 % of the area, mirroring, brightness, saturation
     Inception,
-    /// slim's slow mode: other resize methods, hue and contrast, too
+    /// slim's slow mode: also random resize methods, hue and contrast
     InceptionSlow,
-    /// The paper's advice for small networks: no small crops
+    /// slim's without small crops, as the paper advises for small networks
     Mild,
-    /// Shifted by up to a 24th of the side and mirrored, for small images
+    /// Shifts by up to 1/24 of the side and mirroring, for small images
     CropFlip,
-    /// Nothing
+    /// No changes
     None,
 }
 
 /// Arguments of `train`.
 #[derive(Debug, Args)]
 pub struct Train {
-    /// `fashion-mnist`; a folder of class folders with photos (train/ and test/ or validation/
-    /// below it where they exist); a folder of TFRecord shards; or a CSV list of paths and labels
+    /// `fashion-mnist`; a folder with one folder of photos per class, or with such folders in
+    /// train/ and test/ or validation/; a folder of TFRecord shards; or a CSV list of paths and
+    /// labels
     #[arg(long, value_name = "D")]
     pub(crate) data: String,
     /// Folder for weights, checkpoints, logs and the report
@@ -59,101 +60,108 @@ pub struct Train {
     /// Image side [default: that of --init, else 96 for fashion-mnist and 224 for photos]
     #[arg(long, value_name = "PIXELS", value_parser = side())]
     pub(crate) resolution: Option<u64>,
-    /// How often every photo is seen [default: 20; with --init 14]
+    /// Number of times that each photo is used [default: 20, or 14 with --init]
     #[arg(long, value_name = "N", conflicts_with = "steps")]
     pub(crate) epochs: Option<u64>,
-    /// Number of steps instead of epochs
+    /// Number of steps [default: those of --epochs]
     #[arg(long, value_name = "N")]
     pub(crate) steps: Option<u64>,
-    /// Photos of a step [default: 128 for fashion-mnist, 32 for photos]
+    /// Photos per step [default: 128 for fashion-mnist, 32 for photos]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=65536))]
     pub(crate) batch_size: Option<u64>,
-    /// How gradients become steps
+    /// Optimiser [default: sgd]
     #[arg(long, value_enum)]
     pub(crate) optimizer: Option<OptimizerName>,
-    /// Learning rate at the beginning, or after the warm-up
-    #[arg(long, value_name = "RATE", value_parser = positive)]
+    /// Learning rate at the start, or after the warm-up [default: depends on data, --init,
+    /// --batch-size and --optimizer]
+    #[arg(long, value_name = "RATE", value_parser = not_negative)]
     pub(crate) learning_rate: Option<f64>,
-    /// Learning rate over steps
+    /// How the learning rate changes over the steps [default: cosine]
     #[arg(long, value_enum)]
     pub(crate) schedule: Option<ScheduleName>,
-    /// Epochs in which a cosine's rate rises
-    #[arg(long, value_name = "EPOCHS", value_parser = positive)]
+    /// Epochs in which the rate of `cosine` rises from 0 [default: 1]
+    #[arg(long, value_name = "EPOCHS", value_parser = not_negative)]
     pub(crate) warm_up: Option<f64>,
-    /// Momentum of sgd
+    /// Momentum of `sgd`
     #[arg(long, value_parser = share, default_value_t = 0.9)]
     pub(crate) momentum: f64,
-    /// L2 of convolution and logits weights, none on depthwise ones
-    #[arg(long, value_name = "FACTOR", value_parser = positive)]
+    /// Factor of the L2 penalty on convolution and logits weights, except depthwise ones [default:
+    /// 1e-4 for fashion-mnist without --init, else 4e-5]
+    #[arg(long, value_name = "FACTOR", value_parser = not_negative)]
     pub(crate) weight_decay: Option<f64>,
-    /// Share of the probability that goes to all classes alike
+    /// Share of the label's probability that is spread over all classes [default: 0.05 for
+    /// fashion-mnist without --init, else 0.1]
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub(crate) label_smoothing: Option<f64>,
-    /// Of running statistics; slim's 0.9997 needs long runs
+    /// Decay of batch norm's running statistics [default: 0.99, or 0.9 with --init; slim's 0.9997
+    /// needs long runs]
     #[arg(long, value_name = "DECAY", value_parser = share)]
     pub(crate) batch_norm_decay: Option<f64>,
-    /// Probability with which a pooled feature is kept
+    /// Probability that dropout keeps a pooled feature [default: 0.999]
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub(crate) dropout_keep: Option<f64>,
-    /// What happens to photos at random
+    /// How photos are changed at random [default: crop-flip for fashion-mnist
+    /// without --init, else mild]
     #[arg(long, value_enum)]
     pub(crate) augment: Option<AugmentationName>,
-    /// Evaluate and save a moving average of the weights [default decay: 0.999]
+    /// Evaluate and save a moving average of the weights with this decay; 0 turns it off, --ema
+    /// alone means 0.999 [default: 0.98 with --init, else 0.999 for fashion-mnist, off for photos]
     #[arg(long, value_name = "DECAY", num_args = 0..=1, default_missing_value = "0.999",
           require_equals = true, value_parser = share)]
     pub(crate) ema: Option<f64>,
-    /// Largest norm of all gradients together
-    #[arg(long, value_name = "NORM", value_parser = positive)]
+    /// Limit of the norm of all gradients together [default: none]
+    #[arg(long, value_name = "NORM", value_parser = not_negative)]
     pub(crate) clip_norm: Option<f64>,
-    /// Weights to begin with
+    /// Weights to start from [default: random weights]
     #[arg(long, value_name = "W")]
     pub(crate) init: Option<String>,
-    /// Draw the classifier anew instead of taking it from --init
+    /// Start with a random classifier instead of that of --init
     #[arg(long, requires = "init")]
     pub(crate) exclude_logits: bool,
-    /// Keep the classifier's rows of classes with the same names, draw the others anew
+    /// Keep the classifier's weights for classes with the same names; start the others at random
     #[arg(long, requires = "init", conflicts_with = "exclude_logits")]
     pub(crate) slice_logits: bool,
-    /// Train only layers whose names begin so, for example Logits or Conv2d_13; may be repeated
+    /// Train only layers whose names start with this, for example Logits or Conv2d_13; may be
+    /// repeated [default: all layers]
     #[arg(long, value_name = "SCOPE")]
     pub(crate) train_only: Vec<String>,
-    /// Batch norm keeps to the running statistics of --init
+    /// Keep batch norm's running statistics of --init
     #[arg(long, requires = "init")]
     pub(crate) freeze_batch_norm: bool,
-    /// Learn from this network's output, too
+    /// Also learn from the output of this network (distillation)
     #[arg(long, value_name = "W")]
     pub(crate) teacher: Option<String>,
-    /// Share of the teacher in the loss, the rest is the labels'
+    /// Share of the teacher in the loss; the rest is the share of the labels
     #[arg(long, value_name = "SHARE", value_parser = share, default_value_t = 1.0)]
     pub(crate) teacher_weight: f64,
-    /// What the logits of both are divided by
-    #[arg(long, value_parser = positive, default_value_t = 1.0)]
+    /// Divisor of the teacher's and the network's logits in the loss
+    #[arg(long, value_parser = not_negative, default_value_t = 1.0)]
     pub(crate) temperature: f64,
-    /// Random numbers of initial weights, order, augmentation and dropout
+    /// Seed of the random initial weights, order, augmentation and dropout
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
-    /// Go on from the newest good checkpoint in DIR
+    /// Continue from the newest good checkpoint in DIR, if there is one
     #[arg(long)]
     pub(crate) resume: bool,
-    /// Steps between checkpoints [default: an epoch]
+    /// Steps between checkpoints [default: one epoch]
     #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) save_every: Option<u64>,
-    /// Checkpoints that are kept
+    /// Number of newest checkpoints to keep
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub(crate) keep: usize,
-    /// Steps between records
+    /// Steps between records in the log
     #[arg(long, value_name = "STEPS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) log_every: u64,
-    /// Share of photos that may be unreadable; they are named and skipped
+    /// Share of photos that may be unreadable; they are reported and skipped
     #[arg(long, value_name = "SHARE", value_parser = share, default_value_t = 0.01)]
     pub(crate) max_skipped: f64,
-    /// Threads of the network [default: all cores]
+    /// Number of threads of the network [default: all cores]
     #[arg(long, value_name = "N", value_parser = threads())]
     pub(crate) threads: Option<u64>,
-    /// Threads that decode and augment photos
+    /// Number of threads that decode and augment photos
     #[arg(long, value_name = "N", value_parser = threads(), default_value_t = 1)]
     pub(crate) workers: u64,
-    /// Records as JSON objects on standard output
+    /// Print each record as a JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -164,30 +172,30 @@ pub struct Eval {
     /// Weights
     #[arg(long, value_name = "W")]
     pub(crate) weights: String,
-    /// As for `train` (its test part), or with --labels a folder of photos whose names sort in
-    /// the order of the labels
+    /// Data as for `train`, of which the test part is used. With --labels a folder of photos, which
+    /// are matched with the labels in the order of their names
     #[arg(long, value_name = "D")]
     pub(crate) data: String,
-    /// One class index a line
+    /// File with the class index of each photo, one per line
     #[arg(long, value_name = "FILE")]
     pub(crate) labels: Option<PathBuf>,
-    /// Added to the data's class numbers: 1 where the weights have a background class and the
-    /// data has not [default: 1 for 1000 classes of data and 1001 of the weights, else 0]
+    /// Number to add to the data's class indices: 1 if only the weights have a background class
+    /// [default: 1 if the data has 1000 classes and the weights 1001, else 0]
     #[arg(long, value_name = "N")]
     pub(crate) label_offset: Option<u32>,
-    /// Resize rule instead of the weights' own
+    /// How to resize photos [default: the rule stored with the weights]
     #[arg(long, value_enum, value_name = "RULE")]
     pub(crate) preprocess: Option<super::PreprocessRule>,
-    /// Photos that are computed together
+    /// Number of photos to compute together
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..=4096))]
     pub(crate) batch_size: u64,
-    /// Share of photos that may be unreadable; they are named and skipped
+    /// Share of photos that may be unreadable; they are reported and skipped
     #[arg(long, value_name = "SHARE", value_parser = share, default_value_t = 0.01)]
     pub(crate) max_skipped: f64,
     /// Number of threads [default: all cores]
     #[arg(long, value_name = "N", value_parser = threads())]
     pub(crate) threads: Option<u64>,
-    /// One JSON object on standard output
+    /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -196,5 +204,5 @@ fn share(text: &str) -> Result<f64, String> {
     let number = text.parse::<f64>().ok();
     number
         .filter(|number| (0.0..=1.0).contains(number))
-        .ok_or_else(|| "a number from 0 to 1".to_string())
+        .ok_or_else(|| "expected a number from 0 to 1".to_string())
 }

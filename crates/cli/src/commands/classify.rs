@@ -1,4 +1,4 @@
-//! `classify`: photos -> names.
+//! `classify`: prints the names of what photos show.
 
 use std::path::Path;
 use std::time::Instant;
@@ -89,7 +89,7 @@ pub(crate) fn run(arguments: &Classify) -> Result<()> {
     Ok(())
 }
 
-/// Predictions, and the milliseconds that the network alone took.
+/// Predictions, and the milliseconds that the network took without decoding and resizing.
 fn classify(
     classifier: &Classifier,
     photo: &Path,

@@ -1,4 +1,4 @@
-//! `convert`: weights of any format -> safetensors, ours or for a framework, or ONNX.
+//! `convert`: weights of any format -> our safetensors, a framework's safetensors, or ONNX.
 
 use anyhow::{Result, bail};
 use mobilenet::model::checkpoint::{
@@ -49,7 +49,7 @@ pub(crate) fn run(arguments: &Convert) -> Result<()> {
         bail!(
             "{}: {}; nothing is written",
             arguments.input,
-            told(&agreement)
+            agreement_text(&agreement)
         );
     }
     if let Some(classes) = arguments.classes {
@@ -84,7 +84,7 @@ pub(crate) fn run(arguments: &Convert) -> Result<()> {
         .is_some_and(|end| end == "onnx");
     match (is_onnx, dtype) {
         (false, dtype) => save_as(&arguments.output, &checkpoint, dtype, framework)?,
-        (true, _) if arguments.to.is_some() => bail!("--to is for safetensors, not for ONNX"),
+        (true, _) if arguments.to.is_some() => bail!("--to applies to safetensors, not to ONNX"),
         (true, WeightsDtype::F32) => save_onnx(&arguments.output, &checkpoint)?,
         (true, _) => bail!("ONNX is written in f32 only"),
     }
@@ -103,7 +103,7 @@ pub(crate) fn run(arguments: &Convert) -> Result<()> {
     output::line(report.to_string())?;
     output::line(describe(metadata))?;
     if let Some(agreement) = verification {
-        output::line(told(&agreement))?;
+        output::line(agreement_text(&agreement))?;
     }
     if let (Some(_), Ok(call)) = (arguments.to, loading(framework, metadata)) {
         output::line(format!("{framework} builds it with {call}"))?;
@@ -124,7 +124,7 @@ fn read(arguments: &Convert) -> Result<Checkpoint, HubError> {
     load_with(&arguments.input, &options)
 }
 
-fn told(agreement: &Agreement) -> String {
+fn agreement_text(agreement: &Agreement) -> String {
     format!(
         "logits differ from the reference by at most {:.2e}, relative {:.2e} ({} is allowed)",
         agreement.max_absolute,

@@ -1,4 +1,4 @@
-//! `eval`: weights and a data set -> accuracy.
+//! `eval`: measures the accuracy of weights on a data set.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -75,7 +75,7 @@ pub(crate) fn run(arguments: &Eval) -> Result<()> {
     ))
 }
 
-/// The part of the data to measure with.
+/// Opens the part of the data to evaluate on.
 fn open(arguments: &Eval) -> Result<Arc<dyn ImageDataset>> {
     let folder = Path::new(&arguments.data);
     if let Some(labels) = &arguments.labels {
@@ -84,7 +84,7 @@ fn open(arguments: &Eval) -> Result<Arc<dyn ImageDataset>> {
     let has_parts = ["train", "test", "validation", "val"]
         .iter()
         .any(|part| folder.join(part).is_dir());
-    // Class folders without a division are all there is to measure with.
+    // Class folders without train and test parts: evaluate on all of them.
     if folder.is_dir() && !has_parts && image_folder::open_whole(folder).is_ok() {
         return Ok(Arc::new(image_folder::open_whole(folder)?));
     }

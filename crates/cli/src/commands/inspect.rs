@@ -1,4 +1,4 @@
-//! `inspect`: the layer table.
+//! `inspect`: prints the layer table.
 
 use anyhow::Result;
 use mobilenet::model::MobileNetV1Config;

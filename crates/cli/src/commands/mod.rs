@@ -1,4 +1,4 @@
-//! One file a command: arguments in, library calls, text out.
+//! One file per command. Each takes arguments, calls the libraries and prints the result.
 
 pub(crate) mod classify;
 pub(crate) mod convert;
@@ -17,17 +17,17 @@ use mobilenet::kernels::inference::WeightType;
 use mobilenet::model::checkpoint::{Checkpoint, LoadOptions};
 use mobilenet::model::preprocess::Preprocessing;
 
-/// What `--engine eager` is answered where it is not built in.
+/// The error of `--engine eager` in a program without candle.
 #[cfg(not(feature = "candle"))]
-const WITHOUT_CANDLE: &str = "this program was built without candle (feature `candle`), on which \
-                              `--engine eager` runs";
+const WITHOUT_CANDLE: &str = "`--engine eager` needs candle; build this program with the feature \
+                              `candle`";
 
-/// Loads weights from wherever they are.
+/// Loads weights: a file or folder, a known name, or `hf:OWNER/REPO`.
 fn load(weights: &str) -> Result<Checkpoint, HubError> {
     load_with(weights, &LoadOptions::default())
 }
 
-/// [`load`] with options, which hold for files and folders.
+/// [`load`] with options for files and folders.
 fn load_with(weights: &str, options: &LoadOptions) -> Result<Checkpoint, HubError> {
     resolve_with(
         weights,
@@ -47,7 +47,7 @@ impl From<args::WeightType> for WeightType {
     }
 }
 
-/// The plan's type of weights; the other engine has no choice.
+/// The number type of the plan's weights. It is an error to choose one for the other engine.
 fn weight_type(engine: args::Engine, chosen: Option<args::WeightType>) -> Result<WeightType> {
     match (engine, chosen) {
         (args::Engine::Eager, Some(_)) => bail!("--weight-type needs --engine plan"),
@@ -55,7 +55,7 @@ fn weight_type(engine: args::Engine, chosen: Option<args::WeightType>) -> Result
     }
 }
 
-/// The rule for images of the same size and normalisation as before.
+/// Replaces the resize rule; size and normalisation stay.
 fn with_rule(preprocessing: &Preprocessing, rule: PreprocessRule) -> Preprocessing {
     let side = preprocessing.size[0];
     let other = match rule {

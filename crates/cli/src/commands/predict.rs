@@ -1,4 +1,4 @@
-//! `predict`: an array through the network, number by number.
+//! `predict`: runs the network on an array and writes the output as an array.
 
 use anyhow::{Context, Result, bail};
 use mobilenet::model::architecture::body_layers;
@@ -36,7 +36,7 @@ pub(crate) fn run(arguments: &Predict) -> Result<()> {
     Ok(npy::write(&arguments.output, &output)?)
 }
 
-/// An input as `[batch, height, width, channels]`, of as many channels as the network takes.
+/// Permutes the input to `[batch, height, width, channels]` and checks the number of channels.
 fn to_nhwc(input: Array, layout: ArrayLayout, channels: usize) -> Result<Array, ModelError> {
     let found = input.shape().len();
     if found != 4 {
@@ -56,16 +56,16 @@ fn to_nhwc(input: Array, layout: ArrayLayout, channels: usize) -> Result<Array, 
     Ok(input)
 }
 
-/// What of the network is asked for.
+/// The output that the user asks for.
 enum Wanted {
     Output(PlanOutput),
-    /// Pooled features as a map of one pixel.
+    /// Pooled features, `[batch, 1, 1, features]`.
     Pooled,
     Predictions,
 }
 
 impl Wanted {
-    fn of(name: Option<&str>, config: &MobileNetV1Config) -> Result<Self> {
+    fn parse(name: Option<&str>, config: &MobileNetV1Config) -> Result<Self> {
         let pool = match config.global_pool {
             true => head::GLOBAL_POOL,
             false => head::AVG_POOL,
@@ -84,7 +84,7 @@ impl Wanted {
         names.extend(of_head.iter().map(|name| name.to_string()));
         match name {
             None if config.classes().is_some() => Ok(Self::Output(PlanOutput::Logits)),
-            None => bail!("the weights have no classifier; name an endpoint"),
+            None => bail!("the weights have no classifier; use --endpoint"),
             Some(name) if !names.iter().any(|known| known == name) => {
                 bail!("no endpoint `{name}`; there are {}", names.join(", "))
             }
@@ -96,7 +96,7 @@ impl Wanted {
     }
 }
 
-/// By the inference plan, NHWC.
+/// Computes with the inference plan. Input and output are NHWC.
 fn plan(
     arguments: &Predict,
     config: &MobileNetV1Config,
@@ -104,9 +104,9 @@ fn plan(
     input: &Array,
 ) -> Result<Array> {
     let weight_type = weight_type(arguments.engine, arguments.weight_type)?;
-    let wanted = Wanted::of(arguments.endpoint.as_deref(), config)?;
+    let wanted = Wanted::parse(arguments.endpoint.as_deref(), config)?;
     let &[batch, height, width, _] = input.shape() else {
-        bail!("the input is no batch of images");
+        bail!("the input does not have 4 axes");
     };
     let options = PlanOptions {
         output: match wanted {
@@ -133,7 +133,7 @@ fn plan(
     })
 }
 
-/// By the layers on candle, NHWC.
+/// Computes with the layers on candle. Input and output are NHWC.
 #[cfg(feature = "candle")]
 fn eager(
     config: &MobileNetV1Config,
@@ -148,7 +148,7 @@ fn eager(
     let input = Tensor::try_from(input)?.permute((0, 3, 1, 2))?;
     let vb = var_builder(checkpoint.parameters)?;
     let output = if let Some(name) = endpoint.filter(|name| name.starts_with("Conv2d")) {
-        // A map of the body needs no more of the network than itself, so that no head can fail.
+        // Build the body only: the head may fail on inputs that the body accepts.
         let mut base = config.base.clone();
         base.final_endpoint = name.parse()?;
         MobileNetV1Base::new(&base, vb)?.forward_t(&input, false)?

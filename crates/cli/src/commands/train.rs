@@ -1,4 +1,4 @@
-//! `train`: a data set -> weights.
+//! `train`: trains weights on a data set.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -58,12 +58,12 @@ pub(crate) fn run(arguments: &Train) -> Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
     ctrlc::set_handler(move || {
-        // The second time, the user means it.
+        // A second Ctrl-C ends the program at once.
         if flag.swap(true, Ordering::SeqCst) {
             std::process::exit(130);
         }
     })
-    .context("cannot listen to signals")?;
+    .context("cannot handle Ctrl-C")?;
     let mut observer = Training::new(arguments.json);
     let outcome = run::run(
         recipe,
@@ -74,11 +74,11 @@ pub(crate) fn run(arguments: &Train) -> Result<()> {
         &stop,
         &mut observer,
     )
-    .map_err(|error| broken_off(error, &options))?;
+    .map_err(|error| with_last_checkpoint(error, &options))?;
     observer.end();
     if outcome.interrupted {
         bail!(
-            "stopped after step {}; the same command with --resume goes on",
+            "stopped after step {}; continue with the same command and --resume",
             outcome.step
         );
     }
@@ -102,19 +102,19 @@ pub(crate) fn run(arguments: &Train) -> Result<()> {
     output::line(format!("weights: {out}/model.safetensors"))
 }
 
-/// Names the checkpoint from which a training can go on that failed in its course.
-fn broken_off(error: TrainError, options: &RunOptions) -> anyhow::Error {
+/// Adds the last checkpoint to the error of a training that failed while it ran.
+fn with_last_checkpoint(error: TrainError, options: &RunOptions) -> anyhow::Error {
     use TrainError::{Checkpoint, Data, Diverged, Write};
-    let in_its_course = matches!(
+    let failed_while_running = matches!(
         error,
         Checkpoint(_) | Data(_) | Diverged { .. } | Write { .. }
     );
     let files = options.checkpoints().files();
     let newest = files.ok().and_then(|files| files.into_iter().next());
     let error = anyhow::Error::from(error);
-    match newest.filter(|_| in_its_course) {
+    match newest.filter(|_| failed_while_running) {
         Some(newest) => error.context(format!(
-            "the training has broken off; its last checkpoint is {}, from which --resume goes on",
+            "the training failed; --resume continues from its last checkpoint, {}",
             newest.display()
         )),
         None => error,
@@ -129,7 +129,7 @@ fn is_fashion_mnist(arguments: &Train) -> bool {
     arguments.data == "fashion-mnist"
 }
 
-/// The preset of the data, changed by what the user says.
+/// The preset for this data, with the user's changes.
 fn recipe(arguments: &Train, data: &dyn ImageDataset, resolution: usize) -> Result<Recipe> {
     let fashion = is_fashion_mnist(arguments);
     let usual = if fashion { 128 } else { 32 };
@@ -259,7 +259,7 @@ fn augmentation_of(name: AugmentationName, resolution: usize) -> Augmentation {
     }
 }
 
-/// Weights of `--init` for the data's classes.
+/// Adapts the weights of `--init` to the data's classes.
 fn adapt(
     arguments: &Train,
     init: Checkpoint,
@@ -290,13 +290,13 @@ fn adapt(
     Ok(checkpoint)
 }
 
-/// Initial weights after slim, and what goes with them.
+/// Random initial weights as in slim, and their metadata.
 fn draw(arguments: &Train, class_names: &[String], recipe: &Recipe) -> Result<Checkpoint> {
     let fashion = is_fashion_mnist(arguments);
     let side = recipe.resolution;
     let preprocessing = match recipe.augmentation {
         Augmentation::Inception { .. } | Augmentation::Mild => Preprocessing::slim(side),
-        // The whole photo, by the resize that training has.
+        // The whole photo, resized as in training.
         Augmentation::CropFlip { .. } | Augmentation::None => Preprocessing {
             resize: Resize::CentralCrop { fraction: 1.0 },
             ..Preprocessing::slim(side)
@@ -317,7 +317,7 @@ fn draw(arguments: &Train, class_names: &[String], recipe: &Recipe) -> Result<Ch
 }
 
 fn source(arguments: &Train) -> String {
-    // A folder's last name tells enough, and nothing of the machine.
+    // Only the folder's last name: the full path would reveal the machine's folders.
     let data = std::path::Path::new(&arguments.data).file_name();
     let data = data.map_or(arguments.data.as_str().into(), |name| {
         name.to_string_lossy()

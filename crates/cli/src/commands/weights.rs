@@ -1,4 +1,4 @@
-//! `weights`: what is known, what is cached, and fetching.
+//! `weights`: fetches known weights, or lists them and whether they are cached.
 
 use anyhow::Result;
 use mobilenet::hub::{Cache, fetch, known};
@@ -52,7 +52,7 @@ pub(crate) fn run(arguments: &Weights) -> Result<()> {
     }
     if !arguments.json {
         output::line(format!(
-            "cache: {} (MOBILENET_CACHE sets another)",
+            "cache: {} (MOBILENET_CACHE sets another folder)",
             cache.folder().display()
         ))?;
     }

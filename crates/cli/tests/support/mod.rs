@@ -1,4 +1,4 @@
-//! Shared by the tests: the program as its users call it.
+//! Shared by the tests: runs the program.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -43,14 +43,14 @@ pub fn lines(output: &Output) -> Vec<Value> {
         .collect()
 }
 
-/// The lines of a command that must have succeeded.
+/// Runs a command that must succeed and returns its lines.
 pub fn json(arguments: &[&str]) -> Vec<Value> {
     let output = run(arguments);
     assert!(output.status.success(), "{}", stderr(&output));
     lines(&output)
 }
 
-/// What a command that must have failed says.
+/// Runs a command that must fail and returns its error output.
 pub fn error(arguments: &[&str]) -> String {
     let output = run(arguments);
     assert!(!output.status.success());
