@@ -62,14 +62,14 @@ impl Depthwise {
             ahead: &ahead[..new],
             pixel: input.pixel,
             taps: size.columns.kernel,
-            tap_step: size.columns.dilation * input.pixel,
-            column_step: size.columns.stride * input.pixel,
+            tap_stride: size.columns.dilation * input.pixel,
+            column_stride: size.columns.stride * input.pixel,
             weights: context.weights(self.weights + channel * (taps + 1)),
             vectors: vectors.len(),
             columns: size.columns.output,
             bounds: self.bounds,
             output: output.wrapping_add(channel),
-            output_step: stride,
+            output_stride: stride,
         };
         // SAFETY: the rows lie in the input map and its zeros or in the row of zeros, which
         // the schedule made large enough; the output row's channels are this thread's.

@@ -19,7 +19,7 @@ use super::rows::{Rows, Target};
 use super::{SCRATCH, gap};
 use crate::geometry::ConvSize;
 use crate::partition::{part, parts};
-use crate::simd::{Simd, depthwise, taps};
+use crate::simd::{Simd, depthwise, depthwise_weight_gradient};
 
 /// A depthwise convolution, cut into bands.
 #[derive(Debug)]
@@ -355,14 +355,14 @@ impl Bands {
                 ahead: &[],
                 pixel: self.pixel,
                 taps: columns.kernel,
-                tap_step: columns.dilation * self.pixel,
-                column_step: columns.stride * self.pixel,
+                tap_stride: columns.dilation * self.pixel,
+                column_stride: columns.stride * self.pixel,
                 weights,
                 vectors: self.width / S::LANES,
                 columns: columns.output,
                 bounds,
                 output: output.wrapping_add(y * columns.output * output_pixel),
-                output_step: output_pixel,
+                output_stride: output_pixel,
             };
             // SAFETY: the rows lie in scratch, zeros included; the caller vouches for the output.
             unsafe { depthwise::row(simd, &row) }
@@ -383,7 +383,7 @@ impl Bands {
     ) {
         let (rows, columns) = (&self.size.rows, &self.size.columns);
         let first = band.outputs.start - band.gradients.start;
-        let job = taps::Taps {
+        let job = depthwise_weight_gradient::WeightGradient {
             gradient: scratch
                 .gradients
                 .wrapping_add(first * self.gradient_row() + self.gradient_zeros[0] * self.pixel),
@@ -402,7 +402,7 @@ impl Bands {
         };
         // SAFETY: scratch holds the band's gradients and the inputs under its windows; the caller
         // vouches for the sums.
-        unsafe { taps::run(simd, &job) }
+        unsafe { depthwise_weight_gradient::run(simd, &job) }
     }
 
     /// Gradient of a band's inputs, phase by phase: pixels `output_pixel` values apart.
@@ -439,14 +439,14 @@ impl Bands {
                     ahead: &[],
                     pixel: self.pixel,
                     taps: phase.columns.taps.len(),
-                    tap_step: phase.columns.step * self.pixel,
-                    column_step: self.pixel,
+                    tap_stride: phase.columns.step * self.pixel,
+                    column_stride: self.pixel,
                     weights: weights.wrapping_add(phase.weights * self.width),
                     vectors: self.width / S::LANES,
                     columns: (columns.input - first).div_ceil(columns.stride),
                     bounds: UNBOUNDED,
                     output: output.wrapping_add(first * output_pixel),
-                    output_step: columns.stride * output_pixel,
+                    output_stride: columns.stride * output_pixel,
                 };
                 // SAFETY: the rows lie in scratch, zeros included; the caller vouches for the
                 // output.

@@ -125,9 +125,9 @@ impl Outer {
             for k in (0..panel.depth).step_by(S::OUTER_ROWS) {
                 let job = outer::Outer {
                     left: self.left.wrapping_add(k / S::LANES * vector + k % S::LANES),
-                    left_step: S::LANES,
+                    left_stride: S::LANES,
                     right: &columns[..size],
-                    right_step: S::LANES,
+                    right_stride: S::LANES,
                     count: self.count,
                     sums: sums.wrapping_add(k * panel.width),
                     row: panel.width,

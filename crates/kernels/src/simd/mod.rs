@@ -9,33 +9,20 @@
 
 use half::{bf16, f16};
 
-mod aligned;
-#[cfg(target_arch = "x86_64")]
-mod avx2;
-#[cfg(target_arch = "x86_64")]
-mod avx512;
-pub(crate) mod depthwise;
 mod isa;
-#[cfg(target_arch = "aarch64")]
-mod neon;
-pub(crate) mod normalization;
-pub(crate) mod outer;
-mod peak;
-pub(crate) mod pool;
-mod scalar;
-mod shared;
-pub(crate) mod strassen;
-pub(crate) mod taps;
-pub(crate) mod team;
-pub(crate) mod tile;
-pub(crate) mod weight;
+mod memory;
+mod micro;
+mod threads;
 
-pub use aligned::AlignedBuffer;
 pub(crate) use isa::dispatch;
-pub use isa::{Isa, IsaError};
-pub use peak::measure_peak;
-pub(crate) use shared::SharedBuffer;
-pub use weight::WeightType;
+pub use isa::{Isa, IsaError, measure_peak};
+pub use memory::AlignedBuffer;
+pub(crate) use memory::SharedBuffer;
+pub use micro::weight::WeightType;
+pub(crate) use micro::{
+    depthwise, depthwise_weight_gradient, normalization, outer, pool, strassen, tile, weight,
+};
+pub(crate) use threads::team;
 
 /// Vectors of output channels in a full panel of the matrix product of an instruction set.
 pub(crate) fn panel_vectors(isa: Isa) -> usize {

@@ -217,9 +217,9 @@ impl HeadPlan {
                 }
                 let job = outer::Outer {
                     left: run.pointer(self.logits + class),
-                    left_step: self.class_width,
+                    left_stride: self.class_width,
                     right: &columns[..size],
-                    right_step: self.width,
+                    right_stride: self.width,
                     count: run.batch,
                     sums: run.pointer(self.sums + class * self.width + first * S::LANES),
                     row: self.width,

@@ -8,7 +8,9 @@ use super::statistics::Partial;
 use super::step::{Coefficient, Step};
 use crate::layer::{Rows, Target};
 use crate::simd::Simd;
-use crate::simd::normalization::{Differential, Gate, Normalize, differential, gate, normalize};
+use crate::simd::normalization::{
+    BatchNormBackward, Gate, Normalize, batch_norm_backward, gate, normalize,
+};
 
 /// The activation of a layer.
 #[derive(Clone, Copy)]
@@ -67,7 +69,7 @@ impl Rows for MapGradient<'_> {
         let channel = vectors.start * S::LANES;
         let first = pixels.start * step.width + channel;
         let row = |which| run.coefficient(step, which).wrapping_add(channel);
-        let job = Differential {
+        let job = BatchNormBackward {
             gradient: run.gradient(step).wrapping_add(first),
             input: run.pointer(step.map + first),
             pixel: step.width,
@@ -81,7 +83,7 @@ impl Rows for MapGradient<'_> {
             output_vector: target.vector,
         };
         // SAFETY: as in `Activation`.
-        unsafe { differential(simd, &job) }
+        unsafe { batch_norm_backward(simd, &job) }
     }
 }
 

@@ -379,7 +379,7 @@ impl Kernel for DifferentialBlocks<'_> {
                     let to = scratch.wrapping_add(BLOCK * map.width);
                     map.read(simd, values, 0..count, to).cast_mut()
                 };
-                let differential = normalization::Differential {
+                let differential = normalization::BatchNormBackward {
                     gradient,
                     input: map.read(simd, map.input, block, scratch),
                     pixel: map.width,
@@ -392,7 +392,7 @@ impl Kernel for DifferentialBlocks<'_> {
                     output_pixel: map.width,
                     output_vector: S::LANES,
                 };
-                normalization::differential(simd, &differential);
+                normalization::batch_norm_backward(simd, &differential);
                 if !map.direct() {
                     store(gradient, map.width, count, map.channels, 1, own);
                 }

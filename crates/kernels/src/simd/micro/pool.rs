@@ -1,6 +1,6 @@
 //! The mean of a rectangle of pixels, one vector of channels after the other.
 
-use super::Simd;
+use crate::simd::Simd;
 
 /// A rectangle and where its mean goes.
 pub(crate) struct Mean {

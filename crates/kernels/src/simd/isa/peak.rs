@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use super::{Isa, Kernel, Simd, dispatch};
+use crate::simd::{Isa, Kernel, Simd, dispatch};
 
 /// Independent sums: 2 units times 4 cycles of latency, and some to spare.
 const SUMS: usize = 12;

@@ -1,13 +1,13 @@
 //! The gradient of depthwise weights: for every tap and channel a sum over pixels of input times
 //! gradient, the sums of all taps of a vector of channels in registers.
 
-use super::Simd;
+use crate::simd::Simd;
 
-/// Taps that are summed at once.
+/// WeightGradient that are summed at once.
 const MOST: usize = 9;
 
 /// Some output rows of one image.
-pub(crate) struct Taps {
+pub(crate) struct WeightGradient {
     /// Gradient of output row 0, column 0; from one row, and from one pixel to the next.
     pub(crate) gradient: *const f32,
     pub(crate) gradient_row: usize,
@@ -34,7 +34,7 @@ pub(crate) struct Taps {
 /// All places that the sizes and steps describe must be readable, the sums writable and nobody
 /// else's.
 #[inline(always)]
-pub(crate) unsafe fn run<S: Simd>(simd: S, taps: &Taps) {
+pub(crate) unsafe fn run<S: Simd>(simd: S, taps: &WeightGradient) {
     let count = taps.kernel[0] * taps.kernel[1];
     for vector in 0..taps.vectors {
         let mut first = 0;
@@ -59,7 +59,7 @@ pub(crate) unsafe fn run<S: Simd>(simd: S, taps: &Taps) {
 #[inline(always)]
 unsafe fn fixed<S: Simd, const TAPS: usize>(
     simd: S,
-    taps: &Taps,
+    taps: &WeightGradient,
     vector: usize,
     first: usize,
     count: usize,

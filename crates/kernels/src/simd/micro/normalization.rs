@@ -5,12 +5,12 @@
 //! statistics   mean and sum of squared deviations of z, per channel
 //! normalize    a   = clamp(z * scale + shift)
 //! gate         g  := g where low < z * scale + shift < high, else 0;  sums of g and g * (z - mean)
-//! differential dz  = g * factor + z * slope + offset
+//! backward     dz  = g * factor + z * slope + offset
 //! ```
 //!
 //! Pixels are `pixel` values apart, channels are whole vectors.
 
-use super::Simd;
+use crate::simd::Simd;
 
 /// Adds `count` pixels to running statistics of one thread: `seen` pixels with `mean` and
 /// `deviations` (sum of squared deviations), one value a channel. The new pixels are summed as
@@ -180,7 +180,7 @@ pub(crate) unsafe fn gate<S: Simd>(simd: S, job: &Gate) {
 }
 
 /// Pixels whose gradient goes back to before the normalisation.
-pub(crate) struct Differential {
+pub(crate) struct BatchNormBackward {
     /// Gated gradient.
     pub(crate) gradient: *const f32,
     /// Values before normalisation.
@@ -202,7 +202,7 @@ pub(crate) struct Differential {
 /// # Safety
 /// As [`normalize`].
 #[inline(always)]
-pub(crate) unsafe fn differential<S: Simd>(simd: S, job: &Differential) {
+pub(crate) unsafe fn batch_norm_backward<S: Simd>(simd: S, job: &BatchNormBackward) {
     for p in 0..job.count {
         for v in 0..job.vectors {
             let channel = v * S::LANES;

@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 
-use super::{Kernel, Simd};
+use crate::simd::{Kernel, Simd};
 
 const LANES: usize = 8;
 

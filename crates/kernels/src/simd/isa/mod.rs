@@ -4,8 +4,20 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
-use super::scalar::Scalar;
-use super::{Kernel, Simd};
+use scalar::Scalar;
+
+use crate::simd::{Kernel, Simd};
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod peak;
+mod scalar;
+
+pub use peak::measure_peak;
 
 /// An instruction set that kernels are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,9 +56,9 @@ impl Isa {
             Self::Scalar => true,
             Self::Neon => cfg!(target_arch = "aarch64"),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => super::avx2::Avx2::detect().is_some(),
+            Self::Avx2 => avx2::Avx2::detect().is_some(),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => super::avx512::Avx512::detect().is_some(),
+            Self::Avx512 => avx512::Avx512::detect().is_some(),
             #[cfg(not(target_arch = "x86_64"))]
             Self::Avx2 | Self::Avx512 => false,
         }
@@ -114,18 +126,18 @@ pub(crate) fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     match isa {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 => {
-            if let Some(simd) = super::avx512::Avx512::detect() {
+            if let Some(simd) = avx512::Avx512::detect() {
                 return simd.vectorize(kernel);
             }
         }
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => {
-            if let Some(simd) = super::avx2::Avx2::detect() {
+            if let Some(simd) = avx2::Avx2::detect() {
                 return simd.vectorize(kernel);
             }
         }
         #[cfg(target_arch = "aarch64")]
-        Isa::Neon => return super::neon::Neon.vectorize(kernel),
+        Isa::Neon => return neon::Neon.vectorize(kernel),
         _ => {}
     }
     Scalar.vectorize(kernel)

@@ -1,6 +1,6 @@
 //! Memory that the threads of one team write in different places at the same time.
 
-use super::AlignedBuffer;
+use crate::simd::AlignedBuffer;
 
 /// A buffer of which several threads hold a pointer. All access is by `unsafe` reads and writes
 /// through [`Self::pointer`]; who writes where is the executor's plan.

@@ -4,7 +4,7 @@
 //! The input row has zeros around it where the window needs them, and a row beyond the map is a
 //! row of zeros, so there are no edges here.
 
-use super::{Kernel, Simd};
+use crate::simd::{Kernel, Simd};
 
 /// Output columns that are summed at once: enough independent sums to cover the latency of the
 /// multiply-add, few enough that they and the weights of a row of taps stay in 16 registers.
@@ -21,9 +21,9 @@ pub(crate) struct Row<'a> {
     /// Taps in a row.
     pub(crate) taps: usize,
     /// Values between neighbouring taps: dilation times the pixel stride.
-    pub(crate) tap_step: usize,
+    pub(crate) tap_stride: usize,
     /// Values between the windows of neighbouring output columns: stride times the pixel stride.
-    pub(crate) column_step: usize,
+    pub(crate) column_stride: usize,
     /// For each vector of channels: every tap's vector, then the bias.
     pub(crate) weights: *const f32,
     /// Vectors of channels.
@@ -35,7 +35,7 @@ pub(crate) struct Row<'a> {
     /// Output column 0.
     pub(crate) output: *mut f32,
     /// Values between neighbouring output columns.
-    pub(crate) output_step: usize,
+    pub(crate) output_stride: usize,
 }
 
 /// Computes a row.
@@ -80,31 +80,31 @@ impl Kernel for Call<'_> {
 /// As [`row`].
 #[inline(always)]
 unsafe fn columns<S: Simd, const COLUMNS: usize>(simd: S, row: &Row<'_>, first: usize) {
-    let dense = row.taps == 3 && row.tap_step == row.pixel;
+    let dense = row.taps == 3 && row.tap_stride == row.pixel;
     let (low, high) = (simd.splat(row.bounds.0), simd.splat(row.bounds.1));
     let taps = row.rows.len() * row.taps;
     for vector in 0..row.vectors {
         let channel = vector * S::LANES;
-        let start = first * row.column_step + channel;
+        let start = first * row.column_stride + channel;
         // SAFETY: all places are those that the caller vouches for.
         unsafe {
             let weights = row.weights.add(channel * (taps + 1));
             let bias = simd.load(weights.add(taps * S::LANES));
             let sums: [S::Vector; COLUMNS] = match *row.rows {
-                [a, b, c] if dense && row.column_step == row.pixel => {
+                [a, b, c] if dense && row.column_stride == row.pixel => {
                     window::<S, COLUMNS, 1>(simd, row, [a, b, c], start, weights, bias)
                 }
-                [a, b, c] if dense && row.column_step == 2 * row.pixel => {
+                [a, b, c] if dense && row.column_stride == 2 * row.pixel => {
                     window::<S, COLUMNS, 2>(simd, row, [a, b, c], start, weights, bias)
                 }
                 _ => any_window(simd, row, start, weights, bias),
             };
             for &ahead in row.ahead {
-                for x in 0..COLUMNS * row.column_step / row.pixel {
+                for x in 0..COLUMNS * row.column_stride / row.pixel {
                     simd.prefetch_near(ahead.wrapping_add(start + x * row.pixel));
                 }
             }
-            let step = opaque(row.output_step);
+            let step = opaque(row.output_stride);
             let output = row.output.add(first * step + channel);
             for (x, &sum) in sums.iter().enumerate() {
                 simd.store(output.add(x * step), simd.clamp(sum, low, high));
@@ -164,14 +164,14 @@ unsafe fn any_window<S: Simd, const COLUMNS: usize>(
     weights: *const f32,
     bias: S::Vector,
 ) -> [S::Vector; COLUMNS] {
-    let step = opaque(row.column_step);
+    let step = opaque(row.column_stride);
     let mut sums = [bias; COLUMNS];
     for (ky, &input) in row.rows.iter().enumerate() {
         for kx in 0..row.taps {
             // SAFETY: passed on from the caller.
             unsafe {
                 let w = simd.load(weights.add((ky * row.taps + kx) * S::LANES));
-                let input = input.add(start + kx * row.tap_step);
+                let input = input.add(start + kx * row.tap_stride);
                 for (x, sum) in sums.iter_mut().enumerate() {
                     *sum = simd.mul_add(simd.load(input.add(x * step)), w, *sum);
                 }

@@ -2,21 +2,21 @@
 //! by a panel of columns in registers.
 //!
 //! ```text
-//! sums[i][j] (+)= sum over p of left[p * left_step + i] * right[j][p * right_step ..]
+//! sums[i][j] (+)= sum over p of left[p * left_stride + i] * right[j][p * right_stride ..]
 //! ```
 //!
 //! `i` runs over input channels (a value broadcast), `j` over vectors of output channels.
 
-use super::Simd;
+use crate::simd::Simd;
 
 /// One block of sums and where its factors are.
 pub(crate) struct Outer<'a> {
     /// First row's value at pixel 0, and from one pixel to the next.
     pub(crate) left: *const f32,
-    pub(crate) left_step: usize,
+    pub(crate) left_stride: usize,
     /// Each vector at pixel 0, and from one pixel to the next.
     pub(crate) right: &'a [*const f32],
-    pub(crate) right_step: usize,
+    pub(crate) right_stride: usize,
     /// Number of pixels.
     pub(crate) count: usize,
     /// Where row `i`'s vector `j` goes: `sums + i * row + j * LANES`.
@@ -74,9 +74,9 @@ unsafe fn fixed<S: Simd, const ROWS: usize, const VECTORS: usize>(simd: S, outer
                     *sum = simd.mul_add(right, value, *sum);
                 }
             }
-            left = left.wrapping_add(outer.left_step);
+            left = left.wrapping_add(outer.left_stride);
             for right in &mut right {
-                *right = right.wrapping_add(outer.right_step);
+                *right = right.wrapping_add(outer.right_stride);
             }
         }
         for (i, sums) in sums.iter().enumerate() {

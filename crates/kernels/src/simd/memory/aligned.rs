@@ -1,6 +1,6 @@
 //! Memory that begins on a cache line.
 
-use super::weight::Weight;
+use crate::simd::weight::Weight;
 
 /// Values in a cache line, and its bytes.
 const LINE: usize = 16;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use half::{bf16, f16};
 
-use super::Simd;
+use crate::simd::Simd;
 
 /// Type of stored weights. Sums are f32 whatever it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

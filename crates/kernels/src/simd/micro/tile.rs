@@ -14,8 +14,8 @@
 //! each loaded value takes part in many multiply-adds, and twice the 4 cycles of latency times 2
 //! units are covered.
 
-use super::weight::Weight;
-use super::{Kernel, Simd};
+use crate::simd::weight::Weight;
+use crate::simd::{Kernel, Simd};
 
 /// One panel and where its input and output are.
 pub(crate) struct Panel<'a, W> {

@@ -5,7 +5,7 @@ use std::arch::asm;
 
 use half::{bf16, f16};
 
-use super::{Kernel, Simd};
+use crate::simd::{Kernel, Simd};
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Neon;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Kernel, Simd};
+use crate::simd::{Kernel, Simd};
 
 /// Products of halves that make one product.
 pub(crate) const PRODUCTS: usize = 7;

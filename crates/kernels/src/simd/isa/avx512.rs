@@ -1,36 +1,33 @@
-//! x86-64 with AVX2, FMA and F16C, which every machine with AVX2 has: 16 registers of 8 values.
+//! x86-64 with AVX-512F: 32 registers of 16 values.
 
 use std::arch::x86_64::*;
 
 use half::{bf16, f16};
 
-use super::{Kernel, Simd};
+use crate::simd::{Kernel, Simd};
 
-/// Proof that the machine has AVX2, FMA and F16C.
+/// Proof that the machine has AVX-512F.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Avx2(());
+pub(crate) struct Avx512(());
 
-impl Avx2 {
+impl Avx512 {
     pub(crate) fn detect() -> Option<Self> {
-        let has = is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("fma")
-            && is_x86_feature_detected!("f16c");
-        has.then_some(Self(()))
+        (is_x86_feature_detected!("avx512f")).then_some(Self(()))
     }
 }
 
 #[inline(never)]
-#[target_feature(enable = "avx2,fma,f16c")]
-fn enter<K: Kernel>(simd: Avx2, kernel: K) -> K::Output {
+#[target_feature(enable = "avx512f")]
+fn enter<K: Kernel>(simd: Avx512, kernel: K) -> K::Output {
     kernel.run(simd)
 }
 
-impl Simd for Avx2 {
-    type Vector = __m256;
-    const LANES: usize = 8;
-    const TILE: usize = 6;
+impl Simd for Avx512 {
+    type Vector = __m512;
+    const LANES: usize = 16;
+    const TILE: usize = 14;
     const PANEL: usize = 2;
-    const OUTER_ROWS: usize = 4;
+    const OUTER_ROWS: usize = 8;
 
     #[inline(always)]
     fn vectorize<K: Kernel>(self, kernel: K) -> K::Output {
@@ -41,53 +38,53 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn splat(self, value: f32) -> Self::Vector {
         // SAFETY: `self` exists, so the machine has the instruction set.
-        unsafe { _mm256_set1_ps(value) }
+        unsafe { _mm512_set1_ps(value) }
     }
 
     #[inline(always)]
     unsafe fn load(self, from: *const f32) -> Self::Vector {
         // SAFETY: the caller vouches for the values, `self` for the instruction set.
-        unsafe { _mm256_loadu_ps(from) }
+        unsafe { _mm512_loadu_ps(from) }
     }
 
     #[inline(always)]
     unsafe fn load_f16(self, from: *const f16) -> Self::Vector {
         // SAFETY: the caller vouches for the values, `self` for the instruction set.
-        unsafe { _mm256_cvtph_ps(_mm_loadu_si128(from.cast())) }
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
     }
 
     #[inline(always)]
     unsafe fn load_bf16(self, from: *const bf16) -> Self::Vector {
         // SAFETY: the caller vouches for the values, `self` for the instruction set.
         unsafe {
-            let bits = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast()));
-            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(bits))
+            let bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(bits))
         }
     }
 
     #[inline(always)]
     unsafe fn store(self, to: *mut f32, vector: Self::Vector) {
         // SAFETY: the caller vouches for the room, `self` for the instruction set.
-        unsafe { _mm256_storeu_ps(to, vector) }
+        unsafe { _mm512_storeu_ps(to, vector) }
     }
 
     #[inline(always)]
     fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
         // SAFETY: `self` exists, so the machine has the instruction set.
-        unsafe { _mm256_add_ps(a, b) }
+        unsafe { _mm512_add_ps(a, b) }
     }
 
     #[inline(always)]
     fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
         // SAFETY: `self` exists, so the machine has the instruction set.
-        unsafe { _mm256_fmadd_ps(a, b, c) }
+        unsafe { _mm512_fmadd_ps(a, b, c) }
     }
 
     #[inline(always)]
     fn clamp(self, v: Self::Vector, low: Self::Vector, high: Self::Vector) -> Self::Vector {
         // Of a NaN and a number these instructions return the second operand: v, so NaN stays.
         // SAFETY: `self` exists, so the machine has the instruction set.
-        unsafe { _mm256_min_ps(high, _mm256_max_ps(low, v)) }
+        unsafe { _mm512_min_ps(high, _mm512_max_ps(low, v)) }
     }
 
     #[inline(always)]
@@ -100,9 +97,9 @@ impl Simd for Avx2 {
     ) -> Self::Vector {
         // SAFETY: `self` exists, so the machine has the instruction set.
         unsafe {
-            let above = _mm256_cmp_ps::<_CMP_LT_OQ>(low, y);
-            let below = _mm256_cmp_ps::<_CMP_LT_OQ>(y, high);
-            _mm256_and_ps(v, _mm256_and_ps(above, below))
+            let above = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(low, y);
+            let open = _mm512_mask_cmp_ps_mask::<_CMP_LT_OQ>(above, y, high);
+            _mm512_maskz_mov_ps(open, v)
         }
     }
 

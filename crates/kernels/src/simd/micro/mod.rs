@@ -1,0 +1,10 @@
+//! Micro-kernels, each written once over the trait of an instruction set.
+
+pub(crate) mod depthwise;
+pub(crate) mod depthwise_weight_gradient;
+pub(crate) mod normalization;
+pub(crate) mod outer;
+pub(crate) mod pool;
+pub(crate) mod strassen;
+pub(crate) mod tile;
+pub(crate) mod weight;

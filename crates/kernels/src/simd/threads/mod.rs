@@ -1,0 +1,3 @@
+//! A team of threads and their barrier.
+
+pub(crate) mod team;
