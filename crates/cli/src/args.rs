@@ -1,6 +1,7 @@
 //! Commands and their arguments.
 
 mod overrides;
+mod preprocess;
 mod train;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use mobilenet::model::checkpoint::Format;
 
 use crate::values::{output_stride, side, threads, width};
 pub use overrides::Overrides;
+pub use preprocess::PreprocessRule;
 pub use train::{AugmentationName, Eval, OptimizerName, ScheduleName, Train};
 
 /// The everyday commands.
@@ -52,19 +54,6 @@ pub enum Engine {
     Plan,
     /// Our layers on candle, one after another
     Eager,
-}
-
-/// How a photo is resized to the network's input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PreprocessRule {
-    /// Crop the central 87.5 %, squeeze it to the size (TF-slim's evaluation)
-    Slim,
-    /// Squeeze the whole photo to the size (bilinear, antialiased)
-    Plain,
-    /// Resize the short edge to size + 32 (bilinear), crop the centre
-    HuggingFace,
-    /// Resize the short edge to size / 0.875 (bicubic), crop the centre
-    Timm,
 }
 
 /// Number type of the computation.

@@ -12,8 +12,7 @@ pub enum Normalizer {
     None,
 }
 
-/// Settings of a batch normalisation. The defaults are those of slim's
-/// `mobilenet_v1_arg_scope`.
+/// Settings of a batch normalisation. The defaults are those of slim's argument scope.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BatchNormConfig {
     /// `running = running * decay + batch * (1 - decay)`; PyTorch's momentum is `1 - decay`.

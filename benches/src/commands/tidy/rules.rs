@@ -29,7 +29,7 @@ const LAYERS: [(&str, &[&str]); 5] = [
         &["mobilenet_train", "mobilenet_hub", "clap"],
     ),
     ("crates/hub", &["mobilenet_train", "clap"]),
-    ("crates/train", &["clap"]),
+    ("crates/train", &["clap", "candle"]),
 ];
 
 /// A layer, and a word that neither its code nor its comments say: kernels know no network.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::preprocess::PreprocessRule;
 use crate::values::{not_negative, side, threads, width};
 
 /// The optimiser.
@@ -185,7 +186,7 @@ pub struct Eval {
     pub(crate) label_offset: Option<u32>,
     /// How to resize photos [default: the rule stored with the weights]
     #[arg(long, value_enum, value_name = "RULE")]
-    pub(crate) preprocess: Option<super::PreprocessRule>,
+    pub(crate) preprocess: Option<PreprocessRule>,
     /// Number of photos to compute together
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..=4096))]
     pub(crate) batch_size: u64,

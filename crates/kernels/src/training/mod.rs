@@ -19,6 +19,7 @@
 //! Threads have fixed shares of every step, and their sums are added in order: the same number of
 //! threads gives the same bits.
 
+mod batch;
 mod depthwise;
 mod head;
 mod matrix;

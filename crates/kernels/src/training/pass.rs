@@ -1,24 +1,43 @@
 //! A batch between its forward pass and its backward one.
 
+use super::batch::Batch;
 use super::program::TrainingProgram;
 use crate::error::{KernelError, check_length};
-
-/// What a batch is computed from.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Batch<'a> {
-    pub(super) parameters: &'a [f32],
-    pub(super) images: &'a [f32],
-    /// Factors of the features, `[batch, channels]`.
-    pub(super) dropout: Option<&'a [f32]>,
-}
 
 /// A batch whose activations the program holds: as long as this lives, neither the program nor what
 /// the batch was computed from can change.
 #[derive(Debug)]
 #[must_use = "a forward pass alone trains nothing"]
 pub struct Pass<'p, 'a> {
-    pub(super) program: &'p mut TrainingProgram,
-    pub(super) batch: Batch<'a>,
+    program: &'p mut TrainingProgram,
+    batch: Batch<'a>,
+}
+
+impl TrainingProgram {
+    /// Computes logits. What comes back goes on to the gradients.
+    ///
+    /// `dropout` holds a factor for each pooled feature, `[batch, channels]`.
+    ///
+    /// # Errors
+    /// Where a slice has the wrong length; nothing is computed then.
+    pub fn forward<'a>(
+        &mut self,
+        parameters: &'a [f32],
+        images: &'a [f32],
+        dropout: Option<&'a [f32]>,
+        logits: &mut [f32],
+    ) -> Result<Pass<'_, 'a>, KernelError> {
+        let batch = Batch {
+            parameters,
+            images,
+            dropout,
+        };
+        self.compute(&batch, logits)?;
+        Ok(Pass {
+            program: self,
+            batch,
+        })
+    }
 }
 
 impl Pass<'_, '_> {

@@ -1,8 +1,8 @@
 //! The program: its arena and team, and the loops over steps.
 
+use super::batch::Batch;
 use super::network::{Network, TrainingOptions};
 use super::offsets::Vectors;
-use super::pass::{Batch, Pass};
 use super::plan::Plan;
 use super::run::{GradientPointer, Run};
 use super::statistics;
@@ -123,31 +123,19 @@ impl TrainingProgram {
         self.isa
     }
 
-    /// Computes logits. What comes back goes on to the gradients.
-    ///
-    /// `dropout` holds a factor for each pooled feature, `[batch, channels]`.
-    ///
-    /// # Errors
-    /// Where a slice has the wrong length; nothing is computed then.
-    pub fn forward<'a>(
+    /// Computes logits of a batch; the arena holds what its gradients need.
+    pub(super) fn compute(
         &mut self,
-        parameters: &'a [f32],
-        images: &'a [f32],
-        dropout: Option<&'a [f32]>,
+        batch: &Batch<'_>,
         logits: &mut [f32],
-    ) -> Result<Pass<'_, 'a>, KernelError> {
+    ) -> Result<(), KernelError> {
         check_length("logits", logits.len(), &[self.logits_len()])?;
-        check_length("parameters", parameters.len(), &[self.parameters])?;
-        check_length("images", images.len(), &[self.images_len()])?;
-        if let Some(dropout) = dropout {
+        check_length("parameters", batch.parameters.len(), &[self.parameters])?;
+        check_length("images", batch.images.len(), &[self.images_len()])?;
+        if let Some(dropout) = batch.dropout {
             check_length("dropout", dropout.len(), &[self.features_len()])?;
         }
-        let batch = Batch {
-            parameters,
-            images,
-            dropout,
-        };
-        self.run(&batch, &mut [], |plan, run, thread| {
+        self.run(batch, &mut [], |plan, run, thread| {
             dispatch(run.isa, Forward(plan, run, thread));
         });
         let head = &self.plan.head;
@@ -155,10 +143,7 @@ impl TrainingProgram {
             let found = head.logits + image * head.class_width;
             logits.copy_from_slice(self.arena.read(found, logits.len()));
         }
-        Ok(Pass {
-            program: self,
-            batch,
-        })
+        Ok(())
     }
 
     /// Computes the gradient of every parameter for the batch of the last forward pass.

@@ -142,3 +142,17 @@ pub(crate) fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     }
     Scalar.vectorize(kernel)
 }
+
+/// Vectors of output channels in a full panel of the matrix product of an instruction set.
+pub(crate) fn panel_vectors(isa: Isa) -> usize {
+    struct Panel;
+    impl Kernel for Panel {
+        type Output = usize;
+
+        #[inline(always)]
+        fn run<S: Simd>(self, _: S) -> usize {
+            S::PANEL
+        }
+    }
+    dispatch(isa, Panel)
+}

@@ -67,7 +67,7 @@ impl Team {
         for number in 1..threads {
             let shared = team.shared.clone();
             let worker = thread::Builder::new()
-                .name(format!("mobilenet-{number}"))
+                .name(format!("kernels-{number}"))
                 .spawn(move || work(&shared, number))?;
             team.workers.push(worker);
         }
