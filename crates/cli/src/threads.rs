@@ -1,8 +1,10 @@
 //! The number of threads, and rayon pools of that size.
 
+#[cfg(feature = "candle")]
 use anyhow::{Context, Result};
 
-/// Runs `work` on a rayon pool of `threads` threads, or on the default pool for `None`.
+/// Runs `work`, which is candle's, on a rayon pool of `threads` threads, or on the default pool for `None`.
+#[cfg(feature = "candle")]
 pub(crate) fn install<T: Send>(
     threads: Option<u64>,
     work: impl FnOnce() -> Result<T> + Send,

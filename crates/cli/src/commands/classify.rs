@@ -46,40 +46,14 @@ pub(crate) fn run(arguments: &Classify) -> Result<()> {
     if classifier.metadata().classes.is_none() {
         bail!("{} has no classifier", arguments.weights);
     }
-    let mut failed = 0;
-    threads::install(arguments.threads, || {
-        for photo in &arguments.photos {
-            let name = photo.display().to_string();
-            match classify(&classifier, photo, arguments.top) {
-                Ok((milliseconds, predictions)) if arguments.json => {
-                    output::json(&Line {
-                        photo: &name,
-                        milliseconds,
-                        predictions,
-                    })?;
-                }
-                Ok((milliseconds, predictions)) => {
-                    output::line(format!("{name} ({milliseconds:.1} ms)"))?;
-                    for prediction in &predictions {
-                        output::line(sentence(prediction))?;
-                    }
-                }
-                Err(error) => {
-                    failed += 1;
-                    if arguments.json {
-                        let error = error.to_string();
-                        output::json(&ErrorLine {
-                            photo: &name,
-                            error,
-                        })?;
-                    } else {
-                        eprintln!("error: {error}");
-                    }
-                }
-            }
+    let failed = match engine {
+        Engine::Plan { .. } => classify_all(&classifier, arguments)?,
+        // Candle computes on the current pool.
+        #[cfg(feature = "candle")]
+        Engine::Eager => {
+            threads::install(arguments.threads, || classify_all(&classifier, arguments))?
         }
-        Ok(())
-    })?;
+    };
     if failed > 0 {
         bail!(
             "{failed} of {} photos could not be classified",
@@ -87,6 +61,42 @@ pub(crate) fn run(arguments: &Classify) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Prints the classes of each photo; returns how many photos could not be classified.
+fn classify_all(classifier: &Classifier, arguments: &Classify) -> Result<usize> {
+    let mut failed = 0;
+    for photo in &arguments.photos {
+        let name = photo.display().to_string();
+        match classify(classifier, photo, arguments.top) {
+            Ok((milliseconds, predictions)) if arguments.json => {
+                output::json(&Line {
+                    photo: &name,
+                    milliseconds,
+                    predictions,
+                })?;
+            }
+            Ok((milliseconds, predictions)) => {
+                output::line(format!("{name} ({milliseconds:.1} ms)"))?;
+                for prediction in &predictions {
+                    output::line(sentence(prediction))?;
+                }
+            }
+            Err(error) => {
+                failed += 1;
+                let error = error.to_string();
+                if arguments.json {
+                    output::json(&ErrorLine {
+                        photo: &name,
+                        error,
+                    })?;
+                } else {
+                    eprintln!("error: {error}");
+                }
+            }
+        }
+    }
+    Ok(failed)
 }
 
 /// Predictions, and the milliseconds that the network took without decoding and resizing.

@@ -24,9 +24,7 @@ pub(crate) fn run(arguments: &Predict) -> Result<()> {
         Engine::Plan => plan(arguments, &config, checkpoint, &input)?,
         Engine::Eager => {
             weight_type(arguments.engine, arguments.weight_type)?;
-            threads::install(arguments.threads, || {
-                eager(&config, checkpoint, &input, arguments.endpoint.as_deref())
-            })?
+            eager(arguments, &config, checkpoint, &input)?
         }
     };
     let output = match (arguments.layout, output.shape().len()) {
@@ -136,6 +134,18 @@ fn plan(
 /// Computes with the layers on candle. Input and output are NHWC.
 #[cfg(feature = "candle")]
 fn eager(
+    arguments: &Predict,
+    config: &MobileNetV1Config,
+    checkpoint: Checkpoint,
+    input: &Array,
+) -> Result<Array> {
+    threads::install(arguments.threads, || {
+        on_candle(config, checkpoint, input, arguments.endpoint.as_deref())
+    })
+}
+
+#[cfg(feature = "candle")]
+fn on_candle(
     config: &MobileNetV1Config,
     checkpoint: Checkpoint,
     input: &Array,
@@ -169,6 +179,6 @@ fn eager(
 }
 
 #[cfg(not(feature = "candle"))]
-fn eager(_: &MobileNetV1Config, _: Checkpoint, _: &Array, _: Option<&str>) -> Result<Array> {
+fn eager(_: &Predict, _: &MobileNetV1Config, _: Checkpoint, _: &Array) -> Result<Array> {
     bail!("{}", super::WITHOUT_CANDLE)
 }
