@@ -1,5 +1,5 @@
-//! Loss and all gradients of a batch: our eager network against candle's own layers, both with
-//! batch normalisation as in evaluation, since the baseline knows no other.
+//! Times the loss and all gradients of a batch: our eager network and candle's own layers. Both
+//! normalise by running statistics, because the baseline supports nothing else.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ const BATCH: usize = 8;
 const SIDE: usize = 128;
 const CLASSES: usize = 10;
 
-/// Parameters that gradients are wanted of.
+/// Parameters as variables, for which candle computes gradients.
 fn trainable(parameters: &Parameters) -> Result<VarBuilder<'static>> {
     let variables = parameters.iter().map(|(name, tensor)| {
         let variable = Var::from_tensor(&Tensor::try_from(tensor)?)?;

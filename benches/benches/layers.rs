@@ -1,6 +1,6 @@
-//! Each kernel of the inference plan on each layer shape of MobileNetV1 1.0/224, alone and hot on
-//! one thread, with the share of the measured multiply-add peak; and whole networks. Shapes come
-//! from the layer table. `cargo bench -p mobilenet-benches -- FILTER`.
+//! Times each layer shape of MobileNetV1 1.0/224 in the inference plan's kernels, alone, with warm
+//! caches, on one thread; and whole networks. Prints the measured multiply-add peak to compare
+//! with. Shapes come from the layer table. `cargo bench -p mobilenet-benches -- FILTER`.
 
 use std::collections::HashSet;
 
@@ -39,7 +39,7 @@ fn layers(criterion: &mut Criterion) {
         let mut program = program.expect("the shapes fit");
         let image = vec![0.5; program.input_len()];
         let mut features = vec![0.0; program.output_len()];
-        // Elements are multiply-adds; the copy of the input, with which a program begins, counts.
+        // An element is a multiply-add. The time includes the program's copy of its input.
         group.throughput(Throughput::Elements(
             (side * side * folded.weights.len()) as u64,
         ));
@@ -74,7 +74,8 @@ fn networks(criterion: &mut Criterion) {
     group.bench_function("plan", |bencher| {
         bencher.iter(|| plan.run(&pixels, &mut logits).expect("the lengths fit"));
     });
-    // A camera's bytes go straight in; f32 pixels have to be made of them, beside this time.
+    // This plan takes a camera's bytes. For the f32 plan they must be converted, which is not
+    // timed.
     let frame = vec![128u8; plan_of_frames.input_len()];
     group.bench_function("plan, 8-bit frame", |bencher| {
         let plan = &mut plan_of_frames;

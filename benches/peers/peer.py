@@ -1,4 +1,4 @@
-"""One engine: `peer.py ENGINE FOLDER BATCH THREADS`. See README.md for what it says and hears."""
+"""One engine: `peer.py ENGINE FOLDER BATCH THREADS`. See README.md for the protocol."""
 
 import importlib.metadata
 import json
@@ -155,7 +155,7 @@ ENGINES = {"onnxruntime": onnxruntime, "openvino": openvino, "litert": litert, "
 def main():
     engine, folder, batch, threads = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     network = Network(folder)
-    # What a library prints must not get between our lines.
+    # Output of libraries must not mix with our answers.
     lines = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 

@@ -1,7 +1,7 @@
-//! How far two engines are apart.
+//! The difference between the outputs of two engines.
 
-/// Largest difference, relative to the largest expected value; infinite where there is NaN or the
-/// lengths differ.
+/// The largest absolute difference, divided by the largest absolute expected value. Infinite if
+/// there is a NaN or the lengths differ.
 pub fn relative_difference(found: &[f32], expected: &[f32]) -> f32 {
     if found.len() != expected.len() {
         return f32::INFINITY;

@@ -1,5 +1,5 @@
-//! MobileNetV1 as one writes it with candle alone: `candle_nn`'s convolution (with groups for
-//! depthwise), batch normalisation and clamp. Reads the same parameters as ours.
+//! The baseline: MobileNetV1 written with candle alone, from `candle_nn`'s convolution (with groups
+//! for depthwise), batch normalisation and clamp. It reads the same parameters as our network.
 
 use candle_core::{D, Module, ModuleT, Result, Tensor};
 use candle_nn::{BatchNorm, BatchNormConfig, Conv2d, Conv2dConfig, VarBuilder};
@@ -13,17 +13,17 @@ struct Block {
     normalization: BatchNorm,
 }
 
-/// The network; batch normalisation in evaluation, ReLU6, SAME padding, mean of the last map.
+/// The network, for evaluation only: running statistics, ReLU6, SAME padding, mean of the last map.
 pub struct CandleBaseline {
     blocks: Vec<Block>,
     logits: Conv2d,
 }
 
 impl CandleBaseline {
-    /// Builds the network of `config`, with parameters by our names.
+    /// Builds the network of `config` from parameters with our names.
     ///
     /// # Errors
-    /// Where a parameter is missing or of another shape.
+    /// If a parameter is missing or has another shape.
     pub fn new(config: &MobileNetV1Config, vb: VarBuilder) -> Result<Self> {
         let eps = match config.base.arg_scope.normalizer {
             Normalizer::BatchNorm(batch_norm) => batch_norm.epsilon,

@@ -1,9 +1,11 @@
-//! What our network is measured against, and how engines in other processes are measured.
+//! Shared by the benchmarks: what is measured, the candle baseline, timing, and the protocol with
+//! engines in other processes.
 
 mod agreement;
 mod candle_baseline;
 mod pixels;
 mod protocol;
+mod samples;
 mod step_program;
 mod training_step;
 
@@ -11,6 +13,7 @@ pub use agreement::relative_difference;
 pub use candle_baseline::CandleBaseline;
 pub use pixels::pixels;
 pub use protocol::{AnyError, peak_rss_mb, serve};
+pub use samples::{min_and_median, min_ms, time_ms};
 pub use step_program::step_program;
 pub use training_step::training_step;
 

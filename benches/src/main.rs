@@ -1,5 +1,5 @@
-//! What `cargo xtask` leaves to this package: benchmarks, the comparison with other engines,
-//! generated documents, the check of invariants, and the everyday commands on candle.
+//! The commands that `cargo xtask` runs in this package: benchmarks, the comparison with other
+//! engines, generated documents, the check of invariants, and the everyday commands on candle.
 
 mod commands;
 

@@ -1,17 +1,18 @@
-//! What an engine says and hears when `cargo xtask report` compares it with others; see
-//! `benches/peers/README.md`.
+//! An engine's side of the protocol with `cargo xtask report`; see `benches/peers/README.md`.
 
 use std::error::Error;
 use std::io::{BufRead, Write};
 use std::time::Instant;
 
-/// Whatever an engine may fail with.
+use crate::samples::time_ms;
+
+/// Any error of an engine.
 pub type AnyError = Box<dyn Error + Send + Sync>;
 
-/// Runs one engine: `load` gives a function that computes the logits once.
+/// Serves one engine: `load` returns a function that computes the logits once.
 ///
 /// # Errors
-/// Whatever loading or running gives, and a caller that cannot be understood.
+/// If loading or running fails, or a request cannot be parsed.
 pub fn serve<R>(version: &str, load: impl FnOnce() -> Result<R, AnyError>) -> Result<(), AnyError>
 where
     R: FnMut() -> Result<Vec<f32>, AnyError>,
@@ -31,9 +32,7 @@ where
         let count: usize = line.trim_start_matches("run ").trim().parse()?;
         let mut times = Vec::with_capacity(count);
         for _ in 0..count {
-            let start = Instant::now();
-            run()?;
-            times.push(start.elapsed().as_secs_f64() * 1e3);
+            times.push(time_ms(&mut run)?);
         }
         writeln!(out, "{times:?}")?;
         out.flush()?;
@@ -42,7 +41,7 @@ where
     Ok(())
 }
 
-/// Largest resident memory of this process so far, in MiB; 0 where the system does not tell.
+/// Largest resident memory of this process so far, in MiB; 0 if the system does not report it.
 pub fn peak_rss_mb() -> f64 {
     std::fs::read_to_string("/proc/self/status")
         .ok()

@@ -1,4 +1,4 @@
-//! A program of one layer or separable block, to be measured alone.
+//! A program of one layer or separable block, to measure it alone.
 
 use std::sync::Arc;
 
@@ -10,11 +10,11 @@ use mobilenet::kernels::simd::Isa;
 use mobilenet::model::fold::FoldedLayer;
 use mobilenet::ops::Activation;
 
-/// Layers on one `side` x `side` image, on one thread. The output is one pixel, so that writing it
-/// costs nothing; the copy of the input, with which a program begins, does.
+/// A program of `layers` for one `side` x `side` image on one thread. It begins with a copy of its
+/// input, which costs time. Its output is one pixel, so that writing it costs nothing.
 ///
 /// # Errors
-/// Where the layers do not fit each other or the image.
+/// If the layers do not fit each other or the image.
 pub fn step_program(isa: Isa, layers: &[FoldedLayer], side: usize) -> Result<Program, KernelError> {
     let packed: Vec<_> = layers
         .iter()

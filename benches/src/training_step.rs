@@ -1,4 +1,4 @@
-//! One training step on random data, to be measured: what `peers/train.py` does in PyTorch.
+//! One training step on random data, to measure it. `peers/train.py` does the same in PyTorch.
 
 use mobilenet::model::initialize::initial_parameters;
 use mobilenet::model::{FlatLayout, MobileNetV1Config};
@@ -11,13 +11,13 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::AnyError;
 
-/// Classes of the network.
+/// Number of classes.
 const CLASSES: usize = 1000;
 
-/// A function that does one step of RMSProp and gives its loss.
+/// Returns a function that does one step of RMSProp and returns its loss.
 ///
 /// # Errors
-/// Where the network cannot take images of that size.
+/// If the network cannot take images of this size.
 pub fn training_step(
     width: f64,
     resolution: usize,

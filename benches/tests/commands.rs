@@ -1,4 +1,4 @@
-//! The commands of this package as their users call them.
+//! Runs the commands of this package and checks their output and exit codes.
 
 use std::process::{Command, Output};
 

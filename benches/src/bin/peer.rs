@@ -1,6 +1,6 @@
-//! `peer plan|eager|candle FOLDER BATCH THREADS`: our engines and the candle baseline in a process
-//! of their own, for `cargo xtask report`; `peer train WIDTH RESOLUTION BATCH THREADS`: our
-//! training step.
+//! One of our engines, or the candle baseline, as a process for `cargo xtask report`:
+//! `peer plan|eager|candle FOLDER BATCH THREADS`. Our training step:
+//! `peer train WIDTH RESOLUTION BATCH THREADS`.
 
 use std::path::Path;
 
@@ -80,7 +80,7 @@ fn run(engine: &str, folder: &Path, batch: usize, threads: usize) -> Result<(), 
     }
 }
 
-/// The image that all engines take, NHWC, and its rows and columns.
+/// Reads the image that all engines take: NHWC values, and its rows and columns.
 fn image(path: &Path) -> Result<(Vec<f32>, [usize; 2]), AnyError> {
     let bytes = std::fs::read(path)?;
     let file = SafeTensors::deserialize(&bytes)?;

@@ -1,4 +1,4 @@
-//! `bench`: how long the network takes, engines in turn run by run, after they agree.
+//! `bench`: measures the network's time. Engines must agree first; then they take turns run by run.
 
 use std::time::Instant;
 
@@ -10,17 +10,18 @@ use mobilenet::model::candle::var_builder;
 use mobilenet::model::initialize::random_parameters;
 use mobilenet::model::inspect::summary;
 use mobilenet::model::{InferencePlan, MobileNetV1, MobileNetV1Config, PlanOptions, PlanWeights};
-use mobilenet_benches::{CandleBaseline, pixels, relative_difference};
+use mobilenet_benches::{CandleBaseline, min_and_median, pixels, relative_difference, time_ms};
 use mobilenet_cli::{Precision, json, line};
 use serde::Serialize;
 
 use xtask::{Bench, BenchEngine};
 
-/// Both pools of candle read their size once, from here; a process sets it for its child.
+/// Candle's two thread pools read their sizes from these variables once, when a process starts to
+/// compute. So this process sets them and measures in a child process.
 const THREAD_VARIABLES: [&str; 2] = ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"];
 
-/// Engines must agree to this, relative to the largest logit, before anything is timed; with halved
-/// weights to what rounding them leaves.
+/// Largest allowed difference of logits, relative to the largest logit. Half-precision weights are
+/// allowed the error of rounding them.
 fn tolerance(weight_type: WeightType) -> f32 {
     match weight_type {
         WeightType::F32 => 1e-4,
@@ -43,15 +44,15 @@ struct Line {
     median_ms: f64,
     runs_ms: Vec<f64>,
     load_ms: f64,
-    /// Measured multiply-add peak of one core in GFLOP/s, and the share of it (of all threads)
-    /// that the fastest run reached.
+    /// Measured multiply-add peak of one core, in GFLOP/s.
     #[serde(skip_serializing_if = "Option::is_none")]
     peak_gflops: Option<f64>,
+    /// The fastest run's share of the peak of all its threads, 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     share_of_peak: Option<f64>,
 }
 
-/// What is measured, one line of the result.
+/// An engine and its type of weights: one line of the result.
 #[derive(Clone, Copy)]
 struct Subject {
     engine: BenchEngine,
@@ -59,7 +60,7 @@ struct Subject {
 }
 
 impl Subject {
-    /// Every engine that is wanted, the plan with every type of weights.
+    /// Every engine that the user asks for, the plan once for each type of weights.
     fn all(arguments: &Bench) -> Result<Vec<Self>> {
         let engines = match arguments.engine.as_slice() {
             [] => &[BenchEngine::Plan],
@@ -95,7 +96,7 @@ impl Subject {
     }
 }
 
-/// A network ready to run.
+/// A network that is ready to run.
 enum Network {
     Plan(Box<InferencePlan>, Vec<f32>),
     Eager(Box<MobileNetV1>),
@@ -103,7 +104,7 @@ enum Network {
 }
 
 impl Network {
-    /// Builds a network; gives the milliseconds that took, from parameters in memory.
+    /// Builds a network from parameters in memory. Also returns the milliseconds that this took.
     fn new(
         subject: Subject,
         config: &MobileNetV1Config,
@@ -160,7 +161,7 @@ pub(crate) fn run(arguments: &Bench) -> Result<()> {
         .install(|| measure(arguments))
 }
 
-/// Starts this very command again with the thread variables set.
+/// Runs this command again in a child process that has the thread variables set.
 fn run_in_child(threads: &str) -> Result<()> {
     let mut command = std::process::Command::new(std::env::current_exe()?);
     command.args(std::env::args_os().skip(1));
@@ -189,7 +190,8 @@ fn measure(arguments: &Bench) -> Result<()> {
     let images = Pixels::new(arguments.batch as usize, side)?;
     let subjects = Subject::all(arguments)?;
     let multiply_adds = summary(&config, side, side)?.multiply_adds;
-    // Whatever is timed is first compared with candle's network, on the same weights and image.
+    // Before anything is timed, every network is compared with candle's on the same weights and
+    // image.
     for &subject in &subjects {
         agree(subject, &config, side, threads)?;
     }
@@ -201,21 +203,18 @@ fn measure(arguments: &Bench) -> Result<()> {
     }
     for _ in 0..arguments.repeat {
         for (_, network, _, runs_ms) in &mut networks {
-            let start = Instant::now();
-            network.run(&images)?;
-            runs_ms.push(start.elapsed().as_secs_f64() * 1e3);
+            runs_ms.push(time_ms(|| network.run(&images))?);
         }
     }
     for (subject, _, load_ms, runs_ms) in networks {
-        let mut sorted: Vec<f64> = runs_ms.clone();
-        sorted.sort_by(f64::total_cmp);
+        let (min_ms, median_ms) = min_and_median(&runs_ms);
         let peak_gflops = match subject.engine {
             BenchEngine::Plan => Some(measure_peak(Isa::best()?)),
             BenchEngine::Eager | BenchEngine::Candle => None,
         };
         let share_of_peak = peak_gflops.map(|peak| {
             let images = arguments.batch as f64;
-            2.0 * images * multiply_adds as f64 / (sorted[0] * 1e6) / (peak * threads as f64)
+            2.0 * images * multiply_adds as f64 / (min_ms * 1e6) / (peak * threads as f64)
         });
         let result = Line {
             peak_gflops,
@@ -232,8 +231,8 @@ fn measure(arguments: &Bench) -> Result<()> {
                 BenchEngine::Eager => "portable".to_string(),
                 BenchEngine::Candle => "candle".to_string(),
             },
-            min_ms: sorted[0],
-            median_ms: sorted[sorted.len() / 2],
+            min_ms,
+            median_ms,
             runs_ms,
             load_ms,
         };
@@ -270,7 +269,7 @@ struct Pixels {
 }
 
 impl Pixels {
-    /// Reproducible, in [-1, 1].
+    /// Synthetic images in [-1, 1), always the same.
     fn new(batch: usize, side: usize) -> Result<Self> {
         let nhwc = pixels(batch * side * side * 3);
         let tensor = Tensor::from_slice(&nhwc, (batch, side, side, 3), &Device::Cpu)?;
@@ -279,7 +278,7 @@ impl Pixels {
     }
 }
 
-/// An honest check: the largest difference of all logits of one image from candle's.
+/// Checks that the logits of one image differ from candle's by at most the tolerance.
 fn agree(subject: Subject, config: &MobileNetV1Config, side: usize, threads: usize) -> Result<()> {
     let image = Pixels::new(1, side)?;
     let logits = |subject| Network::new(subject, config, side, threads)?.0.run(&image);

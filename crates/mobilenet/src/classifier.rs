@@ -43,7 +43,7 @@ impl Default for Engine {
 
 #[derive(Debug)]
 enum Network {
-    Plans(Pool),
+    Plans(Box<Pool>),
     #[cfg(feature = "candle")]
     Eager(Box<Eager>),
 }
@@ -153,7 +153,7 @@ impl Classifier {
                     Some(_) => Output::Logits,
                     None => Output::Features,
                 })?;
-                Network::Plans(pool)
+                Network::Plans(Box::new(pool))
             }
         };
         let shared = Arc::new(Shared { network, metadata });

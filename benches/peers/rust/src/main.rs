@@ -1,5 +1,5 @@
-//! `rust-peers tract|rten MODEL.onnx IMAGE.f32 BATCH THREADS`: see `../README.md` for what it says
-//! and hears. The image is the batch as raw f32, NCHW.
+//! `rust-peers tract|rten MODEL.onnx IMAGE.f32 BATCH THREADS`: see `../README.md` for the
+//! protocol. The image is the batch as raw f32, NCHW.
 
 use std::error::Error;
 use std::io::{BufRead, Write};

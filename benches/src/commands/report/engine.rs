@@ -1,9 +1,10 @@
-//! One engine in a process of its own.
+//! One engine, running in its own process.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use mobilenet_benches::min_and_median;
 use serde::Deserialize;
 
 use super::environment::{Environment, Peer, PeerKind};
@@ -40,7 +41,7 @@ struct Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Gone already where it has ended by itself.
+        // Errors mean that the process has already ended by itself.
         drop(self.child.kill());
         drop(self.child.wait());
     }
@@ -50,7 +51,8 @@ impl Process {
     fn answer<T: for<'a> Deserialize<'a>>(&mut self) -> Result<T> {
         let mut line = String::new();
         self.output.read_line(&mut line)?;
-        serde_json::from_str(&line).with_context(|| "it ended without an answer".to_string())
+        serde_json::from_str(&line)
+            .with_context(|| "the process ended without an answer".to_string())
     }
 
     fn runs(&mut self, count: usize) -> Result<Vec<f64>> {
@@ -109,7 +111,7 @@ impl Engine {
         Self::spawn(peer.name, command)
     }
 
-    /// PyTorch's training step, or ours.
+    /// Starts PyTorch's training step, or ours.
     pub(super) fn start_training(
         environment: &Environment,
         name: &str,
@@ -171,13 +173,14 @@ impl Engine {
         })
     }
 
-    /// One run that is not counted, and some that are.
+    /// One run that is not counted, then `runs` that are, or one if a run takes more than
+    /// `slow_ms`.
     pub(super) fn turn(&mut self, runs: usize, slow_ms: f64) -> Result<()> {
         let first = self.process.runs(1)?;
         let slow = first.first().is_some_and(|&ms| ms > slow_ms);
         let counted = self.process.runs(if slow { 1 } else { runs })?;
         self.runs_ms.extend(counted);
-        // Time for its threads to fall asleep before the next engine runs.
+        // Give its threads time to fall asleep before the next engine runs.
         std::thread::sleep(std::time::Duration::from_millis(5));
         Ok(())
     }
@@ -185,19 +188,18 @@ impl Engine {
     pub(super) fn finish(mut self, scenario: Scenario, difference: f32) -> Result<Measurement> {
         self.process.input = None;
         let end: End = self.process.answer()?;
-        let mut sorted = self.runs_ms.clone();
-        sorted.sort_by(f64::total_cmp);
-        let microseconds = |ms: f64| (ms * 1e3).round() / 1e3;
+        let (min_ms, median_ms) = min_and_median(&self.runs_ms);
+        let rounded = |ms: f64| (ms * 1e3).round() / 1e3;
         Ok(Measurement {
             engine: self.name,
             version: self.version,
             scenario,
-            min_ms: microseconds(sorted[0]),
-            median_ms: microseconds(sorted[sorted.len() / 2]),
-            load_ms: microseconds(self.load_ms),
-            peak_rss_mb: microseconds(end.peak_rss_mb),
+            min_ms: rounded(min_ms),
+            median_ms: rounded(median_ms),
+            load_ms: rounded(self.load_ms),
+            peak_rss_mb: rounded(end.peak_rss_mb),
             difference,
-            runs_ms: self.runs_ms.into_iter().map(microseconds).collect(),
+            runs_ms: self.runs_ms.into_iter().map(rounded).collect(),
         })
     }
 }

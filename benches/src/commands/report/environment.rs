@@ -1,5 +1,5 @@
-//! Where the peers run: a virtual environment for each Python peer under `target/peers`, and the
-//! two Rust programs. A peer that cannot be had is an error of its own, and the others go on.
+//! Installs what engines need: a virtual environment for each Python peer under `target/peers`, and
+//! the two Rust programs. If a peer cannot be installed, the others are still measured.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -48,7 +48,7 @@ pub(super) struct Environment {
 }
 
 impl Environment {
-    /// Builds our own program; peers are made when they are first asked for.
+    /// Builds our own program. Peers are installed on first use.
     pub(super) fn new(root: &Path) -> Result<Self> {
         let environment = Self {
             sources: root.join("benches/peers"),
@@ -69,7 +69,7 @@ impl Environment {
         self.root.join("target/release/peer")
     }
 
-    /// The Python of a peer's virtual environment, made on first use.
+    /// The Python of a peer's virtual environment, which is made on first use.
     pub(super) fn python(&self, peer: &str) -> Result<PathBuf> {
         let folder = self.built.join(peer);
         let python = folder.join("bin/python");
@@ -95,12 +95,12 @@ impl Environment {
         Ok(python)
     }
 
-    /// The program that runs a Python peer.
+    /// A script in `benches/peers`.
     pub(super) fn script(&self, name: &str) -> PathBuf {
         self.sources.join(name)
     }
 
-    /// tract and rten, built on first use.
+    /// The program of tract and rten, which is built on first use.
     pub(super) fn rust(&self) -> Result<PathBuf> {
         let target = self.built.join("rust");
         let mut cargo = Command::new("cargo");
@@ -114,7 +114,7 @@ impl Environment {
     }
 }
 
-/// Runs a command to its end; an error has its last words.
+/// Runs a command to its end. An error contains the last line of the command's error output.
 pub(super) fn run(mut command: Command) -> Result<()> {
     let output = command
         .output()
@@ -125,7 +125,7 @@ pub(super) fn run(mut command: Command) -> Result<()> {
             .lines()
             .rev()
             .find(|line| !line.trim().is_empty())
-            .unwrap_or("it said nothing");
+            .unwrap_or("it printed no error");
         bail!("{last}");
     }
     Ok(())

@@ -1,12 +1,13 @@
-//! `report`: our engines and others on the same folded network, in turn, after all agree.
+//! `report`: measures our engines and others on the same folded network. Engines must agree; then
+//! they take turns.
 //!
 //! ```text
 //! network      random weights -> our checkpoint, and the folded network for the others
 //! environment  a virtual environment for each Python peer; tract and rten built
-//! engine       one process an engine, all alive at once, a burst of runs each in turn
+//! engine       one process per engine, all alive at once; a turn is several runs
 //! results      docs/benchmarks/results.json
-//! training     the training step, ours and PyTorch's -> docs/benchmarks/training.{json,md}
-//! markdown, plots   -> docs/benchmarks/*.md, *.svg       (all that --redraw and --check do)
+//! training     our training step and PyTorch's -> docs/benchmarks/training.{json,md}
+//! markdown, plots   -> docs/benchmarks/*.md, *.svg       (--redraw and --check do only this)
 //! ```
 
 mod engine;
@@ -34,12 +35,12 @@ use xtask::{Report, ReportPart};
 /// Width and resolution of the networks.
 const SIZES: [(f64, usize); 4] = [(1.0, 224), (0.75, 192), (0.5, 160), (0.25, 128)];
 
-/// Turns that each engine has, and the measured runs of a turn. A run before each turn, which is
-/// not measured, brings the engine's weights back into the caches.
+/// Turns per engine, and measured runs per turn. Another run before these, which is not measured,
+/// brings the engine's weights back into the caches.
 const TURNS: usize = 12;
 const RUNS: usize = 6;
 
-/// Runs slower than this have only one a turn.
+/// An engine whose run takes longer than this has one measured run per turn.
 const SLOW_MS: f64 = 60.0;
 
 /// Largest difference from our logits, relative to the largest of them.
@@ -70,7 +71,7 @@ pub(crate) fn run(arguments: &Report) -> Result<()> {
     )
 }
 
-/// Writes tables and plots, or compares them with what is there.
+/// Writes tables and plots, or with `check` compares them with the files.
 fn write(folder: &Path, results: &Results, training: &Training, check: bool) -> Result<()> {
     let mut files = vec![
         ("README.md".to_string(), markdown::page(results)?),
@@ -91,7 +92,10 @@ fn write(folder: &Path, results: &Results, training: &Training, check: bool) -> 
         }
     }
     if !stale.is_empty() {
-        bail!("not what the stored results say: {}", stale.join(", "));
+        bail!(
+            "not up to date with the stored results: {}; run `cargo xtask report --redraw`",
+            stale.join(", ")
+        );
     }
     Ok(())
 }
@@ -155,7 +159,7 @@ fn compare(
         error <= TOLERANCE
     });
     for turn in 0..TURNS {
-        // Each turn begins with another engine: none always runs after the same one.
+        // Each turn starts with another engine, so that no engine always runs after the same one.
         let first = turn % engines.len().max(1);
         for index in 0..engines.len() {
             let at = (first + index) % engines.len();

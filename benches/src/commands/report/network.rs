@@ -1,9 +1,8 @@
-//! The network that all engines run: random weights from a seed, as our checkpoint and folded for
-//! the others. And our own kernels layer by layer, and our plan at all published sizes.
+//! The network that all engines run: random weights from a seed, stored as our checkpoint, and
+//! folded for the others. Also times our plan step by step and at all published sizes.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
 
 use anyhow::Result;
 use candle_core::{Device, Tensor};
@@ -15,13 +14,13 @@ use mobilenet::model::initialize::random_parameters;
 use mobilenet::model::inspect::summary;
 use mobilenet::model::preprocess::Preprocessing;
 use mobilenet::model::{InferencePlan, LayerKind, MobileNetV1Config, PlanOptions, PlanWeights};
-use mobilenet_benches::{pixels, step_program};
+use mobilenet_benches::{min_ms, pixels, step_program};
 use serde::Serialize;
 
 use super::environment::{Environment, run};
 use super::results::{LayerSpeed, SizeSpeed};
 
-/// A folder with all that engines read.
+/// A temporary folder with the files that engines read.
 pub(super) struct Network {
     folder: tempfile::TempDir,
     layers: Vec<FoldedLayer>,
@@ -131,7 +130,8 @@ impl Network {
         self.folder.path()
     }
 
-    /// The network as ONNX for a batch, and the batch as raw f32, NCHW.
+    /// Paths of the network as ONNX for a batch size, and of the batch as raw f32, NCHW. Writes the
+    /// files on first use.
     pub(super) fn onnx(
         &self,
         environment: &Environment,
@@ -152,7 +152,7 @@ impl Network {
         Ok((model, images))
     }
 
-    /// Each step of the plan alone and hot: the stem, and the separable blocks.
+    /// Times each step of the plan alone with warm caches: the stem and the separable blocks.
     pub(super) fn layers(&self) -> Result<Vec<LayerSpeed>> {
         let isa = Isa::best()?;
         let mut speeds = Vec::new();
@@ -190,31 +190,25 @@ impl Network {
     }
 }
 
-/// Milliseconds of a step: the best of many runs, less a copy of its input, with which a program
-/// begins.
+/// Milliseconds of a step: the fastest of many runs, minus the time of the copy of the input that a
+/// program begins with.
 fn step_ms(isa: Isa, step: &[FoldedLayer], side: usize, input: usize) -> Result<f64> {
     let mut program = step_program(isa, step, side)?;
     let values = vec![0.5; input];
     let mut features = vec![0.0; program.output_len()];
-    let best = (0..200)
-        .map(|_| -> Result<f64> {
-            let start = Instant::now();
-            program.run(&Images::F32(&values, ImageLayout::Nhwc), &mut features)?;
-            Ok(start.elapsed().as_secs_f64() * 1e3)
-        })
-        .collect::<Result<Vec<f64>>>()?;
+    let running = min_ms(200, || {
+        program.run(&Images::F32(&values, ImageLayout::Nhwc), &mut features)
+    })?;
     let mut copy = vec![0.0; input];
-    let copying = (0..200).map(|_| {
-        let start = Instant::now();
+    let copying = min_ms(200, || -> Result<()> {
         copy.copy_from_slice(std::hint::black_box(&values));
         std::hint::black_box(&mut copy);
-        start.elapsed().as_secs_f64() * 1e3
-    });
-    let copying = copying.fold(f64::INFINITY, f64::min);
-    Ok(best.into_iter().fold(f64::INFINITY, f64::min) - copying)
+        Ok(())
+    })?;
+    Ok(running - copying)
 }
 
-/// The plan at all published sizes.
+/// Times the plan at all published sizes.
 pub(super) fn all_sizes() -> Result<Vec<SizeSpeed>> {
     let mut sizes = Vec::new();
     for width in [1.0, 0.75, 0.5, 0.25] {
@@ -228,12 +222,7 @@ pub(super) fn all_sizes() -> Result<Vec<SizeSpeed>> {
             let mut plan = InferencePlan::new(&weights, &options)?;
             let image = image(resolution);
             let mut logits = vec![0.0; plan.output_len()];
-            let mut min_ms = f64::INFINITY;
-            for _ in 0..100 {
-                let start = Instant::now();
-                plan.run(&image, &mut logits)?;
-                min_ms = min_ms.min(start.elapsed().as_secs_f64() * 1e3);
-            }
+            let min_ms = min_ms(100, || plan.run(&image, &mut logits))?;
             let multiply_adds = summary(&config, resolution, resolution)?.multiply_adds;
             sizes.push(SizeSpeed {
                 width,

@@ -1,4 +1,4 @@
-//! The plots of the report, as SVG.
+//! Draws the plots of the report as SVG.
 
 use anyhow::{Result, anyhow};
 use plotters::prelude::*;
@@ -33,7 +33,7 @@ pub(super) fn roofline_name((width, resolution): (f64, usize)) -> String {
     format!("roofline_{width}_{resolution}.svg")
 }
 
-/// Every plot: name and content.
+/// All plots: file names and contents.
 pub(super) fn all(results: &Results) -> Result<Vec<(String, String)>> {
     let mut plots = Vec::new();
     for scenario in results.scenarios() {
@@ -48,12 +48,12 @@ pub(super) fn all(results: &Results) -> Result<Vec<(String, String)>> {
     Ok(plots)
 }
 
-/// plotters' errors borrow what they draw on.
+/// Converts plotters' errors, which borrow the drawing area.
 fn failed(error: impl std::fmt::Display) -> anyhow::Error {
     anyhow!("cannot draw: {error}")
 }
 
-/// One bar an engine, fastest first; what would not fit is cut off and labelled.
+/// One bar per engine, fastest first. A bar that does not fit is cut off and labelled.
 fn bars(results: &Results, scenario: Scenario) -> Result<String> {
     let found = results.of(scenario);
     let longest = found
@@ -121,7 +121,7 @@ fn bars(results: &Results, scenario: Scenario) -> Result<String> {
     Ok(svg)
 }
 
-/// GFLOP/s against multiply-adds a byte, below the measured peak.
+/// GFLOP/s over operations per byte, below the measured peak.
 fn roofline(results: &Results, network: (f64, usize)) -> Result<String> {
     let peak = results.machine.peak_gflops;
     let points: Vec<(f64, f64, &str)> = results
@@ -173,7 +173,8 @@ fn roofline(results: &Results, network: (f64, usize)) -> Result<String> {
             .iter()
             .map(|&(x, y, _)| Circle::new((x, y), 4, OURS.filled()));
         chart.draw_series(dots).map_err(failed)?;
-        // Labels on alternating sides, since blocks 7 to 11 are one and the same.
+        // Labels alternate sides, because blocks 7 to 11 have the same shape and nearly
+        // coincide.
         let mut seen: Vec<(f64, f64)> = Vec::new();
         for &(x, y, name) in &points {
             if seen
@@ -195,7 +196,7 @@ fn roofline(results: &Results, network: (f64, usize)) -> Result<String> {
     Ok(svg)
 }
 
-/// One point a published size.
+/// One point per published size.
 fn latency_and_accuracy(results: &Results) -> Result<String> {
     let slowest = results
         .sizes

@@ -1,4 +1,4 @@
-//! What was measured, as it is stored.
+//! Results as they are stored in `docs/benchmarks/results.json`.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use anyhow::Result;
 use mobilenet::kernels::simd::{Isa, measure_peak};
 use serde::{Deserialize, Serialize};
 
-/// One comparison.
+/// One comparison: the network's size, the batch and the number of threads.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct Scenario {
     pub(super) width: f64,
@@ -31,7 +31,7 @@ impl fmt::Display for Scenario {
     }
 }
 
-/// One engine in one scenario.
+/// Times of one engine in one scenario.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Measurement {
     pub(super) engine: String,
@@ -42,7 +42,7 @@ pub(super) struct Measurement {
     pub(super) median_ms: f64,
     pub(super) load_ms: f64,
     pub(super) peak_rss_mb: f64,
-    /// Largest difference of its logits from ours, relative to the largest.
+    /// Largest difference of its logits from ours, relative to the largest logit.
     pub(super) difference: f32,
     pub(super) runs_ms: Vec<f64>,
 }
@@ -57,7 +57,7 @@ impl fmt::Display for Measurement {
     }
 }
 
-/// An engine that could not take part.
+/// An engine that could not be measured, and why.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct NotRun {
     pub(super) engine: String,
@@ -66,7 +66,7 @@ pub(super) struct NotRun {
     pub(super) reason: String,
 }
 
-/// One separable block or other step alone, in the plan's kernels, hot.
+/// One step of the plan (the stem or a separable block), measured alone with warm caches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct LayerSpeed {
     pub(super) width: f64,
@@ -93,7 +93,7 @@ pub(super) struct Machine {
     pub(super) processor: String,
     pub(super) cores: usize,
     pub(super) isa: String,
-    /// Measured multiply-add peak of one core.
+    /// Measured multiply-add peak of one core, in GFLOP/s.
     pub(super) peak_gflops: f64,
 }
 

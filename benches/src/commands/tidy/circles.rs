@@ -1,4 +1,4 @@
-//! The rule that files of a crate do not import each other in a circle.
+//! Checks that the files of a crate do not import each other in a circle.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +8,12 @@ use super::imports::imports;
 /// A file's path from the project's root, and its text.
 type File = (String, String);
 
-/// An import that closes a circle: from a file, to a file or to all of a folder (`a/`), and why.
+/// An accepted import that closes a circle: the importing file, the imported file or whole folder
+/// (`a/`), and the reason.
 pub(super) type Known = (&'static str, &'static str, &'static str);
 
-/// The circles among the files of each crate, except those that known imports close; and the known
-/// imports that close none.
+/// A problem for each circle among the files of a crate that no known import closes, and for each
+/// known import that closes no circle.
 pub(super) fn check(files: &[File], known: &[Known]) -> Vec<String> {
     let mut crates: BTreeMap<&str, Vec<&File>> = BTreeMap::new();
     for file in files {

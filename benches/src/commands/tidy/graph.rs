@@ -1,11 +1,11 @@
-//! Circles among files: one imports another, and that one, directly or round about, the first.
+//! Circles among files: a file imports another, which imports the first directly or through others.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::imports::Imports;
 
-/// The shortest circle of every knot (files that all import each other round about), each from its
-/// first file back to it.
+/// The shortest circle of each strongly connected component: a set of files that all reach each
+/// other through imports. A circle begins and ends with the same file.
 pub(super) fn circles(imports: &Imports) -> Vec<Vec<usize>> {
     let mut circles = Vec::new();
     let mut done = BTreeSet::new();
@@ -13,10 +13,12 @@ pub(super) fn circles(imports: &Imports) -> Vec<Vec<usize>> {
         if done.contains(&file) {
             continue;
         }
-        let knot = knot(imports, file);
-        let shortest = knot.iter().filter_map(|&file| path(imports, file, file));
+        let component = component(imports, file);
+        let shortest = component
+            .iter()
+            .filter_map(|&file| path(imports, file, file));
         circles.extend(shortest.min_by_key(Vec::len));
-        done.extend(knot);
+        done.extend(component);
     }
     circles
 }
@@ -30,8 +32,8 @@ fn files(imports: &Imports) -> BTreeSet<usize> {
     imports.iter().flat_map(|&(from, to)| [from, to]).collect()
 }
 
-/// The files that a file reaches and that reach it.
-fn knot(imports: &Imports, file: usize) -> Vec<usize> {
+/// The strongly connected component of a file: the files that it reaches and that reach it.
+fn component(imports: &Imports, file: usize) -> Vec<usize> {
     let reaches = |&other: &usize| {
         other == file
             || (path(imports, file, other).is_some() && path(imports, other, file).is_some())
@@ -39,7 +41,7 @@ fn knot(imports: &Imports, file: usize) -> Vec<usize> {
     files(imports).into_iter().filter(reaches).collect()
 }
 
-/// The shortest chain of at least one import.
+/// The shortest path of at least one import.
 fn path(imports: &Imports, from: usize, to: usize) -> Option<Vec<usize>> {
     let mut came_from = BTreeMap::new();
     let mut queue = VecDeque::from([from]);
@@ -69,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_shortest_circle_of_each_knot() {
+    fn the_shortest_circle_of_each_component() {
         let none = Imports::from([(0, 1), (0, 2), (1, 2)]);
         assert!(circles(&none).is_empty());
         let two = Imports::from([
@@ -86,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn imports_between_knots_close_no_circle() {
+    fn imports_between_components_close_no_circle() {
         let imports = Imports::from([(0, 1), (1, 0), (1, 2), (2, 3), (3, 2)]);
         assert!(closes_a_circle(&imports, (1, 0)));
         assert!(!closes_a_circle(&imports, (1, 2)));

@@ -1,19 +1,19 @@
-//! Which file of a crate imports which: paths are followed to the file that defines what they name.
+//! Which file of a crate imports which. A path is followed to the file that defines what it names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::modules::{Module, ModulePath, modules};
 use super::tokens::tokens;
 
-/// Files by number: the first imports the second.
+/// Pairs of file numbers: the first file imports the second.
 pub(super) type Imports = BTreeSet<(usize, usize)>;
 
-/// Renames and re-exports that are followed from one path; more would be a circle of them.
+/// Limit of the renames and re-exports that are followed from one path, in case they form a circle.
 const MOST_RENAMES: usize = 16;
 
-/// The imports among a crate's files, given as path below `src/` and text. What only tests use does
-/// not count. A name that a module only hands on (`pub use`) is an import of the file that defines
-/// it where this can be told, otherwise of the file that hands it on.
+/// The imports among a crate's files, given as path below `src/` and text. Code that only tests
+/// compile does not count. A name that a module re-exports (`pub use`) is an import of the file
+/// that defines it if that file can be found, otherwise of the file that re-exports it.
 pub(super) fn imports(files: &[(&str, &str)]) -> Imports {
     let mut source = Crate::default();
     for (file, (name, text)) in files.iter().enumerate() {
@@ -73,7 +73,7 @@ impl Crate {
             .retain(|path, _| !tests.iter().any(|test| path.starts_with(test)));
     }
 
-    /// The file that defines what a path names; `None` if it is not of this crate.
+    /// The file that defines what a path names; `None` if it is not in this crate.
     fn file_of(&self, from: &ModulePath, path: &[String]) -> Option<usize> {
         self.find(from, path, true, MOST_RENAMES)
             .or_else(|| self.deepest(from, path))

@@ -1,4 +1,4 @@
-//! What is not tidy yet. An entry that is no longer needed is an error, too.
+//! Exceptions from the rules. An exception that is no longer needed is an error.
 
 use super::circles::Known;
 

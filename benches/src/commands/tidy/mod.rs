@@ -1,4 +1,4 @@
-//! `tidy`: invariants of the project that the compiler does not know.
+//! `tidy`: checks invariants of the project that the compiler does not check.
 
 mod circles;
 mod graph;
@@ -24,7 +24,7 @@ pub(crate) fn run() -> Result<()> {
     }
     let missing = |known: &&&str| files.iter().all(|(name, _)| name != **known);
     let moved = known::MENTIONS.iter().filter(missing);
-    problems.extend(moved.map(|name| format!("{name} is not there: it is no exception")));
+    problems.extend(moved.map(|name| format!("{name} does not exist: delete the exception")));
     problems.extend(circles::check(&files, &known::IMPORTS));
     if !problems.is_empty() {
         bail!("{} problems\n  {}", problems.len(), problems.join("\n  "));

@@ -1,30 +1,30 @@
-//! A file's tokens -> its modules: what they define, what they import, which paths they use.
+//! Parses a file's tokens into modules: what they define, what they import, which paths they use.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Names from the crate's root to a module.
 pub(super) type ModulePath = Vec<String>;
 
-/// A path as it is written.
+/// A path as written in the source.
 pub(super) type Path = Vec<String>;
 
-/// A module, inline or of a file of its own.
+/// A module, inline or in its own file.
 #[derive(Debug, Default)]
 pub(super) struct Module {
-    /// Items that are defined here.
+    /// Names of the items defined here.
     pub(super) items: BTreeSet<String>,
-    /// Names that `use` brings, with the paths they stand for.
+    /// Names that `use` imports, with their paths.
     pub(super) aliases: BTreeMap<String, Path>,
     /// Paths of `use path::*`.
     pub(super) globs: Vec<Path>,
-    /// Paths that are imported or used, but for those that are only handed on by `pub use`.
+    /// Paths that are imported or used, without those that `pub use` only re-exports.
     pub(super) references: BTreeSet<Path>,
-    /// Modules in files of their own that only tests have.
+    /// Modules in their own files that only tests compile.
     pub(super) test_modules: BTreeSet<String>,
 }
 
-/// The modules of a file. A file that is a folder's face (`lib.rs`, `main.rs`, `mod.rs`) may hand on
-/// names by `pub use`, which counts as no import.
+/// The modules of a file. With `face`, for a file that stands for a folder (`lib.rs`, `main.rs`,
+/// `mod.rs`), a re-export by `pub use` does not count as an import.
 pub(super) fn modules(tokens: &[&str], path: ModulePath, face: bool) -> Vec<(ModulePath, Module)> {
     let mut reader = Reader {
         tokens,
@@ -53,7 +53,7 @@ impl<'a> Reader<'a> {
         at.map_or("", |at| self.tokens[at])
     }
 
-    /// Up to the brace that closes the module, or the end of the file.
+    /// Reads a module up to its closing brace or the end of the file.
     fn module(&mut self, path: ModulePath) {
         let mut module = Module::default();
         let (mut depth, mut public) = (0, false);
@@ -96,7 +96,7 @@ impl<'a> Reader<'a> {
         self.modules.push((path, module));
     }
 
-    /// A definition, a path, or any other word.
+    /// Reads a definition, a path, or any other word.
     fn word(&mut self, module: &mut Module, depth: usize) {
         const DEFINITIONS: [&str; 8] = [
             "fn", "struct", "enum", "union", "trait", "type", "const", "static",
@@ -128,7 +128,7 @@ impl<'a> Reader<'a> {
         self.at += 1;
     }
 
-    /// Passes over an attribute, and over the item behind it if only tests have it.
+    /// Skips an attribute, and the item after it if only tests compile it.
     fn attribute(&mut self, module: &mut Module) {
         let open = if self.token(1) == "!" { 2 } else { 1 };
         let start = self.at + open;
@@ -143,7 +143,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Moves from before a bracket that opens, `ahead` of here, to the one that closes.
+    /// Moves to the bracket that closes the one `ahead` tokens from here.
     fn skip_brackets(&mut self, ahead: usize) {
         self.at += ahead;
         let mut depth = 0;
@@ -182,7 +182,7 @@ impl<'a> Reader<'a> {
         self.at += 1;
     }
 
-    /// From a part of a `use` to behind it; `prefix` is what stands before the part.
+    /// Reads one part of a `use`. `prefix` is the path before this part.
     fn use_tree(&mut self, module: &mut Module, mut prefix: Path, handed_on: bool) {
         loop {
             match self.token(0) {

@@ -1,8 +1,8 @@
-//! Rules for one file: its length, its first line, its `unsafe`, and what its layer must not know.
+//! Rules for one file: its length, its first line, its `unsafe`, and what its layer must not use.
 
 use super::known;
 
-/// Where `unsafe` may stand; every block has its SAFETY line by clippy's word.
+/// Where `unsafe` is allowed. Clippy checks that every block has a SAFETY comment.
 const UNSAFE_ALLOWED: [&str; 5] = [
     "crates/kernels/src/simd/",
     "crates/kernels/src/inference/",
@@ -32,17 +32,17 @@ const LAYERS: [(&str, &[&str]); 5] = [
     ("crates/train", &["clap", "candle"]),
 ];
 
-/// A layer, and a word that neither its code nor its comments say: kernels know no network.
+/// A layer, and a word that its code and comments must not contain: kernels know no network.
 const UNSPOKEN: (&str, &str) = ("crates/kernels", "mobilenet");
 
-/// Names that have the word in them: the crate's own, and the variable that users set.
+/// Names that may contain the word: the crate's own, and the variable that users set.
 const ALLOWED_NAMES: [&str; 2] = ["mobilenet_kernels", "MOBILENET_ISA"];
 
-/// What is wrong with a file.
+/// The problems of a file.
 pub(super) fn check(name: &str, text: &str) -> Vec<String> {
     let mut problems = Vec::new();
     let lines = text.lines().count();
-    // Lists of facts in tests may be longer than code.
+    // Test files may be longer, because they list facts.
     if lines > LONGEST && !name.contains("/tests/") {
         problems.push(format!("{lines} lines, more than {LONGEST}"));
     }
@@ -50,7 +50,7 @@ pub(super) fn check(name: &str, text: &str) -> Vec<String> {
         problems.push("it does not say what it is (//!)".to_string());
     }
     let code = |line: &&str| !line.trim_start().starts_with("//");
-    if !UNSAFE_ALLOWED.iter().any(|place| name.starts_with(place)) {
+    if !UNSAFE_ALLOWED.iter().any(|folder| name.starts_with(folder)) {
         let keyword = ["unsafe", " {"].concat();
         let found = text
             .lines()
@@ -61,7 +61,7 @@ pub(super) fn check(name: &str, text: &str) -> Vec<String> {
         }
     }
     for (layer, forbidden) in LAYERS {
-        // Unit tests may do what the crate must not.
+        // Unit tests may use what the crate must not.
         let own = text.split("#[cfg(test)]").next().unwrap_or(text);
         for word in forbidden.iter().filter(|_| is_in(name, layer)) {
             if own.lines().filter(code).any(|line| line.contains(word)) {
@@ -73,7 +73,7 @@ pub(super) fn check(name: &str, text: &str) -> Vec<String> {
     let known = known::MENTIONS.contains(&name);
     match (is_in(name, layer) && mentions(text, word), known) {
         (true, false) => problems.push(format!("`{word}` is not to be mentioned in {layer}")),
-        (false, true) => problems.push(format!("mentions no `{word}`: it is no exception")),
+        (false, true) => problems.push(format!("does not mention `{word}`: delete the exception")),
         _ => {}
     }
     problems
@@ -84,7 +84,7 @@ fn is_in(name: &str, layer: &str) -> bool {
     rest.is_some_and(|rest| rest.starts_with("/src/"))
 }
 
-/// Whether code or a comment has the word, in capitals or not, outside the allowed names.
+/// Whether code or a comment contains the word in any case, outside the allowed names.
 fn mentions(text: &str, word: &str) -> bool {
     let text = ALLOWED_NAMES
         .iter()

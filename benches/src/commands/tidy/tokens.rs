@@ -1,6 +1,6 @@
-//! Rust text -> its words and signs: comments, literals and lifetimes are left out.
+//! Splits Rust text into tokens. Comments and lifetimes are dropped; literals lose their content.
 
-/// Identifiers, `::`, and every other sign by itself. A string, character or number is `"`.
+/// Tokens are identifiers, `::`, and single other signs. A string, character or number becomes `"`.
 pub(super) fn tokens(text: &str) -> Vec<&str> {
     let mut tokens = Vec::new();
     let mut rest = text;
@@ -22,7 +22,7 @@ pub(super) fn tokens(text: &str) -> Vec<&str> {
 
 const LITERAL: &str = "\"";
 
-/// The first token, none for a lifetime, and the length of its text.
+/// The first token (`None` for a lifetime), and the length of its text in bytes.
 fn token(text: &str, first: char) -> (Option<&str>, usize) {
     if let Some(length) = string(text) {
         return (Some(LITERAL), length);
@@ -58,7 +58,7 @@ fn word(text: &str) -> usize {
         .unwrap_or(text.len())
 }
 
-/// Comments nest.
+/// Length of a block comment. Such comments can nest.
 fn block_comment(text: &str) -> usize {
     let (mut depth, mut at) = (0, 0);
     while at < text.len() {
@@ -104,7 +104,7 @@ fn character(text: &str) -> Option<usize> {
     is_literal.then(|| 1 + closed(&text[1..], '\''))
 }
 
-/// Length up to the quote that closes, and with it.
+/// Length up to and including the closing quote.
 fn closed(text: &str, quote: char) -> usize {
     let mut escaped = false;
     for (at, character) in text.char_indices() {
