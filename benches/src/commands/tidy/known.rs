@@ -3,7 +3,7 @@
 use super::circles::Known;
 
 /// Imports that close circles among files.
-pub(super) const IMPORTS: [Known; 19] = [
+pub(super) const IMPORTS: [Known; 11] = [
     (
         "crates/kernels/src/inference/build.rs",
         "crates/kernels/src/inference/",
@@ -50,49 +50,9 @@ pub(super) const IMPORTS: [Known; 19] = [
         "the program's steps know the program",
     ),
     (
-        "crates/model/src/checkpoint/error.rs",
-        "crates/model/src/checkpoint/misfit.rs",
-        "errors of readers and of whole checkpoints share a file",
-    ),
-    (
-        "crates/model/src/checkpoint/graph_facts.rs",
-        "crates/model/src/checkpoint/load.rs",
-        "the options of loading stand beside loading",
-    ),
-    (
         "crates/model/src/checkpoint/name_map/mod.rs",
         "crates/model/src/checkpoint/name_map/",
         "the list of frameworks stands beside what their files share",
-    ),
-    (
-        "crates/model/src/checkpoint/readers/mod.rs",
-        "crates/model/src/checkpoint/readers/",
-        "the list of formats stands beside what their files share",
-    ),
-    (
-        "crates/model/src/checkpoint/readers/hdf5/mod.rs",
-        "crates/model/src/checkpoint/readers/hdf5/object.rs",
-        "the file's bytes stand beside what reads its objects",
-    ),
-    (
-        "crates/model/src/checkpoint/readers/onnx.rs",
-        "crates/model/src/checkpoint/readers/onnx_nodes.rs",
-        "the messages stand beside what reads the graph's nodes",
-    ),
-    (
-        "crates/model/src/checkpoint/readers/tflite.rs",
-        "crates/model/src/checkpoint/readers/tflite_operators.rs",
-        "the tables stand beside what reads the graph's operators",
-    ),
-    (
-        "crates/model/src/preprocess/mod.rs",
-        "crates/model/src/preprocess/",
-        "errors and photos stand beside what uses its files",
-    ),
-    (
-        "crates/ops/src/fallback.rs",
-        "crates/ops/src/functional/batch_norm.rs",
-        "the fallback gives the kernel's statistics",
     ),
     (
         "xtask/src/cli/train.rs",

@@ -4,7 +4,8 @@ use std::io::Read;
 
 use flate2::read::ZlibDecoder;
 
-use super::{Cursor, File, Result, STEP, UNDEFINED, malformed};
+use super::cursor::{Cursor, Result, malformed};
+use super::file::{File, STEP, UNDEFINED};
 use crate::checkpoint::readers::{Budget, volume};
 
 const PLACE: &str = "HDF5 chunk B-tree";
