@@ -133,7 +133,7 @@ impl Dataset<'_> {
                 None => {
                     let stored = self.file.slice(child, size.into(), PLACE)?;
                     let chunk = self.unfilter(stored, skipped, budget)?;
-                    self.place(&chunk, &offsets, values)?;
+                    self.copy(&chunk, &offsets, values)?;
                 }
             }
         }
@@ -185,8 +185,8 @@ impl Dataset<'_> {
         Ok(bytes)
     }
 
-    /// Copies a chunk, whose rows may reach beyond the dataset, to its place.
-    fn place(&self, chunk: &[u8], offsets: &[usize], values: &mut [u8]) -> Result<()> {
+    /// Copies a chunk to where it belongs; its rows may reach beyond the dataset.
+    fn copy(&self, chunk: &[u8], offsets: &[usize], values: &mut [u8]) -> Result<()> {
         let outside = || malformed(PLACE, format!("a chunk at {offsets:?} is outside"));
         let inside = offsets.iter().zip(self.shape).all(|(o, size)| o < size);
         if !inside {

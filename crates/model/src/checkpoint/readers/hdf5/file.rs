@@ -8,8 +8,9 @@ pub(in super::super) const SIGNATURE: &[u8] = b"\x89HDF\r\n\x1a\n";
 /// The address that means "nowhere".
 pub(super) const UNDEFINED: u64 = u64::MAX;
 
-/// What a step that follows an address costs of the budget.
-pub(super) const STEP: u64 = 16;
+/// What a step that follows an address costs of the budget. It takes time rather than memory: a
+/// million steps are a tenth of a second, and use up the default budget.
+pub(super) const STEP: u64 = 64;
 
 /// A file and where its objects begin.
 #[derive(Debug, Clone, Copy)]
