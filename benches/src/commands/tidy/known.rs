@@ -3,7 +3,7 @@
 use super::circles::Known;
 
 /// Imports that close circles among files.
-pub(super) const IMPORTS: [Known; 11] = [
+pub(super) const IMPORTS: [Known; 10] = [
     (
         "crates/kernels/src/inference/build.rs",
         "crates/kernels/src/inference/",
@@ -48,11 +48,6 @@ pub(super) const IMPORTS: [Known; 11] = [
         "crates/kernels/src/training/program.rs",
         "crates/kernels/src/training/",
         "the program's steps know the program",
-    ),
-    (
-        "crates/model/src/checkpoint/name_map/mod.rs",
-        "crates/model/src/checkpoint/name_map/",
-        "the list of frameworks stands beside what their files share",
     ),
     (
         "xtask/src/cli/train.rs",

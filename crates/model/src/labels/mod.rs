@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
-/// The 1001 names of slim's ImageNet labels, one a line; line 0 is the background class, then
+/// The 1001 names of slim's ImageNet labels, one per line; line 0 is the background class, then
 /// the synsets in alphabetical order of their ids.
 static IMAGENET: LazyLock<Vec<&str>> =
     LazyLock::new(|| include_str!("imagenet.txt").lines().collect());
