@@ -44,11 +44,11 @@ def checkpoint(version, partitioned):
 
 
 def tensorflow():
-    put("tf_checkpoint/v1", (checkpoint(v1.train.SaverDef.V1, False) / "file").read_bytes())
-    put("tf_checkpoint/v1_partitioned", (checkpoint(v1.train.SaverDef.V1, True) / "file").read_bytes())
+    put("checkpoint/v1", (checkpoint(v1.train.SaverDef.V1, False) / "file").read_bytes())
+    put("checkpoint/v1_partitioned", (checkpoint(v1.train.SaverDef.V1, True) / "file").read_bytes())
     # Both data files are called the same, so only one of the two finds its own.
     folder = checkpoint(v1.train.SaverDef.V2, True)
-    put("tf_checkpoint/v2_partitioned", (folder / "file.index").read_bytes())
+    put("checkpoint/v2_partitioned", (folder / "file.index").read_bytes())
     put("siblings/file.data-00000-of-00001", (folder / "file.data-00000-of-00001").read_bytes())
     put("siblings/variables/variables.index", (folder / "file.index").read_bytes())
     put("siblings/variables/variables.data-00000-of-00001", (folder / "file.data-00000-of-00001").read_bytes())
@@ -56,7 +56,7 @@ def tensorflow():
     with v1.Session().as_default() as session:
         session.run(v1.global_variables_initializer())
         path = module.save(str(folder / "objects"))
-    put("tf_checkpoint/v2_objects", Path(f"{path}.index").read_bytes())
+    put("checkpoint/v2_objects", Path(f"{path}.index").read_bytes())
     with tf.Graph().as_default() as graph:
         x = tf.constant(KERNEL.reshape(1, 1, 2, 3), name="a/weights")
         tf.constant([0.001], name="a/BatchNorm/batchnorm/add/y")

@@ -28,22 +28,8 @@ const CORPUS: &str = if cfg!(test) {
 };
 
 /// The folder of a format's seeds, and the name of its target.
-pub fn target(format: Format) -> &'static str {
-    match format {
-        Format::Safetensors => "safetensors",
-        Format::SafetensorsIndex => "safetensors_index",
-        Format::GraphDef => "graph_def",
-        Format::SavedModel => "saved_model",
-        Format::TensorFlowCheckpoint => "tf_checkpoint",
-        Format::TensorFlowJs => "tfjs",
-        Format::PyTorch => "pytorch",
-        Format::PyTorchLegacy => "pytorch_legacy",
-        Format::Npz => "npz",
-        Format::KerasH5 => "keras_h5",
-        Format::Keras => "keras",
-        Format::Onnx => "onnx",
-        Format::Tflite => "tflite",
-    }
+pub fn target(format: Format) -> String {
+    format.word().replace('-', "_")
 }
 
 /// The other files of a checkpoint, always the same.
@@ -99,7 +85,7 @@ fn repair_checksums(bytes: &mut [u8]) {
     }
 }
 
-/// Repairs the block whose handle stands at a place; gives where it lies.
+/// Repairs the block whose handle is at an offset; gives the block's own offset and size.
 fn repair_block(bytes: &mut [u8], at: &mut usize) -> Option<(usize, usize)> {
     let (start, size) = (varint(bytes, at)?, varint(bytes, at)?);
     // Behind the content: its compression, which the checksum covers as well.

@@ -6,7 +6,7 @@ use std::fmt;
 use mobilenet_kernels::{ConvGeometry, ConvSize, Normalizer, Padding};
 
 use crate::config::{BaseConfig, MobileNetV1Config, PaddingRule};
-use crate::conv_defs::ConvDef;
+use crate::conv_defs::{ConvDef, MOBILENET_V1_CONV_DEFS};
 use crate::endpoint::{Endpoint, LayerKind};
 use crate::error::ModelError;
 
@@ -172,7 +172,7 @@ fn validate(config: &BaseConfig) -> Result<(), ModelError> {
 }
 
 /// Far beyond any use, and small enough that sizes cannot overflow.
-const MOST_CHANNELS: usize = 1 << 16;
+pub(crate) const MOST_CHANNELS: usize = 1 << 16;
 
 fn padding(
     rule: PaddingRule,
@@ -217,6 +217,27 @@ pub enum LayerName {
     Logits,
 }
 
+impl LayerName {
+    /// Every layer of slim's network, in order of computation.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let rows = MOBILENET_V1_CONV_DEFS.iter().enumerate();
+        let body = rows.flat_map(|(index, row)| {
+            let kinds: &[LayerKind] = match row {
+                ConvDef::Conv { .. } => &[LayerKind::Conv],
+                ConvDef::DepthSepConv { .. } => &[LayerKind::Depthwise, LayerKind::Pointwise],
+            };
+            let endpoints = kinds.iter().map(move |&kind| Endpoint { index, kind });
+            endpoints.map(Self::Body)
+        });
+        body.chain([Self::Logits])
+    }
+
+    /// Whether it is a depthwise convolution.
+    pub fn is_depthwise(self) -> bool {
+        matches!(self, Self::Body(endpoint) if endpoint.kind == LayerKind::Depthwise)
+    }
+}
+
 impl fmt::Display for LayerName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -241,6 +262,23 @@ pub enum Part {
     MovingMean,
     /// Running variance.
     MovingVariance,
+}
+
+impl Part {
+    /// Every part that a layer can have.
+    pub const ALL: [Self; 6] = [
+        Self::Weights,
+        Self::Biases,
+        Self::Gamma,
+        Self::Beta,
+        Self::MovingMean,
+        Self::MovingVariance,
+    ];
+
+    /// Whether it is the convolution's own, not the normalisation's.
+    pub fn is_convolution(self) -> bool {
+        matches!(self, Self::Weights | Self::Biases)
+    }
 }
 
 /// One tensor of the network.
@@ -270,8 +308,7 @@ impl Parameter {
 
     /// Whether it is the weights of a depthwise convolution.
     pub fn is_depthwise(&self) -> bool {
-        matches!(self.layer, LayerName::Body(e) if e.kind == LayerKind::Depthwise)
-            && self.part == Part::Weights
+        self.layer.is_depthwise() && self.part == Part::Weights
     }
 
     /// Whether gradients change it (slim's trainable variables).

@@ -114,7 +114,7 @@ pub struct BaseConfig {
     pub padding: PaddingRule,
     /// Channels of the input image.
     pub in_channels: usize,
-    /// Filters a channel in depthwise layers (Keras' `depth_multiplier`), 1 in slim.
+    /// Filters per input channel in depthwise layers (Keras' `depth_multiplier`), 1 in slim.
     pub channel_multiplier: usize,
     /// What all layers share.
     pub arg_scope: ArgScope,

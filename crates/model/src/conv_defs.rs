@@ -41,6 +41,12 @@ impl ConvDef {
             depth,
         }
     }
+
+    /// Output channels at width 1.
+    pub const fn depth(&self) -> usize {
+        let (Self::Conv { depth, .. } | Self::DepthSepConv { depth, .. }) = *self;
+        depth
+    }
 }
 
 /// MobileNetV1: slim's `_CONV_DEFS`, table 1 of the paper. The paper prints stride 2 for the last

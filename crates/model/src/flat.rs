@@ -9,7 +9,7 @@ use crate::config::MobileNetV1Config;
 use crate::error::ModelError;
 use crate::initialize::Parameters;
 
-/// Where each parameter lies, in order of computation, running statistics included.
+/// The range of each parameter, in order of computation, running statistics included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FlatLayout {
     entries: Vec<(Parameter, Range<usize>)>,
@@ -39,18 +39,18 @@ impl FlatLayout {
         self.len
     }
 
-    /// Whether there are none; no network is without.
+    /// Always false: every network has parameters.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The parameters and their places.
+    /// The parameters and their ranges.
     pub fn entries(&self) -> &[(Parameter, Range<usize>)] {
         &self.entries
     }
 
-    /// Where a tensor of a layer lies, if the network has it.
-    pub fn place(&self, layer: LayerName, part: Part) -> Option<Range<usize>> {
+    /// The range of a tensor of a layer, if the network has it.
+    pub fn range(&self, layer: LayerName, part: Part) -> Option<Range<usize>> {
         let of_layer = |entry: &&(Parameter, _)| entry.0.layer == layer && entry.0.part == part;
         self.entries
             .iter()

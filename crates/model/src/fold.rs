@@ -36,7 +36,7 @@ impl FoldedLayer {
 /// What kernels need to know of a layer, followed by an activation, beside its weights.
 pub(crate) fn kernel_shape(layer: &Layer, activation: Activation) -> inference::LayerShape {
     let (kind, in_channels) = match layer.endpoint.kind {
-        // Of several filters a channel, see `repetitions` in the plan.
+        // With several filters per channel, see `repetitions` in the plan.
         LayerKind::Depthwise => (inference::LayerKind::Depthwise, layer.out_channels),
         LayerKind::Conv | LayerKind::Pointwise => (inference::LayerKind::Conv, layer.in_channels),
     };

@@ -181,7 +181,7 @@ fn network(
     epsilon: f64,
 ) -> Result<Network, ModelError> {
     let base = &config.base;
-    let place = |layer: LayerName, part| layout.place(layer, part).map(|range| range.start);
+    let place = |layer: LayerName, part| layout.range(layer, part).map(|range| range.start);
     let required = |layer: LayerName, part| {
         place(layer, part).ok_or(ModelError::Setting {
             setting: "num_classes",

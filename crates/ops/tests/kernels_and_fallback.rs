@@ -242,7 +242,7 @@ fn separable_conv2d_is_depthwise_then_pointwise() -> Result<()> {
     };
     let config = SeparableConv2dConfig {
         out_channels: Some(7),
-        depth_multiplier: 2,
+        channel_multiplier: 2,
         geometry,
         normalizer: Normalizer::BatchNorm(BatchNormConfig::default()),
         activation: Activation::Relu6,

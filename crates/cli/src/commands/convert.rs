@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use mobilenet::model::checkpoint::{
     Agreement, Checkpoint, CheckpointError, Framework, LoadOptions, LoadReport, Metadata,
-    ReadLimits, Reference, WeightsDtype, loading, save_as, save_onnx,
+    ReadLimits, Reference, WeightsDtype, framework_call, save_as, save_onnx,
 };
 use mobilenet::model::labels::Labels;
 use serde::Serialize;
@@ -105,7 +105,7 @@ pub(crate) fn run(arguments: &Convert) -> Result<()> {
     if let Some(agreement) = verification {
         output::line(agreement_text(&agreement))?;
     }
-    if let (Some(_), Ok(call)) = (arguments.to, loading(framework, metadata)) {
+    if let (Some(_), Ok(call)) = (arguments.to, framework_call(framework, metadata)) {
         output::line(format!("{framework} builds it with {call}"))?;
     }
     let bytes = std::fs::metadata(&arguments.output)?.len();

@@ -43,7 +43,7 @@ impl BodyLayer {
                 layer.in_channels,
                 SeparableConv2dConfig {
                     out_channels: None,
-                    depth_multiplier: config.channel_multiplier,
+                    channel_multiplier: config.channel_multiplier,
                     geometry: layer.geometry,
                     normalizer,
                     activation,

@@ -1,5 +1,5 @@
 //! What can be wrong with a file of weights. Every message names the file, and the tensor or the
-//! place in the file.
+//! part of the file.
 
 use std::path::PathBuf;
 

@@ -8,8 +8,9 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::draft::Draft;
 use super::error::CheckpointError;
-use super::metadata::{Activation, Metadata};
+use super::metadata::Activation;
 use crate::config::PaddingRule;
 use crate::labels::Labels;
 use crate::preprocess::{CropRounding, Filter, Preprocessing, Resize};
@@ -47,13 +48,8 @@ enum Size {
     Side(usize),
 }
 
-/// Overwrites `metadata` with what the two files in `folder` say, where they are there.
-/// `activation` stands above what they say.
-pub(super) fn apply(
-    folder: &Path,
-    activation: Option<Activation>,
-    metadata: &mut Metadata,
-) -> Result<(), CheckpointError> {
+/// Overwrites the draft with what the two files in `folder` say, where they are there.
+pub(super) fn apply(folder: &Path, draft: &mut Draft) -> Result<(), CheckpointError> {
     let config_path = folder.join("config.json");
     let Some(config) = read::<ModelConfig>(&config_path)? else {
         return Ok(());
@@ -66,20 +62,18 @@ pub(super) fn apply(
         key: key.to_string(),
         problem,
     };
+    let said = config.hidden_act.as_deref().unwrap_or("relu6");
+    draft.set_activation(Activation::of_name(said).ok_or_else(|| {
+        let problem = format!("activation `{said}` is not supported, only relu6 and relu");
+        reject(&config_path, "hidden_act", problem)
+    }));
+    let metadata = &mut draft.metadata;
     metadata.width = config.depth_multiplier.unwrap_or(metadata.width);
     metadata.min_depth = config.min_depth.unwrap_or(metadata.min_depth);
     metadata.batch_norm_epsilon = config.layer_norm_eps.unwrap_or(metadata.batch_norm_epsilon);
     if config.tf_padding == Some(false) {
         metadata.padding = PaddingRule::Explicit;
     }
-    let said = config.hidden_act.as_deref().unwrap_or("relu6");
-    metadata.activation = match activation.or_else(|| Activation::of_name(said)) {
-        Some(activation) => activation,
-        None => {
-            let problem = format!("activation `{said}` is not supported, only relu6 and relu");
-            return Err(reject(&config_path, "hidden_act", problem));
-        }
-    };
     if let Some(side) = config.image_size {
         metadata.preprocessing = Preprocessing::hugging_face(side);
     }

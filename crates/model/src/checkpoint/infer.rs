@@ -1,10 +1,8 @@
 //! Shapes -> width, input channels, channel multiplier and classes, for files that do not say.
 
 use super::metadata::Metadata;
-use super::name_map::NameMap;
-use super::readers::{NamedTensors, RawTensor};
-use crate::architecture::{LayerName, Part, body_layers, scaled_depth};
-use crate::config::BaseConfig;
+use super::resolve::Resolved;
+use crate::architecture::{LayerName, Part, scaled_depth};
 use crate::conv_defs::{ConvDef, MOBILENET_V1_CONV_DEFS};
 use crate::endpoint::{Endpoint, LayerKind};
 use crate::labels::Labels;
@@ -12,34 +10,12 @@ use crate::labels::Labels;
 /// slim, transformers and timm have at least 8 channels everywhere, Keras has no such limit.
 const MIN_DEPTHS: [usize; 2] = [8, 1];
 
-/// The tensor of a parameter, by any of its names.
-pub(super) fn find<'a>(
-    file: &'a NamedTensors,
-    map: &NameMap,
-    layer: LayerName,
-    part: Part,
-) -> Option<(String, &'a RawTensor)> {
-    map.candidates(layer, part)
-        .into_iter()
-        .find_map(|name| file.tensors.get(&name).map(|tensor| (name, tensor)))
-}
-
-fn weight_shape(file: &NamedTensors, map: &NameMap, layer: LayerName) -> Option<[usize; 4]> {
-    let (_, tensor) = find(file, map, layer, Part::Weights)?;
-    let shape = map.layout_of(layer, Part::Weights).our_shape(&tensor.shape);
-    shape.try_into().ok()
-}
-
 /// Fills in what the shapes tell.
 ///
 /// # Errors
 /// A sentence, where no width gives the numbers of channels found.
-pub(super) fn apply(
-    file: &NamedTensors,
-    map: &NameMap,
-    metadata: &mut Metadata,
-) -> Result<(), String> {
-    let shape = |layer| weight_shape(file, map, layer);
+pub(super) fn apply(resolved: &Resolved<'_>, metadata: &mut Metadata) -> Result<(), String> {
+    let shape = |layer| resolved.weight_shape(layer);
     let body = |index, kind| shape(LayerName::Body(Endpoint { index, kind }));
     let stem = body(0, LayerKind::Conv);
     if let Some([_, in_channels, _, _]) = stem {
@@ -55,8 +31,8 @@ pub(super) fn apply(
     metadata.classes = shape(LayerName::Logits)
         .map(|[classes, ..]| classes)
         .or_else(|| {
-            let (_, bias) = find(file, map, LayerName::Logits, Part::Biases)?;
-            bias.shape.first().copied()
+            let bias = resolved.get(LayerName::Logits, Part::Biases)?;
+            bias.tensor.shape.first().copied()
         });
     metadata.labels = Labels::for_classes(metadata.classes.unwrap_or(0));
 
@@ -113,14 +89,6 @@ fn width(found: &[(usize, usize)], min_depth: usize) -> Option<f64> {
                 .iter()
                 .all(|&(depth, channels)| scaled_depth(depth, width, min_depth) == channels)
         })
-}
-
-/// Whether the metadata builds the layers of which the file has the weights; a sentence if not.
-pub(super) fn check(metadata: &Metadata) -> Result<(), String> {
-    let base: BaseConfig = metadata.config().base;
-    body_layers(&base)
-        .map(drop)
-        .map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

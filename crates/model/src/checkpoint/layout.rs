@@ -106,11 +106,11 @@ mod tests {
     }
 
     fn at(array: &Array<usize>, index: &[usize]) -> usize {
-        let place = index
+        let offset = index
             .iter()
             .zip(array.shape())
-            .fold(0, |place, (i, size)| place * size + i);
-        array.values()[place]
+            .fold(0, |offset, (i, size)| offset * size + i);
+        array.values()[offset]
     }
 
     #[test]

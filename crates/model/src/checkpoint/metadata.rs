@@ -22,7 +22,7 @@ pub struct Metadata {
     pub min_depth: usize,
     /// Channels of the input image.
     pub in_channels: usize,
-    /// Filters a channel in depthwise layers.
+    /// Filters per input channel in depthwise layers.
     pub channel_multiplier: usize,
     /// Number of classes; `None` without a classifier.
     pub classes: Option<usize>,

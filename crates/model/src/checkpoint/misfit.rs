@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use super::name_map::{Framework, NameMap, training};
+use super::name_map::{NameMap, Names, training};
 use super::report::LoadReport;
 use crate::architecture::parameters;
 
@@ -128,20 +128,22 @@ impl fmt::Display for Misfit {
 impl Misfit {
     /// Of a file with the first convolution of no framework.
     pub(super) fn of_unknown<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Self {
-        Self::among(names, &Framework::ALL.map(NameMap::new))
+        let maps: Vec<NameMap> = NameMap::all().collect();
+        let maps: Vec<&dyn Names> = maps.iter().map(|map| map as &dyn Names).collect();
+        Self::among(names, &maps)
     }
 
     /// Of a file with the first convolution of a framework and the shapes of no MobileNetV1.
     pub(super) fn of_network<'a>(
         names: impl Iterator<Item = &'a str> + Clone,
-        map: &NameMap,
+        map: &dyn Names,
     ) -> Self {
-        Self::among(names, std::slice::from_ref(map))
+        Self::among(names, &[map])
     }
 
     /// The names that none of the frameworks has.
-    fn among<'a>(names: impl Iterator<Item = &'a str> + Clone, maps: &[NameMap]) -> Self {
-        let known: HashSet<String> = maps.iter().flat_map(expected).collect();
+    fn among<'a>(names: impl Iterator<Item = &'a str> + Clone, maps: &[&dyn Names]) -> Self {
+        let known: HashSet<String> = maps.iter().flat_map(|map| expected(*map)).collect();
         let strange = names.clone().filter(|&name| {
             !known.contains(name)
                 && training::of(name).is_none()
@@ -171,7 +173,7 @@ impl Misfit {
 }
 
 /// All names of a network of width 1.
-fn expected(map: &NameMap) -> Vec<String> {
+fn expected(map: &dyn Names) -> Vec<String> {
     parameters(&map.defaults().config())
         .unwrap_or_default()
         .into_iter()

@@ -1,6 +1,6 @@
 //! How to read a file, and what the caller says of it.
 
-use super::metadata::{Activation, Metadata};
+use super::metadata::Activation;
 use super::readers::{Format, ReadLimits};
 use crate::config::PaddingRule;
 
@@ -20,21 +20,4 @@ pub struct LoadOptions {
     pub padding: Option<PaddingRule>,
     /// What batch normalisation adds to variances, whatever the file says.
     pub batch_norm_epsilon: Option<f64>,
-}
-
-impl LoadOptions {
-    /// Overrides what the file says with what the caller specified.
-    pub(super) fn apply(&self, metadata: &mut Metadata) -> Result<(), String> {
-        metadata.activation = self.activation.unwrap_or(metadata.activation);
-        metadata.padding = self.padding.unwrap_or(metadata.padding);
-        if let Some(epsilon) = self.batch_norm_epsilon {
-            if metadata.folded {
-                return Err(format!(
-                    "an epsilon of {epsilon} for a network whose batch normalisation is folded"
-                ));
-            }
-            metadata.batch_norm_epsilon = epsilon;
-        }
-        Ok(())
-    }
 }

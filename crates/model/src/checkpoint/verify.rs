@@ -5,7 +5,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::error::CheckpointError;
-use super::load::{Checkpoint, read_tensors};
+use super::load::read_tensors;
+use super::model::Checkpoint;
 use super::options::LoadOptions;
 use super::readers::{Format, NamedTensors, ReadError, ReadLimits};
 use crate::array::Array;

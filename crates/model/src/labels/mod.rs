@@ -1,10 +1,13 @@
 //! Class numbers -> names.
 
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Serialize};
 
-/// The 1001 names of slim's ImageNet labels, one a line; line 0 is the background class, then
+/// The 1001 names of slim's ImageNet labels, one per line; line 0 is the background class, then
 /// the synsets in alphabetical order of their ids.
-const IMAGENET: &str = include_str!("imagenet.txt");
+static IMAGENET: LazyLock<Vec<&str>> =
+    LazyLock::new(|| include_str!("imagenet.txt").lines().collect());
 
 /// Number of ImageNet classes with slim's background class.
 pub const IMAGENET_CLASSES: usize = 1001;
@@ -37,7 +40,7 @@ impl Labels {
         match self {
             Self::ImageNet => {
                 let background = IMAGENET_CLASSES.checked_sub(classes)?;
-                IMAGENET.lines().nth(class.checked_add(background)?)
+                IMAGENET.get(class.checked_add(background)?).copied()
             }
             Self::Names(names) => names.get(class).map(String::as_str),
             Self::Unknown => None,
@@ -51,7 +54,7 @@ mod tests {
 
     #[test]
     fn both_numberings_name_the_same_classes() {
-        assert_eq!(IMAGENET.lines().count(), IMAGENET_CLASSES);
+        assert_eq!(IMAGENET.len(), IMAGENET_CLASSES);
         assert_eq!(Labels::ImageNet.name(0, 1001), Some("background"));
         assert_eq!(Labels::ImageNet.name(286, 1001), Some("Egyptian cat"));
         assert_eq!(Labels::ImageNet.name(285, 1000), Some("Egyptian cat"));

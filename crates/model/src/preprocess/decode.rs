@@ -6,7 +6,7 @@ use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 
-use super::PhotoError;
+use super::error::PhotoError;
 
 /// An RGB image of 8 bits a channel.
 pub type Photo = RgbImage;

@@ -6,7 +6,7 @@ use fast_image_resize::pixels::U8x3;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use serde::{Deserialize, Serialize};
 
-use super::PhotoError;
+use super::error::PhotoError;
 
 /// How a photo comes to the network's size.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

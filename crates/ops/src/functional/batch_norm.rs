@@ -5,18 +5,8 @@ use mobilenet_kernels::backward::batch_norm::{Moments, gradients, moments};
 use mobilenet_kernels::batch_norm::{BatchNormParameters, scale_shift_to_vec};
 use mobilenet_kernels::{Activation, KernelError};
 
+use super::batch_norm_output::BatchNormOutput;
 use crate::layout::{as_channels_first, kernels_take, read, slice, to_channels_last};
-
-/// What batch normalisation in training gives.
-#[derive(Debug, Clone)]
-pub struct BatchNormOutput {
-    /// The normalised and activated values, `[B, C, H, W]`.
-    pub output: Tensor,
-    /// Mean of the batch, `[C]`, without gradient.
-    pub mean: Tensor,
-    /// Biased variance of the batch, `[C]`, without gradient.
-    pub variance: Tensor,
-}
 
 /// Normalises every channel by mean and biased variance of the batch, applies factor and shift
 /// where there are any, and the activation. Gradients go through the moments.

@@ -3,6 +3,7 @@
 
 mod activation;
 mod batch_norm;
+mod batch_norm_output;
 mod conv2d;
 mod cross_entropy;
 mod depthwise;
@@ -12,7 +13,8 @@ mod pool;
 mod scale_shift;
 
 pub use activation::{activate, relu6};
-pub use batch_norm::{BatchNormOutput, batch_norm};
+pub use batch_norm::batch_norm;
+pub use batch_norm_output::BatchNormOutput;
 pub use conv2d::conv2d;
 pub use cross_entropy::softmax_cross_entropy;
 pub use depthwise::depthwise_conv2d;

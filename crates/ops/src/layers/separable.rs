@@ -14,8 +14,8 @@ pub struct SeparableConv2dConfig {
     /// Output channels of the pointwise part; `None` leaves that part out, which is how slim's
     /// MobileNetV1 builds its depthwise layers.
     pub out_channels: Option<usize>,
-    /// Filters a channel in the depthwise part.
-    pub depth_multiplier: usize,
+    /// Filters for each input channel in the depthwise part.
+    pub channel_multiplier: usize,
     /// Window of the depthwise part; `dilation` is slim's `rate`.
     pub geometry: ConvGeometry,
     /// Follows the last part; nothing stands between the two parts.
@@ -34,12 +34,12 @@ pub struct SeparableConv2d {
 }
 
 impl SeparableConv2d {
-    /// Reads the depthwise weights `[in_channels * depth_multiplier, 1, kernel rows, kernel
+    /// Reads the depthwise weights `[in_channels * channel_multiplier, 1, kernel rows, kernel
     /// columns]` and, with `out_channels`, the pointwise weights `[out_channels, in_channels *
-    /// depth_multiplier, 1, 1]`. They are named `depthwise.weight` and `pointwise.weight`; a
+    /// channel_multiplier, 1, 1]`. They are named `depthwise.weight` and `pointwise.weight`; a
     /// depthwise part alone is named `weight`.
     pub fn new(in_channels: usize, config: SeparableConv2dConfig, vb: VarBuilder) -> Result<Self> {
-        let middle = in_channels * config.depth_multiplier;
+        let middle = in_channels * config.channel_multiplier;
         let [rows, columns] = config.geometry.kernel;
         let shape = (middle, 1, rows, columns);
         let (depthwise, pointwise) = match config.out_channels {
@@ -61,7 +61,7 @@ impl SeparableConv2d {
 
 impl ModuleT for SeparableConv2d {
     /// # Shapes
-    /// `[B, in_channels, H, W]` -> `[B, out_channels or in_channels * depth_multiplier, H', W']`.
+    /// `[B, in_channels, H, W]` -> `[B, out_channels or in_channels * channel_multiplier, H', W']`.
     fn forward_t(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
         let (weight, geometry) = (&self.depthwise, &self.geometry);
         if self.pointwise.is_none() && folded::can_fold(&[xs, weight]) {

@@ -1,22 +1,38 @@
 //! transformers: `mobilenet_v1.layer.0.convolution.weight`. The stem is apart; layers count
 //! depthwise and pointwise convolutions alternately.
 
-use super::{of_convolution, pytorch_suffix};
+use super::convention::{Convention, Framework};
+use super::limits::{no_folding, only_slims_options, python};
+use super::pytorch;
 use crate::architecture::{LayerName, Part};
-use crate::checkpoint::metadata::Metadata;
+use crate::checkpoint::metadata::{Activation, Metadata};
+use crate::config::PaddingRule;
 use crate::endpoint::LayerKind;
 use crate::preprocess::Preprocessing;
 
-/// What stands before the body in the model with a classifier.
-pub(super) const PREFIX: &str = "mobilenet_v1.";
+pub(super) const CONVENTION: Convention = Convention {
+    framework: Framework::HuggingFace,
+    name: "Hugging Face transformers",
+    first: &["conv_stem.convolution.weight"],
+    prefix: PREFIX,
+    names,
+    weights: pytorch::weights,
+    is_bookkeeping: pytorch::is_bookkeeping,
+    defaults,
+    is_pytorch: true,
+    call: Some(call),
+};
 
-pub(super) fn names(prefix: &str, layer: LayerName, part: Part) -> Vec<String> {
-    let suffix = pytorch_suffix(part);
+/// What stands before the body in the model with a classifier.
+const PREFIX: &str = "mobilenet_v1.";
+
+fn names(prefix: &str, layer: LayerName, part: Part) -> Vec<String> {
+    let suffix = pytorch::suffix(part);
     let LayerName::Body(endpoint) = layer else {
         let outer = prefix.strip_suffix(PREFIX).unwrap_or(prefix);
         return vec![format!("{outer}classifier.{suffix}")];
     };
-    let module = if of_convolution(part) {
+    let module = if part.is_convolution() {
         "convolution"
     } else {
         "normalization"
@@ -30,9 +46,32 @@ pub(super) fn names(prefix: &str, layer: LayerName, part: Part) -> Vec<String> {
     vec![format!("{prefix}{layer}.{module}.{suffix}")]
 }
 
-pub(super) fn defaults() -> Metadata {
+fn defaults() -> Metadata {
     Metadata {
         global_pool: true,
         ..Metadata::new(Preprocessing::hugging_face(crate::DEFAULT_IMAGE_SIZE))
     }
+}
+
+fn call(metadata: &Metadata) -> Result<String, String> {
+    no_folding(metadata)?;
+    only_slims_options(metadata)?;
+    let Metadata {
+        width,
+        min_depth,
+        batch_norm_epsilon: epsilon,
+        padding,
+        activation,
+        ..
+    } = metadata;
+    Ok(format!(
+        "MobileNetV1Config(num_labels={}, depth_multiplier={width}, min_depth={min_depth}, \
+         layer_norm_eps={epsilon}, tf_padding={}, hidden_act=\"{}\")",
+        metadata.classes.unwrap_or(0),
+        python(*padding == PaddingRule::Same),
+        match activation {
+            Activation::Relu => "relu",
+            Activation::Relu6 => "relu6",
+        },
+    ))
 }

@@ -1,14 +1,28 @@
 //! Keras: `conv_dw_1/kernel`, `conv_dw_1_bn/gamma`; older versions say `depthwise_kernel`, and files
 //! of weights alone count a layer's variables: `conv_dw_1/vars/0`.
 
-use super::of_convolution;
+use super::convention::{Convention, Framework, no_bookkeeping, tensorflow_weights};
+use super::limits::{self, no_folding, no_relu};
 use crate::architecture::{LayerName, Part};
 use crate::checkpoint::metadata::Metadata;
 use crate::config::PaddingRule;
 use crate::endpoint::LayerKind;
 use crate::preprocess::Preprocessing;
 
-pub(super) fn names(prefix: &str, layer: LayerName, part: Part) -> Vec<String> {
+pub(super) const CONVENTION: Convention = Convention {
+    framework: Framework::Keras,
+    name: "Keras",
+    first: &["conv1/kernel", "conv1/vars/0"],
+    prefix: "",
+    names,
+    weights: tensorflow_weights,
+    is_bookkeeping: no_bookkeeping,
+    defaults,
+    is_pytorch: false,
+    call: Some(call),
+};
+
+fn names(prefix: &str, layer: LayerName, part: Part) -> Vec<String> {
     let (layer, depthwise) = match layer {
         LayerName::Logits => ("conv_preds".to_string(), false),
         LayerName::Body(endpoint) => match endpoint.kind {
@@ -17,7 +31,7 @@ pub(super) fn names(prefix: &str, layer: LayerName, part: Part) -> Vec<String> {
             LayerKind::Pointwise => (format!("conv_pw_{}", endpoint.index), false),
         },
     };
-    let layer = if of_convolution(part) {
+    let layer = if part.is_convolution() {
         layer
     } else {
         format!("{layer}_bn")
@@ -41,10 +55,38 @@ pub(super) fn variables(layer: &str, part: Part, depthwise: bool) -> Vec<String>
 
 /// Keras' own image loading squeezes the photo to the size with nearest or bilinear
 /// interpolation, without a crop.
-pub(super) fn defaults() -> Metadata {
+pub(in crate::checkpoint) fn defaults() -> Metadata {
     Metadata {
         padding: PaddingRule::Keras,
         global_pool: true,
         ..Metadata::new(Preprocessing::plain(crate::DEFAULT_IMAGE_SIZE))
     }
+}
+
+/// Keras' default, which its MobileNet does not let one change.
+const EPSILON: f64 = 1e-3;
+
+fn call(metadata: &Metadata) -> Result<String, String> {
+    no_folding(metadata)?;
+    limits::channels(metadata, |depth, width| (depth as f64 * width) as usize)?;
+    no_relu(metadata)?;
+    let even_sides = match metadata.padding {
+        PaddingRule::Explicit => return Err("symmetric padding".to_string()),
+        PaddingRule::Same => ", for images of even sides only",
+        PaddingRule::Keras => "",
+    };
+    let Metadata {
+        width,
+        channel_multiplier,
+        batch_norm_epsilon: epsilon,
+        ..
+    } = metadata;
+    if *epsilon != EPSILON {
+        return Err(format!("epsilon other than {EPSILON}, this is {epsilon}"));
+    }
+    Ok(format!(
+        "keras.applications.MobileNet(alpha={width}, depth_multiplier={channel_multiplier}, \
+         classes={}, classifier_activation=None, weights=None){even_sides}",
+        metadata.classes.unwrap_or(0),
+    ))
 }

@@ -1,15 +1,33 @@
 //! Networks that people write in Keras without names: Keras counts the layers of each class,
 //! `conv2d_3/kernel`, `batch_normalization_7/gamma`. Needed only where the file holds weights alone.
 
-use super::{keras, of_convolution};
+use super::convention::{Convention, Framework, no_bookkeeping, tensorflow_weights};
+use super::keras;
 use crate::architecture::{LayerName, Part};
+use crate::checkpoint::layout::Layout;
 use crate::checkpoint::metadata::Metadata;
 use crate::config::PaddingRule;
 use crate::conv_defs::MOBILENET_V1_CONV_DEFS;
 use crate::endpoint::LayerKind;
 use crate::preprocess::Preprocessing;
 
-pub(super) fn names(prefix: &str, layer: LayerName, part: Part) -> Vec<String> {
+pub(super) const CONVENTION: Convention = Convention {
+    framework: Framework::KerasCounted,
+    name: keras::CONVENTION.name,
+    first: &["conv2d/kernel", "conv2d/vars/0"],
+    prefix: "",
+    names,
+    weights: |layer| match layer {
+        LayerName::Logits => Layout::Dense,
+        LayerName::Body(_) => tensorflow_weights(layer),
+    },
+    is_bookkeeping: no_bookkeeping,
+    defaults,
+    is_pytorch: false,
+    call: None,
+};
+
+fn names(prefix: &str, layer: LayerName, part: Part) -> Vec<String> {
     let last = MOBILENET_V1_CONV_DEFS.len();
     // Which layer of its class it is, and which batch normalisation follows it.
     let (class, count, batch_norm) = match layer {
@@ -28,7 +46,7 @@ pub(super) fn names(prefix: &str, layer: LayerName, part: Part) -> Vec<String> {
             LayerKind::Pointwise => ("conv2d", endpoint.index, 2 * endpoint.index),
         },
     };
-    let owner = if of_convolution(part) {
+    let owner = if part.is_convolution() {
         counted(class, count)
     } else {
         counted("batch_normalization", batch_norm)
@@ -47,7 +65,7 @@ fn counted(class: &str, count: usize) -> String {
     }
 }
 
-pub(super) fn defaults() -> Metadata {
+pub(in crate::checkpoint) fn defaults() -> Metadata {
     Metadata {
         padding: PaddingRule::Same,
         global_pool: true,

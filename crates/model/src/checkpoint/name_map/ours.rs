@@ -1,8 +1,24 @@
 //! Our own names.
 
+use super::convention::{Convention, Framework, no_bookkeeping};
+use super::slim;
 use crate::architecture::{LayerName, Parameter, Part};
+use crate::checkpoint::layout::Layout;
 
-pub(super) fn names(prefix: &str, layer: LayerName, part: Part) -> Vec<String> {
+pub(super) const CONVENTION: Convention = Convention {
+    framework: Framework::Ours,
+    name: "this project",
+    first: &["Conv2d_0.weight"],
+    prefix: "",
+    names,
+    weights: |_| Layout::Same,
+    is_bookkeeping: no_bookkeeping,
+    defaults: slim::defaults,
+    is_pytorch: false,
+    call: Some(|_| Ok("mobilenet_model::checkpoint::load".to_string())),
+};
+
+fn names(prefix: &str, layer: LayerName, part: Part) -> Vec<String> {
     let shape = Vec::new();
     vec![format!(
         "{prefix}{}",

@@ -1,19 +1,32 @@
 //! TF-slim: `MobilenetV1/Conv2d_1_depthwise/BatchNorm/gamma`.
 
+use super::convention::{Convention, Framework, tensorflow_weights};
+use super::limits::{no_folding, no_relu, only_slims_options, python};
 use crate::architecture::{LayerName, Part};
 use crate::checkpoint::metadata::Metadata;
-use crate::endpoint::LayerKind;
+use crate::config::PaddingRule;
 use crate::preprocess::Preprocessing;
 
+pub(super) const CONVENTION: Convention = Convention {
+    framework: Framework::Slim,
+    name: "TF-slim",
+    first: &["Conv2d_0/weights"],
+    prefix: SCOPE,
+    names,
+    weights: tensorflow_weights,
+    is_bookkeeping,
+    defaults,
+    is_pytorch: false,
+    call: Some(call),
+};
+
 /// The scope of the network's variables.
-pub(super) const SCOPE: &str = "MobilenetV1/";
+const SCOPE: &str = "MobilenetV1/";
 
 /// In frozen graphs the scope of a layer may be doubled, while that of the classifier is not.
-pub(super) fn names(scope: &str, layer: LayerName, part: Part) -> Vec<String> {
-    let depthwise =
-        matches!(layer, LayerName::Body(endpoint) if endpoint.kind == LayerKind::Depthwise);
+fn names(scope: &str, layer: LayerName, part: Part) -> Vec<String> {
     let name = match part {
-        Part::Weights if depthwise => "depthwise_weights",
+        Part::Weights if layer.is_depthwise() => "depthwise_weights",
         Part::Weights => "weights",
         Part::Biases => "biases",
         Part::Gamma => "BatchNorm/gamma",
@@ -37,10 +50,29 @@ pub(super) fn names(scope: &str, layer: LayerName, part: Part) -> Vec<String> {
 
 /// The epsilon of batch normalisation in single operations, one constant a layer, and the shape
 /// that the softmax reshapes to.
-pub(super) fn is_bookkeeping(name: &str) -> bool {
+fn is_bookkeeping(name: &str) -> bool {
     name.ends_with("/BatchNorm/batchnorm/add/y") || name.ends_with("Predictions/Reshape/shape")
 }
 
 pub(super) fn defaults() -> Metadata {
     Metadata::new(Preprocessing::slim(crate::DEFAULT_IMAGE_SIZE))
+}
+
+fn call(metadata: &Metadata) -> Result<String, String> {
+    no_folding(metadata)?;
+    only_slims_options(metadata)?;
+    no_relu(metadata)?;
+    let Metadata {
+        width,
+        min_depth,
+        batch_norm_epsilon: epsilon,
+        padding,
+        ..
+    } = metadata;
+    Ok(format!(
+        "slim.batch_norm epsilon={epsilon}; mobilenet_v1(num_classes={}, \
+         depth_multiplier={width}, min_depth={min_depth}, use_explicit_padding={})",
+        metadata.classes.unwrap_or(0),
+        python(*padding != PaddingRule::Same),
+    ))
 }

@@ -1,16 +1,31 @@
 //! timm: `blocks.1.0.conv_dw.weight`. A stage begins with each change of depth; `bn1` follows the
 //! depthwise, `bn2` the pointwise convolution.
 
-use super::{of_convolution, pytorch_suffix};
+use super::convention::{Convention, Framework};
+use super::limits::{self, no_folding, only_slims_options};
+use super::pytorch;
 use crate::architecture::{LayerName, Part};
-use crate::checkpoint::metadata::Metadata;
+use crate::checkpoint::metadata::{Activation, Metadata};
 use crate::config::PaddingRule;
 use crate::conv_defs::{ConvDef, MOBILENET_V1_CONV_DEFS};
 use crate::endpoint::LayerKind;
 use crate::preprocess::Preprocessing;
 
-pub(super) fn names(prefix: &str, layer: LayerName, part: Part) -> Vec<String> {
-    let suffix = pytorch_suffix(part);
+pub(super) const CONVENTION: Convention = Convention {
+    framework: Framework::Timm,
+    name: "timm",
+    first: &["conv_stem.weight"],
+    prefix: "",
+    names,
+    weights: pytorch::weights,
+    is_bookkeeping: pytorch::is_bookkeeping,
+    defaults,
+    is_pytorch: true,
+    call: Some(call),
+};
+
+fn names(prefix: &str, layer: LayerName, part: Part) -> Vec<String> {
+    let suffix = pytorch::suffix(part);
     let LayerName::Body(endpoint) = layer else {
         return vec![format!("{prefix}classifier.{suffix}")];
     };
@@ -19,7 +34,7 @@ pub(super) fn names(prefix: &str, layer: LayerName, part: Part) -> Vec<String> {
         LayerKind::Depthwise => ("conv_dw", "bn1"),
         LayerKind::Pointwise => ("conv_pw", "bn2"),
     };
-    let module = if of_convolution(part) {
+    let module = if part.is_convolution() {
         convolution
     } else {
         normalization
@@ -35,28 +50,64 @@ pub(super) fn names(prefix: &str, layer: LayerName, part: Part) -> Vec<String> {
 
 /// Row of `conv_defs` -> timm's stage and block.
 fn stage_and_block(index: usize) -> (usize, usize) {
-    let depth = |row: &ConvDef| match *row {
-        ConvDef::Conv { depth, .. } | ConvDef::DepthSepConv { depth, .. } => depth,
-    };
     let rows = &MOBILENET_V1_CONV_DEFS[1..];
     let before = &rows[..index.clamp(1, rows.len()) - 1];
-    let own = rows.get(before.len()).map_or(0, depth);
+    let own = rows.get(before.len()).map_or(0, ConvDef::depth);
     let block = before
         .iter()
         .rev()
-        .take_while(|row| depth(row) == own)
+        .take_while(|row| row.depth() == own)
         .count();
-    let mut stages: Vec<usize> = before.iter().map(depth).filter(|&d| d != own).collect();
+    let mut stages: Vec<usize> = before
+        .iter()
+        .map(ConvDef::depth)
+        .filter(|&d| d != own)
+        .collect();
     stages.dedup();
     (stages.len(), block)
 }
 
-pub(super) fn defaults() -> Metadata {
+fn defaults() -> Metadata {
     Metadata {
         batch_norm_epsilon: 1e-5,
         padding: PaddingRule::Explicit,
         global_pool: true,
         ..Metadata::new(Preprocessing::timm(crate::DEFAULT_IMAGE_SIZE, 0.875))
+    }
+}
+
+fn call(metadata: &Metadata) -> Result<String, String> {
+    no_folding(metadata)?;
+    only_slims_options(metadata)?;
+    limits::channels(metadata, channels)?;
+    let Metadata {
+        width,
+        batch_norm_epsilon: epsilon,
+        ..
+    } = metadata;
+    Ok(format!(
+        "mobilenetv1_100(num_classes={}, channel_multiplier={width}, bn_eps={epsilon}, \
+         pad_type=\"{}\"{})",
+        metadata.classes.unwrap_or(0),
+        match metadata.padding {
+            PaddingRule::Same => "same",
+            PaddingRule::Explicit | PaddingRule::Keras => "",
+        },
+        match metadata.activation {
+            Activation::Relu => ", act_layer=\"relu\"",
+            Activation::Relu6 => "",
+        },
+    ))
+}
+
+/// timm rounds channels to multiples of 8, but by no more than a tenth downwards.
+fn channels(depth: usize, width: f64) -> usize {
+    let exact = depth as f64 * width;
+    let rounded = ((exact + 4.0) as usize / 8 * 8).max(8);
+    if (rounded as f64) < 0.9 * exact {
+        rounded + 8
+    } else {
+        rounded
     }
 }
 

@@ -25,7 +25,7 @@ fn u32_at(bytes: &[u8], position: usize) -> Option<usize> {
     Some(u32::from_le_bytes(array(bytes, position)?) as usize)
 }
 
-/// The place that an offset at `position` leads to.
+/// The position that an offset at `position` leads to.
 fn follow(bytes: &[u8], position: usize) -> Option<usize> {
     position.checked_add(u32_at(bytes, position)?)
 }

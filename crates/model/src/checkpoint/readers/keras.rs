@@ -13,7 +13,7 @@ use std::io::Cursor;
 
 use zip::ZipArchive;
 
-use super::hdf5::{File, Object};
+use super::hdf5::{self, Object};
 use super::zip_entry::entry;
 use super::{Budget, NamedTensors, keras_config};
 use crate::checkpoint::readers::ReadError;
@@ -33,7 +33,7 @@ pub(super) fn looks_like_zip(bytes: &[u8]) -> bool {
 const DEEPEST: usize = 16;
 
 pub(super) fn read_h5(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, ReadError> {
-    let root = File::open(bytes)?.root(budget)?;
+    let root = hdf5::root(bytes, budget)?;
     let config = root.texts("model_config", budget)?;
     let whole = root.member("model_weights", budget)?;
     let weights = whole.as_ref().unwrap_or(&root);
@@ -55,7 +55,7 @@ pub(super) fn read_zip(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors
     let weights = entry(&mut archive, WEIGHTS, budget)?;
     let config =
         std::str::from_utf8(&config).map_err(|error| ReadError::malformed(CONFIG, error))?;
-    let root = File::open(&weights)?.root(budget)?;
+    let root = hdf5::root(&weights, budget)?;
     let mut named = NamedTensors::default();
     counted(&root, 0, &mut named, budget)?;
     keras_config::apply(config, &mut named, budget)?;

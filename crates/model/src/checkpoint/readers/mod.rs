@@ -1,4 +1,4 @@
-//! Bytes -> named tensors, one module a format. Readers know the format and nothing of MobileNet.
+//! Bytes -> named tensors, one module per format. Readers know the format and nothing of MobileNet.
 //!
 //! | file | what |
 //! |---|---|

@@ -168,3 +168,41 @@ pub(super) fn from_le_bytes(
     budget.take(name, bytes.len() as u64)?;
     Ok(Values::from_le_bytes(dtype, bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(values: Values, quantization: Quantization) -> Vec<f32> {
+        let tensor = RawTensor {
+            quantization: Some(quantization),
+            ..RawTensor::new("", vec![2, 3], Some(values))
+        };
+        tensor.to_f32().unwrap().into_owned()
+    }
+
+    #[test]
+    fn zero_points_are_of_all_values_or_of_an_axis() {
+        let quantization = Quantization {
+            scales: vec![0.5],
+            zero_points: vec![128],
+            axis: 0,
+        };
+        let values = Values::U8(vec![128, 129, 126, 0, 255, 128]);
+        let expected = [0.0, 0.5, -1.0, -64.0, 63.5, 0.0];
+        assert_eq!(numbers(values, quantization), expected);
+
+        let along = |axis, scales: &[f32], zero_points: &[i64]| {
+            let quantization = Quantization {
+                scales: scales.to_vec(),
+                zero_points: zero_points.to_vec(),
+                axis,
+            };
+            numbers(Values::I8(vec![1, 2, 3, 4, 5, 6]), quantization)
+        };
+        let rows = along(0, &[1.0, 10.0], &[0, 4]);
+        assert_eq!(rows, [1.0, 2.0, 3.0, 0.0, 10.0, 20.0]);
+        let columns = along(1, &[1.0, 2.0, 4.0], &[1]);
+        assert_eq!(columns, [0.0, 2.0, 8.0, 3.0, 8.0, 20.0]);
+    }
+}

@@ -1,8 +1,9 @@
 //! Attributes that are text, or lists of it: all that Keras says is said in those.
 
+use super::cursor::{Cursor, Result, malformed, text};
 use super::datatype::{Datatype, dataspace, datatype};
+use super::file::{File, STEP, UNDEFINED};
 use super::object::{Object, kind};
-use super::{Cursor, File, Result, STEP, UNDEFINED, malformed, text};
 use crate::checkpoint::readers::{Budget, volume};
 
 /// One attribute, undecoded.

@@ -4,7 +4,8 @@ use std::io::Read;
 
 use flate2::read::ZlibDecoder;
 
-use super::{Cursor, File, Result, STEP, UNDEFINED, malformed};
+use super::cursor::{Cursor, Result, malformed};
+use super::file::{File, STEP, UNDEFINED};
 use crate::checkpoint::readers::{Budget, volume};
 
 const PLACE: &str = "HDF5 chunk B-tree";
@@ -132,7 +133,7 @@ impl Dataset<'_> {
                 None => {
                     let stored = self.file.slice(child, size.into(), PLACE)?;
                     let chunk = self.unfilter(stored, skipped, budget)?;
-                    self.place(&chunk, &offsets, values)?;
+                    self.copy(&chunk, &offsets, values)?;
                 }
             }
         }
@@ -184,8 +185,8 @@ impl Dataset<'_> {
         Ok(bytes)
     }
 
-    /// Copies a chunk, whose rows may reach beyond the dataset, to its place.
-    fn place(&self, chunk: &[u8], offsets: &[usize], values: &mut [u8]) -> Result<()> {
+    /// Copies a chunk to where it belongs; its rows may reach beyond the dataset.
+    fn copy(&self, chunk: &[u8], offsets: &[usize], values: &mut [u8]) -> Result<()> {
         let outside = || malformed(PLACE, format!("a chunk at {offsets:?} is outside"));
         let inside = offsets.iter().zip(self.shape).all(|(o, size)| o < size);
         if !inside {

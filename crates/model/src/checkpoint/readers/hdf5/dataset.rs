@@ -1,9 +1,10 @@
 //! Values of a dataset.
 
 use super::chunks::{Filter, chunked, filters};
+use super::cursor::{Cursor, Result, malformed};
 use super::datatype::{Datatype, dataspace, datatype};
+use super::file::UNDEFINED;
 use super::object::{Object, kind};
-use super::{Cursor, Result, UNDEFINED, malformed};
 use crate::checkpoint::readers::{Budget, RawTensor, from_le_bytes, volume};
 
 impl<'a> Object<'a> {

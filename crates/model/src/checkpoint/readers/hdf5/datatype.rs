@@ -1,6 +1,6 @@
 //! Datatypes and dataspaces: what a value is, and how many there are.
 
-use super::{Cursor, Result, malformed};
+use super::cursor::{Cursor, Result, malformed};
 use crate::array::Dtype;
 
 /// A kind of value, as far as parameters and their descriptions need it.

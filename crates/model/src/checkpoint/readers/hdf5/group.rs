@@ -1,7 +1,8 @@
 //! Members of a group: a B-tree of symbol nodes with names in a local heap, or links in the header.
 
+use super::cursor::{Cursor, Result, malformed, text};
+use super::file::{File, STEP, UNDEFINED};
 use super::object::{Object, kind};
-use super::{Cursor, File, Result, STEP, UNDEFINED, malformed, text};
 use crate::checkpoint::readers::Budget;
 
 /// Far more than any tree of a file below a gigabyte has.

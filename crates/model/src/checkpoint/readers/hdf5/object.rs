@@ -1,6 +1,7 @@
 //! Object headers: the list of messages that makes an object a group or a dataset.
 
-use super::{Cursor, File, Result, STEP, malformed};
+use super::cursor::{Cursor, Result, malformed};
+use super::file::{File, STEP};
 use crate::checkpoint::readers::Budget;
 
 /// Numbers of the messages that we read.

@@ -14,7 +14,7 @@ pub(super) struct Extent {
     length: Option<i64>,
 }
 
-/// `TensorSliceProto`: an extent a dimension; one without a length is the whole dimension.
+/// `TensorSliceProto`: one extent per dimension; one without a length is the whole dimension.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct TensorSlice {
     #[prost(message, repeated, tag = "1")]
@@ -131,7 +131,7 @@ impl Assembly {
         Ok(ranges.into_iter().map(|(_, length)| length).collect())
     }
 
-    /// Puts a piece, row-major, in its place.
+    /// Copies a piece, row-major, to where it belongs.
     pub(super) fn fill(
         &mut self,
         name: &str,

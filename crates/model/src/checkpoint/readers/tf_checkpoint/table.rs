@@ -1,5 +1,5 @@
 //! The sorted table in which TensorFlow keeps checkpoints, as in LevelDB: blocks of entries, an
-//! index block of their places, and a footer with the place of the index.
+//! index block of their offsets, and a footer with the offset of the index.
 //!
 //! ```text
 //! footer  40 bytes: metaindex handle, index handle (offset and size as varints), zeros; magic

@@ -1,16 +1,19 @@
 //! Our checkpoints as ONNX, for every other engine: one convolution after the other, with batch
-//! normalisation as nodes or, of a folded checkpoint, biases. The messages are declared by hand, as
-//! far as they are written.
+//! normalisation as nodes or, of a folded checkpoint, biases.
 
 use std::path::Path;
 
 use mobilenet_kernels::{Axis, ConvGeometry};
 use prost::Message;
 
-use super::error::CheckpointError;
-use super::load::Checkpoint;
-use super::metadata::{Activation, KEY};
+use super::onnx_messages::{
+    Attribute, Dimension, Entry, Graph, Initializer, Model, Node, Opset, Shape, TensorType, Type,
+    ValueInfo,
+};
 use crate::architecture::{LOGITS_LAYER, body_layers, feature_channels, parameters};
+use crate::checkpoint::error::CheckpointError;
+use crate::checkpoint::metadata::{Activation, KEY};
+use crate::checkpoint::model::Checkpoint;
 use crate::endpoint::LayerKind;
 use crate::file::write_atomically;
 use crate::pooling::POOL_WINDOW;
@@ -21,125 +24,6 @@ const OPSET: i64 = 17;
 
 /// Name of the input.
 const INPUT: &str = "pixels";
-
-#[derive(Clone, PartialEq, Message)]
-struct Model {
-    #[prost(int64, tag = "1")]
-    ir_version: i64,
-    #[prost(string, tag = "2")]
-    producer_name: String,
-    #[prost(message, optional, tag = "7")]
-    graph: Option<Graph>,
-    #[prost(message, repeated, tag = "8")]
-    opset_import: Vec<Opset>,
-    #[prost(message, repeated, tag = "14")]
-    metadata_props: Vec<Entry>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Opset {
-    #[prost(int64, tag = "2")]
-    version: i64,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Entry {
-    #[prost(string, tag = "1")]
-    key: String,
-    #[prost(string, tag = "2")]
-    value: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Graph {
-    #[prost(message, repeated, tag = "1")]
-    node: Vec<Node>,
-    #[prost(string, tag = "2")]
-    name: String,
-    #[prost(message, repeated, tag = "5")]
-    initializer: Vec<Initializer>,
-    #[prost(message, repeated, tag = "11")]
-    input: Vec<ValueInfo>,
-    #[prost(message, repeated, tag = "12")]
-    output: Vec<ValueInfo>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Node {
-    #[prost(string, repeated, tag = "1")]
-    input: Vec<String>,
-    #[prost(string, repeated, tag = "2")]
-    output: Vec<String>,
-    #[prost(string, tag = "3")]
-    name: String,
-    #[prost(string, tag = "4")]
-    op_type: String,
-    #[prost(message, repeated, tag = "5")]
-    attribute: Vec<Attribute>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Attribute {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(float, optional, tag = "2")]
-    f: Option<f32>,
-    #[prost(int64, optional, tag = "3")]
-    i: Option<i64>,
-    #[prost(int64, repeated, tag = "8")]
-    ints: Vec<i64>,
-    /// FLOAT 1, INT 2, INTS 7.
-    #[prost(int32, tag = "20")]
-    kind: i32,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Initializer {
-    #[prost(int64, repeated, tag = "1")]
-    dims: Vec<i64>,
-    #[prost(int32, tag = "2")]
-    data_type: i32,
-    #[prost(string, tag = "8")]
-    name: String,
-    #[prost(bytes = "vec", tag = "9")]
-    raw_data: Vec<u8>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct ValueInfo {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(message, optional, tag = "2")]
-    kind: Option<Type>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Type {
-    #[prost(message, optional, tag = "1")]
-    tensor_type: Option<TensorType>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct TensorType {
-    #[prost(int32, tag = "1")]
-    elem_type: i32,
-    #[prost(message, optional, tag = "2")]
-    shape: Option<Shape>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Shape {
-    #[prost(message, repeated, tag = "1")]
-    dim: Vec<Dimension>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Dimension {
-    #[prost(int64, optional, tag = "1")]
-    dim_value: Option<i64>,
-    #[prost(string, optional, tag = "2")]
-    dim_param: Option<String>,
-}
 
 /// ONNX' number for f32.
 const FLOAT: i32 = 1;

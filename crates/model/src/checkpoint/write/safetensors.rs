@@ -1,19 +1,19 @@
-//! Files that we write: safetensors with [`Metadata`] in its header, with our own names or those of
+//! safetensors with [`Metadata`] in its header, with our own names or those of
 //! a framework, written whole or not at all.
 //!
-//! [`Metadata`]: super::Metadata
+//! [`Metadata`]: crate::checkpoint::Metadata
 
 use std::path::Path;
 
 use safetensors::Dtype;
 use serde_json::{Map, Value, json};
 
-use super::error::CheckpointError;
-use super::load::Checkpoint;
-use super::loading::loading;
-use super::metadata::KEY;
-use super::name_map::{BATCHES, Framework, NameMap};
 use crate::architecture::{Part, parameters};
+use crate::checkpoint::error::CheckpointError;
+use crate::checkpoint::framework_call::framework_call;
+use crate::checkpoint::metadata::KEY;
+use crate::checkpoint::model::Checkpoint;
+use crate::checkpoint::name_map::{BATCHES, Framework, NameMap, Names};
 use crate::file::write_atomically;
 
 /// How values are stored.
@@ -70,7 +70,7 @@ pub fn save(
 /// [`save`] with the names and layouts of a framework, so that the framework can load the file.
 ///
 /// # Errors
-/// As [`save`], and where the framework has no such network ([`loading`]).
+/// As [`save`], and where the framework has no such network ([`framework_call`]).
 pub fn save_as(
     path: &Path,
     checkpoint: &Checkpoint,
@@ -81,7 +81,7 @@ pub fn save_as(
         path: path.to_path_buf(),
         problem,
     };
-    loading(framework, &checkpoint.metadata).map_err(failed)?;
+    framework_call(framework, &checkpoint.metadata).map_err(failed)?;
     let bytes = serialize(checkpoint, dtype, framework).map_err(failed)?;
     write_atomically(path, &bytes).map_err(|error| failed(error.to_string()))
 }
@@ -93,10 +93,12 @@ fn serialize(
     dtype: WeightsDtype,
     framework: Framework,
 ) -> Result<Vec<u8>, String> {
+    let convention = framework.convention();
+    let convention = convention.ok_or_else(|| format!("{framework} has no names"))?;
     let metadata = &checkpoint.metadata;
     let text = serde_json::to_string(metadata).map_err(|error| error.to_string())?;
     let mut entries = Map::from_iter([(KEY.to_string(), Value::from(text))]);
-    if framework.is_pytorch() {
+    if convention.is_pytorch {
         // transformers reads no file without it.
         entries.insert("format".to_string(), "pt".into());
     }
@@ -109,7 +111,7 @@ fn serialize(
         let entry = json!({"dtype": dtype.to_string(), "shape": shape, "data_offsets": offsets});
         header.insert(name, entry);
     };
-    let map = NameMap::new(framework);
+    let map = NameMap::new(convention);
     let config = metadata.config();
     let expected = parameters(&config).map_err(|error| error.to_string())?;
     let mut tensors = Vec::with_capacity(expected.len());
@@ -120,12 +122,17 @@ fn serialize(
             .get(&own)
             .ok_or_else(|| format!("{own} is missing"))?;
         let name = map.names(parameter.layer, parameter.part).swap_remove(0);
-        if framework.is_pytorch() && parameter.part == Part::MovingMean {
+        if convention.is_pytorch && parameter.part == Part::MovingMean {
             // 8 bytes each, so that what follows stays aligned.
             let counter = name.replace(".running_mean", BATCHES);
             add(counter, Dtype::I64, &[], &0i64.to_le_bytes());
         }
-        tensors.push((name, own, tensor, map.layout(parameter)));
+        tensors.push((
+            name,
+            own,
+            tensor,
+            map.layout(parameter.layer, parameter.part),
+        ));
     }
     tensors.sort_by(|(a, ..), (b, ..)| a.cmp(b));
     for (name, own, tensor, layout) in tensors {

@@ -2,47 +2,43 @@
 
 use mobilenet_kernels::ConvGeometry;
 
-use super::metadata::{Activation, Metadata};
-use super::name_map::graph_order::Facts;
-use super::options::LoadOptions;
+use super::affine::Affine;
+use super::facts::Facts;
 use crate::architecture::body_layers;
+use crate::checkpoint::metadata::{Activation, Metadata};
 use crate::config::PaddingRule;
 use crate::preprocess::Preprocessing;
 
 /// Scales below this mean that a network is given 0 to 255 and brings it to its own range.
 const OF_BYTES: f64 = 1.0 / 32.0;
 
-/// Completes metadata whose width and channels are known; what had to be assumed goes to `assumed`.
+/// Completes metadata whose width and channels are known, but for activation and padding; what had
+/// to be assumed goes to `assumed`.
 ///
 /// # Errors
 /// A sentence, where the graph does what our network cannot.
-pub(super) fn apply(
+pub(in crate::checkpoint) fn apply(
     facts: &Facts,
-    options: &LoadOptions,
     metadata: &mut Metadata,
     assumed: &mut Vec<String>,
 ) -> Result<(), String> {
     metadata.folded = facts.epsilon.is_none();
     metadata.batch_norm_epsilon = facts.epsilon.unwrap_or(metadata.batch_norm_epsilon);
     metadata.global_pool = true;
-    metadata.activation = match options.activation {
-        Some(told) => told,
-        None => activation(&facts.activations)?,
-    };
     if let Some(size) = facts.size {
         metadata.preprocessing.size = size;
     }
     input_range(facts, metadata, assumed)?;
-    metadata.padding = match options.padding {
-        Some(told) => told,
-        None => padding(facts, metadata)?,
-    };
     check_pool(facts, metadata)
 }
 
 /// The one activation of all layers.
-fn activation(found: &[Option<String>]) -> Result<Activation, String> {
-    let names = found
+///
+/// # Errors
+/// A sentence, where it is not ours, or there are several.
+pub(in crate::checkpoint) fn activation(facts: &Facts) -> Result<Activation, String> {
+    let names = facts
+        .activations
         .iter()
         .map(|name| name.as_deref().unwrap_or("no activation"));
     let mut activations = names.map(|name| {
@@ -71,7 +67,7 @@ fn input_range(
     if let Some(samples) = facts.samples {
         *mean = vec![samples.zero_point as f32 / 255.0; channels];
         *std = vec![1.0 / (255.0 * samples.scale); channels];
-    } else if let Some([scale, offset]) = &facts.affine {
+    } else if let Some(Affine { scale, offset }) = &facts.affine {
         let white = if scale.iter().all(|scale| scale.abs() < OF_BYTES) {
             255.0
         } else {
@@ -102,7 +98,13 @@ fn input_range(
 }
 
 /// The rule that pads as the graph does: literally, or else at the graph's own image size.
-fn padding(facts: &Facts, metadata: &Metadata) -> Result<PaddingRule, String> {
+///
+/// # Errors
+/// A sentence, where no rule does.
+pub(in crate::checkpoint) fn padding(
+    facts: &Facts,
+    metadata: &Metadata,
+) -> Result<PaddingRule, String> {
     let rules = [PaddingRule::Same, PaddingRule::Explicit, PaddingRule::Keras];
     let mut problem = String::new();
     for literally in [true, false] {

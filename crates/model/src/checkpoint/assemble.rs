@@ -1,0 +1,203 @@
+//! Named tensors -> a [`Checkpoint`]: every parameter found, brought to our layout and checked.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use super::describe::{Evidence, describe};
+use super::error::CheckpointError;
+use super::misfit::Misfit;
+use super::model::Checkpoint;
+use super::name_map::{Found, training};
+use super::options::LoadOptions;
+use super::readers::{NamedTensors, ReadError};
+use super::report::{Applied, LoadReport, Mismatch};
+use super::resolve::{Resolved, resolve};
+use crate::architecture::{Parameter, Part, parameters};
+use crate::array::Array;
+use crate::initialize::Parameters;
+
+pub(super) fn assemble(
+    path: &Path,
+    mut file: NamedTensors,
+    options: &LoadOptions,
+) -> Result<Checkpoint, CheckpointError> {
+    file.strip_output_numbers();
+    let resolved = &resolve(path, &file, options.averages)?;
+    let evidence = Evidence {
+        path,
+        file: &file,
+        resolved,
+    };
+    let (metadata, assumed) = describe(&evidence, options)?;
+    let expected = parameters(&metadata.config()).map_err(|source| CheckpointError::Model {
+        path: path.to_path_buf(),
+        source: Box::new(source),
+    })?;
+    let mut assembly = Assembly {
+        path,
+        resolved,
+        channel_multiplier: metadata.channel_multiplier,
+        epsilon: metadata.batch_norm_epsilon,
+        report: LoadReport {
+            assumed,
+            ..LoadReport::default()
+        },
+        used: HashSet::new(),
+    };
+    let mut found = Parameters::new();
+    for parameter in &expected {
+        if let Some(values) = assembly.parameter(parameter)? {
+            found.insert(parameter.name(), values);
+        }
+    }
+    assembly.report_the_rest(&file);
+    let report = assembly.report;
+    if options.averages && report.averages() == 0 {
+        return Err(CheckpointError::Metadata {
+            path: path.to_path_buf(),
+            key: "averages".to_string(),
+            problem: "the file holds no moving averages of parameters".to_string(),
+        });
+    }
+    if !report.is_complete() {
+        return Err(CheckpointError::Incomplete {
+            path: path.to_path_buf(),
+            misfit: Box::new(Misfit::of_report(&report)),
+            report: Box::new(report),
+        });
+    }
+    Ok(Checkpoint {
+        parameters: found,
+        metadata,
+        report,
+    })
+}
+
+struct Assembly<'a> {
+    path: &'a Path,
+    resolved: &'a Resolved<'a>,
+    channel_multiplier: usize,
+    epsilon: f64,
+    report: LoadReport,
+    /// Names of the tensors that were used.
+    used: HashSet<&'a str>,
+}
+
+impl<'a> Assembly<'a> {
+    /// The values of a parameter; `None`, and an entry in the report, where they are missing or of
+    /// another shape.
+    fn parameter(&mut self, parameter: &Parameter) -> Result<Option<Array>, CheckpointError> {
+        let resolved = self.resolved;
+        let Some(found) = resolved.get(parameter.layer, parameter.part) else {
+            let names = resolved.names.names(parameter.layer, parameter.part);
+            self.report.missing.extend(names.into_iter().next());
+            return Ok(None);
+        };
+        let Some(mut values) = self.read(parameter, found)? else {
+            return Ok(None);
+        };
+        if parameter.part == Part::MovingMean
+            && let Some(bias) = resolved.get(parameter.layer, Part::Biases)
+        {
+            // A bias before batch normalisation only moves the mean that is subtracted.
+            let Some(biases) = self.read(parameter, bias)? else {
+                return Ok(None);
+            };
+            for (mean, bias) in values.values_mut().iter_mut().zip(biases.values()) {
+                *mean -= bias;
+            }
+            self.report_applied(parameter, bias);
+        }
+        self.report_applied(parameter, found);
+        Ok(Some(values))
+    }
+
+    /// The values of a tensor in our layout; `None`, and an entry in the report, where it has
+    /// another shape.
+    fn read(
+        &mut self,
+        parameter: &Parameter,
+        found: &'a Found<'_>,
+    ) -> Result<Option<Array>, CheckpointError> {
+        let Found {
+            name,
+            layout,
+            tensor,
+        } = found;
+        self.used.insert(name);
+        let expected = layout.source_shape(&parameter.shape, self.channel_multiplier);
+        if tensor.shape != expected {
+            self.report.mismatched.push(Mismatch {
+                name: parameter.name(),
+                source: name.clone(),
+                expected,
+                found: tensor.shape.clone(),
+            });
+            return Ok(None);
+        }
+        let unusable = |problem: String| CheckpointError::Read {
+            path: self.path.to_path_buf(),
+            source: ReadError::tensor(name, problem),
+        };
+        let values = tensor.to_f32().ok_or_else(|| {
+            let found = &tensor.dtype;
+            unusable(format!("expected f32, f16, bf16 or f64, found {found}"))
+        })?;
+        let values = Array::new(tensor.shape.as_slice(), values.into_owned())
+            .and_then(|values| layout.to_ours(values, &parameter.shape))
+            .map_err(|error| unusable(error.to_string()))?;
+        self.check(parameter, name, values.values())?;
+        Ok(Some(values))
+    }
+
+    /// A trained network has finite values, and variances whose root exists.
+    fn check(
+        &self,
+        parameter: &Parameter,
+        name: &str,
+        values: &[f32],
+    ) -> Result<(), CheckpointError> {
+        let variance = parameter.part == Part::MovingVariance;
+        let is_good =
+            |value: f32| value.is_finite() && (!variance || f64::from(value) + self.epsilon > 0.0);
+        match values.iter().position(|&value| !is_good(value)) {
+            None => Ok(()),
+            Some(index) => Err(CheckpointError::Value {
+                path: self.path.to_path_buf(),
+                tensor: name.to_string(),
+                index,
+                value: values[index],
+                expected: if variance {
+                    "expected a finite variance that is not negative"
+                } else {
+                    "expected finite values"
+                },
+            }),
+        }
+    }
+
+    fn report_applied(&mut self, parameter: &Parameter, found: &Found<'_>) {
+        self.report.applied.push(Applied {
+            name: parameter.name(),
+            source: found.name.clone(),
+        });
+    }
+
+    /// Every tensor that was not used: left by training, or unknown.
+    fn report_the_rest(&mut self, file: &NamedTensors) {
+        let names = &self.resolved.names;
+        for name in file.tensors.keys() {
+            if self.used.contains(name.as_str()) || names.is_bookkeeping(name) {
+                continue;
+            }
+            match training::of(name) {
+                Some(heading) => {
+                    let training = &mut self.report.training;
+                    let names = training.entry(heading.to_string()).or_default();
+                    names.push(name.clone());
+                }
+                None => self.report.unused.push(name.clone()),
+            }
+        }
+    }
+}

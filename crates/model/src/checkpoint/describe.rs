@@ -1,0 +1,127 @@
+//! Metadata of a file: what it, its neighbours and the caller say of the network.
+
+use std::path::Path;
+
+use super::draft::Draft;
+use super::error::CheckpointError;
+use super::metadata::Metadata;
+use super::misfit::Misfit;
+use super::name_map::Framework;
+use super::options::LoadOptions;
+use super::readers::NamedTensors;
+use super::resolve::Resolved;
+use super::{graph, hugging_face_config, infer};
+use crate::architecture::body_layers;
+use crate::labels::Labels;
+
+/// A file, its parameters and where it lies.
+pub(super) struct Evidence<'a> {
+    pub(super) path: &'a Path,
+    pub(super) file: &'a NamedTensors,
+    pub(super) resolved: &'a Resolved<'a>,
+}
+
+/// Somebody who says something of a network.
+type Authority = fn(&Evidence<'_>, &mut Draft) -> Result<(), CheckpointError>;
+
+/// Each overrules those above it. Before the first, the defaults of the framework hold; after the
+/// last, the caller is asked. Where the file has metadata of ours, that stands for all of them.
+const AUTHORITIES: [Authority; 4] = [
+    shapes,                     // width, channels, classes
+    loose_entries,              // an epsilon, names of classes
+    operations,                 // of the graph
+    hugging_face_configuration, // in files beside this one
+];
+
+/// What is known of the network, and what had to be assumed.
+///
+/// # Errors
+/// Where what was said builds no MobileNetV1.
+pub(super) fn describe(
+    evidence: &Evidence<'_>,
+    options: &LoadOptions,
+) -> Result<(Metadata, Vec<String>), CheckpointError> {
+    let Evidence { path, resolved, .. } = evidence;
+    let draft = match own_metadata(evidence)? {
+        Some(own) => Draft::new(path, own),
+        None => {
+            let mut draft = Draft::new(path, resolved.names.defaults());
+            for say in AUTHORITIES {
+                say(evidence, &mut draft)?;
+            }
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            draft.metadata.source = format!("{name}, names of {}", resolved.names.framework());
+            draft
+        }
+    };
+    let (metadata, assumed) = draft.overrule(options)?;
+    body_layers(&metadata.config().base).map_err(|error| evidence.wrong("configuration", error))?;
+    Ok((metadata, assumed))
+}
+
+fn own_metadata(evidence: &Evidence<'_>) -> Result<Option<Metadata>, CheckpointError> {
+    Metadata::of_file(&evidence.file.metadata)
+        .transpose()
+        .map_err(|error| evidence.wrong("metadata", error))
+}
+
+fn shapes(evidence: &Evidence<'_>, draft: &mut Draft) -> Result<(), CheckpointError> {
+    infer::apply(evidence.resolved, &mut draft.metadata)
+        .map_err(|problem| evidence.other_network(problem))
+}
+
+fn loose_entries(evidence: &Evidence<'_>, draft: &mut Draft) -> Result<(), CheckpointError> {
+    let (file, metadata) = (evidence.file, &mut draft.metadata);
+    if let Some(&epsilon) = file.epsilons.values().next() {
+        metadata.batch_norm_epsilon = epsilon;
+    }
+    if let Some(labels) = &file.labels
+        && Some(labels.len()) == metadata.classes
+    {
+        metadata.labels = Labels::Names(labels.clone());
+    }
+    Ok(())
+}
+
+fn operations(evidence: &Evidence<'_>, draft: &mut Draft) -> Result<(), CheckpointError> {
+    let Some(facts) = &evidence.resolved.facts else {
+        return Ok(());
+    };
+    let other_network = |problem| evidence.other_network(problem);
+    draft.set_activation(graph::activation(facts).map_err(other_network));
+    graph::apply(facts, &mut draft.metadata, &mut draft.assumed).map_err(other_network)?;
+    draft.set_padding(graph::padding(facts, &draft.metadata).map_err(other_network));
+    Ok(())
+}
+
+fn hugging_face_configuration(
+    evidence: &Evidence<'_>,
+    draft: &mut Draft,
+) -> Result<(), CheckpointError> {
+    match evidence.path.parent() {
+        Some(folder) if evidence.resolved.names.framework() == Framework::HuggingFace => {
+            hugging_face_config::apply(folder, draft)
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Evidence<'_> {
+    fn wrong(&self, key: &str, problem: impl ToString) -> CheckpointError {
+        CheckpointError::Metadata {
+            path: self.path.to_path_buf(),
+            key: key.to_string(),
+            problem: problem.to_string(),
+        }
+    }
+
+    fn other_network(&self, problem: String) -> CheckpointError {
+        let names = self.file.tensors.keys().map(String::as_str);
+        let misfit = Misfit::of_network(names, self.resolved.names.as_ref());
+        CheckpointError::Architecture {
+            path: self.path.to_path_buf(),
+            problem,
+            misfit: Box::new(misfit),
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Which tensor is which parameter, by the order of operations: names differ by exporter.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::affine::MOST_VALUES;
+use super::facts::Facts;
+use super::walk::{Walk, walk};
+use crate::architecture::{LayerName, MOST_CHANNELS, Part};
+use crate::array::Values;
+use crate::checkpoint::layout::Layout;
+use crate::checkpoint::metadata::Metadata;
+use crate::checkpoint::name_map::{Found, Framework, Names, keras, keras_counted};
+use crate::checkpoint::readers::graph::Graph;
+use crate::checkpoint::readers::{NamedTensors, RawTensor};
+use crate::endpoint::{Endpoint, LayerKind};
+
+/// The parameters of a graph.
+pub(in crate::checkpoint) struct GraphOrder {
+    sources: BTreeMap<(LayerName, Part), Source>,
+    /// Constants that are no weights: bounds, shapes, scales of the image.
+    bookkeeping: BTreeSet<String>,
+}
+
+/// Where the values of a parameter come from.
+enum Source {
+    /// A tensor of the file.
+    Tensor { name: String, layout: Layout },
+    /// One value for all channels, where the graph leaves out what changes nothing: the scale of a
+    /// batch normalisation, the bias of a convolution.
+    Constant {
+        name: String,
+        channels: usize,
+        value: f32,
+    },
+}
+
+impl Source {
+    fn name(&self) -> &String {
+        match self {
+            Self::Tensor { name, .. } | Self::Constant { name, .. } => name,
+        }
+    }
+
+    fn plain(name: &str) -> Self {
+        Self::Tensor {
+            name: name.to_string(),
+            layout: Layout::Same,
+        }
+    }
+}
+
+impl Names for GraphOrder {
+    fn framework(&self) -> Framework {
+        Framework::Graph
+    }
+
+    fn names(&self, layer: LayerName, part: Part) -> Vec<String> {
+        let source = self.sources.get(&(layer, part));
+        vec![source.map_or_else(
+            || format!("{layer} {part:?}"),
+            |source| source.name().clone(),
+        )]
+    }
+
+    fn find<'a>(&self, file: &'a NamedTensors, layer: LayerName, part: Part) -> Option<Found<'a>> {
+        let source = self.sources.get(&(layer, part))?;
+        let (tensor, layout) = match source {
+            Source::Tensor { name, layout } => (Cow::Borrowed(file.tensors.get(name)?), *layout),
+            &Source::Constant {
+                channels, value, ..
+            } => {
+                let values = Values::F32(vec![value; channels]);
+                let tensor = RawTensor::new("F32", vec![channels], Some(values));
+                (Cow::Owned(tensor), Layout::Same)
+            }
+        };
+        Some(Found {
+            name: source.name().clone(),
+            layout,
+            tensor,
+        })
+    }
+
+    fn is_bookkeeping(&self, name: &str) -> bool {
+        self.bookkeeping.contains(name)
+    }
+
+    /// What a graph does not say is as TensorFlow's exporters have it; but in Keras networks that
+    /// are not `keras.applications`' own, as people write them.
+    fn defaults(&self) -> Metadata {
+        let stem = LayerName::Body(Endpoint {
+            index: 0,
+            kind: LayerKind::Conv,
+        });
+        match self.sources.get(&(stem, Part::Weights)) {
+            Some(Source::Tensor {
+                name,
+                layout: Layout::Hwio,
+            }) if !name.starts_with("conv1/") => keras_counted::defaults(),
+            _ => keras::defaults(),
+        }
+    }
+}
+
+/// Follows a graph of the file's tensors.
+///
+/// # Errors
+/// A sentence, where the graph is no MobileNetV1.
+pub(in crate::checkpoint) fn follow(
+    graph: &Graph,
+    file: &NamedTensors,
+) -> Result<(GraphOrder, Facts), String> {
+    let walk = walk(graph, file)?;
+    let sources = sources(&walk, file)?;
+    let bookkeeping = bookkeeping(&sources, file);
+    let first = walk.layers.first();
+    let facts = Facts {
+        size: graph.input.size,
+        samples: graph.input.samples,
+        epsilon: first.and_then(|layer| Some(layer.batch_norm.as_ref()?.epsilon)),
+        activations: walk.layers.into_iter().map(|l| l.activation).collect(),
+        affine: walk.affine,
+        windows: walk.windows,
+        pool: walk.pool.flatten(),
+    };
+    let order = GraphOrder {
+        sources,
+        bookkeeping,
+    };
+    Ok((order, facts))
+}
+
+fn sources(
+    walk: &Walk,
+    file: &NamedTensors,
+) -> Result<BTreeMap<(LayerName, Part), Source>, String> {
+    let mut sources = BTreeMap::new();
+    for layer in &walk.layers {
+        let (endpoint, conv) = (layer.endpoint, &layer.conv);
+        let channels = channels(file, &conv.weights, conv.layout);
+        let or_constant = |tensor: &Option<String>, what: &str, value| match tensor {
+            Some(name) => Source::plain(name),
+            None => Source::Constant {
+                name: format!("{endpoint} (no {what})"),
+                channels,
+                value,
+            },
+        };
+        let mut put =
+            |part, source| drop(sources.insert((LayerName::Body(endpoint), part), source));
+        let (name, layout) = (conv.weights.clone(), conv.layout);
+        put(Part::Weights, Source::Tensor { name, layout });
+        let first = &walk.layers[0];
+        match (&layer.batch_norm, &first.batch_norm) {
+            (Some(norm), Some(other)) if norm.epsilon == other.epsilon => {
+                put(Part::Gamma, or_constant(&norm.gamma, "gamma", 1.0));
+                put(Part::Beta, or_constant(&norm.beta, "beta", 0.0));
+                put(Part::MovingMean, Source::plain(&norm.mean));
+                put(Part::MovingVariance, Source::plain(&norm.variance));
+                if let Some(bias) = &conv.bias {
+                    put(Part::Biases, Source::plain(bias));
+                }
+            }
+            (None, None) => put(Part::Biases, or_constant(&conv.bias, "bias", 0.0)),
+            _ => {
+                return Err(format!(
+                    "{endpoint} has another batch normalisation than {}",
+                    first.endpoint
+                ));
+            }
+        }
+    }
+    if let Some((weights, layout, bias)) = &walk.logits {
+        let bias = match bias {
+            Some(name) => Source::plain(name),
+            None => Source::Constant {
+                name: "classifier (no bias)".to_string(),
+                channels: channels(file, weights, *layout),
+                value: 0.0,
+            },
+        };
+        let (name, layout) = (weights.clone(), *layout);
+        let weights = Source::Tensor { name, layout };
+        sources.insert((LayerName::Logits, Part::Weights), weights);
+        sources.insert((LayerName::Logits, Part::Biases), bias);
+    }
+    Ok(sources)
+}
+
+/// Output channels of weights that are in the file. They have as many values at least; but every
+/// layer may name the same weights, so no more than any layer can have.
+fn channels(file: &NamedTensors, weights: &str, layout: Layout) -> usize {
+    let tensor = file.tensors.get(weights).filter(|t| t.values.is_some());
+    tensor
+        .and_then(|tensor| layout.our_shape(&tensor.shape).first().copied())
+        .map_or(0, |channels| channels.min(MOST_CHANNELS))
+}
+
+/// Tensors that are no weights, and weights under a second name.
+fn bookkeeping(
+    sources: &BTreeMap<(LayerName, Part), Source>,
+    file: &NamedTensors,
+) -> BTreeSet<String> {
+    let used: BTreeSet<&String> = sources.values().map(Source::name).collect();
+    let id = |name: &String| file.tensors.get(name)?.values.as_ref().map(Arc::as_ptr);
+    let used_values: Vec<_> = used.iter().filter_map(|name| id(name)).collect();
+    let is_bookkeeping = |(name, tensor): &(&String, &RawTensor)| {
+        let Some(values) = &tensor.values else {
+            return true;
+        };
+        let small = values.len() <= MOST_VALUES;
+        !used.contains(name) && (small || used_values.contains(&Arc::as_ptr(values)))
+    };
+    let found = file.tensors.iter().filter(is_bookkeeping);
+    found.map(|(name, _)| name.clone()).collect()
+}

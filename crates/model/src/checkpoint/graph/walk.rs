@@ -1,0 +1,250 @@
+//! The one chain of operations from the image to the classes, followed operation by operation.
+//!
+//! ```text
+//! [x * scale + offset] -> 27 x ([pad] -> convolution -> [batch norm] -> activation) -> pool -> classifier
+//! ```
+
+use std::collections::HashMap;
+
+use mobilenet_kernels::{ConvGeometry, Padding};
+
+use super::affine::{Affine, MOST_VALUES};
+use crate::checkpoint::layout::Layout;
+use crate::checkpoint::readers::NamedTensors;
+use crate::checkpoint::readers::graph::{
+    BatchNorm, Conv, Graph, Operation, OperationKind, Operator,
+};
+use crate::conv_defs::MOBILENET_V1_CONV_DEFS;
+use crate::endpoint::{Endpoint, LayerKind};
+
+/// Convolutions of the body: one, and two for each separable one.
+const CONVOLUTIONS: usize = 2 * MOBILENET_V1_CONV_DEFS.len() - 1;
+
+/// One convolution with what follows it.
+pub(super) struct Layer {
+    pub(super) endpoint: Endpoint,
+    pub(super) conv: Conv,
+    pub(super) batch_norm: Option<BatchNorm>,
+    pub(super) activation: Option<String>,
+}
+
+/// What was found on the way.
+#[derive(Default)]
+pub(super) struct Walk {
+    pub(super) affine: Option<Affine>,
+    pub(super) pad: [usize; 4],
+    pub(super) layers: Vec<Layer>,
+    pub(super) windows: Vec<ConvGeometry>,
+    pub(super) pool: Option<Option<[usize; 2]>>,
+    pub(super) logits: Option<(String, Layout, Option<String>)>,
+}
+
+/// Walks from the image to the end of the network.
+///
+/// # Errors
+/// A sentence, where the graph is no MobileNetV1.
+pub(super) fn walk(graph: &Graph, file: &NamedTensors) -> Result<Walk, String> {
+    let mut walk = Walk::default();
+    let mut takers: HashMap<&str, Vec<&Operation>> = HashMap::new();
+    for operation in &graph.operations {
+        for input in &operation.inputs {
+            if !matches!(operation.kind, OperationKind::Shape) {
+                takers.entry(input.as_str()).or_default().push(operation);
+            }
+        }
+    }
+    let mut tensor = graph.input.name.as_str();
+    // Each step takes an operation away, so that a circle ends.
+    while let Some(next) = takers.remove(tensor) {
+        let &[operation] = next.as_slice() else {
+            if walk.logits.is_some() {
+                break;
+            }
+            let names: Vec<&str> = next.iter().take(3).map(|o| o.name.as_str()).collect();
+            return Err(format!(
+                "`{tensor}` goes to {} operations ({}): MobileNetV1 is a chain, networks with \
+                 shortcuts such as MobileNetV2 and ResNet are not",
+                next.len(),
+                names.join(", ")
+            ));
+        };
+        if !walk.step(operation, file)? {
+            break;
+        }
+        tensor = &operation.output;
+    }
+    if walk.layers.len() != CONVOLUTIONS {
+        return Err(format!(
+            "it has {} convolutions, MobileNetV1 has {CONVOLUTIONS}",
+            walk.layers.len()
+        ));
+    }
+    Ok(walk)
+}
+
+impl Walk {
+    /// Takes one operation; whether more is to follow.
+    fn step(&mut self, operation: &Operation, file: &NamedTensors) -> Result<bool, String> {
+        let name = &operation.name;
+        let misplaced = |what: &str| Err(format!("{what} `{name}` has no place in MobileNetV1"));
+        match &operation.kind {
+            OperationKind::PassThrough | OperationKind::Shape => {}
+            // What comes after the classes is no part of the network.
+            _ if self.logits.is_some()
+                && !matches!(operation.kind, OperationKind::Dense { .. }) =>
+            {
+                if let OperationKind::Arithmetic {
+                    operator: Operator::Add,
+                    operand,
+                } = &operation.kind
+                    && let Some((_, _, bias @ None)) = &mut self.logits
+                {
+                    *bias = Some(operand.clone());
+                    return Ok(true);
+                }
+                return Ok(false);
+            }
+            OperationKind::Conv(conv) => self.conv(name, conv, file)?,
+            OperationKind::BatchNorm(norm) => match self.layers.last_mut() {
+                Some(layer) if layer.batch_norm.is_none() && layer.activation.is_none() => {
+                    layer.batch_norm = Some(norm.clone());
+                }
+                _ => return misplaced("the batch normalisation"),
+            },
+            OperationKind::Activation(activation) => match self.layers.last_mut() {
+                Some(layer) if layer.activation.is_none() && self.pool.is_none() => {
+                    layer.activation = Some(activation.clone());
+                }
+                _ => return misplaced("the activation"),
+            },
+            OperationKind::Pad(sides) => {
+                for (sum, side) in self.pad.iter_mut().zip(sides) {
+                    *sum = sum.saturating_add(*side);
+                }
+            }
+            OperationKind::AveragePool(window) if self.pool.is_none() => {
+                self.pool = Some(*window);
+            }
+            OperationKind::AveragePool(_) => return misplaced("the pool"),
+            OperationKind::Dense {
+                weights,
+                layout,
+                bias,
+                ..
+            } => {
+                if self.logits.is_some() || self.pool.is_none() {
+                    return misplaced("the dense layer");
+                }
+                self.logits = Some((weights.clone(), *layout, bias.clone()));
+            }
+            OperationKind::Arithmetic { operator, operand } if self.layers.is_empty() => {
+                self.scale_image(*operator, operand, file)?;
+            }
+            OperationKind::Arithmetic { operator, .. } => {
+                return misplaced(&format!("the {operator:?}"));
+            }
+            OperationKind::Other(kind) => return misplaced(kind),
+        }
+        Ok(true)
+    }
+
+    fn conv(&mut self, name: &str, conv: &Conv, file: &NamedTensors) -> Result<(), String> {
+        let shape = file.tensors.get(&conv.weights).map(|tensor| &tensor.shape);
+        let shape = shape
+            .ok_or_else(|| format!("`{}`, the weights of `{name}`, are missing", conv.weights))?;
+        let &[_, inputs, rows, columns] = conv.layout.our_shape(shape).as_slice() else {
+            return Err(format!("weights of shape {shape:?} in `{name}`"));
+        };
+        let count = self.layers.len();
+        if self.pool.is_some() {
+            if conv.depthwise || [rows, columns] != [1, 1] {
+                return Err(format!("`{name}`, after the pool, is no 1x1 convolution"));
+            }
+            self.logits = Some((conv.weights.clone(), conv.layout, conv.bias.clone()));
+            return Ok(());
+        }
+        let kind = match count {
+            0 => LayerKind::Conv,
+            CONVOLUTIONS.. => {
+                let problem = "more than 27 convolutions before the pool (timm's `h` variants have \
+                               one more, and are not supported)";
+                return Err(format!("`{name}`: {problem}"));
+            }
+            _ if count % 2 == 1 => LayerKind::Depthwise,
+            _ => LayerKind::Pointwise,
+        };
+        let endpoint = Endpoint {
+            index: count.div_ceil(2),
+            kind,
+        };
+        // Of a single channel, a full convolution is a depthwise one.
+        let depthwise = conv.depthwise || (kind == LayerKind::Depthwise && inputs == 1);
+        if depthwise != (kind == LayerKind::Depthwise) {
+            let found = if depthwise { "a depthwise" } else { "a full" };
+            return Err(format!(
+                "`{name}` is {found} convolution where MobileNetV1 has {endpoint}"
+            ));
+        }
+        let ([stride, across], [dilation, along]) = (conv.stride, conv.dilation);
+        if stride != across || dilation != along {
+            return Err(format!(
+                "`{name}` has other strides for rows than for columns"
+            ));
+        }
+        let [top, left, bottom, right] = std::mem::take(&mut self.pad);
+        let padding = match conv.padding {
+            padding if [top, left, bottom, right] == [0; 4] => padding,
+            Padding::Same => {
+                return Err(format!("`{name}` pads by SAME an image already padded"));
+            }
+            Padding::Explicit {
+                top: t,
+                bottom: b,
+                left: l,
+                right: r,
+            } => Padding::Explicit {
+                top: top.saturating_add(t),
+                bottom: bottom.saturating_add(b),
+                left: left.saturating_add(l),
+                right: right.saturating_add(r),
+            },
+        };
+        self.windows.push(ConvGeometry {
+            kernel: [rows, columns],
+            stride,
+            dilation,
+            padding,
+        });
+        self.layers.push(Layer {
+            endpoint,
+            conv: conv.clone(),
+            batch_norm: None,
+            activation: conv.activation.clone(),
+        });
+        Ok(())
+    }
+
+    fn scale_image(
+        &mut self,
+        operator: Operator,
+        operand: &str,
+        file: &NamedTensors,
+    ) -> Result<(), String> {
+        let values = small(file, operand)
+            .ok_or_else(|| format!("`{operand}` is neither a number nor one per channel"))?;
+        let affine = self.affine.get_or_insert_default();
+        affine
+            .then(operator, &values)
+            .map_err(|problem| format!("`{operand}` {problem}"))
+    }
+}
+
+/// The values of a constant with at most one value per channel.
+fn small(file: &NamedTensors, name: &str) -> Option<Vec<f64>> {
+    let tensor = file.tensors.get(name)?;
+    let count = tensor.values.as_ref()?.len();
+    if count == 0 || count > MOST_VALUES {
+        return None;
+    }
+    tensor.to_f64()
+}

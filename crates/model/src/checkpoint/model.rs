@@ -1,0 +1,65 @@
+//! A network's parameters and all that is known of it: what loading gives and saving takes.
+
+use super::metadata::Metadata;
+use super::report::LoadReport;
+use crate::architecture::LOGITS_LAYER;
+use crate::array::Array;
+use crate::error::ModelError;
+use crate::fold::{FoldedLayer, folded_layers};
+use crate::initialize::{Parameters, initial_parameters};
+use crate::labels::Labels;
+
+/// A network's parameters and all that is known of it.
+#[derive(Debug, Clone)]
+pub struct Checkpoint {
+    /// Parameters by our names, f32 on the CPU.
+    pub parameters: Parameters,
+    /// Everything else.
+    pub metadata: Metadata,
+    /// What became of each tensor of the file.
+    pub report: LoadReport,
+}
+
+impl Checkpoint {
+    /// The same network with batch normalisation folded into the convolutions.
+    ///
+    /// # Errors
+    /// Never for a checkpoint that [`load`](super::load) returned unchanged.
+    pub fn fold(mut self) -> Result<Self, ModelError> {
+        let config = self.metadata.config();
+        for FoldedLayer {
+            layer,
+            weights,
+            bias,
+        } in folded_layers(&config, &self.parameters)?
+        {
+            let name = layer.endpoint.to_string();
+            let prefix = format!("{name}.");
+            self.parameters.retain(|name, _| !name.starts_with(&prefix));
+            let weights = Array::new(layer.weight_shape(), weights)?;
+            let bias = Array::new([layer.out_channels], bias)?;
+            self.parameters.insert(format!("{name}.weight"), weights);
+            self.parameters.insert(format!("{name}.bias"), bias);
+        }
+        self.metadata.folded = true;
+        Ok(self)
+    }
+
+    /// The same body with a new classifier, drawn by slim's initialiser from a seed; `None` or 0
+    /// classes leave it out. Labels become unknown.
+    ///
+    /// # Errors
+    /// Never for a checkpoint that [`load`](super::load) returned unchanged.
+    pub fn with_classes(mut self, classes: Option<usize>, seed: u64) -> Result<Self, ModelError> {
+        self.metadata.classes = classes.filter(|&classes| classes > 0);
+        self.metadata.labels = Labels::Unknown;
+        self.parameters
+            .retain(|name, _| !name.starts_with(LOGITS_LAYER));
+        let fresh = initial_parameters(&self.metadata.config(), seed)?;
+        let head = fresh
+            .into_iter()
+            .filter(|(name, _)| name.starts_with(LOGITS_LAYER));
+        self.parameters.extend(head);
+        Ok(self)
+    }
+}

@@ -1,0 +1,29 @@
+//! What transformers and timm share, since both are PyTorch's modules.
+
+use crate::architecture::{LayerName, Part};
+use crate::checkpoint::layout::Layout;
+
+/// PyTorch's count of batches, one for each normalisation, which nothing uses.
+pub(in crate::checkpoint) const BATCHES: &str = ".num_batches_tracked";
+
+pub(super) fn is_bookkeeping(name: &str) -> bool {
+    name.ends_with(BATCHES)
+}
+
+/// Only the classifier is no convolution.
+pub(super) fn weights(layer: LayerName) -> Layout {
+    match layer {
+        LayerName::Logits => Layout::Linear,
+        LayerName::Body(_) => Layout::Same,
+    }
+}
+
+/// Suffixes, of the convolution or of the normalisation.
+pub(super) fn suffix(part: Part) -> &'static str {
+    match part {
+        Part::Weights | Part::Gamma => "weight",
+        Part::Biases | Part::Beta => "bias",
+        Part::MovingMean => "running_mean",
+        Part::MovingVariance => "running_var",
+    }
+}

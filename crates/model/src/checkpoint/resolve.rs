@@ -1,0 +1,75 @@
+//! Which tensor of a file is which parameter: looked up once, for everything that comes after.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::error::CheckpointError;
+use super::graph::{Facts, follow};
+use super::misfit::Misfit;
+use super::name_map::{Found, NameMap, Names};
+use super::readers::NamedTensors;
+use crate::architecture::{LayerName, Part};
+
+/// The parameters of MobileNetV1 that a file holds.
+pub(super) struct Resolved<'a> {
+    /// What tells its tensors apart.
+    pub(super) names: Box<dyn Names>,
+    /// What its graph says, where it has one.
+    pub(super) facts: Option<Facts>,
+    found: BTreeMap<(LayerName, Part), Found<'a>>,
+}
+
+/// Finds every parameter: by following the graph where there is one, or else by names.
+///
+/// # Errors
+/// Where the graph is another network's, or the names are those of no framework.
+pub(super) fn resolve<'a>(
+    path: &Path,
+    file: &'a NamedTensors,
+    averages: bool,
+) -> Result<Resolved<'a>, CheckpointError> {
+    let (names, facts): (Box<dyn Names>, _) = match &file.graph {
+        Some(graph) => {
+            let (order, facts) =
+                follow(graph, file).map_err(|problem| CheckpointError::Architecture {
+                    path: path.to_path_buf(),
+                    problem,
+                    misfit: Box::new(Misfit::default()),
+                })?;
+            (Box::new(order), Some(facts))
+        }
+        None => {
+            let names = || file.tensors.keys().map(String::as_str);
+            let map = NameMap::detect(names(), averages);
+            let map = map.ok_or_else(|| CheckpointError::UnknownNames {
+                path: path.to_path_buf(),
+                count: file.tensors.len(),
+                misfit: Box::new(Misfit::of_unknown(names())),
+            })?;
+            (Box::new(map), None)
+        }
+    };
+    let keys = LayerName::all().flat_map(|layer| Part::ALL.map(|part| (layer, part)));
+    let found = keys.filter_map(|(layer, part)| {
+        let found = names.find(file, layer, part)?;
+        Some(((layer, part), found))
+    });
+    Ok(Resolved {
+        found: found.collect(),
+        names,
+        facts,
+    })
+}
+
+impl<'a> Resolved<'a> {
+    /// A parameter; `None` where the file has it not.
+    pub(super) fn get(&self, layer: LayerName, part: Part) -> Option<&Found<'a>> {
+        self.found.get(&(layer, part))
+    }
+
+    /// Shape of a layer's weights, `[out, in, rows, columns]`.
+    pub(super) fn weight_shape(&self, layer: LayerName) -> Option<[usize; 4]> {
+        let Found { tensor, layout, .. } = self.get(layer, Part::Weights)?;
+        layout.our_shape(&tensor.shape).try_into().ok()
+    }
+}

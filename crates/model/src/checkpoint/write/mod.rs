@@ -1,0 +1,8 @@
+//! Files that we write: safetensors, with our own names or those of a framework, and ONNX.
+
+mod onnx;
+mod onnx_messages;
+mod safetensors;
+
+pub use onnx::save_onnx;
+pub use safetensors::{WeightsDtype, save, save_as};

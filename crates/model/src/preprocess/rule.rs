@@ -1,0 +1,119 @@
+//! The rule by which a photo becomes a network's input. It travels with the weights.
+
+use std::borrow::Cow;
+
+use mobilenet_kernels::inference::Normalization;
+use serde::{Deserialize, Serialize};
+
+use super::decode::Photo;
+use super::error::PhotoError;
+use super::resize::{CropRounding, Filter, Resize};
+
+/// Size, crop, filter and normalisation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Preprocessing {
+    /// Rows and columns of the result.
+    pub size: [usize; 2],
+    /// How the photo comes to that size.
+    pub resize: Resize,
+    /// Subtracted from each channel, in units of full white.
+    pub mean: Vec<f32>,
+    /// Divides each channel, in units of full white.
+    pub std: Vec<f32>,
+}
+
+impl Preprocessing {
+    /// slim's evaluation rule: central 87.5 %, bilinear, `x / 127.5 - 1`.
+    pub fn slim(side: usize) -> Self {
+        Self::symmetric(side, Resize::CentralCrop { fraction: 0.875 })
+    }
+
+    /// The whole photo, squeezed to the size by Pillow's bilinear filter.
+    pub fn plain(side: usize) -> Self {
+        let filter = Filter::Bilinear;
+        Self::symmetric(side, Resize::Squeeze { filter })
+    }
+
+    /// [`Self::plain`], but `x / 255`: pixels between 0 and 1, as people's own Keras code has it.
+    pub fn unit(side: usize) -> Self {
+        Self {
+            mean: vec![0.0; 3],
+            std: vec![1.0; 3],
+            ..Self::plain(side)
+        }
+    }
+
+    /// Hugging Face's image processor for Google's weights: short edge to `side + 32`, bilinear,
+    /// centre crop.
+    pub fn hugging_face(side: usize) -> Self {
+        let resize = Resize::ShortestEdge {
+            edge: side + 32,
+            filter: Filter::Bilinear,
+            rounding: CropRounding::Down,
+        };
+        Self::symmetric(side, resize)
+    }
+
+    /// timm's evaluation rule: short edge to `side / fraction`, bicubic, centre crop.
+    pub fn timm(side: usize, fraction: f64) -> Self {
+        let resize = Resize::ShortestEdge {
+            edge: (side as f64 / fraction) as usize,
+            filter: Filter::Bicubic,
+            rounding: CropRounding::HalfToEven,
+        };
+        Self::symmetric(side, resize)
+    }
+
+    fn symmetric(side: usize, resize: Resize) -> Self {
+        Self {
+            size: [side, side],
+            resize,
+            mean: vec![0.5; 3],
+            std: vec![0.5; 3],
+        }
+    }
+
+    /// Number of channels of the result: 3 for RGB, 1 for grey.
+    pub fn channels(&self) -> usize {
+        self.mean.len()
+    }
+
+    /// Pixels of a photo, `[rows, columns, channels]`.
+    ///
+    /// # Errors
+    /// [`PhotoError::Rule`] where the rule itself is impossible.
+    pub fn pixels(&self, photo: &Photo) -> Result<Vec<f32>, PhotoError> {
+        let channels = self.channels();
+        if self.std.len() != channels || self.std.contains(&0.0) {
+            let message = format!("mean {:?} does not go with std {:?}", self.mean, self.std);
+            return Err(PhotoError::Rule(message));
+        }
+        let samples = match channels {
+            3 => Cow::Borrowed(photo.as_raw().as_slice()),
+            1 => Cow::Owned(image::imageops::grayscale(photo).into_raw()),
+            other => {
+                let message = format!("a photo has 3 channels or 1, the network takes {other}");
+                return Err(PhotoError::Rule(message));
+            }
+        };
+        let [height, width] = [photo.height() as usize, photo.width() as usize];
+        let mut pixels = self
+            .resize
+            .apply(&samples, [height, width, channels], self.size)?;
+        for pixel in pixels.chunks_exact_mut(channels) {
+            for ((value, mean), std) in pixel.iter_mut().zip(&self.mean).zip(&self.std) {
+                *value = (*value - mean) / std;
+            }
+        }
+        Ok(pixels)
+    }
+
+    /// The normalisation alone, for frames that have the network's size already.
+    pub fn normalization(&self) -> Normalization {
+        let pairs = self.mean.iter().zip(&self.std);
+        Normalization {
+            scale: self.std.iter().map(|std| 1.0 / (255.0 * std)).collect(),
+            shift: pairs.map(|(mean, std)| -mean / std).collect(),
+        }
+    }
+}
