@@ -42,10 +42,12 @@ pub(in crate::checkpoint) struct Convention {
     pub(super) defaults: fn() -> Metadata,
     /// Whether its networks are PyTorch's modules.
     pub(in crate::checkpoint) is_pytorch: bool,
-    /// The call that builds the network in the framework's own language, or what its MobileNetV1
-    /// lacks; `None` where no file is written with its names.
-    pub(in crate::checkpoint) call: Option<fn(&Metadata) -> Result<String, String>>,
+    /// How its users build the network; `None` where no file is written with its names.
+    pub(in crate::checkpoint) call: Option<Call>,
 }
+
+/// The call that builds a network in the framework's own language, or what its MobileNetV1 lacks.
+pub(in crate::checkpoint) type Call = fn(&Metadata) -> Result<String, String>;
 
 /// For frameworks that keep nothing beside their parameters.
 pub(super) fn no_bookkeeping(_: &str) -> bool {

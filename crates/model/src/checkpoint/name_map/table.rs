@@ -27,3 +27,18 @@ impl fmt::Display for Framework {
         f.write_str(self.convention().map_or("its own graph", |row| row.name))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_framework_with_names_has_one_row() {
+        // The last variant, which has none; a new one before it shows here.
+        assert_eq!(CONVENTIONS.len(), Framework::Graph as usize);
+        for (index, row) in CONVENTIONS.iter().enumerate() {
+            assert_eq!(row.framework as usize, index, "{}", row.framework);
+        }
+        assert!(Framework::Graph.convention().is_none());
+    }
+}
