@@ -203,7 +203,8 @@ mod tests {
             }
         });
         assert!(idle(&pool, 1) <= 2 && idle(&pool, 2) <= 1);
-        assert_eq!((pool.lock().busy, pool.lock().waiting), (0, 0));
+        let state = pool.lock();
+        assert_eq!((state.busy, state.waiting), (0, 0));
     }
 
     #[test]
