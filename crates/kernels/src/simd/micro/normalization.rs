@@ -79,6 +79,13 @@ pub(crate) unsafe fn statistics<S: Simd>(
     }
 }
 
+/// `z * scale + shift`, rounded twice: where `z` is the mean, product and shift cancel, which a
+/// fused multiply-add would not let them do.
+#[inline(always)]
+fn affine<S: Simd>(simd: S, z: S::Vector, scale: S::Vector, shift: S::Vector) -> S::Vector {
+    simd.add(simd.mul_add(z, scale, simd.splat(0.0)), shift)
+}
+
 /// Pixels to be normalised.
 pub(crate) struct Normalize {
     /// Values before normalisation, and from one pixel to the next.
@@ -110,7 +117,7 @@ pub(crate) unsafe fn normalize<S: Simd>(simd: S, job: &Normalize) {
             unsafe {
                 let z = simd.load(job.input.add(p * job.pixel + channel));
                 let scale = simd.load(job.scale.add(channel));
-                let y = simd.mul_add(z, scale, simd.load(job.shift.add(channel)));
+                let y = affine(simd, z, scale, simd.load(job.shift.add(channel)));
                 let output = job.output.add(p * job.output_pixel + v * job.output_vector);
                 simd.store(output, simd.clamp(y, low, high));
             }
@@ -157,7 +164,7 @@ pub(crate) unsafe fn gate<S: Simd>(simd: S, job: &Gate) {
             let mut pass = |p: usize, chain: usize| {
                 let place = p * job.pixel + channel;
                 let z = simd.load(job.input.add(place));
-                let y = simd.mul_add(z, scale, shift);
+                let y = affine(simd, z, scale, shift);
                 let g = simd.gate(simd.load(job.gradient.add(place)), y, low, high);
                 simd.store(job.gradient.add(place), g);
                 sums[chain] = simd.add(sums[chain], g);
