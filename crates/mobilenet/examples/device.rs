@@ -5,9 +5,11 @@
 //! cargo build --profile device -p mobilenet --no-default-features --example device
 //! ```
 
+use std::error::Error;
+use std::io::Write;
 use std::process::ExitCode;
 
-use mobilenet::{Classifier, Error, open_photo};
+use mobilenet::{Classifier, open_photo};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -24,11 +26,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn name(weights: &str, photo: &str) -> Result<(), Error> {
+fn name(weights: &str, photo: &str) -> Result<(), Box<dyn Error>> {
     let photo = open_photo(photo)?;
+    let mut out = std::io::stdout();
     for prediction in Classifier::open(weights)?.classify(&photo, 5)? {
         let name = prediction.label.unwrap_or(prediction.class.to_string());
-        println!("{:6.2} %  {name}", 100.0 * prediction.probability);
+        writeln!(out, "{:6.2} %  {name}", 100.0 * prediction.probability)?;
     }
     Ok(())
 }
