@@ -47,21 +47,18 @@ pub(crate) unsafe fn statistics<S: Simd>(
             let input = input.add(channel);
             let pivot = simd.load(input);
             // Two sums of each kind: one chain of additions would wait for itself.
-            let (mut sums, mut squares) = ([zero; 2], [zero; 2]);
-            let mut add = |p: usize, chain: usize| {
-                let difference = simd.mul_add(pivot, minus, simd.load(input.add(p * pixel)));
-                sums[chain] = simd.add(sums[chain], difference);
-                squares[chain] = simd.mul_add(difference, difference, squares[chain]);
-            };
+            let (mut even, mut odd) = ([zero; 2], [zero; 2]);
             for pair in 0..count / 2 {
-                add(2 * pair, 0);
-                add(2 * pair + 1, 1);
+                let values = input.add(2 * pair * pixel);
+                add_difference(simd, simd.load(values), pivot, &mut even);
+                add_difference(simd, simd.load(values.add(pixel)), pivot, &mut odd);
             }
             if count % 2 == 1 {
-                add(count - 1, 0);
+                let last = simd.load(input.add((count - 1) * pixel));
+                add_difference(simd, last, pivot, &mut even);
             }
-            let sum = simd.add(sums[0], sums[1]);
-            let square = simd.add(squares[0], squares[1]);
+            let sum = simd.add(even[0], odd[0]);
+            let square = simd.add(even[1], odd[1]);
             let offset = simd.mul_add(sum, share, zero);
             let new_mean = simd.add(pivot, offset);
             let new_deviations = simd.mul_add(simd.mul_add(sum, minus, zero), offset, square);
@@ -77,6 +74,14 @@ pub(crate) unsafe fn statistics<S: Simd>(
             simd.store(deviations.add(channel), deviation);
         }
     }
+}
+
+/// Adds a value's difference from the pivot to a sum and to a sum of squares.
+#[inline(always)]
+fn add_difference<S: Simd>(simd: S, value: S::Vector, pivot: S::Vector, sums: &mut [S::Vector; 2]) {
+    let difference = simd.mul_add(pivot, simd.splat(-1.0), value);
+    sums[0] = simd.add(sums[0], difference);
+    sums[1] = simd.mul_add(difference, difference, sums[1]);
 }
 
 /// `z * scale + shift`, rounded twice: where `z` is the mean, product and shift cancel, which a
@@ -160,29 +165,63 @@ pub(crate) unsafe fn gate<S: Simd>(simd: S, job: &Gate) {
             let scale = simd.load(job.scale.add(channel));
             let shift = simd.load(job.shift.add(channel));
             let mean = simd.mul_add(simd.load(job.mean.add(channel)), minus, zero);
-            let (mut sums, mut products) = ([zero; 2], [zero; 2]);
-            let mut pass = |p: usize, chain: usize| {
-                let place = p * job.pixel + channel;
-                let z = simd.load(job.input.add(place));
-                let y = affine(simd, z, scale, shift);
-                let g = simd.gate(simd.load(job.gradient.add(place)), y, low, high);
-                simd.store(job.gradient.add(place), g);
-                sums[chain] = simd.add(sums[chain], g);
-                products[chain] = simd.mul_add(g, simd.add(z, mean), products[chain]);
+            let of_channel = OfChannel::<S> {
+                scale,
+                shift,
+                mean,
+                bounds: (low, high),
             };
+            let (mut even, mut odd) = ([zero; 2], [zero; 2]);
             for pair in 0..job.count / 2 {
-                pass(2 * pair, 0);
-                pass(2 * pair + 1, 1);
+                let offset = 2 * pair * job.pixel + channel;
+                gate_pixel(simd, job, offset, &of_channel, &mut even);
+                gate_pixel(simd, job, offset + job.pixel, &of_channel, &mut odd);
             }
             if job.count % 2 == 1 {
-                pass(job.count - 1, 0);
+                let offset = (job.count - 1) * job.pixel + channel;
+                gate_pixel(simd, job, offset, &of_channel, &mut even);
             }
-            let sum = simd.add(simd.load(job.sums.add(channel)), simd.add(sums[0], sums[1]));
+            let sum = simd.add(simd.load(job.sums.add(channel)), simd.add(even[0], odd[0]));
             simd.store(job.sums.add(channel), sum);
-            let product = simd.add(products[0], products[1]);
+            let product = simd.add(even[1], odd[1]);
             let product = simd.add(simd.load(job.products.add(channel)), product);
             simd.store(job.products.add(channel), product);
         }
+    }
+}
+
+/// What [`gate`] needs of a vector of channels.
+struct OfChannel<S: Simd> {
+    scale: S::Vector,
+    shift: S::Vector,
+    /// The negated mean.
+    mean: S::Vector,
+    bounds: (S::Vector, S::Vector),
+}
+
+/// One vector of one pixel; adds to its sums of gradient and product. A function rather than a
+/// closure, because only that can be made to be inlined, without which each vector operation would
+/// be a call.
+///
+/// # Safety
+/// As [`gate`], for the vector at `offset`.
+#[inline(always)]
+unsafe fn gate_pixel<S: Simd>(
+    simd: S,
+    job: &Gate,
+    offset: usize,
+    of_channel: &OfChannel<S>,
+    sums: &mut [S::Vector; 2],
+) {
+    let (low, high) = of_channel.bounds;
+    // SAFETY: passed on from the caller.
+    unsafe {
+        let z = simd.load(job.input.add(offset));
+        let y = affine(simd, z, of_channel.scale, of_channel.shift);
+        let g = simd.gate(simd.load(job.gradient.add(offset)), y, low, high);
+        simd.store(job.gradient.add(offset), g);
+        sums[0] = simd.add(sums[0], g);
+        sums[1] = simd.mul_add(g, simd.add(z, of_channel.mean), sums[1]);
     }
 }
 
