@@ -7,8 +7,8 @@
 //! | [`conv_defs`] | the architecture as a table |
 //! | [`config`] | every argument of slim's functions |
 //! | [`architecture`] | arguments applied to the table: layers and parameters |
-//! | [`array`] | sizes and values: what parameters are |
-//! | [`file`] | files that appear whole or not at all |
+//! | [`mod@array`] | sizes and values: what parameters are |
+//! | [`mod@file`] | files that appear whole or not at all |
 //! | [`fold`] | batch normalisation folded into the weights |
 //! | [`plan`] | inference: folded, packed, planned for one input size |
 //! | [`flat`] | all parameters in one vector |
