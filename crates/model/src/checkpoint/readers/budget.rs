@@ -1,19 +1,19 @@
-//! A limit on what files can make us allocate.
+//! Limits on what a file can make us read and allocate.
 
 use super::ReadError;
 
-/// What reading may take, whatever the files say.
+/// Limits of reading, which hold whatever a file says about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadLimits {
     /// Bytes of all files of a checkpoint together.
     pub file_bytes: u64,
-    /// Bytes of tensors beyond four times the files: a file can describe more than it holds, for
-    /// example a constant by its shape and one value.
+    /// Bytes of tensors beyond four times the size of the files. A file can describe more than it
+    /// holds, for example a constant given by its shape and one value.
     pub extra_bytes: u64,
 }
 
 impl Default for ReadLimits {
-    /// 1 GiB of files, 64 MiB beyond four times the files.
+    /// 1 GiB of files, and 64 MiB of tensors beyond four times the files.
     fn default() -> Self {
         Self {
             file_bytes: 1 << 30,
@@ -22,7 +22,7 @@ impl Default for ReadLimits {
     }
 }
 
-/// Bytes that may still be allocated for tensors, and read from files.
+/// What is left of the limits.
 #[derive(Debug)]
 pub(super) struct Budget {
     left: u64,
@@ -30,7 +30,7 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// `extra_bytes`, and four times the bytes of each file that is opened.
+    /// Starts with `extra_bytes`. Each opened file adds four times its size.
     pub(super) fn new(limits: ReadLimits) -> Self {
         Self {
             left: limits.extra_bytes,
@@ -43,13 +43,13 @@ impl Budget {
         self.file_bytes
     }
 
-    /// Counts a file.
+    /// Counts a file that was read.
     pub(super) fn opened(&mut self, bytes: u64) {
         self.file_bytes = self.file_bytes.saturating_sub(bytes);
         self.left = self.left.saturating_add(bytes.saturating_mul(4));
     }
 
-    /// To be asked before the allocation.
+    /// Takes `bytes` off the budget. To be called before the allocation.
     pub(super) fn take(&mut self, what: &str, bytes: u64) -> Result<(), ReadError> {
         match self.left.checked_sub(bytes) {
             Some(left) => {

@@ -1,9 +1,9 @@
-//! What can be wrong with the bytes of a file, before anything is known of the network.
+//! Errors of reading a file's bytes.
 
-/// What a reader finds wrong with bytes, before anything is known of the network.
+/// An error in the bytes of a file, found before anything is known of the network.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The format's own rules are broken.
+    /// The file breaks the rules of its format.
     #[error("{place}: {problem}")]
     Malformed {
         /// Where in the file.
@@ -22,9 +22,9 @@ pub enum ReadError {
     /// Reading on would take more memory than allowed.
     #[error("{what} needs {needed} bytes, more than the {left} left of the limit")]
     Memory {
-        /// What would take it.
+        /// What would be allocated.
         what: String,
-        /// Bytes that it takes.
+        /// Bytes of the allocation.
         needed: u64,
         /// Bytes that are left.
         left: u64,

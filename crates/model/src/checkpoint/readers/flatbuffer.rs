@@ -1,14 +1,16 @@
-//! FlatBuffers: tables whose fields are found by offsets, each checked before it is followed. The
-//! schema has a fixed depth, so offsets that run in circles lead nowhere.
+//! FlatBuffers: tables whose fields are found by offsets.
+//!
+//! Each offset is checked before it is followed. Cycles of offsets are harmless, because the schema
+//! has a fixed depth.
 
-/// A table, or nothing where an offset leads out of the file.
+/// A table. Its methods return `None` where an offset leads out of the file.
 #[derive(Clone, Copy)]
 pub(super) struct Table<'a> {
     bytes: &'a [u8],
     position: usize,
 }
 
-/// A vector of elements of a stated width.
+/// A vector of elements of `width` bytes.
 #[derive(Clone, Copy)]
 pub(super) struct Elements<'a> {
     bytes: &'a [u8],
@@ -25,7 +27,7 @@ fn u32_at(bytes: &[u8], position: usize) -> Option<usize> {
     Some(u32::from_le_bytes(array(bytes, position)?) as usize)
 }
 
-/// The position that an offset at `position` leads to.
+/// The position to which the offset stored at `position` points.
 fn follow(bytes: &[u8], position: usize) -> Option<usize> {
     position.checked_add(u32_at(bytes, position)?)
 }
@@ -36,7 +38,7 @@ impl<'a> Table<'a> {
         Some(Self { bytes, position })
     }
 
-    /// Where the field with this number of the schema is; `None` where it has its default.
+    /// Position of the field with this number in the schema. `None`: the field has its default.
     fn field(&self, index: usize) -> Option<usize> {
         let back = i32::from_le_bytes(array(self.bytes, self.position)?);
         let vtable = usize::try_from(self.position as i64 - i64::from(back)).ok()?;
@@ -71,7 +73,7 @@ impl<'a> Table<'a> {
         std::str::from_utf8(self.elements(index, 1)?.all()).ok()
     }
 
-    /// A vector whose elements all lie in the file; `None` also where it is absent.
+    /// A vector of elements of `width` bytes. `None` where it is absent or not wholly in the file.
     pub(super) fn elements(&self, index: usize, width: usize) -> Option<Elements<'a>> {
         let start = follow(self.bytes, self.field(index)?)?;
         let len = u32_at(self.bytes, start)?;
@@ -87,7 +89,6 @@ impl<'a> Table<'a> {
 }
 
 impl<'a> Elements<'a> {
-    /// The bytes of all elements.
     pub(super) fn all(&self) -> &'a [u8] {
         &self.bytes[self.position..self.position + self.len * self.width]
     }
@@ -108,7 +109,7 @@ impl<'a> Elements<'a> {
         self.element(index).map(f32::from_le_bytes)
     }
 
-    /// The table that an element is an offset of.
+    /// The table to which an element, an offset, points.
     pub(super) fn table(&self, index: usize) -> Option<Table<'a>> {
         if index >= self.len {
             return None;

@@ -1,4 +1,4 @@
-//! The formats that are read: one row of [`READERS`] each, and nothing else knows them all.
+//! The supported formats. [`READERS`] has one row for each, and is their only list.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,23 +14,23 @@ use super::{
 pub enum Format {
     /// safetensors.
     Safetensors,
-    /// The index of safetensors in several files.
+    /// Index of a safetensors checkpoint in several files.
     SafetensorsIndex,
     /// Frozen TensorFlow graph.
     GraphDef,
     /// TensorFlow's SavedModel.
     SavedModel,
-    /// TensorFlow's checkpoints, V1 and V2.
+    /// TensorFlow checkpoint, V1 or V2.
     TensorFlowCheckpoint,
     /// TensorFlow.js' `model.json`.
     TensorFlowJs,
-    /// `torch.save`'s zip.
+    /// The zip of `torch.save`.
     PyTorch,
-    /// What `torch.save` wrote before version 1.6.
+    /// The format of `torch.save` before version 1.6.
     PyTorchLegacy,
     /// NumPy's zip of arrays.
     Npz,
-    /// Keras' HDF5 file, of a whole model or of weights.
+    /// Keras' HDF5 file of a whole model or of weights.
     KerasH5,
     /// Keras 3's zip.
     Keras,
@@ -40,18 +40,17 @@ pub enum Format {
     Tflite,
 }
 
-/// All that is to be known of a format.
 struct Reader {
     format: Format,
-    /// What a command line calls it.
+    /// Its name on the command line.
     word: &'static str,
-    /// What messages call it.
+    /// Its name in messages.
     name: &'static str,
     recognises: fn(&[u8]) -> bool,
     read: fn(&Source<'_>, &mut Budget) -> Result<NamedTensors, ReadError>,
 }
 
-/// In the order in which they are tried: what many files could begin with comes late.
+/// In the order in which they are tried. Formats that are recognised by little come last.
 const READERS: [Reader; 13] = [
     Reader {
         format: Format::Safetensors,
@@ -147,7 +146,7 @@ const READERS: [Reader; 13] = [
 ];
 
 impl Format {
-    /// Every format.
+    /// All formats.
     pub const ALL: [Self; READERS.len()] = {
         let mut all = [Self::Safetensors; READERS.len()];
         let mut row = 0;
@@ -158,22 +157,22 @@ impl Format {
         all
     };
 
-    /// Recognises a format by the file's content; the name does not count.
+    /// Recognises a format by the file's content. The file name is not used.
     pub fn detect(bytes: &[u8]) -> Option<Self> {
         let reader = READERS.iter().find(|reader| (reader.recognises)(bytes));
         reader.map(|reader| reader.format)
     }
 
-    /// The word by which [`str::parse`] knows it: `keras-h5`.
+    /// The format's name on the command line, which [`str::parse`] accepts: `keras-h5`.
     pub fn word(self) -> &'static str {
         self.reader().map_or("", |reader| reader.word)
     }
 
-    /// Reads all tensors of a file that stands alone. Formats of several files need
+    /// Reads all tensors of a checkpoint in one file. Formats of several files need
     /// [`Format::read_from`].
     ///
     /// # Errors
-    /// Where the bytes break the format's rules, or exceed the limits.
+    /// If the bytes break the format's rules or exceed the limits.
     pub fn read(self, bytes: &[u8], limits: ReadLimits) -> Result<NamedTensors, ReadError> {
         let source = Source {
             name: "file",
@@ -186,7 +185,7 @@ impl Format {
     /// Reads all tensors of a file and of the files that belong to it.
     ///
     /// # Errors
-    /// Where the bytes break the format's rules, exceed the limits, or a file is not there.
+    /// If the bytes break the format's rules or exceed the limits, or a file is missing.
     pub fn read_from(
         self,
         source: &Source<'_>,
@@ -200,7 +199,7 @@ impl Format {
         }
     }
 
-    /// Its row; every format has one, as a test shows.
+    /// The format's row. A test checks that every format has one.
     fn reader(self) -> Option<&'static Reader> {
         const { &READERS }
             .iter()
@@ -232,7 +231,7 @@ mod tests {
 
     #[test]
     fn every_format_has_one_row() {
-        // The last variant; a new one after it shows here.
+        // `Tflite` is the last variant, so this fails when a variant is added after it.
         assert_eq!(Format::ALL.len(), Format::Tflite as usize + 1);
         for format in Format::ALL {
             assert_eq!(format.word().parse(), Ok(format));

@@ -1,16 +1,16 @@
-//! A network as its file describes it: operations, which tensors they take and give. Every format
-//! that holds a graph is brought to this vocabulary, in which nothing is MobileNet's.
+//! A network as its file describes it: operations, and the tensors that they read and write.
+//!
+//! Readers translate every graph format to these types, which know nothing of MobileNet.
 
 use mobilenet_kernels::Padding;
 
 use crate::checkpoint::layout::Layout;
 
-/// Operations in the file's order.
+/// A network's operations, in the file's order.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Graph {
-    /// What the network is given.
+    /// The network's input.
     pub(crate) input: Input,
-    /// The operations.
     pub(crate) operations: Vec<Operation>,
 }
 
@@ -21,66 +21,60 @@ pub(crate) struct Input {
     pub(crate) name: String,
     /// Rows and columns, where they are fixed.
     pub(crate) size: Option<[usize; 2]>,
-    /// How 8-bit samples 0 to 255 become the network's numbers, where the network is quantised.
+    /// How 8-bit samples become the network's numbers. Only quantised networks have it.
     pub(crate) samples: Option<Samples>,
 }
 
-/// `x = scale * (sample - zero_point)`, of samples 0 to 255.
+/// `x = scale * (sample - zero_point)`, for samples 0 to 255.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Samples {
-    /// Step between two samples.
+    /// Difference of `x` between adjacent samples.
     pub(crate) scale: f32,
-    /// The sample that means 0.
+    /// The sample for which `x` is 0.
     pub(crate) zero_point: i64,
 }
 
-/// One operation.
+/// One operation of the graph.
 #[derive(Debug, Clone)]
 pub(crate) struct Operation {
     /// Its name, for messages.
     pub(crate) name: String,
-    /// Names of the tensors that it takes and that other operations give.
+    /// Names of the input tensors, except constants.
     pub(crate) inputs: Vec<String>,
-    /// Name of the tensor that it gives.
+    /// Name of the output tensor.
     pub(crate) output: String,
-    /// What it does.
     pub(crate) kind: OperationKind,
 }
 
-/// What an operation does. Parameters are names of tensors of the same file.
+/// What an operation computes. Parameters are names of tensors in the same file.
 #[derive(Debug, Clone)]
 pub(crate) enum OperationKind {
-    /// Convolution.
     Conv(Conv),
-    /// Batch normalisation.
     BatchNorm(BatchNorm),
-    /// Matrix product: a classifier.
+    /// Matrix product, as in a classifier.
     Dense {
-        /// The matrix.
         weights: String,
-        /// Its layout.
         layout: Layout,
-        /// One value an output.
+        /// One value per output.
         bias: Option<String>,
     },
-    /// Activation, by our names `relu6` and `relu`, or by the file's.
+    /// Activation: `relu6`, `relu`, or another by the file's name.
     Activation(String),
-    /// Zeros around the image: top, left, bottom, right.
+    /// Pads the image with zeros: top, left, bottom, right.
     Pad([usize; 4]),
-    /// Average over a window; over the whole image without one.
+    /// Average over a window of rows and columns, or over the whole image (`None`).
     AveragePool(Option<[usize; 2]>),
-    /// Elementwise, with a tensor of the file.
+    /// Elementwise operation with a tensor of the file.
     Arithmetic {
-        /// Which.
         operator: Operator,
-        /// The other operand.
+        /// The second operand.
         operand: String,
     },
-    /// Changes shapes or nothing.
+    /// Changes the shape, or nothing.
     PassThrough,
-    /// Reads the shape of a tensor and not its values.
+    /// Reads the shape of a tensor, but not its values.
     Shape,
-    /// Anything else, by the file's name.
+    /// Any other operation, by the file's name.
     Other(String),
 }
 
@@ -100,30 +94,27 @@ pub(crate) enum Operator {
 /// A convolution.
 #[derive(Debug, Clone)]
 pub(crate) struct Conv {
-    /// Its weights.
     pub(crate) weights: String,
-    /// Their layout.
     pub(crate) layout: Layout,
-    /// Whether each channel has filters of its own.
+    /// Whether each channel has its own filters.
     pub(crate) depthwise: bool,
-    /// One value an output channel.
+    /// One value per output channel.
     pub(crate) bias: Option<String>,
-    /// Step between outputs, rows and columns.
+    /// Rows and columns.
     pub(crate) stride: [usize; 2],
-    /// Step between taps, rows and columns.
+    /// Distance between taps, in rows and columns.
     pub(crate) dilation: [usize; 2],
-    /// Zeros around its input.
     pub(crate) padding: Padding,
-    /// What follows.
+    /// The activation after the convolution.
     pub(crate) activation: Option<String>,
 }
 
 /// A batch normalisation.
 #[derive(Debug, Clone)]
 pub(crate) struct BatchNorm {
-    /// Scale; ones where there is none.
+    /// Scale. `None`: ones.
     pub(crate) gamma: Option<String>,
-    /// Shift; zeros where there is none.
+    /// Shift. `None`: zeros.
     pub(crate) beta: Option<String>,
     /// Running mean.
     pub(crate) mean: String,

@@ -11,7 +11,7 @@
 use super::protobuf::{Field, next_field, text};
 use super::{Budget, NamedTensors, ReadError, tensor_proto};
 
-/// Whether the file's first field is a node with a name: what every `GraphDef` begins with.
+/// Whether the file's first field is a node with a name, as in every `GraphDef`.
 pub(super) fn looks_like(bytes: &[u8]) -> bool {
     let mut rest = bytes;
     let Ok(Some(Field::Bytes(1, node))) = next_field(&mut rest, "graph") else {
@@ -46,8 +46,8 @@ pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, Re
     Ok(named)
 }
 
-/// Functions, of which TensorFlow 2's graphs consist. Their constants are no parameters, and
-/// functions may use the same names; only epsilons are taken.
+/// Reads the epsilons of functions, of which the graphs of TensorFlow 2 consist. Constants of
+/// functions are not parameters, and different functions may use the same names.
 fn read_library(
     mut library: &[u8],
     named: &mut NamedTensors,
@@ -69,10 +69,10 @@ fn read_library(
     Ok(())
 }
 
-/// What TensorFlow calls the epsilon of batch normalisation that is made of single operations.
+/// End of the name of epsilon, where batch normalisation consists of single operations.
 const EPSILON: &str = "/batchnorm/add/y";
 
-/// Attributes of a node that we use.
+/// The parts of a node that we use.
 #[derive(Default)]
 struct Node<'a> {
     name: &'a str,
@@ -120,7 +120,7 @@ fn read_node(
     Ok(())
 }
 
-/// The short decimal that an f32 means: 0.001, not 0.0010000000474974513.
+/// The short decimal that was rounded to an f32: 0.001, not 0.0010000000474974513.
 fn decimal(epsilon: f32) -> f64 {
     epsilon.to_string().parse().unwrap_or(f64::from(epsilon))
 }

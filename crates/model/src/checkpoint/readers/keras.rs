@@ -1,11 +1,11 @@
-//! Keras' files. The tensors come out as `<layer>/<variable>`, or `<layer>/vars/<i>` where the file
-//! only counts a layer's variables; the description of the network, where there is one, as a graph.
+//! Keras files. Tensors are named `<layer>/<variable>`, or `<layer>/vars/<i>` where the file only
+//! numbers a layer's variables. A description of the network, if there is one, becomes a graph.
 //!
 //! | file | weights | description |
 //! |---|---|---|
-//! | `.h5`, whole model | groups that attributes name, below `model_weights` | attribute `model_config` |
+//! | `.h5`, whole model | groups below `model_weights`, named by attributes | `model_config` |
 //! | `.h5`, weights of Keras 2 | the same at the root | |
-//! | `.weights.h5` of Keras 3 | `layers/<key>/vars/<i>`; the layer's name is an attribute of `vars` | |
+//! | `.weights.h5` of Keras 3 | `layers/<key>/vars/<i>`; an attribute of `vars` names the layer | |
 //! | `.keras` | the same, as `model.weights.h5` in a zip | `config.json` |
 
 use std::collections::BTreeSet;
@@ -18,18 +18,17 @@ use super::zip_entry::entry;
 use super::{Budget, NamedTensors, keras_config};
 use crate::checkpoint::readers::ReadError;
 
-/// Names of the parts of a `.keras` file.
 const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.weights.h5";
 
-/// Whether it is a zip that holds Keras' weights.
+/// Whether it is a zip with Keras' weights.
 pub(super) fn looks_like_zip(bytes: &[u8]) -> bool {
     bytes.starts_with(b"PK\x03\x04")
         && ZipArchive::new(Cursor::new(bytes))
             .is_ok_and(|archive| archive.index_for_name(WEIGHTS).is_some())
 }
 
-/// Depth of models inside models.
+/// Most levels of models inside models.
 const DEEPEST: usize = 16;
 
 pub(super) fn read_h5(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, ReadError> {
@@ -62,7 +61,7 @@ pub(super) fn read_zip(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors
     Ok(named)
 }
 
-/// A list of names; long ones are cut into `name0`, `name1`, ...
+/// The names in an attribute. Keras splits long lists into `name0`, `name1`, ...
 fn layer_names<'a>(
     object: &Object<'a>,
     attribute: &str,
@@ -81,7 +80,7 @@ fn layer_names<'a>(
     Ok(all)
 }
 
-/// Weights that attributes name: `layer_names` of the group, `weight_names` of each layer.
+/// Reads weights that attributes name: `layer_names` of the group, `weight_names` of each layer.
 fn attributed(
     group: &Object<'_>,
     layers: &[&str],
@@ -94,8 +93,8 @@ fn attributed(
             .member(layer, budget)?
             .ok_or_else(|| missing("such group"))?;
         let names = layer_names(&object, "weight_names", budget)?.unwrap_or_default();
-        // The weights of a model inside the model have the names of its layers, all others belong
-        // to the layer itself, whatever scope they were made in.
+        // A model inside the model has weights in several scopes, which are named as its layers.
+        // All weights of a plain layer belong to that layer, whatever scope they were made in.
         let scopes: BTreeSet<&str> = names.iter().map(|name| scope(name).0).collect();
         for name in names {
             let (scope, variable) = scope(name);
@@ -111,7 +110,7 @@ fn attributed(
     Ok(())
 }
 
-/// The last two parts of a name: the layer and the variable.
+/// Layer and variable: the last two parts of a name.
 fn scope(name: &str) -> (&str, &str) {
     match name.rsplit_once('/') {
         Some((scope, variable)) => (scope.rsplit('/').next().unwrap_or(scope), variable),
@@ -119,7 +118,7 @@ fn scope(name: &str) -> (&str, &str) {
     }
 }
 
-/// Weights that are counted: every group `vars` below this one.
+/// Reads numbered weights: of every group `vars` below this one.
 fn counted(
     group: &Object<'_>,
     depth: usize,
@@ -146,7 +145,7 @@ fn counted(
                 }
             }
         }
-        // Its layers, and the seed of a dropout, which is a variable of no layer.
+        // The child's own layers; for a dropout also its seed generator, which is no layer.
         if key != "vars" {
             counted(&child, depth + 1, named, budget)?;
         }

@@ -1,4 +1,5 @@
-//! Keras' description of a network: JSON -> a graph, and names for variables that are only counted.
+//! Keras' JSON description of a network, read as a graph. It also names variables that the file
+//! only numbers.
 
 use std::collections::HashMap;
 
@@ -12,10 +13,10 @@ use crate::checkpoint::layout::Layout;
 
 const PLACE: &str = "model_config";
 
-/// Bytes of memory that a byte of JSON can take once parsed: `0,` becomes a value.
+/// Most bytes of memory per byte of JSON: `0,` becomes a whole value.
 const GROWTH: u64 = 32;
 
-/// Reads the description; variables get their names by it.
+/// Reads the description as a graph, and names numbered variables by it.
 pub(super) fn apply(
     config: &str,
     named: &mut NamedTensors,
@@ -37,7 +38,7 @@ pub(super) fn apply(
 struct Reader<'a> {
     named: &'a mut NamedTensors,
     graph: Graph,
-    /// How many layers of a class there were, for files that name weights by it.
+    /// Number of layers of each class so far, for files that name weights by it.
     counters: HashMap<String, usize>,
 }
 
@@ -57,15 +58,15 @@ impl Described<'_> {
         ReadError::malformed(format!("{PLACE}, layer `{}`", self.name), problem)
     }
 
-    /// A size, or one for rows and one for columns.
+    /// A pair for rows and columns, or one size for both.
     fn pair(&self, key: &str) -> Result<[usize; 2], ReadError> {
         pair(&self.config[key]).ok_or_else(|| self.refuse(format!("`{key}` is no pair of sizes")))
     }
 
-    /// What a layer does after its own work; `None` for nothing, and for softmax, which changes
-    /// no order of classes.
+    /// The activation after the layer. `None` for no activation, and for softmax, which does not
+    /// change the order of classes.
     fn activation(&self) -> Option<String> {
-        // A function of Keras is saved by name, a layer or one's own function as an object.
+        // Keras saves its own functions by name, and layers and custom functions as objects.
         let name = |value: &Value| {
             let name = value["registered_name"]
                 .as_str()
@@ -91,14 +92,15 @@ fn pair(value: &Value) -> Option<[usize; 2]> {
 }
 
 impl Reader<'_> {
-    /// The layers of a model that takes the tensor `input`; its output. Layers of a functional
-    /// model say what they take; those of a sequential one take the one before.
+    /// Reads the layers of a model that takes the tensor `input`, and returns its output. Layers of
+    /// a functional model name their inputs. A layer of a sequential model takes the output of the
+    /// previous one.
     fn model(&mut self, model: &Value, input: Option<&str>) -> Result<String, ReadError> {
         let config = &model["config"];
-        // The oldest sequential models are a bare list.
+        // In the oldest files, a sequential model is a bare list.
         let layers = config["layers"].as_array().or(config.as_array());
         let layers = layers.ok_or_else(|| ReadError::malformed(PLACE, "it has no layers"))?;
-        // Outputs of layers of this model by name.
+        // Outputs of this model's layers, by the layers' names.
         let mut outputs: HashMap<&str, String> = HashMap::new();
         let mut previous = input.map(str::to_string);
         for layer in layers {
@@ -147,7 +149,7 @@ impl Reader<'_> {
         previous.ok_or_else(|| ReadError::malformed(PLACE, "it has no layers"))
     }
 
-    /// The network's own input, from an input layer or from the first one that knows its shape.
+    /// Sets the network's input from the first layer, which knows its shape, and returns its name.
     fn input(&mut self, layer: &Described<'_>) -> String {
         let shape = ["batch_shape", "batch_input_shape"]
             .iter()
@@ -168,7 +170,6 @@ impl Reader<'_> {
         self.name_variables(layer);
         let output = layer.name.to_string();
         if layer.class == "Rescaling" {
-            // `x * scale + offset`.
             let scaled = format!("{output}:scaled");
             let scale = self.constant(layer, "scale", Operator::Multiply)?;
             let offset = self.constant(layer, "offset", Operator::Add)?;
@@ -196,7 +197,7 @@ impl Reader<'_> {
         });
     }
 
-    /// An operation with a number of the description, which becomes a tensor of the file.
+    /// An operation with a number of the description, which is inserted as a tensor.
     fn constant(
         &mut self,
         layer: &Described<'_>,
@@ -275,8 +276,8 @@ impl Reader<'_> {
         })
     }
 
-    /// `<layer>/vars/0` -> `<layer>/kernel`, in the order in which layers of the class make their
-    /// variables. Files before Keras 3.4 have the class and a counter in place of the name.
+    /// Renames `<layer>/vars/0` to `<layer>/kernel`, by the order in which the class makes its
+    /// variables. Files before Keras 3.4 have the class and a counter in place of the layer's name.
     fn name_variables(&mut self, layer: &Described<'_>) {
         let names: Vec<&str> = match layer.class {
             "Conv2D" | "DepthwiseConv2D" | "Dense" => vec!["kernel", "bias"],
@@ -312,7 +313,7 @@ impl Reader<'_> {
     }
 }
 
-/// Keras' own rule: `DepthwiseConv2D` -> `depthwise_conv2d`.
+/// Keras' own rule: `DepthwiseConv2D` becomes `depthwise_conv2d`.
 fn snake_case(class: &str) -> String {
     let mut snake = String::new();
     let mut before = None::<char>;
@@ -331,7 +332,7 @@ fn snake_case(class: &str) -> String {
     snake
 }
 
-/// `relu6`, `relu`, or what else the numbers of a ReLU layer make of it.
+/// Name of a ReLU layer's function: `relu6`, `relu`, or a description of any other.
 fn relu(config: &Value) -> String {
     let number = |key: &str| config[key].as_f64().unwrap_or(0.0);
     let slope = number("negative_slope").max(number("alpha"));
@@ -343,7 +344,8 @@ fn relu(config: &Value) -> String {
     }
 }
 
-/// Keras' `((top, bottom), (left, right))`, or one number a side.
+/// Reads `((top, bottom), (left, right))`, `(rows, columns)` or one number. Gives top, left,
+/// bottom, right.
 fn zero_padding(value: &Value) -> Option<[usize; 4]> {
     let [rows, columns] = match value {
         Value::Array(axes) => match axes.as_slice() {
@@ -355,8 +357,8 @@ fn zero_padding(value: &Value) -> Option<[usize; 4]> {
     Some([rows[0], columns[0], rows[1], columns[1]])
 }
 
-/// Names of the layers whose outputs a layer takes. Keras 2: `[[["conv1", 0, 0, {}]]]`; Keras 3:
-/// tensors with a `keras_history` among the arguments.
+/// Names of the layers whose outputs a layer takes. Keras 2 writes `[[["conv1", 0, 0, {}]]]`, Keras
+/// 3 tensors with a `keras_history` among the arguments.
 fn inbound(nodes: &Value) -> Vec<&str> {
     let Some(node) = nodes.get(0) else {
         return Vec::new();

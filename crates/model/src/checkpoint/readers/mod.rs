@@ -1,14 +1,14 @@
-//! Bytes -> named tensors, one module per format. Readers know the format and nothing of MobileNet.
+//! Readers: bytes to named tensors, one module per format. They know nothing of MobileNet.
 //!
-//! | file | what |
+//! | module | content |
 //! |---|---|
 //! | `format` | the table of formats: how each is recognised and read |
-//! | `source` | the bytes of a file, and where its neighbours lie |
-//! | `budget` | what reading may take |
-//! | `tensors` | what readers give |
-//! | `graph` | what readers give of the network, where a file describes it |
-//! | `json`, `protobuf`, `flatbuffer`, `zip_entry`, `hdf5` | what several formats are made of |
-//! | the others | a format each |
+//! | `source` | the bytes of a file, and access to the other files of its folder |
+//! | `budget` | limits of memory and file size |
+//! | `tensors` | the tensors that readers return |
+//! | `graph` | the network that readers return, where a file describes it |
+//! | `json`, `protobuf`, `flatbuffer`, `zip_entry`, `hdf5` | encodings that several formats use |
+//! | the others | one format each |
 
 mod budget;
 mod error;

@@ -1,4 +1,4 @@
-//! NumPy's npz: a zip of `<name>.npy`, each an array as [`crate::npy`] says.
+//! NumPy's npz: a zip of `<name>.npy`, each an array in the format of [`crate::npy`].
 
 use std::io::Cursor;
 
@@ -12,7 +12,7 @@ const EXTENSION: &str = ".npy";
 
 /// Whether it is a zip whose first file is an array.
 pub(super) fn looks_like(bytes: &[u8]) -> bool {
-    // A zip begins with its first file: 26 bytes, the length of the name, another length, the name.
+    // A zip begins with its first file: 26 bytes, length of the name, another length, the name.
     let name = bytes
         .strip_prefix(b"PK\x03\x04")
         .and_then(|rest| rest.get(22..24).zip(rest.get(26..)))
@@ -64,7 +64,7 @@ fn read_array(name: &str, bytes: &[u8], budget: &mut Budget) -> Result<RawTensor
     let values = match parsed {
         None => None,
         Some(parsed) if fortran => {
-            // The first axis runs fastest: the transpose of the reversed shape.
+            // In Fortran order the first axis is contiguous: the transpose of the reversed shape.
             let reversed: Vec<usize> = shape.iter().rev().copied().collect();
             let axes: Vec<usize> = (0..shape.len()).rev().collect();
             let tensor = from_le_bytes(name, values, parsed, &reversed, budget)?;

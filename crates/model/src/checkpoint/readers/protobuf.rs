@@ -1,12 +1,12 @@
-//! Protobuf messages, walked field by field in place: decoded into structs, two bytes of a hostile
-//! file could become a hundred.
+//! Protobuf messages, read field by field without decoding them into structs. In a hostile file,
+//! two bytes could become a struct of a hundred bytes.
 
 use prost::bytes::Buf;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
 use crate::checkpoint::readers::ReadError;
 
-/// One field of a message, as it lies in the file: its tag and value.
+/// One field of a message: its tag and value.
 pub(super) enum Field<'a> {
     Varint(u32, u64),
     Bytes(u32, &'a [u8]),
@@ -47,7 +47,6 @@ pub(super) fn next_field<'a>(
     }))
 }
 
-/// A field of text.
 pub(super) fn text<'a>(bytes: &'a [u8], place: &str) -> Result<&'a str, ReadError> {
     std::str::from_utf8(bytes).map_err(|error| ReadError::malformed(place, error))
 }

@@ -1,5 +1,6 @@
-//! safetensors, by its own crate, which checks the header (lengths, overlaps, shapes); and
-//! `model.safetensors.index.json`, which says in which file each tensor lies.
+//! safetensors files, and the index of a checkpoint in several files
+//! (`model.safetensors.index.json`), which says in which file each tensor is. The `safetensors`
+//! crate checks the header: lengths, overlaps, shapes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +11,7 @@ use super::json::{is_json_with, parse_json};
 use super::{Budget, NamedTensors, RawTensor, ReadError, Source, from_le_bytes};
 use crate::array::Dtype;
 
-/// Whether it begins as safetensors do: the length of a header, and the header's brace.
+/// Whether the bytes begin with the length of a header and the header's brace.
 pub(super) fn looks_like(bytes: &[u8]) -> bool {
     let length = bytes
         .first_chunk()
@@ -65,7 +66,7 @@ pub(super) fn read_index(
         let part = read(&bytes, budget)?;
         named.metadata.extend(part.metadata);
         for (name, tensor) in part.tensors {
-            // A tensor counts where the index says it lies.
+            // Ignore tensors that the index places in another file.
             if weight_map.get(&name) == Some(file) {
                 named.insert(name, tensor)?;
             }

@@ -1,10 +1,10 @@
-//! TensorFlow's SavedModel: a folder of `saved_model.pb`, the graph, and
-//! `variables/variables.index`, a V2 checkpoint. Of the graph only the epsilon of its batch
-//! normalisation is of interest, and its constants where there are no variables.
+//! TensorFlow's SavedModel: a folder with the graph, `saved_model.pb`, and a V2 checkpoint,
+//! `variables/variables.index`. From the graph we take only the epsilons of batch normalisation,
+//! and its constants if there are no variables.
 //!
 //! ```text
-//! SavedModel         { int64 saved_model_schema_version = 1, repeated MetaGraphDef meta_graphs = 2 }
-//! MetaGraphDef       { MetaInfoDef meta_info_def = 1, GraphDef graph_def = 2 }
+//! SavedModel   { int64 saved_model_schema_version = 1, repeated MetaGraphDef meta_graphs = 2 }
+//! MetaGraphDef { MetaInfoDef meta_info_def = 1, GraphDef graph_def = 2 }
 //! ```
 
 use std::io;
@@ -15,7 +15,7 @@ use crate::checkpoint::readers::ReadError;
 
 const VARIABLES: &str = "variables/variables.index";
 
-/// Whether the file begins with a schema version and a graph in a message of more.
+/// Whether the file begins with schema version 1 and a `MetaGraphDef`.
 pub(super) fn looks_like(bytes: &[u8]) -> bool {
     let mut rest = bytes;
     matches!(
@@ -27,7 +27,7 @@ pub(super) fn looks_like(bytes: &[u8]) -> bool {
 pub(super) fn read(source: &Source<'_>, budget: &mut Budget) -> Result<NamedTensors, ReadError> {
     let mut graph = NamedTensors::default();
     let mut rest = source.bytes;
-    // Further graphs are other versions of the same network.
+    // Read the first graph only: further ones are other versions of the same network.
     while let Some(field) = next_field(&mut rest, "model")? {
         let Field::Bytes(2, mut meta_graph) = field else {
             continue;
@@ -41,7 +41,7 @@ pub(super) fn read(source: &Source<'_>, budget: &mut Budget) -> Result<NamedTens
     }
     let index = match source.sibling(VARIABLES, budget) {
         Ok(index) => index,
-        // A model whose variables are frozen.
+        // The variables are frozen: constants of the graph.
         Err(_) if !graph.tensors.is_empty() && !exists(source.folder) => return Ok(graph),
         Err(error) => return Err(error),
     };
@@ -55,7 +55,7 @@ pub(super) fn read(source: &Source<'_>, budget: &mut Budget) -> Result<NamedTens
     Ok(named)
 }
 
-/// Whether there are variables at all.
+/// Whether the folder has a file of variables.
 fn exists(folder: &dyn Folder) -> bool {
     !matches!(folder.read(VARIABLES, 0), Err(error) if error.kind() == io::ErrorKind::NotFound)
 }

@@ -1,4 +1,4 @@
-//! The bytes of a file, and the folder in which formats of several files find the others.
+//! The bytes of a file, and access to the other files of a checkpoint.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -8,12 +8,12 @@ use std::path::{Component, Path, PathBuf};
 use super::budget::Budget;
 use crate::checkpoint::readers::ReadError;
 
-/// Where the files of a checkpoint lie.
+/// The folder with the files of a checkpoint.
 pub trait Folder {
     /// Reads a file, at most `limit` bytes of it.
     ///
     /// # Errors
-    /// Where there is no such file, or it is larger ([`io::ErrorKind::FileTooLarge`]).
+    /// If there is no such file, or it is larger than `limit` ([`io::ErrorKind::FileTooLarge`]).
     fn read(&self, name: &str, limit: u64) -> io::Result<Vec<u8>>;
 }
 
@@ -46,20 +46,20 @@ impl Folder for BTreeMap<String, Vec<u8>> {
     }
 }
 
-/// A file of weights among its neighbours.
+/// A file of weights, and the folder that holds it.
 #[derive(Clone, Copy)]
 pub struct Source<'a> {
     /// Name of the file in its folder, for example `model.ckpt.index`.
     pub name: &'a str,
-    /// Its content.
+    /// Content of the file.
     pub bytes: &'a [u8],
-    /// Where the other files lie.
+    /// Folder with the other files.
     pub folder: &'a dyn Folder,
 }
 
 impl Source<'_> {
-    /// Reads another file of the checkpoint, whose name the file says. It may lie in the same
-    /// folder or below it; names that lead elsewhere are refused.
+    /// Reads another file of the checkpoint, whose name this file gives. The file must be in the
+    /// same folder or below it.
     pub(super) fn sibling(&self, name: &str, budget: &mut Budget) -> Result<Vec<u8>, ReadError> {
         let inside = Path::new(name)
             .components()

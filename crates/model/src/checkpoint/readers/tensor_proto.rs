@@ -1,4 +1,4 @@
-//! TensorFlow's `TensorProto`, of graphs and V1 checkpoints, and its numbers for dtypes.
+//! TensorFlow's `TensorProto`, as in graphs and V1 checkpoints, and its numbers of dtypes.
 //!
 //! ```text
 //! TensorProto { DataType dtype = 1, TensorShapeProto tensor_shape = 2, bytes tensor_content = 4,
@@ -19,7 +19,6 @@ struct Dimension {
     size: i64,
 }
 
-/// Sizes of a tensor.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct TensorShape {
     #[prost(message, repeated, tag = "2")]
@@ -45,7 +44,7 @@ struct TensorProto {
 }
 
 impl TensorShape {
-    /// The sizes, none of which may be unknown.
+    /// The sizes. An unknown one is an error.
     pub(super) fn sizes(&self, name: &str) -> Result<Vec<usize>, ReadError> {
         if self.unknown_rank {
             return Err(ReadError::tensor(name, "a tensor of unknown rank"));
@@ -58,7 +57,7 @@ impl TensorShape {
     }
 }
 
-/// TensorFlow's `DataType` numbers of the dtypes that parameters have.
+/// The dtype of a `DataType` number, if it is floating point.
 pub(super) fn float_dtype(number: i32) -> Option<Dtype> {
     match number {
         1 => Some(Dtype::F32),
@@ -69,7 +68,7 @@ pub(super) fn float_dtype(number: i32) -> Option<Dtype> {
     }
 }
 
-/// Reads a tensor by its own dtype and shape.
+/// Reads a tensor that states its dtype and shape.
 pub(super) fn read(name: &str, bytes: &[u8], budget: &mut Budget) -> Result<RawTensor, ReadError> {
     let proto = decode(name, bytes, budget)?;
     let shape = proto.tensor_shape.clone().unwrap_or_default().sizes(name)?;
@@ -92,7 +91,7 @@ pub(super) fn read_values(
 }
 
 fn decode(name: &str, bytes: &[u8], budget: &mut Budget) -> Result<TensorProto, ReadError> {
-    // The decoded copy does not live long, but it counts.
+    // The decoded copy counts too, although it is short-lived.
     budget.take(name, bytes.len() as u64)?;
     TensorProto::decode(Bytes::copy_from_slice(bytes))
         .map_err(|error| ReadError::tensor(name, error))
@@ -112,7 +111,7 @@ fn values(
     }
 }
 
-/// Values in the typed fields; the last one stands for all that follow.
+/// Values in the typed fields. If there are fewer than the shape has, the last one is repeated.
 fn typed_values(
     name: &str,
     proto: &TensorProto,
@@ -131,7 +130,7 @@ fn typed_values(
     })
 }
 
-/// 16-bit values, of which each lies in an integer of its own.
+/// 16-bit values, each stored in an integer of its own.
 fn halves<T: Copy>(
     name: &str,
     proto: &TensorProto,

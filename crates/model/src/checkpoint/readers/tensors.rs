@@ -1,4 +1,4 @@
-//! What readers give: named tensors, as the file has them.
+//! The result of a reader: named tensors, as the file stores them.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,34 +7,34 @@ use std::sync::Arc;
 use super::{Budget, ReadError, graph};
 use crate::array::{Dtype, Values};
 
-/// A tensor as the file has it.
+/// A tensor as the file stores it.
 #[derive(Debug, Clone, Default)]
 pub struct RawTensor {
-    /// The file's name of the dtype.
+    /// Name of the dtype in the file.
     pub dtype: String,
-    /// Sizes, in the file's layout.
+    /// Shape, in the file's layout.
     pub shape: Vec<usize>,
-    /// The values, of floating point or quantised; `None` for all else, which no parameter is.
-    /// Shared, since a file can give one tensor many names.
+    /// Floating-point or quantised values. `None` for other dtypes, which parameters do not have.
+    /// Shared, because a file can give one tensor several names.
     pub values: Option<Arc<Values>>,
-    /// What integers stand for, where the values are quantised.
+    /// Scales and zero points, if the values are quantised.
     pub quantization: Option<Quantization>,
 }
 
-/// What integers stand for: `scale * (value - zero_point)`, one pair for all or one for each index
-/// of an axis.
+/// The meaning of quantised integers: `scale * (value - zero_point)`, with one scale for all values
+/// or one per index of an axis.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Quantization {
-    /// Steps between two integers.
+    /// Differences that one integer step stands for.
     pub scales: Vec<f32>,
-    /// The integers that mean 0; none where it is 0 for all.
+    /// The integers that mean 0. Empty: 0 for all.
     pub zero_points: Vec<i64>,
-    /// The axis, where there are several scales.
+    /// The axis of the scales, if there are several.
     pub axis: usize,
 }
 
 impl RawTensor {
-    /// A tensor of plain numbers.
+    /// A tensor that is not quantised.
     pub(crate) fn new(dtype: impl Into<String>, shape: Vec<usize>, values: Option<Values>) -> Self {
         Self {
             dtype: dtype.into(),
@@ -44,7 +44,7 @@ impl RawTensor {
         }
     }
 
-    /// The numbers as f32, those that quantised values stand for included.
+    /// The values as f32, dequantised if necessary.
     pub fn to_f32(&self) -> Option<Cow<'_, [f32]>> {
         let values = self.values.as_ref()?;
         Some(match &self.quantization {
@@ -56,7 +56,7 @@ impl RawTensor {
         })
     }
 
-    /// The one number of a tensor that holds no other.
+    /// The value of a tensor with a single one.
     pub(crate) fn scalar(&self) -> Option<f64> {
         match self.values.as_ref()?.len() {
             1 => self.to_f64()?.first().copied(),
@@ -64,7 +64,7 @@ impl RawTensor {
         }
     }
 
-    /// The numbers as f64; quantised ones as the f32 that they stand for.
+    /// The values as f64. Quantised ones are first dequantised to f32.
     pub(crate) fn to_f64(&self) -> Option<Vec<f64>> {
         match (&self.quantization, &self.values) {
             (None, values) => values.as_ref().map(|values| values.to_f64()),
@@ -79,7 +79,7 @@ impl Quantization {
         values: &Values,
         shape: &[usize],
     ) -> impl Iterator<Item = f64> + 'a {
-        // Values between two steps along the axis of the scales.
+        // Number of values for each index of the axis.
         let inner = match shape.get(self.axis + 1..) {
             Some(inner) if self.scales.len() > 1 => inner.iter().product::<usize>().max(1),
             _ => values.len().max(1),
@@ -97,14 +97,14 @@ impl Quantization {
     }
 }
 
-/// All tensors of a file, and what else it says.
+/// All tensors of a file, and what else it says of the network.
 #[derive(Debug, Clone, Default)]
 pub struct NamedTensors {
     /// Tensors by name.
     pub tensors: BTreeMap<String, RawTensor>,
-    /// Text by key: safetensors' `__metadata__`, ONNX' `metadata_props`.
+    /// Text by key: safetensors' `__metadata__`, ONNX's `metadata_props`.
     pub metadata: BTreeMap<String, String>,
-    /// Epsilon of batch normalisation by the name of the graph's node that holds it.
+    /// Epsilons of batch normalisation, by the name of the graph's node.
     pub epsilons: BTreeMap<String, f64>,
     /// Names of the classes, where the file has them.
     pub(crate) labels: Option<Vec<String>>,
@@ -121,8 +121,7 @@ impl NamedTensors {
         Ok(())
     }
 
-    /// Takes off what TensorFlow appends to the names of variables when it means their values: the
-    /// number of an operation's output, `:0`.
+    /// Removes the suffix `:0` of names: TensorFlow appends the number of an operation's output.
     pub(in crate::checkpoint) fn strip_output_numbers(&mut self) {
         let numbered: Vec<String> = self
             .tensors
@@ -141,8 +140,8 @@ impl NamedTensors {
     }
 }
 
-/// Number of values of a shape, or an error that names the tensor. Strides do not overflow either,
-/// not even those of an empty tensor.
+/// Number of values of a shape. An overflow is an error that names the tensor. Strides cannot
+/// overflow either, not even those of an empty tensor.
 pub(super) fn volume(name: &str, shape: &[usize]) -> Result<usize, ReadError> {
     let volume = shape
         .iter()
@@ -151,7 +150,7 @@ pub(super) fn volume(name: &str, shape: &[usize]) -> Result<usize, ReadError> {
     Ok(if shape.contains(&0) { 0 } else { volume })
 }
 
-/// Values from little-endian bytes, after the budget has allowed them.
+/// Converts little-endian bytes to values, within the budget.
 pub(super) fn from_le_bytes(
     name: &str,
     bytes: &[u8],

@@ -1,5 +1,5 @@
-//! TensorFlow.js: `model.json` lists weights by name, dtype and shape, in the order in which they
-//! lie in binary files. Weights may be quantised; they become f32 here.
+//! TensorFlow.js: `model.json` lists weights by name, dtype and shape, in their order in binary
+//! files. Quantised weights become f32 here.
 //!
 //! ```text
 //! {"weightsManifest": [{"paths": ["group1-shard1of1.bin"],
@@ -7,8 +7,8 @@
 //!       "quantization": {"dtype": "uint8", "scale": 0.1, "min": -12.8}}]}]}
 //! ```
 //!
-//! The files of a group are one sequence of bytes. A quantised value `q` means
-//! `q * scale + min`; `float16` is no more than shorter.
+//! The files of a group are one sequence of bytes. A quantised value `q` means `q * scale + min`.
+//! `float16` values have no scale and min.
 
 use half::f16;
 use serde::Deserialize;
@@ -71,7 +71,7 @@ pub(super) fn read(source: &Source<'_>, budget: &mut Budget) -> Result<NamedTens
     Ok(named)
 }
 
-/// Takes one weight off the front of its group's bytes.
+/// Reads one weight from the front of its group's bytes.
 fn read_weight(
     weight: &Weight,
     rest: &mut &[u8],

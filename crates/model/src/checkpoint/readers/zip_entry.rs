@@ -9,7 +9,7 @@ use crate::checkpoint::readers::ReadError;
 
 pub(super) type Archive<'a> = ZipArchive<Cursor<&'a [u8]>>;
 
-/// One file of the archive. Its size is not believed but counted.
+/// Reads one file of the archive. The stated size is checked, since it may be wrong.
 pub(super) fn entry(
     archive: &mut Archive<'_>,
     path: &str,
