@@ -1,4 +1,4 @@
-//! Attributes that are text, or lists of it: all that Keras says is said in those.
+//! Attributes that hold text or a list of texts. Keras uses no others.
 
 use super::cursor::{Cursor, Result, malformed, text};
 use super::datatype::{Datatype, dataspace, datatype};
@@ -6,7 +6,7 @@ use super::file::{File, STEP, UNDEFINED};
 use super::object::{Object, kind};
 use crate::checkpoint::readers::{Budget, volume};
 
-/// One attribute, undecoded.
+/// An attribute that is not decoded yet.
 struct Attribute<'a> {
     name: &'a str,
     datatype: &'a [u8],
@@ -15,7 +15,7 @@ struct Attribute<'a> {
 }
 
 impl<'a> Object<'a> {
-    /// The texts of an attribute; `None` where there is no such attribute.
+    /// The texts of an attribute, or `None` if the object has no such attribute.
     pub(in super::super) fn texts(
         &self,
         name: &str,
@@ -82,7 +82,7 @@ fn texts<'a>(
     let sized = datatype(attribute.datatype)?;
     let count = volume(name, &dataspace(attribute.dataspace)?)?;
     let found = match sized.datatype {
-        // Empty lists have a datatype of their own.
+        // An empty list can have any datatype.
         _ if count == 0 => return Ok(Vec::new()),
         Datatype::FixedText | Datatype::Text if sized.size > 0 => value.len() / sized.size,
         _ => return Err(malformed(place(), "expected text")),
@@ -101,7 +101,7 @@ fn texts<'a>(
         .collect()
 }
 
-/// Text that the value `length, address, index` points to in the global heap.
+/// The text in the global heap to which `value` points: length, address, index.
 fn heap_text<'a>(file: &File<'a>, value: &'a [u8], budget: &mut Budget) -> Result<&'a str> {
     let place = "HDF5 global heap";
     let mut value = Cursor::new(value, place);
@@ -113,7 +113,7 @@ fn heap_text<'a>(file: &File<'a>, value: &'a [u8], budget: &mut Budget) -> Resul
     cursor.expect(b"GCOL")?;
     cursor.take(4)?;
     let size = cursor.u64()?;
-    // The size counts what was read so far.
+    // The size includes the 16 bytes read so far.
     let mut objects = Cursor::new(cursor.take_u64(size.saturating_sub(16))?, place);
     loop {
         budget.take(place, STEP)?;

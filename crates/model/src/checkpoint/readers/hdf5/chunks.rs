@@ -1,4 +1,4 @@
-//! Chunked datasets: a B-tree of chunks, each passed through filters.
+//! Chunked datasets: a B-tree of chunks, which filters may have compressed.
 
 use std::io::Read;
 
@@ -10,20 +10,20 @@ use crate::checkpoint::readers::{Budget, volume};
 
 const PLACE: &str = "HDF5 chunk B-tree";
 
-/// Far more than any tree of a file below a gigabyte has.
+/// Far more levels than the tree of any file below a gigabyte has.
 const MOST_LEVELS: u8 = 16;
 
-/// What was done to a chunk before it was written.
+/// A transformation of a chunk before it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Filter {
     Deflate,
-    /// First bytes of all values, then second bytes, and so on.
+    /// Stores the first bytes of all values, then all second bytes, and so on.
     Shuffle,
-    /// A checksum of 4 bytes behind the values.
+    /// Appends a checksum of 4 bytes.
     Fletcher32,
 }
 
-/// The filters of a dataset, in the order of writing.
+/// The filters of a dataset, in the order in which the writer applied them.
 pub(super) fn filters(body: &[u8]) -> Result<Vec<Filter>> {
     let place = "HDF5 filters";
     let mut cursor = Cursor::new(body, place);
@@ -61,12 +61,12 @@ struct Dataset<'a> {
     shape: &'a [usize],
     chunk: &'a [usize],
     element: usize,
-    /// Bytes of a whole chunk.
+    /// Bytes of an unfiltered chunk.
     bytes: usize,
     filters: &'a [Filter],
 }
 
-/// All values in row-major order. The caller has paid for them.
+/// All values in row-major order. The caller has taken their size off the budget.
 pub(super) fn chunked(
     file: &File<'_>,
     tree: u64,
@@ -92,7 +92,7 @@ pub(super) fn chunked(
     if chunk.contains(&0) || element == 0 {
         return Err(malformed(PLACE, "empty chunks"));
     }
-    // What no chunk covers is the fill value, which is zero for h5py.
+    // Values outside all chunks have the fill value, which is zero in h5py's files.
     let mut values = vec![0; size(shape)?];
     if tree != UNDEFINED {
         dataset.node(tree, None, &mut values, budget)?;
@@ -140,8 +140,7 @@ impl Dataset<'_> {
         Ok(())
     }
 
-    /// The chunk as it was before its filters; bit `i` of `skipped` tells that the `i`-th was left
-    /// out.
+    /// Undoes the filters of a chunk. If bit `i` of `skipped` is set, filter `i` was not applied.
     fn unfilter(&self, stored: &[u8], skipped: u32, budget: &mut Budget) -> Result<Vec<u8>> {
         budget.take(PLACE, (stored.len() as u64).max(self.bytes as u64))?;
         let mut bytes = stored.to_vec();
@@ -185,7 +184,7 @@ impl Dataset<'_> {
         Ok(bytes)
     }
 
-    /// Copies a chunk to where it belongs; its rows may reach beyond the dataset.
+    /// Copies a chunk to its position. Chunks at the edge may reach beyond the dataset.
     fn copy(&self, chunk: &[u8], offsets: &[usize], values: &mut [u8]) -> Result<()> {
         let outside = || malformed(PLACE, format!("a chunk at {offsets:?} is outside"));
         let inside = offsets.iter().zip(self.shape).all(|(o, size)| o < size);
@@ -193,7 +192,7 @@ impl Dataset<'_> {
             return Err(outside());
         }
         let Some((&row, outer)) = self.chunk.split_last() else {
-            // A single value.
+            // The dataset has no axes: a single value.
             values.copy_from_slice(chunk);
             return Ok(());
         };

@@ -1,4 +1,4 @@
-//! Little-endian numbers and text, one after the other, out of the bytes of a file.
+//! Reads little-endian numbers and text from the bytes of a file.
 
 use crate::checkpoint::readers::ReadError;
 
@@ -8,7 +8,7 @@ pub(super) fn malformed(place: impl Into<String>, problem: impl ToString) -> Rea
     ReadError::malformed(place, problem)
 }
 
-/// Little-endian numbers, one after the other.
+/// Reads one number after the other.
 #[derive(Debug, Clone)]
 pub(super) struct Cursor<'a> {
     pub(super) rest: &'a [u8],
@@ -71,7 +71,7 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Text up to the first zero.
+/// Text up to the first zero byte.
 pub(super) fn text<'a>(bytes: &'a [u8], place: &str) -> Result<&'a str> {
     let end = bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len());
     std::str::from_utf8(&bytes[..end]).map_err(|error| malformed(place, error))

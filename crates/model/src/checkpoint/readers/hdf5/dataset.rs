@@ -8,7 +8,7 @@ use super::object::{Object, kind};
 use crate::checkpoint::readers::{Budget, RawTensor, from_le_bytes, volume};
 
 impl<'a> Object<'a> {
-    /// The dataset as a tensor; without values where it is no floating-point number.
+    /// The dataset as a tensor, which has no values if they are not floating point.
     pub(in super::super) fn tensor(&self, budget: &mut Budget) -> Result<RawTensor> {
         let missing = |what: &str| malformed(&self.path, format!("a dataset without its {what}"));
         let message = |kind, what: &str| self.message(kind).ok_or_else(|| missing(what));
@@ -50,7 +50,7 @@ impl<'a> Object<'a> {
             return Err(refuse(problem));
         }
         match class {
-            // Compact: in the message.
+            // Compact: the values are in the message.
             0 => {
                 let size = cursor.u16()?;
                 Ok(cursor.take(size.into())?.into())
@@ -66,7 +66,7 @@ impl<'a> Object<'a> {
                 }
                 Ok(self.file.slice(address, bytes, place)?.into())
             }
-            // Chunked: a B-tree, and the chunk's sizes with that of an element as the last.
+            // Chunked: address of the B-tree, then the chunk's sizes and the size of an element.
             2 => {
                 let rank = cursor.u8()?;
                 let address = cursor.u64()?;

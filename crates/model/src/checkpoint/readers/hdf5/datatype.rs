@@ -1,22 +1,22 @@
-//! Datatypes and dataspaces: what a value is, and how many there are.
+//! Datatypes (the type of a value) and dataspaces (the shape).
 
 use super::cursor::{Cursor, Result, malformed};
 use crate::array::Dtype;
 
-/// A kind of value, as far as parameters and their descriptions need it.
+/// The types that parameters and their descriptions have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Datatype {
     /// Little-endian floating point.
     Float(Dtype),
     /// Text of a fixed number of bytes, padded with zeros or spaces.
     FixedText,
-    /// Text of any length, in the global heap.
+    /// Text of any length, stored in the global heap.
     Text,
     /// Anything else.
     Other(String),
 }
 
-/// A datatype and the bytes that one value takes.
+/// A datatype, and the bytes of one value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Sized {
     pub(super) datatype: Datatype,
@@ -54,7 +54,7 @@ pub(super) fn datatype(body: &[u8]) -> Result<Sized> {
     Ok(Sized { datatype, size })
 }
 
-/// Sizes of a dataspace: none for a single value.
+/// Shape of a dataspace. A single value has no axes.
 pub(super) fn dataspace(body: &[u8]) -> Result<Vec<usize>> {
     let place = "HDF5 dataspace";
     let mut cursor = Cursor::new(body, place);

@@ -1,18 +1,18 @@
-//! The superblock, with which every file begins, and the bytes at an address.
+//! The superblock at the start of every file, and access to bytes by address.
 
 use super::cursor::{Cursor, Result, malformed};
 
-/// The first bytes of every file without a user block.
+/// The first bytes of a file without a user block.
 pub(in super::super) const SIGNATURE: &[u8] = b"\x89HDF\r\n\x1a\n";
 
-/// The address that means "nowhere".
+/// The address that stands for "none".
 pub(super) const UNDEFINED: u64 = u64::MAX;
 
-/// What a step that follows an address costs of the budget. It takes time rather than memory: a
-/// million steps are a tenth of a second, and use up the default budget.
+/// Budget for following one address. It bounds time rather than memory: the default budget allows a
+/// million such steps, which take a tenth of a second.
 pub(super) const STEP: u64 = 64;
 
-/// A file and where its objects begin.
+/// The bytes of a file, and the address of its root.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct File<'a> {
     bytes: &'a [u8],
@@ -32,7 +32,7 @@ impl<'a> File<'a> {
             0 | 1 => {
                 cursor.take(4)?;
                 let sizes = [cursor.u8()?, cursor.u8()?];
-                // Reserved, ranks of B-trees, flags; and of version 1, one more rank.
+                // Reserved, ranks of B-trees, flags. Version 1 has one more rank.
                 cursor.take(if version == 0 { 9 } else { 13 })?;
                 sizes
             }
@@ -50,14 +50,14 @@ impl<'a> File<'a> {
         if cursor.u64()? != 0 {
             return Err(malformed(place, "a base address is not supported"));
         }
-        // Free space or superblock extension, and end of file; version 0 has a driver as well, and
-        // then the root's symbol table entry: name, then header.
+        // Free space or superblock extension, and end of file. Version 0 also has the driver, and
+        // then the root's symbol table entry: name, header.
         cursor.take(if version < 2 { 8 * 4 } else { 8 * 2 })?;
         let root = cursor.u64()?;
         Ok(Self { bytes, root })
     }
 
-    /// The bytes from an address on.
+    /// A cursor at an address.
     pub(super) fn at(&self, address: u64, place: &'a str) -> Result<Cursor<'a>> {
         usize::try_from(address)
             .ok()
@@ -66,7 +66,7 @@ impl<'a> File<'a> {
             .ok_or_else(|| malformed(place, format!("address {address} is beyond the file")))
     }
 
-    /// `length` bytes from an address on.
+    /// `length` bytes at an address.
     pub(super) fn slice(&self, address: u64, length: u64, place: &'a str) -> Result<&'a [u8]> {
         self.at(address, place)?.take_u64(length)
     }

@@ -1,11 +1,12 @@
-//! Members of a group: a B-tree of symbol nodes with names in a local heap, or links in the header.
+//! Members of a group. They are links in the object header, or a B-tree of symbol nodes with the
+//! names in a local heap.
 
 use super::cursor::{Cursor, Result, malformed, text};
 use super::file::{File, STEP, UNDEFINED};
 use super::object::{Object, kind};
 use crate::checkpoint::readers::Budget;
 
-/// Far more than any tree of a file below a gigabyte has.
+/// Far more levels than the tree of any file below a gigabyte has.
 const MOST_LEVELS: u8 = 16;
 
 /// Name and address of a member.
@@ -41,7 +42,7 @@ impl<'a> Object<'a> {
         Ok(members)
     }
 
-    /// The member of a name, which may be a path.
+    /// The member with this name or path.
     pub(in super::super) fn member(
         &self,
         path: &str,
@@ -59,7 +60,7 @@ impl<'a> Object<'a> {
         Ok(found)
     }
 
-    /// The member at an address that [`Self::members`] gave.
+    /// The member at an address from [`Self::members`].
     pub(in super::super) fn at(
         &self,
         name: &str,
@@ -85,7 +86,7 @@ fn local_heap<'a>(file: &File<'a>, address: u64) -> Result<&'a [u8]> {
     file.slice(data, size, "HDF5 local heap")
 }
 
-/// `level` is the one that a node must have; none for the root.
+/// Reads a node, which must have this `level`. The root may have any (`None`).
 fn tree_members<'a>(
     file: &File<'a>,
     address: u64,
@@ -101,7 +102,7 @@ fn tree_members<'a>(
     if node_type != 0 || own_level > MOST_LEVELS || level.is_some_and(|level| level != own_level) {
         return Err(malformed(place, "a node of another kind or level"));
     }
-    // Siblings, and the key before the first child.
+    // Addresses of both siblings, and the key before the first child.
     cursor.take(8 * 3)?;
     for _ in 0..used {
         budget.take(place, STEP)?;
@@ -141,10 +142,10 @@ fn symbol_node<'a>(
     Ok(())
 }
 
-/// Bytes of a name that are looked at.
+/// Longest name that is read, in bytes.
 const LONGEST_NAME: usize = 1024;
 
-/// A hard link; soft and external ones lead nowhere that we go.
+/// A hard link. Soft and external links are ignored (`None`).
 fn link(body: &[u8]) -> Result<Option<Member<'_>>> {
     let place = "HDF5 link";
     let mut cursor = Cursor::new(body, place);

@@ -1,18 +1,18 @@
 //! HDF5, as far as h5py writes it by default: groups by symbol tables or compact links, attributes
-//! in object headers, contiguous, compact and chunked datasets. What is beyond (dense groups of
-//! `libver="latest"`, external files, references) is refused by name.
+//! in object headers, contiguous, compact and chunked datasets. Other features (dense groups of
+//! `libver="latest"`, external files, references) are errors that name the feature.
 //!
 //! ```text
-//! superblock -> address of the root object                      file.rs
-//! object     -> header messages (may continue elsewhere)        object.rs
-//!   group    -> B-tree -> symbol nodes -> names in a local heap  group.rs
-//!   attribute-> dataspace, datatype, value; strings in the global heap  attribute.rs
-//!   dataset  -> dataspace, datatype, layout, filters             dataset.rs, chunks.rs
+//! superblock  -> address of the root object                     file.rs
+//! object      -> header messages (may continue elsewhere)       object.rs
+//!   group     -> B-tree -> symbol nodes -> names in local heap  group.rs
+//!   attribute -> dataspace, datatype, value; text in the global heap  attribute.rs
+//!   dataset   -> dataspace, datatype, layout, filters           dataset.rs, chunks.rs
 //! ```
 //!
-//! Everything is an address into the file, so a file can send a reader round in circles or make it
-//! read the same bytes again and again. So each step costs some of the memory budget, which
-//! bounds the work as well.
+//! A hostile file can have cycles of addresses, or refer to the same bytes again and again.
+//! Therefore each followed address takes something off the memory budget, which also bounds the
+//! time.
 
 mod attribute;
 mod chunks;

@@ -1,4 +1,4 @@
-//! Object headers: the list of messages that makes an object a group or a dataset.
+//! Object headers: the messages that describe a group or a dataset.
 
 use super::cursor::{Cursor, Result, malformed};
 use super::file::{File, STEP};
@@ -19,19 +19,19 @@ pub(super) mod kind {
     pub(in super::super) const ATTRIBUTE_INFO: u16 = 0x15;
 }
 
-/// Far more than any object of h5py has.
+/// Far more blocks than any object of h5py has.
 const MOST_BLOCKS: usize = 256;
 
 /// A group or a dataset.
 #[derive(Debug)]
 pub(in super::super) struct Object<'a> {
     pub(super) file: File<'a>,
-    /// Where it is, for messages.
+    /// Its path, for messages.
     pub(super) path: String,
     messages: Vec<(u16, &'a [u8])>,
 }
 
-/// What stands before each message.
+/// Version of the object header, which determines the header of its messages.
 #[derive(Clone, Copy)]
 enum Header {
     One,
@@ -69,7 +69,7 @@ impl<'a> Object<'a> {
             if cursor.u8()? != 1 {
                 return Err(at("unknown version"));
             }
-            // Reserved, number of messages, references; then the size, aligned to 8.
+            // Reserved, number of messages, references. The size that follows is padded to 8 bytes.
             cursor.take(7)?;
             let size = cursor.u32()?;
             cursor.take(4)?;
@@ -95,7 +95,7 @@ impl<'a> Object<'a> {
                     let (address, length) = (cursor.u64()?, cursor.u64()?);
                     let mut block = file.slice(address, length, place)?;
                     if matches!(header, Header::Two { .. }) {
-                        // Signature before, checksum after.
+                        // A signature precedes the messages, a checksum follows them.
                         let mut cursor = Cursor::new(block, place);
                         cursor.expect(b"OCHK")?;
                         block = cursor.take(cursor.rest.len().saturating_sub(4))?;
@@ -110,7 +110,7 @@ impl<'a> Object<'a> {
         Ok(object)
     }
 
-    /// All messages of a kind.
+    /// The bodies of all messages of a kind.
     pub(super) fn messages(&self, wanted: u16) -> impl Iterator<Item = &'a [u8]> {
         self.messages
             .iter()
@@ -122,7 +122,7 @@ impl<'a> Object<'a> {
         self.messages(wanted).next()
     }
 
-    /// Whether it holds values rather than other objects.
+    /// Whether it is a dataset rather than a group.
     pub(in super::super) fn is_dataset(&self) -> bool {
         self.message(kind::LAYOUT).is_some()
     }
@@ -163,7 +163,7 @@ impl<'a> Iterator for Messages<'a> {
     type Item = Result<(u16, &'a [u8])>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        // A rest too small for a message is a gap.
+        // A rest that is too small for a message is a gap.
         let least = match self.header {
             Header::One => 8,
             Header::Two { creation_order } => 4 + 2 * usize::from(creation_order),

@@ -1,17 +1,17 @@
-//! Tensors of an ONNX file: initialisers, and the values of `Constant` nodes.
+//! Constants of an ONNX file: initialisers, and the values of `Constant` nodes.
 
 use super::integers::Integers;
 use crate::array::Dtype;
 use crate::checkpoint::readers::protobuf::{Field, next_field, push_integers, text};
 use crate::checkpoint::readers::{Budget, NamedTensors, RawTensor, ReadError, from_le_bytes};
 
-/// Axes that a tensor may have.
+/// Most axes of a tensor.
 const MOST_AXES: usize = 8;
 
-/// Bytes of a raw constant of integers that may be kept.
+/// Largest raw integer constant that is kept, in bytes.
 const MOST_BYTES: usize = 256;
 
-/// Tensors of the file, and integers that operations need.
+/// Tensors of the file, and the small integer constants that operations use.
 pub(super) struct Constants<'a> {
     pub(super) named: &'a mut NamedTensors,
     pub(super) integers: Integers,
@@ -23,14 +23,14 @@ struct Fields<'a> {
     dims: Vec<i64>,
     data_type: u64,
     raw: Option<&'a [u8]>,
-    /// Packed `float_data` or `double_data`.
+    /// `float_data` or `double_data`, packed.
     packed: Option<&'a [u8]>,
     integers: Vec<i64>,
     external: bool,
 }
 
 impl Constants<'_> {
-    /// Reads a `TensorProto`, under its own name or that of a `Constant` node's output.
+    /// Reads a `TensorProto` under its own name, or under the output of a `Constant` node.
     pub(super) fn read(
         &mut self,
         bytes: &[u8],
@@ -101,7 +101,7 @@ impl Constants<'_> {
         let bytes = match (fields.raw, fields.packed) {
             (Some(raw), _) => raw,
             (None, Some(packed)) => packed,
-            // Halves lie in `int32_data` as their bits.
+            // 16-bit floats are stored as bits in `int32_data`.
             (None, None) => {
                 bits = fields
                     .integers
@@ -115,7 +115,7 @@ impl Constants<'_> {
         Ok(RawTensor::new(format!("{dtype:?}"), shape, Some(values)))
     }
 
-    /// Paddings, axes and shapes.
+    /// Keeps small integer constants: paddings, axes and shapes.
     fn keep_integers(&mut self, name: &str, fields: &Fields<'_>, shape: &[usize]) {
         let raw = fields.raw.filter(|raw| raw.len() <= MOST_BYTES);
         let integers: Vec<i64> = match (fields.data_type, raw) {

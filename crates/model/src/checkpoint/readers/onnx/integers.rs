@@ -1,11 +1,11 @@
-//! Integer constants of an ONNX graph, and what small operations make of them: PyTorch computes
-//! paddings by a dozen nodes where other exporters write a constant.
+//! Small integer constants of an ONNX graph, and the evaluation of nodes that compute on them.
+//! PyTorch computes a padding by a dozen nodes, where other exporters write a constant.
 
 use std::collections::HashMap;
 
 use crate::array::{Array, ShapeError};
 
-/// Most numbers of a constant that an operation can need.
+/// Most values of a constant that is kept.
 const MOST: usize = 32;
 
 /// Small integer tensors by name.
@@ -32,7 +32,7 @@ impl Integers {
         Some(self.known.get(name)?.values().to_vec())
     }
 
-    /// Computes a node, where its inputs are known; whether it was computed. `integers` reads an
+    /// Computes a node if its inputs are known, and returns whether it did. `integers` reads an
     /// attribute.
     pub(super) fn evaluate(
         &mut self,
@@ -70,7 +70,7 @@ fn compute(
         ("Sub", &[a, b]) => elementwise(a, b, i64::checked_sub)?,
         ("Mul", &[a, b]) => elementwise(a, b, i64::checked_mul)?,
         ("Concat", parts) if axis().unwrap_or(0) == 0 => concatenate(parts)?,
-        // The value is 0 unless an attribute says otherwise, which no padding does.
+        // The value is 0 unless an attribute says otherwise. Paddings have no such attribute.
         ("ConstantOfShape", &[shape]) => {
             let shape = sizes(shape.values())?;
             let count = shape.iter().product();
@@ -109,7 +109,7 @@ fn compute(
     })
 }
 
-/// Tensors one after the other along the first axis.
+/// Concatenates tensors along the first axis.
 fn concatenate(parts: &[&Array<i64>]) -> Option<Result<Array<i64>, ShapeError>> {
     let (&length, rest) = parts.first()?.shape().split_first()?;
     let mut shape = vec![length];
@@ -125,7 +125,7 @@ fn concatenate(parts: &[&Array<i64>]) -> Option<Result<Array<i64>, ShapeError>> 
     Some(Array::new(shape, values.copied().collect()))
 }
 
-/// What stands at some indices of an axis.
+/// The values at some indices of an axis.
 fn select(x: &Array<i64>, axis: usize, taken: &[u32]) -> Option<Result<Array<i64>, ShapeError>> {
     let mut shape = x.shape().to_vec();
     let length = std::mem::replace(shape.get_mut(axis)?, taken.len());
@@ -141,7 +141,7 @@ fn select(x: &Array<i64>, axis: usize, taken: &[u32]) -> Option<Result<Array<i64
     Some(Array::new(shape, values))
 }
 
-/// Arithmetic of tensors of one shape, or with a single number.
+/// Elementwise arithmetic of two tensors of one shape. Either may also be a single value.
 fn elementwise(
     a: &Array<i64>,
     b: &Array<i64>,
@@ -163,7 +163,7 @@ fn elementwise(
     Some(Array::new(shape, results?))
 }
 
-/// Sizes of a small tensor.
+/// A shape, if it is that of a small tensor.
 fn sizes(values: &[i64]) -> Option<Vec<usize>> {
     let sizes: Option<Vec<usize>> = values.iter().map(|&v| usize::try_from(v).ok()).collect();
     sizes.filter(|sizes| {
@@ -174,7 +174,7 @@ fn sizes(values: &[i64]) -> Option<Vec<usize>> {
     })
 }
 
-/// Indices that ONNX' Slice takes along an axis.
+/// The indices that ONNX's Slice selects on an axis of this `length`.
 fn slice(length: i64, start: i64, end: i64, step: i64) -> Option<Vec<u32>> {
     let from_end = |index: i64| {
         if index < 0 {

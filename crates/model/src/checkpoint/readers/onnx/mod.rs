@@ -9,7 +9,7 @@
 //!               bytes raw_data = 9, repeated double double_data = 10, int32 data_location = 14 }
 //! ```
 //!
-//! Nodes become operations in `onnx_nodes.rs`.
+//! `nodes.rs` translates nodes to operations.
 
 mod constants;
 mod integers;
@@ -22,7 +22,7 @@ use constants::Constants;
 use integers::Integers;
 use nodes::Nodes;
 
-/// Whether the bytes are a model: an IR version first, and a graph among known fields.
+/// Whether the bytes begin with an IR version, and contain a graph and only known fields.
 pub(super) fn looks_like(bytes: &[u8]) -> bool {
     let mut rest = bytes;
     if !matches!(
@@ -88,7 +88,7 @@ pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, Re
     Ok(named)
 }
 
-/// What an input takes.
+/// Bytes of memory for an input.
 const INPUT_BYTES: u64 = 256;
 
 fn text_entry<'a>(bytes: &'a [u8], place: &str) -> Result<(&'a str, &'a str), ReadError> {
@@ -113,7 +113,7 @@ fn value_info(bytes: &[u8]) -> Result<Input, ReadError> {
     while let Some(field) = next_field(&mut rest, place)? {
         match field {
             Field::Bytes(1, name) => input.name = text(name, place)?.to_string(),
-            // TypeProto -> tensor_type -> shape -> dim -> dim_value.
+            // Path of the message: TypeProto -> tensor_type -> shape -> dim -> dim_value.
             Field::Bytes(2, kind) => {
                 let shape = inner(inner(kind, 1)?, 2)?;
                 let mut rest = shape;
@@ -142,7 +142,7 @@ fn value_info(bytes: &[u8]) -> Result<Input, ReadError> {
     Ok(input)
 }
 
-/// The message in a field; empty where it is absent.
+/// The message in a field, or empty bytes if it is absent.
 fn inner(bytes: &[u8], tag: u32) -> Result<&[u8], ReadError> {
     let mut rest = bytes;
     while let Some(field) = next_field(&mut rest, "input")? {

@@ -1,4 +1,4 @@
-//! ONNX nodes -> operations.
+//! Translates ONNX nodes to operations.
 
 use mobilenet_kernels::Padding;
 
@@ -30,10 +30,10 @@ struct Attribute<'a> {
     tensor: Option<&'a [u8]>,
 }
 
-/// What a node costs of the budget, beyond its bytes.
+/// Bytes of memory for a node, beyond those of its parts.
 const NODE: u64 = (size_of::<Operation>() + size_of::<Node>()) as u64;
 
-/// Reads nodes, in the file's order, which is that of computation.
+/// Reads nodes. ONNX lists them in the order of computation.
 pub(super) struct Nodes<'a> {
     constants: Constants<'a>,
     pub(super) operations: Vec<Operation>,
@@ -49,12 +49,12 @@ impl<'a> Nodes<'a> {
     }
 
     pub(super) fn read(&mut self, bytes: &[u8], budget: &mut Budget) -> Result<(), ReadError> {
-        // An empty string of two bytes takes a whole pointer and, later, a name.
+        // An empty string takes two bytes of the file, but a pointer here, and later a name.
         let parts = size_of::<String>() + size_of::<Attribute>();
         budget.take("node", NODE + (bytes.len() * parts) as u64)?;
         let node = Node::parse(bytes)?;
         let tensors = &mut self.constants.named.tensors;
-        // Tensors under other names: constants, and what exporters have merged.
+        // Nodes that only give a tensor a name: `Constant`, and `Identity` of a constant.
         if node.op == "Constant" {
             let tensor = node.attributes.iter().find_map(|a| a.tensor);
             return match tensor {
@@ -191,7 +191,7 @@ impl<'a> Nodes<'a> {
         }))
     }
 
-    /// Bounds are attributes before opset 11 and inputs since.
+    /// Bounds are attributes before opset 11, and inputs since.
     fn clip(&self, node: &Node<'_>) -> String {
         let bound = |name: &str, index: usize| {
             let constant = || {
@@ -245,7 +245,7 @@ impl<'a> Nodes<'a> {
             .is_some_and(|name| tensors.contains_key(*name))
     }
 
-    /// Integers of an attribute, or of a constant input.
+    /// Integers of an attribute or of a constant input.
     fn integers(&self, node: &Node<'_>, name: &str, input: usize) -> Option<Vec<i64>> {
         let attribute = node.attribute(name).map(|a| a.integers.clone());
         attribute.or_else(|| {
@@ -263,7 +263,7 @@ impl<'a> Node<'a> {
         while let Some(field) = next_field(&mut rest, place)? {
             match field {
                 Field::Bytes(1, input) => node.inputs.push(text(input, place)?),
-                // The first output; the others are statistics.
+                // Only the first output: the others are statistics.
                 Field::Bytes(2, output) if node.output.is_empty() => {
                     node.output = text(output, place)?;
                 }
@@ -287,7 +287,7 @@ impl<'a> Node<'a> {
         self.attributes.iter().find(|a| a.name == name)
     }
 
-    /// An f32 that means a short decimal: 0.001, not 0.0010000000474974513.
+    /// The short decimal that was rounded to an f32: 0.001, not 0.0010000000474974513.
     fn float(&self, name: &str) -> Option<f64> {
         let float = self.attribute(name)?.float?;
         Some(float.to_string().parse().unwrap_or(f64::from(float)))

@@ -1,8 +1,8 @@
-//! What `torch.save` wrote before version 1.6, and writes with
-//! `_use_new_zipfile_serialization=False`: pickles one behind the other, and the storages.
+//! The format of `torch.save` before version 1.6, or with `_use_new_zipfile_serialization=False`:
+//! several pickles one after the other, then the storages.
 //!
 //! ```text
-//! magic number, protocol version, facts of the system, the object, list of storage keys;
+//! magic number, protocol version, system information, the object, list of storage keys;
 //! for each key: number of elements (i64), elements
 //! ```
 
@@ -16,7 +16,7 @@ use crate::checkpoint::readers::{Budget, NamedTensors};
 /// The integer 0x1950a86a20f9469cfc6c, pickled by protocol 2.
 const MAGIC: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
 
-/// The version 1001, pickled likewise.
+/// The integer 1001, pickled by protocol 2.
 const PROTOCOL: &[u8] = b"\x80\x02M\xe9\x03.";
 
 const PLACE: &str = "storages";
@@ -47,7 +47,7 @@ pub(in crate::checkpoint::readers) fn read(
     let widths = tensors::element_bytes(&object);
     let mut storages = Storages::new();
     for key in keys {
-        // Without it, nobody knows where the next one begins.
+        // Without its size, the start of the next storage is unknown.
         let width = *widths.get(key).ok_or_else(|| {
             ReadError::malformed(PLACE, format!("the element size of `{key}` is unknown"))
         })?;
@@ -59,7 +59,7 @@ pub(in crate::checkpoint::readers) fn read(
     tensors::read(found, &storages, budget)
 }
 
-/// Takes a storage off the front.
+/// Takes a storage off the front of `rest`.
 fn take<'a>(rest: &mut &'a [u8], width: usize) -> Option<&'a [u8]> {
     let (count, after) = rest.split_first_chunk::<8>()?;
     let size = usize::try_from(i64::from_le_bytes(*count))

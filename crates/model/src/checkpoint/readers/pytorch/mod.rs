@@ -1,6 +1,7 @@
-//! `torch.save`: a pickle that describes tensors, and the storages in which they lie. Since version
-//! 1.6 it is a zip of the pickle `<root>/data.pkl` and the storages `<root>/data/<key>`; before, all
-//! stood in one file ([`legacy`]).
+//! `torch.save`: a pickle that describes tensors, and storages with their values.
+//!
+//! Since version 1.6 it is a zip of the pickle `<root>/data.pkl` and the storages
+//! `<root>/data/<key>`. Before, all of it was one stream ([`legacy`]).
 
 mod legacy;
 mod pickle;

@@ -1,4 +1,4 @@
-//! Tensors in a pickle: where each stands, which storage it lies in, and how.
+//! Finds the tensors of a pickle, and reads their values from storages.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -9,16 +9,16 @@ use crate::checkpoint::readers::{
     Budget, NamedTensors, RawTensor, ReadError, from_le_bytes, volume,
 };
 
-/// Dicts inside dicts, at most; training programs keep state dicts one or two deep.
+/// Most levels of dicts inside dicts. Training programs nest state dicts one or two levels deep.
 const DEEPEST: usize = 8;
 
-/// More entries of dicts than any checkpoint has. A dict counts each time it is referred to.
+/// More entries of dicts than any checkpoint has. A dict counts once per reference to it.
 const MOST_ENTRIES: usize = 1 << 17;
 
-/// The storages that tensors lie in, by their keys.
+/// Bytes of the storages by key.
 pub(super) type Storages<'a> = HashMap<String, Cow<'a, [u8]>>;
 
-/// All tensors below the root, named by the path of dict keys: `state_dict.conv_stem.weight`.
+/// All tensors below the root, named by their path of dict keys: `state_dict.conv_stem.weight`.
 pub(super) fn find<'a>(
     pickle: &'a Pickle,
     budget: &mut Budget,
@@ -58,7 +58,7 @@ pub(super) fn find<'a>(
     Ok(found)
 }
 
-/// Reads the values of described tensors.
+/// Reads the values of the tensors that were found.
 pub(super) fn read(
     found: Vec<(String, Described<'_>)>,
     storages: &Storages<'_>,
@@ -86,7 +86,7 @@ pub(super) fn read(
 pub(super) struct Described<'a> {
     /// Key of the storage.
     pub(super) storage: &'a str,
-    /// For example `FloatStorage`.
+    /// Class of the storage, for example `FloatStorage`.
     class: &'a str,
     /// `None` for integers.
     pub(super) dtype: Option<Dtype>,
@@ -96,12 +96,12 @@ pub(super) struct Described<'a> {
     strides: Vec<usize>,
 }
 
-/// The tensor that a call of `_rebuild_tensor_v2` describes; `None` for other values.
+/// The tensor that a call of `_rebuild_tensor_v2` describes. `None` for other values.
 fn described<'a>(pickle: &'a Pickle, value: Id) -> Option<Result<Described<'a>, String>> {
     let (function, arguments) = call(pickle, value)?;
     match function {
         "torch._utils._rebuild_parameter" => {
-            // (tensor, requires_grad, hooks); a parameter within a parameter is not a thing.
+            // Arguments: tensor, requires_grad, hooks. Parameters are not nested.
             let (function, arguments) = call(pickle, *arguments.first()?)?;
             (function == "torch._utils._rebuild_tensor_v2")
                 .then(|| rebuild(pickle, arguments).ok_or_else(|| "a broken description".into()))
@@ -128,8 +128,8 @@ fn call(pickle: &Pickle, value: Id) -> Option<(&str, &[Id])> {
     Some((function, pickle.sequence(*arguments)?))
 }
 
-/// A reference to a storage: ("storage", class, key, device, number of elements). Gives class, key
-/// and number.
+/// Class, key and number of elements of a reference to a storage, which is the tuple ("storage",
+/// class, key, device, number of elements).
 fn storage_of(pickle: &Pickle, value: Id) -> Option<(&str, &str, usize)> {
     let Value::Persistent(storage) = pickle.value(value) else {
         return None;
@@ -144,7 +144,7 @@ fn storage_of(pickle: &Pickle, value: Id) -> Option<(&str, &str, usize)> {
     Some((class, pickle.text(key)?, pickle.size(elements)?))
 }
 
-/// Bytes of an element of each storage that the pickle refers to, where its class is known.
+/// Bytes per element of each storage to which the pickle refers, if its class is known.
 pub(super) fn element_bytes(pickle: &Pickle) -> HashMap<&str, usize> {
     pickle
         .ids()
@@ -162,7 +162,7 @@ pub(super) fn element_bytes(pickle: &Pickle) -> HashMap<&str, usize> {
         .collect()
 }
 
-/// Arguments (storage, offset, sizes, strides, ...).
+/// The tensor that the arguments describe: storage, offset, sizes, strides, ...
 fn rebuild<'a>(pickle: &'a Pickle, arguments: &[Id]) -> Option<Described<'a>> {
     let &[storage, offset, shape, strides, ..] = arguments else {
         return None;
@@ -185,7 +185,7 @@ fn rebuild<'a>(pickle: &'a Pickle, arguments: &[Id]) -> Option<Described<'a>> {
     })
 }
 
-/// Bytes of a strided tensor in row-major order.
+/// Copies a strided tensor to row-major order.
 fn gather(
     name: &str,
     storage: &[u8],

@@ -1,6 +1,6 @@
-//! TensorFlow's checkpoints. Both versions are a sorted table ([`table`]): in the first
-//! ([`v1`]) its values are the tensors, in the second ([`v2`]) they say where in the data files
-//! `PREFIX.data-00000-of-00001` the tensors lie.
+//! TensorFlow checkpoints. Both versions are a sorted table ([`table`]). In version 1 ([`v1`]) the
+//! table holds the tensors. In version 2 ([`v2`]) it holds their offsets in data files
+//! `PREFIX.data-00000-of-00001`.
 
 mod object_graph;
 mod slices;
@@ -12,14 +12,14 @@ use super::protobuf::{Field, next_field};
 use super::{Budget, NamedTensors, Source};
 use crate::checkpoint::readers::ReadError;
 
-/// Whether the file ends as these do.
+/// Whether the file ends as a table does.
 pub(super) fn looks_like(bytes: &[u8]) -> bool {
     table::looks_like(bytes)
 }
 
 pub(super) fn read(source: &Source<'_>, budget: &mut Budget) -> Result<NamedTensors, ReadError> {
-    // The first key is empty, and its value describes the file: V1 begins with a message, the
-    // list of tensors; V2 with the number of data files.
+    // The value of the first key, which is empty, describes the file. In V1 it begins with a
+    // message, the list of tensors, and in V2 with the number of data files.
     let mut first = None;
     table::for_each(source.bytes, budget, |key, mut value, _| {
         if key.is_empty() && first.is_none() {

@@ -1,6 +1,6 @@
-//! The object graph that TensorFlow 2 saves beside the variables. The keys of its variables are
-//! paths through Python objects (`layer_with_weights-0/kernel/.ATTRIBUTES/VARIABLE_VALUE`); the
-//! graph knows the variables' own names.
+//! The object graph that TensorFlow 2 saves with the variables. The keys of variables are paths
+//! through Python objects (`layer_with_weights-0/kernel/.ATTRIBUTES/VARIABLE_VALUE`). The graph
+//! maps them to the variables' own names.
 //!
 //! ```text
 //! TrackableObjectGraph { repeated TrackableObject nodes = 1 }
@@ -15,18 +15,18 @@ use prost::encoding::decode_varint;
 use crate::checkpoint::readers::ReadError;
 use crate::checkpoint::readers::protobuf::{Field, next_field, text};
 
-/// The key of the graph.
+/// Key of the object graph in the table.
 pub(super) const KEY: &[u8] = b"_CHECKPOINTABLE_OBJECT_GRAPH";
 
 const PLACE: &str = "object graph";
 
-/// A variable's path without what is the same for all.
+/// A variable's path, without the suffix that all keys have.
 pub(super) fn path(key: &str) -> &str {
     key.strip_suffix("/.ATTRIBUTES/VARIABLE_VALUE")
         .unwrap_or(key)
 }
 
-/// Names of variables by their keys, from a tensor of one string: its length as a varint, a
+/// Names of variables by their keys. `tensor` is a single string: its length as a varint, a
 /// checksum of the length, the string.
 pub(super) fn full_names(tensor: &[u8]) -> Result<HashMap<String, String>, ReadError> {
     let broken = || ReadError::malformed(PLACE, "it is no string");

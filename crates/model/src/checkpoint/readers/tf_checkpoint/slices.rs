@@ -1,5 +1,4 @@
-//! Pieces of partitioned variables: where each belongs, the key under which V2 keeps it, and
-//! putting them together.
+//! Slices of partitioned variables: their ranges, their keys in V2, and their assembly to a tensor.
 
 use prost::Message;
 
@@ -14,7 +13,7 @@ pub(super) struct Extent {
     length: Option<i64>,
 }
 
-/// `TensorSliceProto`: one extent per dimension; one without a length is the whole dimension.
+/// `TensorSliceProto`: one extent per dimension. Without a length, it is the whole dimension.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct TensorSlice {
     #[prost(message, repeated, tag = "1")]
@@ -22,7 +21,7 @@ pub(super) struct TensorSlice {
 }
 
 impl TensorSlice {
-    /// TensorFlow's key of a piece: name and extents in an encoding that sorts as they do.
+    /// TensorFlow's key of a slice: the name and the extents, encoded so that keys sort in order.
     pub(super) fn key(&self, name: &str) -> Vec<u8> {
         let mut key = vec![0];
         for byte in name.bytes() {
@@ -51,7 +50,7 @@ impl TensorSlice {
             };
             (start.checked_add(length)? <= size).then_some((start, length))
         };
-        // No extents at all are the whole tensor.
+        // Without extents, the slice is the whole tensor.
         if self.extent.is_empty() {
             return Ok(shape.iter().map(|&size| (0, size)).collect());
         }
@@ -77,8 +76,8 @@ fn push_unsigned(number: u64, key: &mut Vec<u8>) {
     key.extend(&bytes[zeros..]);
 }
 
-/// As many leading ones as bytes, then the number's two's complement; all inverted where it is
-/// negative.
+/// Encodes a number as its two's complement, preceded by as many one bits as it has bytes. If the
+/// number is negative, these bits are inverted: zeros.
 fn push_signed(number: i64, key: &mut Vec<u8>) {
     let magnitude = if number < 0 { !number } else { number } as u64;
     let length = (64 - magnitude.leading_zeros() as usize) / 7 + 1;
@@ -92,7 +91,7 @@ fn push_signed(number: i64, key: &mut Vec<u8>) {
     key.extend(&bytes[start..]);
 }
 
-/// A tensor that is filled piece by piece.
+/// A tensor that is filled slice by slice.
 pub(super) struct Assembly {
     dtype: Dtype,
     shape: Vec<usize>,
@@ -121,7 +120,7 @@ impl Assembly {
         self.dtype
     }
 
-    /// Shape of a piece.
+    /// Shape of a slice.
     pub(super) fn piece_shape(
         &self,
         name: &str,
@@ -131,7 +130,7 @@ impl Assembly {
         Ok(ranges.into_iter().map(|(_, length)| length).collect())
     }
 
-    /// Copies a piece, row-major, to where it belongs.
+    /// Copies the values of a slice, in row-major order, to their position.
     pub(super) fn fill(
         &mut self,
         name: &str,
@@ -140,7 +139,7 @@ impl Assembly {
     ) -> Result<(), ReadError> {
         let width = self.dtype.bytes();
         let ranges = slice.ranges(name, &self.shape)?;
-        // Runs along the last dimension are contiguous in both.
+        // Along the last dimension, values are contiguous in both the slice and the tensor.
         let (&(start, run), outer) = ranges.split_last().unwrap_or((&(0, 1), &[]));
         let rows: usize = outer.iter().map(|&(_, length)| length).product();
         let expected = rows.saturating_mul(run).saturating_mul(width);
@@ -174,7 +173,7 @@ impl Assembly {
         Ok(())
     }
 
-    /// The tensor, if its pieces fill it.
+    /// The tensor. Values that no slice has filled are an error.
     pub(super) fn finish(self, name: &str, budget: &mut Budget) -> Result<RawTensor, ReadError> {
         if self.filled != self.bytes.len() {
             let (filled, expected) = (self.filled, self.bytes.len());
@@ -200,7 +199,7 @@ mod tests {
         TensorSlice { extent }
     }
 
-    /// Bytes of `OrderedCode::WriteSignedNumIncreasing`.
+    /// The expected bytes are those of `OrderedCode::WriteSignedNumIncreasing`.
     #[test]
     fn signed_numbers_are_encoded_in_order() {
         let encoded = |number| {
@@ -224,7 +223,7 @@ mod tests {
         let values = |range: std::ops::Range<u8>| -> Vec<u8> {
             range.flat_map(|i| f32::from(i).to_le_bytes()).collect()
         };
-        // Columns 1 and 2, then column 0, of [2, 3, 2].
+        // First columns 1 and 2, then column 0, of a tensor of shape [2, 3, 2].
         let mut assembly = Assembly::new("t", Dtype::F32, vec![2, 3, 2], &mut budget).unwrap();
         let right = slice(&[(0, None), (1, Some(2)), (0, None)]);
         let left = slice(&[(0, None), (0, Some(1)), (0, Some(2))]);

@@ -1,5 +1,5 @@
-//! The sorted table in which TensorFlow keeps checkpoints, as in LevelDB: blocks of entries, an
-//! index block of their offsets, and a footer with the offset of the index.
+//! The sorted table of TensorFlow checkpoints, which is LevelDB's format: blocks of entries, an
+//! index block with their offsets, and a footer with the offset of the index.
 //!
 //! ```text
 //! footer  40 bytes: metaindex handle, index handle (offset and size as varints), zeros; magic
@@ -17,15 +17,15 @@ use crate::checkpoint::readers::ReadError;
 
 const MAGIC: [u8; 8] = 0xdb47_7524_8b80_fb57u64.to_le_bytes();
 const FOOTER: usize = 48;
-/// Compression and checksum.
+/// Bytes after a block: compression and checksum.
 const TRAILER: usize = 5;
 
-/// Whether the file ends as tables do.
+/// Whether the file ends with a table's footer.
 pub(super) fn looks_like(bytes: &[u8]) -> bool {
     bytes.len() >= FOOTER && bytes.ends_with(&MAGIC)
 }
 
-/// LevelDB's disguise of checksums that are stored beside what they check.
+/// Masks a checksum as LevelDB does for checksums stored next to the data.
 pub(super) fn masked(checksum: u32) -> u32 {
     checksum.rotate_right(15).wrapping_add(0xa282_ead8)
 }
@@ -44,7 +44,7 @@ pub(super) fn for_each(
     let broken = || malformed("its block handles are broken");
     Handle::take(&mut handles).ok_or_else(broken)?;
     let index = Handle::take(&mut handles).ok_or_else(broken)?;
-    // Blocks do not overlap, so all of them together are no larger than the file.
+    // Blocks do not overlap, so together they are no larger than the file.
     let mut left = bytes.len();
     let index = block(bytes, index, "index block", budget)?;
     entries(&index, "index block", |_, mut value| {
@@ -59,7 +59,7 @@ pub(super) fn for_each(
     })
 }
 
-/// Where a block lies.
+/// Position of a block.
 struct Handle {
     offset: usize,
     size: usize,
@@ -75,7 +75,7 @@ impl Handle {
     }
 }
 
-/// The content of a block, checked and uncompressed.
+/// Content of a block, after checking and decompression.
 fn block<'a>(
     bytes: &'a [u8],
     handle: Handle,
@@ -115,7 +115,7 @@ fn block<'a>(
     }
 }
 
-/// Calls `visit` with each key and value of a block.
+/// Calls `visit` with each key and value of a block, in order.
 fn entries(
     block: &[u8],
     place: &str,
@@ -179,7 +179,7 @@ mod tests {
         bytes
     }
 
-    /// `abc` -> `1` and `abd` -> `23`, the second key by what it shares with the first.
+    /// `abc` -> `1` and `abd` -> `23`. The second key shares its first two bytes with the first.
     const BLOCK: &[u8] = b"\x00\x03\x01abc1\x02\x01\x02d23\x00\x00\x00\x00\x01\x00\x00\x00";
 
     type Entry = (Vec<u8>, Vec<u8>);

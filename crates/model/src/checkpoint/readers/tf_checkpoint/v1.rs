@@ -1,4 +1,4 @@
-//! V1: every value of the table is a piece of a tensor; the first lists the tensors.
+//! V1: each value of the table is a slice of a tensor, except the first, which lists the tensors.
 //!
 //! ```text
 //! SavedTensorSlices    { SavedTensorSliceMeta meta = 1, SavedSlice data = 2 }
@@ -21,7 +21,7 @@ use crate::checkpoint::readers::{Budget, NamedTensors, RawTensor};
 
 const PLACE: &str = "list of tensors";
 
-/// Bytes that a tensor's description takes at most for each byte of its message.
+/// Most bytes of memory per byte of a tensor's description.
 const DECODED: u64 = 32;
 
 pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, ReadError> {
@@ -44,7 +44,7 @@ pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, Re
     Ok(named)
 }
 
-/// Makes room for the tensors of floating point, and notes the others.
+/// Prepares the assembly of floating-point tensors. The others get no values.
 fn describe(
     mut list: &[u8],
     named: &mut NamedTensors,
@@ -102,11 +102,11 @@ fn read_piece(
             _ => {}
         }
     }
-    // Pieces of integers need not be read.
+    // Skip slices of tensors that are not floating point.
     let Some(assembly) = assemblies.get_mut(name) else {
         return Ok(());
     };
-    // A piece does not say its dtype and shape again.
+    // A slice does not repeat the dtype and shape.
     let shape = assembly.piece_shape(name, &slice)?;
     let values = tensor_proto::read_values(name, data, assembly.dtype(), &shape, budget)?;
     assembly.fill(name, &slice, &values.to_le_bytes())

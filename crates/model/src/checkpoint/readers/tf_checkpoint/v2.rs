@@ -1,4 +1,4 @@
-//! V2: a table of `BundleEntryProto` in `PREFIX.index`, the values in data files.
+//! V2: `PREFIX.index` is a table of `BundleEntryProto`, and data files hold the values.
 //!
 //! ```text
 //! BundleHeaderProto { int32 num_shards = 1, Endianness endianness = 2, VersionDef version = 3 }
@@ -47,10 +47,10 @@ pub(super) struct Entry {
 /// TensorFlow's number for strings.
 const DT_STRING: i32 = 7;
 
-/// What the keys of an optimiser's variables contain; their own names can be misleading.
+/// Part of the keys of an optimiser's variables. Their own names can be misleading.
 const SLOT: &str = "/.OPTIMIZER_SLOT/";
 
-/// Bytes that a decoded entry takes at most for each byte of its message.
+/// Most bytes of memory per byte of an encoded entry.
 const DECODED: u64 = 32;
 
 pub(super) fn read(source: &Source<'_>, budget: &mut Budget) -> Result<NamedTensors, ReadError> {
@@ -88,7 +88,7 @@ pub(super) fn read(source: &Source<'_>, budget: &mut Budget) -> Result<NamedTens
     let mut named = NamedTensors::default();
     let mut seen = HashMap::new();
     for (key, entry) in &entries {
-        // The keys of pieces begin with a zero; they are read with their variable.
+        // Keys of slices begin with a zero byte. They are read with their variable.
         if key.first() == Some(&0) {
             continue;
         }
@@ -96,7 +96,7 @@ pub(super) fn read(source: &Source<'_>, budget: &mut Budget) -> Result<NamedTens
         let own = full_names.get(key).filter(|_| !key.contains(SLOT));
         let name = match own {
             Some(full_name) => {
-                // A variable that is saved under two paths is the same one.
+                // The same variable can be saved under two paths.
                 let content = (entry.shape.clone(), entry.size, entry.crc32c);
                 match seen.get(full_name) {
                     Some(before) if *before == content => continue,
@@ -146,7 +146,7 @@ fn read_tensor(
     Ok(RawTensor::new(format!("{dtype:?}"), shape, Some(values)))
 }
 
-/// The data files, each opened when first asked for.
+/// The data files, each opened when it is first needed.
 struct Shards<'a> {
     source: &'a Source<'a>,
     count: i32,
@@ -154,7 +154,7 @@ struct Shards<'a> {
 }
 
 impl Shards<'_> {
-    /// Where an entry's bytes lie.
+    /// The bytes of an entry.
     fn bytes(
         &mut self,
         name: &str,
@@ -187,14 +187,14 @@ impl Shards<'_> {
         })
     }
 
-    /// An entry's bytes, if their checksum is right.
+    /// The bytes of an entry, after a check of their checksum.
     fn checked(
         &mut self,
         name: &str,
         entry: &Entry,
         budget: &mut Budget,
     ) -> Result<&[u8], ReadError> {
-        // Many entries may name the same bytes: reading them again costs time.
+        // Many entries may refer to the same bytes, so the budget also bounds the time.
         budget.take(name, entry.size.max(0) as u64)?;
         let bytes = self.bytes(name, entry, budget)?;
         if masked(crc32c::crc32c(bytes)) != entry.crc32c {

@@ -1,4 +1,5 @@
-//! TFLite: a FlatBuffer `Model`. Quantised tensors keep their integers, and what these stand for.
+//! TFLite: a FlatBuffer `Model`. Quantised tensors stay integers, with their scales and zero
+//! points.
 //!
 //! ```text
 //! Model    { 1 operator_codes, 2 subgraphs, 4 buffers }
@@ -8,7 +9,7 @@
 //! Quantization { 2 scale, 3 zero_point, 6 quantized_dimension }
 //! ```
 //!
-//! Operators become operations in `operators.rs`.
+//! `operators.rs` translates operators to operations.
 
 mod operators;
 mod tensors;
@@ -25,12 +26,12 @@ use super::{Budget, NamedTensors, ReadError};
 use operators::operation;
 use tensors::{constant, describe, input_samples, kind, malformed, small_integers};
 
-/// The file identifier, which follows the offset of the root.
+/// Whether the file has TFLite's identifier, which follows the offset of the root.
 pub(super) fn looks_like(bytes: &[u8]) -> bool {
     bytes.get(4..8) == Some(b"TFL3")
 }
 
-/// What a tensor or an operator takes in memory, roughly and generously.
+/// Bytes of memory for a tensor or an operator: a generous estimate.
 const RECORD: u64 = 512;
 
 pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, ReadError> {
@@ -79,7 +80,7 @@ pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, Re
         .ok()
         .and_then(|index| tensors.get(index))
         .ok_or_else(|| missing("input"))?;
-    // A float input that is quantised first has the range of its quantised form.
+    // If the first operator quantises a float input, take the range from its output.
     let first = operations
         .first()
         .map(|operation| operation.output.as_str());
@@ -100,7 +101,7 @@ pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, Re
     Ok(named)
 }
 
-/// Names of the classes: TFLite's metadata keeps a file of labels in a zip behind the model.
+/// Names of the classes. TFLite's metadata has a file of labels in a zip after the model.
 fn labels(bytes: &[u8], budget: &mut Budget) -> Result<Option<Vec<String>>, ReadError> {
     let Ok(mut archive) = ZipArchive::new(Cursor::new(bytes)) else {
         return Ok(None);
@@ -114,7 +115,7 @@ fn labels(bytes: &[u8], budget: &mut Budget) -> Result<Option<Vec<String>>, Read
         return Ok(None);
     };
     let text = entry(&mut archive, &name, budget)?;
-    // A line of one byte becomes a string.
+    // In memory: a line of one byte becomes a `String`.
     budget.take(&name, (size_of::<String>() * text.len()) as u64)?;
     let text = String::from_utf8_lossy(&text);
     Ok(Some(

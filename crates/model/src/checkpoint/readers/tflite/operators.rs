@@ -1,4 +1,4 @@
-//! TFLite operators -> operations.
+//! Translates TFLite operators to operations.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::checkpoint::readers::flatbuffer::{Elements, Table};
 use crate::checkpoint::readers::graph::{Conv, Operation, OperationKind, Operator};
 use crate::checkpoint::readers::{Budget, NamedTensors, ReadError};
 
-/// `BuiltinOperator` of the schema.
+/// Numbers of `BuiltinOperator` in the schema.
 mod builtin {
     pub(super) const ADD: i32 = 0;
     pub(super) const AVERAGE_POOL_2D: i32 = 1;
@@ -34,7 +34,7 @@ mod builtin {
     pub(super) const HARD_SWISH: i32 = 117;
 }
 
-/// One operator; `None` where it only gives a constant another form.
+/// Translates one operator. `None` if it only dequantises a constant.
 pub(super) fn operation(
     place: &str,
     operator: &Table<'_>,
@@ -49,7 +49,7 @@ pub(super) fn operation(
             return Ok(Vec::new());
         };
         budget_of(listed.len, budget)?;
-        // -1 stands for an optional tensor that is absent.
+        // -1 means that an optional tensor is absent.
         Ok((0..listed.len)
             .filter_map(|i| usize::try_from(listed.i32(i)?).ok())
             .filter(|&index| index < tensors.len())
@@ -63,7 +63,7 @@ pub(super) fn operation(
         .ok_or_else(|| malformed(place, "it has no output"))?;
     let (code, name) = builtin_code(operator, codes)
         .ok_or_else(|| malformed(place, "its code is outside the list"))?;
-    // Half-precision weights are made single by an operator.
+    // Weights in half precision are converted by an operator: keep the tensor under its new name.
     if code == builtin::DEQUANTIZE
         && let Some(&source) = inputs.first()
         && let Some(tensor) = named.tensors.get(&tensors[source].name).cloned()
@@ -96,17 +96,17 @@ pub(super) fn operation(
     }))
 }
 
-/// Each listed tensor may become a name.
+/// Counts the names of the listed tensors.
 fn budget_of(count: usize, budget: &mut Budget) -> Result<(), ReadError> {
     budget.take("TFLite operators", 256 * count as u64)
 }
 
-/// The operator's number, and its name where it is not one of TFLite's own.
+/// The operator's number, and its name if it is a custom operator.
 fn builtin_code(operator: &Table<'_>, codes: &Elements<'_>) -> Option<(i32, Option<String>)> {
     let index = usize::try_from(operator.i32(0).unwrap_or(0)).ok()?;
     let code = codes.table(index)?;
     let custom = code.text(1).map(|name| name.chars().take(64).collect());
-    // Numbers below 127 have a field of their own, from the time when there were no more.
+    // The schema has an older 8-bit field for numbers below 127.
     let number = code.i32(3).unwrap_or(0).max(code.u8(0).unwrap_or(0).into());
     Some((number, custom))
 }
@@ -197,7 +197,7 @@ impl Node<'_> {
         }
     }
 
-    /// Name of an input that is a constant.
+    /// Name of an input, which must be a constant.
     fn parameter(&self, index: usize) -> Result<String, String> {
         self.inputs
             .get(index)

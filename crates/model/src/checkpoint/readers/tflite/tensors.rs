@@ -1,4 +1,4 @@
-//! Tensors of a TFLite file: what they are, and the constants among them.
+//! Tensors of a TFLite file: their descriptions, and the values of constants.
 
 use crate::array::Dtype;
 use crate::checkpoint::readers::flatbuffer::{Elements, Table};
@@ -7,14 +7,14 @@ use crate::checkpoint::readers::{
     Budget, Quantization, RawTensor, ReadError, from_le_bytes, volume,
 };
 
-/// Axes that a tensor may have.
+/// Most axes of a tensor.
 const MOST_AXES: usize = 8;
 
 pub(super) fn malformed(place: &str, problem: impl ToString) -> ReadError {
     ReadError::malformed(place, problem)
 }
 
-/// `TensorType` of the schema.
+/// Numbers of `TensorType` in the schema.
 pub(super) mod kind {
     pub(in super::super) const FLOAT32: u8 = 0;
     pub(in super::super) const FLOAT16: u8 = 1;
@@ -30,11 +30,11 @@ pub(super) struct Described<'a> {
     pub(super) shape: Vec<usize>,
     pub(super) kind: u8,
     quantization: Option<Table<'a>>,
-    /// Values, where it is a constant.
+    /// Values of a constant.
     pub(super) data: Option<&'a [u8]>,
 }
 
-/// A tensor as the graph lists it.
+/// Reads the description of a tensor.
 pub(super) fn describe<'a>(
     listed: &Elements<'a>,
     index: usize,
@@ -73,7 +73,7 @@ pub(super) fn describe<'a>(
     })
 }
 
-/// The values of a constant; none where they are integers that stand for themselves.
+/// Reads a constant. Integers that are not quantised get no values.
 pub(super) fn constant(
     tensor: &Described<'_>,
     data: &[u8],
@@ -95,7 +95,7 @@ pub(super) fn constant(
         .filter(is_number)
         .map(|dtype| from_le_bytes(name, data, dtype, shape, budget));
     if quantization.is_some() {
-        // For the f32 that these integers may become.
+        // The integers may be converted to f32 later.
         budget.take(name, 4 * volume(name, shape)? as u64)?;
     }
     Ok(RawTensor {
@@ -108,7 +108,7 @@ pub(super) fn constant(
     })
 }
 
-/// What the integers of a tensor stand for, where they are quantised.
+/// Scales and zero points of a quantised tensor.
 fn quantization(tensor: &Described<'_>) -> Result<Option<Quantization>, ReadError> {
     let Described { name, shape, .. } = tensor;
     let wrong = |problem: String| ReadError::tensor(name, problem);
@@ -129,7 +129,7 @@ fn quantization(tensor: &Described<'_>) -> Result<Option<Quantization>, ReadErro
             "{count} scales along axis {axis} of {shape:?}"
         )));
     }
-    // Of as many zero points as scales, all count; of any other number, only the first can.
+    // Zero points beyond the number of scales are ignored: a single scale has a single one.
     let zero_points = table.elements(3, 8).map_or(Vec::new(), |points| {
         (0..points.len.min(count))
             .filter_map(|i| points.i64(i))
@@ -142,7 +142,7 @@ fn quantization(tensor: &Described<'_>) -> Result<Option<Quantization>, ReadErro
     }))
 }
 
-/// Paddings and axes.
+/// Small integer constants: paddings and axes.
 pub(super) fn small_integers(tensor: &Described<'_>, data: &[u8]) -> Option<Vec<i64>> {
     (tensor.kind == kind::INT32 && data.len() <= 64).then(|| {
         let (chunks, _) = data.as_chunks::<4>();
@@ -153,7 +153,7 @@ pub(super) fn small_integers(tensor: &Described<'_>, data: &[u8]) -> Option<Vec<
     })
 }
 
-/// How 8-bit samples become numbers; signed ones are samples minus 128.
+/// How 8-bit samples become numbers. Signed inputs are samples minus 128.
 pub(super) fn input_samples(tensor: &Described<'_>) -> Option<Samples> {
     let offset = match tensor.kind {
         kind::UINT8 => 0,
