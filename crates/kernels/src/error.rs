@@ -40,7 +40,7 @@ pub enum KernelError {
     /// A label names no class.
     #[error("label {label} of example {example} names none of {classes} classes")]
     Label {
-        /// Place in the batch.
+        /// Index in the batch.
         example: usize,
         /// The label.
         label: u32,

@@ -52,5 +52,5 @@ pub use activation::Activation;
 pub use error::KernelError;
 pub use geometry::{Axis, ConvGeometry, ConvSize, Padding};
 pub use layer::slices::Epilogue;
-pub use network::{LayerKind, Pooling};
+pub use network::{ConvKind, Pooling};
 pub use normalizer::{BatchNormConfig, Normalizer};

@@ -2,7 +2,7 @@
 
 /// What a layer does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LayerKind {
+pub enum ConvKind {
     /// Full convolution, pointwise included; weights `[out, in, rows, columns]`.
     Conv,
     /// Depthwise convolution; weights `[channels, 1, rows, columns]`, in and out channels equal.

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use instruction_sets::on_each_instruction_set;
 use mobilenet_kernels::inference::{
-    Head, ImageLayout, Images, Layer, LayerKind, Normalization, Output, PackedWeights, Program,
-    ProgramConfig,
+    ConvKind, HeadWeights, ImageLayout, Images, LayerWeights, Normalization, Output, PackedWeights,
+    Program, ProgramConfig,
 };
 use mobilenet_kernels::simd::{Isa, measure_peak};
 use mobilenet_kernels::{Activation, ConvGeometry, KernelError, Padding, reference};
@@ -30,7 +30,7 @@ on_each_instruction_set! {
 }
 
 fn program(isa: Isa, layers: &[Owned], config: &ProgramConfig) -> Result<Program, KernelError> {
-    let packed: Vec<Layer<'_>> = layers.iter().map(Owned::layer).collect();
+    let packed: Vec<LayerWeights<'_>> = layers.iter().map(Owned::layer).collect();
     Program::new(Arc::new(PackedWeights::new(isa, &packed, None)?), config)
 }
 
@@ -99,11 +99,11 @@ fn chains_equal_reference(isa: Isa) {
         seed: u64,
     )| {
         let layers = [
-            Owned::new(LayerKind::Conv, window(kernel, first_stride, 1, first_padding), [inputs, stem], activation, seed),
-            Owned::new(LayerKind::Depthwise, window([3, 3], stride, dilation, padding), [stem, stem], Activation::Relu6, seed ^ 1),
-            Owned::new(LayerKind::Conv, ConvGeometry::POINTWISE, [stem, middle], Activation::Relu6, seed ^ 2),
-            Owned::new(LayerKind::Depthwise, window(kernel, 1, 1, Padding::Same), [middle, middle], activation, seed ^ 3),
-            Owned::new(LayerKind::Conv, window([3, 3], 1, dilation, Padding::Same), [middle, last], activation, seed ^ 4),
+            Owned::new(ConvKind::Conv, window(kernel, first_stride, 1, first_padding), [inputs, stem], activation, seed),
+            Owned::new(ConvKind::Depthwise, window([3, 3], stride, dilation, padding), [stem, stem], Activation::Relu6, seed ^ 1),
+            Owned::new(ConvKind::Conv, ConvGeometry::POINTWISE, [stem, middle], Activation::Relu6, seed ^ 2),
+            Owned::new(ConvKind::Depthwise, window(kernel, 1, 1, Padding::Same), [middle, middle], activation, seed ^ 3),
+            Owned::new(ConvKind::Conv, window([3, 3], 1, dilation, Padding::Same), [middle, last], activation, seed ^ 4),
         ];
         let fits = layers.iter().try_fold((height, width), |(h, w), layer| {
             let size = layer.geometry.resolve(1, h, w).ok()?;
@@ -120,7 +120,7 @@ fn chains_equal_reference(isa: Isa) {
 fn maps_as_large_as_real_ones_equal_reference(isa: Isa) {
     let depthwise = |channels, stride| {
         Owned::new(
-            LayerKind::Depthwise,
+            ConvKind::Depthwise,
             window([3, 3], stride, 1, Padding::Same),
             [channels; 2],
             Activation::Relu6,
@@ -129,7 +129,7 @@ fn maps_as_large_as_real_ones_equal_reference(isa: Isa) {
     };
     let pointwise = |i, o| {
         Owned::new(
-            LayerKind::Conv,
+            ConvKind::Conv,
             ConvGeometry::POINTWISE,
             [i, o],
             Activation::Relu6,
@@ -137,7 +137,7 @@ fn maps_as_large_as_real_ones_equal_reference(isa: Isa) {
         )
     };
     let stem = Owned::new(
-        LayerKind::Conv,
+        ConvKind::Conv,
         window([3, 3], 2, 1, Padding::Same),
         [3, 32],
         Activation::Relu6,
@@ -170,14 +170,14 @@ fn maps_as_large_as_real_ones_equal_reference(isa: Isa) {
 fn features_logits_layouts_and_batches(isa: Isa) {
     let layers = [
         Owned::new(
-            LayerKind::Conv,
+            ConvKind::Conv,
             window([3, 3], 2, 1, Padding::Same),
             [3, 20],
             Activation::Relu6,
             1,
         ),
         Owned::new(
-            LayerKind::Depthwise,
+            ConvKind::Depthwise,
             window([3, 3], 1, 1, Padding::Same),
             [20, 20],
             Activation::Relu6,
@@ -202,7 +202,7 @@ fn features_logits_layouts_and_batches(isa: Isa) {
         .map(|i| nhwc[i / (3 * pixels) * 3 * pixels + i % pixels * 3 + i / pixels % 3])
         .collect();
     let (weights, bias) = (values(8, classes * 20), values(9, classes));
-    let head = Head {
+    let head = HeadWeights {
         classes,
         weights: &weights,
         bias: &bias,
@@ -219,7 +219,7 @@ fn features_logits_layouts_and_batches(isa: Isa) {
         expected.extend(logits.iter().map(|&v| v as f32));
         expected_features.extend(features);
     }
-    let packed: Vec<Layer<'_>> = layers.iter().map(Owned::layer).collect();
+    let packed: Vec<LayerWeights<'_>> = layers.iter().map(Owned::layer).collect();
     let network = Arc::new(PackedWeights::new(isa, &packed, Some(&head)).unwrap());
     for threads in [1, 2] {
         let config_of_frames = ProgramConfig {
@@ -255,7 +255,7 @@ fn several_outputs_equal_single_ones(isa: Isa) {
     let conv = |inputs, outputs, stride, seed| {
         let window = window([3, 3], stride, 1, Padding::Same);
         Owned::new(
-            LayerKind::Conv,
+            ConvKind::Conv,
             window,
             [inputs, outputs],
             Activation::Relu6,
@@ -265,7 +265,7 @@ fn several_outputs_equal_single_ones(isa: Isa) {
     let depthwise = |channels, stride, seed| {
         let window = window([3, 3], stride, 1, Padding::Same);
         Owned::new(
-            LayerKind::Depthwise,
+            ConvKind::Depthwise,
             window,
             [channels; 2],
             Activation::Relu6,
@@ -275,7 +275,7 @@ fn several_outputs_equal_single_ones(isa: Isa) {
     let pointwise = |inputs, outputs, seed| {
         let window = ConvGeometry::POINTWISE;
         Owned::new(
-            LayerKind::Conv,
+            ConvKind::Conv,
             window,
             [inputs, outputs],
             Activation::Relu6,
@@ -294,12 +294,12 @@ fn several_outputs_equal_single_ones(isa: Isa) {
     ];
     let (height, width, classes) = (37, 30, 11);
     let (weights, bias) = (values(8, classes * 24), values(9, classes));
-    let head = Head {
+    let head = HeadWeights {
         classes,
         weights: &weights,
         bias: &bias,
     };
-    let packed: Vec<Layer<'_>> = layers.iter().map(Owned::layer).collect();
+    let packed: Vec<LayerWeights<'_>> = layers.iter().map(Owned::layer).collect();
     let network = Arc::new(PackedWeights::new(isa, &packed, Some(&head)).unwrap());
     let image = height * width * 3;
     let images = values(5, 3 * image);
@@ -347,14 +347,14 @@ fn several_outputs_equal_single_ones(isa: Isa) {
 fn nan_goes_through(isa: Isa) {
     let layers = [
         Owned::new(
-            LayerKind::Depthwise,
+            ConvKind::Depthwise,
             window([3, 3], 1, 1, Padding::Same),
             [8, 8],
             Activation::Relu6,
             2,
         ),
         Owned::new(
-            LayerKind::Conv,
+            ConvKind::Conv,
             ConvGeometry::POINTWISE,
             [8, 8],
             Activation::Relu6,
@@ -375,7 +375,7 @@ fn nan_goes_through(isa: Isa) {
 #[test]
 fn what_does_not_fit_is_an_error() {
     let layers = [Owned::new(
-        LayerKind::Conv,
+        ConvKind::Conv,
         window([3, 3], 1, 1, Padding::VALID),
         [3, 4],
         Activation::Relu6,
@@ -429,7 +429,7 @@ fn what_does_not_fit_is_an_error() {
         assert!(self::program(Isa::Scalar, &layers, &config).is_err());
     }
     let large = Owned::new(
-        LayerKind::Conv,
+        ConvKind::Conv,
         window([9, 9], 1, 1, Padding::Same),
         [1, 1],
         Activation::Relu,

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use half::{bf16, f16};
 use instruction_sets::on_each_instruction_set;
 use mobilenet_kernels::inference::{
-    Head, ImageLayout, Images, Layer, LayerKind, Normalization, Output, PackedWeights, Program,
-    ProgramConfig, WeightType,
+    ConvKind, HeadWeights, ImageLayout, Images, LayerWeights, Normalization, Output, PackedWeights,
+    Program, ProgramConfig, WeightType,
 };
 use mobilenet_kernels::simd::Isa;
 use mobilenet_kernels::{Activation, ConvGeometry, KernelError, Padding};
@@ -30,23 +30,17 @@ fn network(channels: [usize; 3]) -> Vec<Owned> {
     let conv = |inputs, outputs, stride, seed| {
         let window = window([3, 3], stride, 1, Padding::Same);
         let activation = Activation::Relu6;
-        Owned::new(LayerKind::Conv, window, [inputs, outputs], activation, seed)
+        Owned::new(ConvKind::Conv, window, [inputs, outputs], activation, seed)
     };
     let depthwise = |channels, seed| {
         let window = window([3, 3], 1, 1, Padding::Same);
         let activation = Activation::Relu;
-        Owned::new(
-            LayerKind::Depthwise,
-            window,
-            [channels; 2],
-            activation,
-            seed,
-        )
+        Owned::new(ConvKind::Depthwise, window, [channels; 2], activation, seed)
     };
     let pointwise = |inputs, outputs, seed| {
         let window = ConvGeometry::POINTWISE;
         let activation = Activation::Identity;
-        Owned::new(LayerKind::Conv, window, [inputs, outputs], activation, seed)
+        Owned::new(ConvKind::Conv, window, [inputs, outputs], activation, seed)
     };
     vec![
         conv(3, stem, 2, 1),
@@ -67,9 +61,9 @@ fn packed(
     layers: &[Owned],
     head: &[f32],
 ) -> Result<Arc<PackedWeights>, KernelError> {
-    let packed: Vec<Layer<'_>> = layers.iter().map(Owned::layer).collect();
+    let packed: Vec<LayerWeights<'_>> = layers.iter().map(Owned::layer).collect();
     let bias = values(9, CLASSES);
-    let head = Head {
+    let head = HeadWeights {
         classes: CLASSES,
         weights: head,
         bias: &bias,
@@ -185,7 +179,7 @@ fn frames_equal_normalised_images(isa: Isa) {
             for (stride, dilation) in [(1, 1), (2, 1), (1, 2)] {
                 for channels in [3, 20, 33] {
                     let stem = Owned::new(
-                        LayerKind::Conv,
+                        ConvKind::Conv,
                         window([3, 3], stride, dilation, padding),
                         [3, channels],
                         Activation::Identity,
@@ -212,7 +206,7 @@ fn frames_equal(
     let images: Vec<f32> = (frames.iter().enumerate())
         .map(|(i, &byte)| f32::from(byte) * normalization.scale[i % 3] + normalization.shift[i % 3])
         .collect();
-    let packed: Vec<Layer<'_>> = layers.iter().map(Owned::layer).collect();
+    let packed: Vec<LayerWeights<'_>> = layers.iter().map(Owned::layer).collect();
     let network = Arc::new(PackedWeights::new(isa, &packed, None).unwrap());
     for threads in [1, 2] {
         let config = ProgramConfig {
@@ -238,7 +232,7 @@ fn frames_that_cannot_be_normalised_are_errors() {
             normalization,
             ..config(layers, 8, 8, last_map(layers), 1)
         };
-        let packed: Vec<Layer<'_>> = layers.iter().map(Owned::layer).collect();
+        let packed: Vec<LayerWeights<'_>> = layers.iter().map(Owned::layer).collect();
         let network = PackedWeights::new(Isa::Scalar, &packed, None)?;
         Program::new(Arc::new(network), &config).map(drop)
     };

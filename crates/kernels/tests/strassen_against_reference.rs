@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use instruction_sets::on_each_instruction_set;
 use mobilenet_kernels::inference::{
-    ImageLayout, Images, Layer, LayerKind, PackedWeights, Packer, Program, WeightType,
+    ConvKind, ImageLayout, Images, LayerWeights, PackedWeights, Packer, Program, WeightType,
 };
 use mobilenet_kernels::simd::Isa;
 use mobilenet_kernels::{Activation, ConvGeometry, KernelError, Padding};
@@ -22,14 +22,14 @@ fn block(channels: [usize; 2], stride: usize, activation: Activation, seed: u64)
     let spread = window([3, 3], stride, 1, Padding::Same);
     [
         Owned::new(
-            LayerKind::Depthwise,
+            ConvKind::Depthwise,
             spread,
             [channels[0]; 2],
             Activation::Relu6,
             seed,
         ),
         Owned::new(
-            LayerKind::Conv,
+            ConvKind::Conv,
             ConvGeometry::POINTWISE,
             channels,
             activation,
@@ -39,7 +39,7 @@ fn block(channels: [usize; 2], stride: usize, activation: Activation, seed: u64)
 }
 
 fn pack(isa: Isa, layers: &[Owned]) -> Arc<PackedWeights> {
-    let layers: Vec<Layer<'_>> = layers.iter().map(Owned::layer).collect();
+    let layers: Vec<LayerWeights<'_>> = layers.iter().map(Owned::layer).collect();
     Arc::new(PackedWeights::new(isa, &layers, None).unwrap())
 }
 
@@ -95,7 +95,7 @@ fn large_products_have_seven_blocks_of_weights(isa: Isa) {
 #[test]
 fn halves_keep_the_plain_form() {
     let layers = block([128, 128], 1, Activation::Relu6, 3);
-    let layers: Vec<Layer<'_>> = layers.iter().map(Owned::layer).collect();
+    let layers: Vec<LayerWeights<'_>> = layers.iter().map(Owned::layer).collect();
     let network = PackedWeights::of_type(WeightType::F16, Isa::Scalar, &layers, None).unwrap();
     assert!(network.bytes() < 2 * 128 * 128 + 4 * 128 * 16);
 }

@@ -4,9 +4,11 @@
 use std::ops::Range;
 
 use mobilenet_kernels::simd::Isa;
-use mobilenet_kernels::training::{Head, Layer, Network, TrainingOptions, TrainingProgram};
+use mobilenet_kernels::training::{
+    TrainingHead, TrainingLayer, TrainingNetwork, TrainingOptions, TrainingProgram,
+};
 use mobilenet_kernels::{
-    Activation, ConvGeometry, ConvSize, LayerKind, Padding, Pooling, reference,
+    Activation, ConvGeometry, ConvKind, ConvSize, Padding, Pooling, reference,
 };
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -44,7 +46,7 @@ fn wide(values: &[f32]) -> Vec<f64> {
 /// A network whose parameters are drawn, and what it was built from.
 #[derive(Debug, Clone)]
 struct Case {
-    network: Network,
+    network: TrainingNetwork,
     parameters: Vec<f32>,
     options: TrainingOptions,
 }
@@ -52,7 +54,7 @@ struct Case {
 /// Builds a stem and some separable blocks.
 #[derive(Default)]
 struct Builder {
-    layers: Vec<Layer>,
+    layers: Vec<TrainingLayer>,
     parameters: Vec<f32>,
 }
 
@@ -65,14 +67,14 @@ impl Builder {
         place
     }
 
-    fn layer(&mut self, kind: LayerKind, geometry: ConvGeometry, inputs: usize, outputs: usize) {
+    fn layer(&mut self, kind: ConvKind, geometry: ConvGeometry, inputs: usize, outputs: usize) {
         let taps = geometry.kernel[0] * geometry.kernel[1];
         let depth = match kind {
-            LayerKind::Conv => inputs * taps,
-            LayerKind::Depthwise => taps,
+            ConvKind::Conv => inputs * taps,
+            ConvKind::Depthwise => taps,
         };
         let spread = (6.0 / depth as f32).sqrt();
-        let layer = Layer {
+        let layer = TrainingLayer {
             kind,
             geometry,
             in_channels: inputs,
@@ -106,19 +108,19 @@ fn case(
 ) -> Case {
     let mut builder = Builder::default();
     let [a, b, c] = channels;
-    builder.layer(LayerKind::Conv, same([3, 3], 2, 1, padding), 3, a);
-    let depthwise = LayerKind::Depthwise;
+    builder.layer(ConvKind::Conv, same([3, 3], 2, 1, padding), 3, a);
+    let depthwise = ConvKind::Depthwise;
     builder.layer(depthwise, same([3, 3], stride, dilation, padding), a, a);
-    builder.layer(LayerKind::Conv, ConvGeometry::POINTWISE, a, b);
+    builder.layer(ConvKind::Conv, ConvGeometry::POINTWISE, a, b);
     builder.layer(depthwise, same([3, 3], 1, dilation, Padding::Same), b, b);
-    builder.layer(LayerKind::Conv, ConvGeometry::POINTWISE, b, c);
+    builder.layer(ConvKind::Conv, ConvGeometry::POINTWISE, b, c);
     let classes = 5;
-    let head = Head {
+    let head = TrainingHead {
         classes,
         weights: builder.draw(classes * c, 0.0, 0.5),
         bias: builder.draw(classes, 0.0, 0.5),
     };
-    let network = Network {
+    let network = TrainingNetwork {
         image: [image[0], image[1], 3],
         layers: builder.layers,
         pooling: Pooling::Window([7, 7]),
@@ -166,11 +168,11 @@ fn for_each_weight([out, inputs, taps]: [usize; 3], mut visit: impl FnMut(usize,
     }
 }
 
-fn weight_dims(layer: &Layer) -> [usize; 3] {
+fn weight_dims(layer: &TrainingLayer) -> [usize; 3] {
     let taps = layer.geometry.kernel[0] * layer.geometry.kernel[1];
     match layer.kind {
-        LayerKind::Conv => [layer.out_channels, layer.in_channels, taps],
-        LayerKind::Depthwise => [layer.out_channels, 1, taps],
+        ConvKind::Conv => [layer.out_channels, layer.in_channels, taps],
+        ConvKind::Depthwise => [layer.out_channels, 1, taps],
     }
 }
 
@@ -192,10 +194,10 @@ fn expected(case: &Case, images: &[f32], dropout: &[f32], logit_gradients: &[f32
         let weights = taps_first(&slice(layer.weights, dims.iter().product()), dims);
         let channels = layer.out_channels;
         let z = match layer.kind {
-            LayerKind::Conv => {
+            ConvKind::Conv => {
                 reference::conv(&activation, &weights, &size, layer.in_channels, channels)
             }
-            LayerKind::Depthwise => reference::depthwise(&activation, &weights, &size, channels, 1),
+            ConvKind::Depthwise => reference::depthwise(&activation, &weights, &size, channels, 1),
         };
         let gamma = slice(layer.gamma.unwrap(), channels);
         let beta = slice(layer.beta.unwrap(), channels);
@@ -277,7 +279,7 @@ fn expected(case: &Case, images: &[f32], dropout: &[f32], logit_gradients: &[f32
         put(&mut gradients, layer.gamma.unwrap(), &dgamma);
         put(&mut gradients, layer.beta.unwrap(), &dbeta);
         let (dx, dw) = match layer.kind {
-            LayerKind::Conv => reference::conv_gradients(
+            ConvKind::Conv => reference::conv_gradients(
                 &kept.input,
                 &kept.weights,
                 &kept.size,
@@ -285,7 +287,7 @@ fn expected(case: &Case, images: &[f32], dropout: &[f32], logit_gradients: &[f32
                 channels,
                 &dz,
             ),
-            LayerKind::Depthwise => reference::depthwise_gradients(
+            ConvKind::Depthwise => reference::depthwise_gradients(
                 &kept.input,
                 &kept.weights,
                 &kept.size,
@@ -371,7 +373,7 @@ fn close(name: &str, found: &[f32], expected: &[f64], floor: f64) -> Result<(), 
 }
 
 /// The tensors of a network, by place.
-fn tensors(network: &Network) -> Vec<(String, Range<usize>)> {
+fn tensors(network: &TrainingNetwork) -> Vec<(String, Range<usize>)> {
     let mut tensors = Vec::new();
     for (index, layer) in network.layers.iter().enumerate() {
         let len: usize = weight_dims(layer).iter().product();

@@ -24,8 +24,8 @@ pub struct FoldedLayer {
 
 impl FoldedLayer {
     /// The layer as kernels take it, followed by an activation.
-    pub fn as_kernel(&self, activation: Activation) -> inference::Layer<'_> {
-        inference::Layer {
+    pub fn as_kernel(&self, activation: Activation) -> inference::LayerWeights<'_> {
+        inference::LayerWeights {
             shape: kernel_shape(&self.layer, activation),
             weights: &self.weights,
             bias: &self.bias,
@@ -37,8 +37,8 @@ impl FoldedLayer {
 pub(crate) fn kernel_shape(layer: &Layer, activation: Activation) -> inference::LayerShape {
     let (kind, in_channels) = match layer.endpoint.kind {
         // With several filters per channel, see `repetitions` in the plan.
-        LayerKind::Depthwise => (inference::LayerKind::Depthwise, layer.out_channels),
-        LayerKind::Conv | LayerKind::Pointwise => (inference::LayerKind::Conv, layer.in_channels),
+        LayerKind::Depthwise => (inference::ConvKind::Depthwise, layer.out_channels),
+        LayerKind::Conv | LayerKind::Pointwise => (inference::ConvKind::Conv, layer.in_channels),
     };
     inference::LayerShape {
         kind,

@@ -7,8 +7,10 @@
 //! ```
 
 use mobilenet_kernels::simd::Isa;
-use mobilenet_kernels::training::{Head, Layer, Network, Pass, TrainingOptions, TrainingProgram};
-use mobilenet_kernels::{LayerKind as KernelKind, Normalizer};
+use mobilenet_kernels::training::{
+    Pass, TrainingHead, TrainingLayer, TrainingNetwork, TrainingOptions, TrainingProgram,
+};
+use mobilenet_kernels::{ConvKind, Normalizer};
 
 use crate::architecture::{LayerName, Part, body_layers};
 use crate::config::MobileNetV1Config;
@@ -179,7 +181,7 @@ fn network(
     layout: &FlatLayout,
     size: [usize; 2],
     epsilon: f64,
-) -> Result<Network, ModelError> {
+) -> Result<TrainingNetwork, ModelError> {
     let base = &config.base;
     let place = |layer: LayerName, part| layout.range(layer, part).map(|range| range.start);
     let required = |layer: LayerName, part| {
@@ -195,10 +197,10 @@ fn network(
         let output = layer.size(1, height, width)?;
         (height, width) = (output.rows.output, output.columns.output);
         let name = LayerName::Body(layer.endpoint);
-        layers.push(Layer {
+        layers.push(TrainingLayer {
             kind: match layer.endpoint.kind {
-                LayerKind::Depthwise => KernelKind::Depthwise,
-                LayerKind::Conv | LayerKind::Pointwise => KernelKind::Conv,
+                LayerKind::Depthwise => ConvKind::Depthwise,
+                LayerKind::Conv | LayerKind::Pointwise => ConvKind::Conv,
             },
             geometry: layer.geometry,
             in_channels: layer.in_channels,
@@ -212,11 +214,11 @@ fn network(
         });
     }
     let pooling = pooling(config.global_pool, [height, width])?;
-    Ok(Network {
+    Ok(TrainingNetwork {
         image: [size[0], size[1], base.in_channels],
         layers,
         pooling,
-        head: Head {
+        head: TrainingHead {
             classes: config.classes().unwrap_or(0),
             weights: required(LayerName::Logits, Part::Weights)?,
             bias: required(LayerName::Logits, Part::Biases)?,

@@ -7,7 +7,7 @@ use std::io::{Cursor, Seek, SeekFrom, Write};
 
 use candle_core::Tensor;
 use mobilenet_model::PaddingRule;
-use mobilenet_model::checkpoint::{Activation, Checkpoint, ReadLimits, load, save_onnx};
+use mobilenet_model::checkpoint::{Checkpoint, ReadLimits, SavedActivation, load, save_onnx};
 use mobilenet_model::labels::Labels;
 use support::{Archive, Golden, contrasting_images, golden, relative_error};
 use zip::write::SimpleFileOptions;
@@ -30,7 +30,7 @@ fn check(archive: &str, name: &str, result: &str) -> Checkpoint {
     println!("{name}: {error:.1e} against {}", golden.framework());
     assert!(error <= 1e-4, "{name}: {error:e}");
     assert_eq!(checkpoint.metadata.preprocessing.size, [96, 96]);
-    assert_eq!(checkpoint.metadata.activation, Activation::Relu6);
+    assert_eq!(checkpoint.metadata.activation, SavedActivation::Relu6);
     checkpoint
 }
 

@@ -3,7 +3,7 @@
 mod support;
 
 use mobilenet_model::PaddingRule;
-use mobilenet_model::checkpoint::{Activation, Checkpoint, ReadLimits, load};
+use mobilenet_model::checkpoint::{Checkpoint, ReadLimits, SavedActivation, load};
 use mobilenet_model::preprocess::Preprocessing;
 use support::{Archive, Golden, contrasting_images, relative_error};
 
@@ -32,7 +32,7 @@ fn whole_model_in_hdf5() {
         metadata, report, ..
     } = check("tiny.h5", "tiny", 137);
     assert_eq!(metadata.padding, PaddingRule::Keras);
-    assert_eq!(metadata.activation, Activation::Relu6);
+    assert_eq!(metadata.activation, SavedActivation::Relu6);
     assert_eq!(metadata.preprocessing, Preprocessing::plain(96));
     assert_eq!(report.assumed.len(), 1);
 }
@@ -52,7 +52,7 @@ fn weights_of_keras_3() {
 fn network_without_layer_names() {
     let metadata = check("hand_written.keras", "hand_written", 137 + 27).metadata;
     assert_eq!(metadata.padding, PaddingRule::Same);
-    assert_eq!(metadata.activation, Activation::Relu);
+    assert_eq!(metadata.activation, SavedActivation::Relu);
     assert_eq!(metadata.batch_norm_epsilon, 2e-3);
     assert_eq!(metadata.preprocessing, Preprocessing::unit(96));
     assert_eq!(metadata.classes, Some(3));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 use mobilenet_model::PaddingRule;
-use mobilenet_model::checkpoint::{Activation, Checkpoint, ReadLimits, load};
+use mobilenet_model::checkpoint::{Checkpoint, ReadLimits, SavedActivation, load};
 use mobilenet_model::preprocess::{DecodeLimits, Photo, Preprocessing, open};
 use support::{Golden, relative_error, skipped};
 
@@ -121,7 +121,7 @@ fn tflite_of_width_075_at_192() {
 #[test]
 fn visual_wake_words() {
     if let Some(checkpoint) = check("vww_96.h5", 96, 2) {
-        assert_eq!(checkpoint.metadata.activation, Activation::Relu);
+        assert_eq!(checkpoint.metadata.activation, SavedActivation::Relu);
         assert_eq!(checkpoint.metadata.preprocessing.mean, [0.0; 3]);
         assert_eq!(checkpoint.metadata.preprocessing.std, [1.0; 3]);
         assert_eq!(checkpoint.report.applied.len(), 137 + 27);
@@ -135,7 +135,7 @@ fn visual_wake_words_quantised() {
     let quantised = data.join("models/vww_96_int8.tflite");
     let quantised = load(&quantised, ReadLimits::default()).unwrap();
     let float = load(&data.join("models/vww_96.h5"), ReadLimits::default()).unwrap();
-    assert_eq!(quantised.metadata.activation, Activation::Relu);
+    assert_eq!(quantised.metadata.activation, SavedActivation::Relu);
     for name in BITMAPS {
         let photo = photo(&data, name);
         let [a, b] = [&quantised, &float].map(|checkpoint| {

@@ -5,14 +5,14 @@ mod support;
 
 use candle_core::DType;
 use mobilenet_model::architecture::parameters;
-use support::training::{Step, assert_same, by_autograd, by_plan, config};
+use support::training::{StepOutcome, assert_same, by_autograd, by_plan, config};
 use support::{Golden, array};
 
 /// Gradients of f32 differ from those of f64 by some 1e-5 of a tensor's largest value.
 const TOLERANCE: f32 = 1e-4;
 
 /// Adds the gradient of the L2 terms, which the golden one contains.
-fn with_weight_decay(mut step: Step) -> Step {
+fn with_weight_decay(mut step: StepOutcome) -> StepOutcome {
     let config = config();
     let factor = config.base.arg_scope.weight_decay as f32;
     for parameter in parameters(&config).unwrap() {
@@ -49,7 +49,7 @@ fn loss_gradients_and_running_statistics_equal_those_of_pytorch() {
             let stored = name.replace("running_var", "running_var_unbiased");
             (name, golden.tensor(&stored).to_vec())
         });
-        let expected = Step {
+        let expected = StepOutcome {
             loss: loss.parse().unwrap(),
             gradients: gradients.collect(),
             running: running.collect(),

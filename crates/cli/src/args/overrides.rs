@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use mobilenet::model::PaddingRule;
-use mobilenet::model::checkpoint::{Activation, Checkpoint, LoadOptions};
+use mobilenet::model::checkpoint::{Checkpoint, LoadOptions, SavedActivation};
 use mobilenet::model::labels::Labels;
 
 use crate::values::not_negative;
@@ -73,8 +73,8 @@ impl Overrides {
     pub(crate) fn load_options(&self) -> LoadOptions {
         LoadOptions {
             activation: self.activation.map(|name| match name {
-                ActivationName::Relu6 => Activation::Relu6,
-                ActivationName::Relu => Activation::Relu,
+                ActivationName::Relu6 => SavedActivation::Relu6,
+                ActivationName::Relu => SavedActivation::Relu,
             }),
             padding: self.padding.map(|name| match name {
                 PaddingName::Same => PaddingRule::Same,

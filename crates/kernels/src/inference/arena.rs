@@ -13,8 +13,8 @@ pub(super) struct Arena {
 
 struct Request {
     bytes: usize,
-    /// The step that writes it first, to the last that reads it.
-    steps: RangeInclusive<usize>,
+    /// The operation that writes it first, to the last that reads it.
+    operations: RangeInclusive<usize>,
 }
 
 /// A request, to be exchanged for its offset.
@@ -43,9 +43,9 @@ impl Rooms {
 }
 
 impl Arena {
-    pub(super) fn request(&mut self, bytes: usize, steps: RangeInclusive<usize>) -> Room {
+    pub(super) fn request(&mut self, bytes: usize, operations: RangeInclusive<usize>) -> Room {
         let bytes = bytes.next_multiple_of(LINE);
-        self.requests.push(Request { bytes, steps });
+        self.requests.push(Request { bytes, operations });
         Room(self.requests.len() - 1)
     }
 
@@ -78,7 +78,8 @@ impl Arena {
 
 impl Request {
     fn meets(&self, other: &Self) -> bool {
-        self.steps.start() <= other.steps.end() && other.steps.start() <= self.steps.end()
+        self.operations.start() <= other.operations.end()
+            && other.operations.start() <= self.operations.end()
     }
 }
 
@@ -104,15 +105,17 @@ mod tests {
                 })
                 .collect();
             let rooms: Vec<_> = (requests.iter())
-                .map(|(bytes, steps)| arena.request(*bytes, steps.clone()))
+                .map(|(bytes, operations)| arena.request(*bytes, operations.clone()))
                 .collect();
             let assigned = arena.assign();
-            for (a, (bytes, steps)) in rooms.iter().zip(&requests) {
+            for (a, (bytes, operations)) in rooms.iter().zip(&requests) {
                 let start = assigned.offset(*a);
                 assert!(start % LINE == 0 && start + bytes <= assigned.bytes);
                 for (b, (other_bytes, other)) in rooms.iter().zip(&requests) {
                     let other_start = assigned.offset(*b);
-                    let together = steps.clone().any(|step| other.contains(&step));
+                    let together = operations
+                        .clone()
+                        .any(|operation| other.contains(&operation));
                     let apart = start + bytes <= other_start || other_start + other_bytes <= start;
                     assert!(a.0 == b.0 || !together || apart);
                 }
@@ -126,7 +129,7 @@ mod tests {
         let rooms: Vec<_> = [400, 1000, 460, 460, 220, 220, 110]
             .iter()
             .enumerate()
-            .map(|(step, bytes)| arena.request(64 * bytes, step..=step + 1))
+            .map(|(operation, bytes)| arena.request(64 * bytes, operation..=operation + 1))
             .collect();
         let assigned = arena.assign();
         assert_eq!(assigned.bytes, 64 * 1460);

@@ -16,7 +16,7 @@ pub enum Output {
     /// The map that the layer of this number gives, counted from 0.
     ///
     /// Not that of a depthwise layer whose next layer, a pointwise one, runs too and is packed by
-    /// Strassen's scheme: the two are always one step.
+    /// Strassen's scheme: the two are always one operation.
     Map(usize),
 }
 

@@ -1,4 +1,4 @@
-//! What a thread sees while an image goes through the steps.
+//! What a thread sees while an image goes through the operations.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -10,7 +10,7 @@ use crate::partition::part;
 use crate::simd::SharedBuffer;
 use crate::simd::team::Barrier;
 
-/// Offsets of what all steps share in the arena, in bytes.
+/// Offsets of what all operations share in the arena, in bytes.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Offsets {
     /// A row of zeros.
@@ -23,7 +23,7 @@ pub(super) struct Offsets {
     pub(super) discarded: usize,
 }
 
-/// One image's way through the steps.
+/// One image's way through the operations.
 pub(super) struct Context<'a> {
     pub(super) offsets: &'a Offsets,
     pub(super) layout: ImageLayout,
@@ -63,7 +63,7 @@ impl Context<'_> {
         self.weights.as_ptr().wrapping_add(offset)
     }
 
-    /// The image's values of an output. No two threads write the same one (see `step`).
+    /// The image's values of an output. No two threads write the same one (see `operation`).
     #[inline(always)]
     pub(super) fn output(&self, slot: OutputSlot) -> *mut f32 {
         let all = self.outputs[slot.index].load(Ordering::Relaxed);

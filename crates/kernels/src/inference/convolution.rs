@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::feature_map::{FeatureMap, MOST_TAPS};
-use super::matrix::{LARGEST_TILE, Matrix, Source, Tile};
+use super::matrix::{LARGEST_TILE, MatrixProduct, Source, Tile};
 use crate::geometry::ConvSize;
 use crate::partition::{part, parts};
 use crate::simd::Simd;
@@ -12,7 +12,7 @@ use crate::simd::Simd;
 pub(super) struct Convolution {
     pub(super) input: FeatureMap,
     pub(super) size: ConvSize,
-    pub(super) matrix: Matrix,
+    pub(super) matrix: MatrixProduct,
     /// Whether it reads the image.
     pub(super) is_first: bool,
 }

@@ -1,12 +1,12 @@
-//! The loop over the steps, compiled for an instruction set.
+//! The loop over the operations, compiled for an instruction set.
 
 use super::context::Context;
-use super::step::Step;
+use super::operation::Operation;
 use crate::simd::{Kernel, Simd};
 
-/// All steps of one thread.
+/// All operations of one thread.
 pub(super) struct Thread<'a> {
-    pub(super) steps: &'a [Step],
+    pub(super) operations: &'a [Operation],
     pub(super) context: &'a Context<'a>,
     pub(super) number: usize,
 }
@@ -16,8 +16,8 @@ impl Kernel for Thread<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        for step in self.steps {
-            step.run(simd, self.context, self.number);
+        for operation in self.operations {
+            operation.run(simd, self.context, self.number);
             self.context.barrier.wait();
         }
     }

@@ -12,7 +12,7 @@
 
 use super::packed::{PackedLayer, PackedWeights};
 use crate::error::{KernelError, check_length};
-use crate::network::LayerKind;
+use crate::network::ConvKind;
 use crate::panels::PanelLayout;
 use crate::simd::{AlignedBuffer, WeightType, panel_vectors};
 
@@ -46,7 +46,7 @@ impl Frames {
         let Some(layer) = network.layers.first() else {
             return Err(KernelError::Zero { what: "layers" });
         };
-        if layer.kind != LayerKind::Conv || layer.weight_type != WeightType::F32 {
+        if layer.kind != ConvKind::Conv || layer.weight_type != WeightType::F32 {
             return Err(KernelError::Frames {
                 problem: "the first layer is no full convolution",
             });

@@ -14,7 +14,7 @@ pub(super) const LARGEST_TILE: usize = 16;
 
 /// A matrix product.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Matrix {
+pub(super) struct MatrixProduct {
     /// Values between input pixels.
     pub(super) pixel: usize,
     /// Its weights: a column is an output channel.
@@ -54,7 +54,7 @@ pub(super) struct Tile<'a> {
     pub(super) turn: (usize, usize),
 }
 
-impl Matrix {
+impl MatrixProduct {
     /// Panels, or pairs of panels, that threads can compute independently.
     pub(super) fn panels(&self) -> usize {
         match self.scheme {
@@ -101,7 +101,7 @@ impl Matrix {
         let panel = tile::Panel {
             segments: tile.segments,
             length: tile.length,
-            step: tile.stride,
+            stride: tile.stride,
             weights,
             bias: tile.source.bias.wrapping_add(part.first),
             bounds: self.bounds,

@@ -15,12 +15,12 @@
 //! | `packed`, `strassen`'s weights, `packer` | weights in the order in which kernels read them |
 //! | `frames` | 8-bit images: their normalisation folded into the first convolution |
 //! | `config` | what a program is built for |
-//! | `context` | what a thread sees while an image goes through the steps |
+//! | `context` | what a thread sees while an image goes through the operations |
 //! | `matrix`, `strassen` | a product over many pixels; the same by 7 products in place of 8 |
 //! | `convolution`, `depthwise`, `separable` | what one thread does in a convolution |
-//! | `step`, `execute` | all steps, and the loop over them |
+//! | `operation`, `execute` | all operations, and the loop over them |
 //! | `arena` | what lies where, and when |
-//! | `sized`, `schedule` | layers and an input size -> steps |
+//! | `sized`, `schedule` | layers and an input size -> operations |
 //! | `program` | arenas, team, and who runs which image |
 
 mod arena;
@@ -33,20 +33,20 @@ mod feature_map;
 mod frames;
 mod input;
 mod matrix;
+mod operation;
 mod packed;
 mod packer;
 mod program;
 mod schedule;
 mod separable;
 mod sized;
-mod step;
 mod strassen;
 
-pub use crate::network::{LayerKind, Pooling};
+pub use crate::network::{ConvKind, Pooling};
 pub use crate::simd::WeightType;
 pub use config::{Output, ProgramConfig};
 pub use frames::Normalization;
 pub use input::{ImageLayout, Images};
-pub use packed::{Head, Layer, LayerShape, PackedWeights};
+pub use packed::{HeadWeights, LayerShape, LayerWeights, PackedWeights};
 pub use packer::Packer;
 pub use program::Program;

@@ -5,14 +5,14 @@
 
 use crate::Activation;
 use crate::geometry::ConvGeometry;
-use crate::network::LayerKind;
+use crate::network::ConvKind;
 use crate::simd::{AlignedBuffer, Isa, WeightType};
 
 /// What is known of a layer before its weights are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LayerShape {
     /// What it does.
-    pub kind: LayerKind,
+    pub kind: ConvKind,
     /// The window it is packed for. A program may use another stride or padding, not another
     /// kernel size; a layer packed by Strassen's scheme keeps stride 1.
     pub geometry: ConvGeometry,
@@ -29,8 +29,8 @@ impl LayerShape {
     pub(super) fn weights(&self) -> [usize; 4] {
         let [rows, columns] = self.geometry.kernel;
         let inputs = match self.kind {
-            LayerKind::Conv => self.in_channels,
-            LayerKind::Depthwise => 1,
+            ConvKind::Conv => self.in_channels,
+            ConvKind::Depthwise => 1,
         };
         [self.out_channels, inputs, rows, columns]
     }
@@ -43,7 +43,7 @@ impl LayerShape {
 
 /// One layer as the caller has it, batch normalisation folded in.
 #[derive(Debug, Clone, Copy)]
-pub struct Layer<'a> {
+pub struct LayerWeights<'a> {
     /// What it is.
     pub shape: LayerShape,
     /// Weights.
@@ -54,7 +54,7 @@ pub struct Layer<'a> {
 
 /// The classifier: a matrix on pooled features.
 #[derive(Debug, Clone, Copy)]
-pub struct Head<'a> {
+pub struct HeadWeights<'a> {
     /// Number of classes.
     pub classes: usize,
     /// `[classes, channels]`.
@@ -75,7 +75,7 @@ pub(super) enum Scheme {
 /// Where a packed layer's weights are, in values from the start of the buffer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct PackedLayer {
-    pub(super) kind: LayerKind,
+    pub(super) kind: ConvKind,
     pub(super) kernel: [usize; 2],
     pub(super) in_channels: usize,
     pub(super) out_channels: usize,

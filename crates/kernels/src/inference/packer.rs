@@ -12,10 +12,12 @@
 
 use half::{bf16, f16};
 
-use super::packed::{HEAD_PANEL, Head, Layer, LayerShape, PackedLayer, PackedWeights, Scheme};
+use super::packed::{
+    HEAD_PANEL, HeadWeights, LayerShape, LayerWeights, PackedLayer, PackedWeights, Scheme,
+};
 use super::strassen;
 use crate::error::{KernelError, check_length, volume};
-use crate::network::LayerKind;
+use crate::network::ConvKind;
 use crate::panels::{Panel, PanelLayout};
 use crate::simd::weight::Weight;
 use crate::simd::{AlignedBuffer, Isa, WeightType};
@@ -135,7 +137,7 @@ impl Packer {
         let start = self.align();
         let mut biases = start;
         match shape.kind {
-            LayerKind::Depthwise => {
+            ConvKind::Depthwise => {
                 for vector in 0..outputs.div_ceil(self.lanes) {
                     for tap in 0..taps {
                         self.vector(vector, outputs, |o| weights[o * taps + tap]);
@@ -143,7 +145,7 @@ impl Packer {
                     self.vector(vector, outputs, |o| bias[o]);
                 }
             }
-            LayerKind::Conv => {
+            ConvKind::Conv => {
                 // k runs over taps, then input channels: the order of values in a map.
                 let weight = |o, k| match taps {
                     1 => weights[o * inputs + k],
@@ -196,7 +198,7 @@ impl Packer {
         let biases = self.len;
         self.biases(bias);
         let head = PackedLayer {
-            kind: LayerKind::Conv,
+            kind: ConvKind::Conv,
             kernel: [1, 1],
             in_channels: channels,
             out_channels: classes,
@@ -328,8 +330,8 @@ impl PackedWeights {
     /// As those of [`Packer`].
     pub fn new(
         isa: Isa,
-        layers: &[Layer<'_>],
-        head: Option<&Head<'_>>,
+        layers: &[LayerWeights<'_>],
+        head: Option<&HeadWeights<'_>>,
     ) -> Result<Self, KernelError> {
         Self::of_type(WeightType::F32, isa, layers, head)
     }
@@ -342,8 +344,8 @@ impl PackedWeights {
     pub fn of_type(
         weight_type: WeightType,
         isa: Isa,
-        layers: &[Layer<'_>],
-        head: Option<&Head<'_>>,
+        layers: &[LayerWeights<'_>],
+        head: Option<&HeadWeights<'_>>,
     ) -> Result<Self, KernelError> {
         // Before memory is taken by what the shapes say.
         for layer in layers {
@@ -384,7 +386,7 @@ fn check_shape(shape: &LayerShape, before: Option<&LayerShape>) -> Result<(), Ke
     if let Some(before) = before {
         check_length("channels of the next layer", inputs, &[before.out_channels])?;
     }
-    if shape.kind == LayerKind::Depthwise {
+    if shape.kind == ConvKind::Depthwise {
         check_length("channels of a depthwise layer", outputs, &[inputs])?;
     }
     Ok(())
@@ -398,11 +400,11 @@ fn form(
     weight_type: WeightType,
     lanes: usize,
 ) -> (WeightType, Scheme) {
-    let is_matrix = shape.kind == LayerKind::Conv && shape.geometry.kernel == [1, 1];
+    let is_matrix = shape.kind == ConvKind::Conv && shape.geometry.kernel == [1, 1];
     let Some(before) = before.filter(|_| is_matrix) else {
         return (WeightType::F32, Scheme::Plain);
     };
-    let is_separable = shape.geometry.is_pointwise() && before.kind == LayerKind::Depthwise;
+    let is_separable = shape.geometry.is_pointwise() && before.kind == ConvKind::Depthwise;
     let scheme = if is_separable && weight_type == WeightType::F32 {
         strassen::scheme(shape.in_channels, shape.out_channels, lanes)
     } else {

@@ -54,7 +54,7 @@ impl Alone {
 }
 
 impl Program {
-    /// Plans the steps, allocates the arena, starts the threads.
+    /// Plans the operations, allocates the arena, starts the threads.
     ///
     /// # Errors
     /// Where a layer's window does not fit, an output does not exist, or no thread can be started.
@@ -185,12 +185,12 @@ impl Program {
                         arena: &alone.arenas[number],
                         ..together
                     };
-                    let (steps, number) = (&alone.schedule.steps, 0);
+                    let (operations, number) = (&alone.schedule.operations, 0);
                     let context = &context;
                     dispatch(
                         isa,
                         Thread {
-                            steps,
+                            operations,
                             context,
                             number,
                         },
@@ -200,12 +200,12 @@ impl Program {
         }
         for image in first..batch {
             let context = &Context { image, ..together };
-            let steps = &self.together.steps;
+            let operations = &self.together.operations;
             self.team.run(&|number| {
                 dispatch(
                     isa,
                     Thread {
-                        steps,
+                        operations,
                         context,
                         number,
                     },

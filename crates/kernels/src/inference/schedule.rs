@@ -1,23 +1,23 @@
-//! Layers and an input size -> steps, and where their maps lie in the arena.
+//! Layers and an input size -> operations, and where their maps lie in the arena.
 
 use super::arena::{Arena, Rooms};
 use super::config::{Output, ProgramConfig};
 use super::context::{Offsets, OutputSlot};
 use super::convolution::Convolution;
 use super::feature_map::{FeatureMap, columns_of_zeros};
+use super::operation::{Head, Operation};
 use super::packed::{PackedLayer, PackedWeights, Scheme};
 use super::separable::Split;
 use super::sized::{PIXEL_GAP, Sized, VALUE, pixel_stride, separable, sized_layers};
-use super::step::{Head, Step};
 use super::strassen;
 use crate::error::KernelError;
-use crate::network::LayerKind;
+use crate::network::ConvKind;
 use crate::simd;
 
 /// Everything that a program's run needs to know.
 #[derive(Debug)]
 pub(super) struct Schedule {
-    pub(super) steps: Vec<Step>,
+    pub(super) operations: Vec<Operation>,
     pub(super) offsets: Offsets,
     /// The input image's map.
     pub(super) input: FeatureMap,
@@ -30,7 +30,7 @@ pub(super) struct Schedule {
 impl Schedule {
     /// How `threads` threads run one image.
     ///
-    /// The steps: the image is loaded; each group of layers computes a map, which is exported right
+    /// The operations: the image is loaded; each group of layers computes a map, which is exported right
     /// after if it is an output; the last map is averaged if an output needs that.
     pub(super) fn new(
         weights: &PackedWeights,
@@ -48,7 +48,7 @@ impl Schedule {
         let is_pooled = |output: &Output| !matches!(output, Output::Map(_));
         let is_pooled = config.outputs.iter().any(is_pooled);
 
-        // What is needed for some steps only.
+        // What is needed for some operations only.
         let mut arena = Arena::default();
         let mut input = input_map(config, first);
         // The last pixel is read as whole vectors.
@@ -57,11 +57,14 @@ impl Schedule {
         for (index, group) in groups.iter().enumerate() {
             let map = layers[group.last].output(layers.get(group.last + 1), lanes);
             let last_reader = match groups.get(index + 1) {
-                Some(next) => next.step,
+                Some(next) => next.operation,
                 None if is_pooled => pool_step,
                 None => pool_step - 1,
             };
-            maps.push((map, arena.request(map.bytes(), group.step..=last_reader)));
+            maps.push((
+                map,
+                arena.request(map.bytes(), group.operation..=last_reader),
+            ));
         }
         let room_of = |channels: usize| channels.next_multiple_of(lanes) * VALUE;
         let all_heads = pool_step..=pool_step + config.outputs.len();
@@ -81,16 +84,16 @@ impl Schedule {
             index,
             len: outputs[index].iter().product(),
         };
-        let mut steps = vec![Step::Load(input)];
+        let mut operations = vec![Operation::Load(input)];
         let mut current = input;
         for (group, &map) in groups.iter().zip(&maps) {
-            steps.push(group.compute(&layers, weights, current, map, threads)?);
+            operations.push(group.compute(&layers, weights, current, map, threads)?);
             let exports = group.outputs.iter();
-            steps.extend(exports.map(|&index| Step::Export(map, slot(index))));
+            operations.extend(exports.map(|&index| Operation::Export(map, slot(index))));
             current = map;
         }
         if is_pooled {
-            steps.push(Step::Pool {
+            operations.push(Operation::Pool {
                 map: current,
                 window: config.pooling.window(current.height, current.width),
                 pooled,
@@ -98,11 +101,11 @@ impl Schedule {
         }
         for (index, output) in config.outputs.iter().enumerate() {
             let output = match (output, weights.head) {
-                (Output::Features, _) => Step::ExportFeatures {
+                (Output::Features, _) => Operation::ExportFeatures {
                     pooled,
                     output: slot(index),
                 },
-                (Output::Logits, Some(layer)) => Step::Head(Head {
+                (Output::Logits, Some(layer)) => Operation::Head(Head {
                     layer,
                     pooled,
                     logits,
@@ -110,11 +113,11 @@ impl Schedule {
                 }),
                 _ => continue,
             };
-            steps.push(output);
+            operations.push(output);
         }
 
         // What is needed all the time.
-        place_scratch(&mut steps, &mut rooms, threads);
+        place_scratch(&mut operations, &mut rooms, threads);
         let partial_stride = strassen::partial_values(simd::panel_vectors(weights.isa()), lanes);
         let rows = maps.iter().chain([&input]).map(FeatureMap::row);
         let most_channels = layers.iter().map(|sized| sized.layer.out_channels).max();
@@ -125,7 +128,7 @@ impl Schedule {
             discarded: rooms.append(room_of(most_channels.unwrap_or(0))),
         };
         Ok(Self {
-            steps,
+            operations,
             offsets,
             input,
             outputs,
@@ -134,20 +137,20 @@ impl Schedule {
     }
 }
 
-/// Layers that are one step: one alone, or a depthwise layer and the pointwise one after it.
+/// Layers that are one operation: one alone, or a depthwise layer and the pointwise one after it.
 struct Group {
     first: usize,
     last: usize,
-    /// Number of the step.
-    step: usize,
-    /// Outputs that are its map, each exported by a step of its own.
+    /// Number of the operation.
+    operation: usize,
+    /// Outputs that are its map, each exported by a operation of its own.
     outputs: Vec<usize>,
 }
 
 impl Group {
-    /// The step after its own and its exports.
+    /// The operation after its own and its exports.
     fn after(&self) -> usize {
-        self.step + 1 + self.outputs.len()
+        self.operation + 1 + self.outputs.len()
     }
 
     fn compute(
@@ -157,24 +160,24 @@ impl Group {
         input: FeatureMap,
         output: FeatureMap,
         threads: usize,
-    ) -> Result<Step, KernelError> {
+    ) -> Result<Operation, KernelError> {
         let (first, last) = (&layers[self.first], &layers[self.last]);
         match first.layer.kind {
-            LayerKind::Depthwise if self.first != self.last => {
+            ConvKind::Depthwise if self.first != self.last => {
                 let lanes = weights.isa().lanes();
                 let pixel = pixel_stride(first.layer.out_channels, lanes);
                 let matrix = last.matrix(pixel, output, weights);
-                let step = separable(first.depthwise(input), matrix, threads);
-                Ok(Step::Separable(step))
+                let operation = separable(first.depthwise(input), matrix, threads);
+                Ok(Operation::Separable(operation))
             }
-            LayerKind::Depthwise => Ok(Step::Depthwise(first.depthwise(input), output)),
-            LayerKind::Conv if first.layer.scheme != Scheme::Plain => {
+            ConvKind::Depthwise => Ok(Operation::Depthwise(first.depthwise(input), output)),
+            ConvKind::Conv if first.layer.scheme != Scheme::Plain => {
                 Err(KernelError::Unsupported {
                     what: "a pointwise layer of another stride than it was packed with, or whose \
                            depthwise input is an output",
                 })
             }
-            LayerKind::Conv => Ok(Step::Convolution(Convolution {
+            ConvKind::Conv => Ok(Operation::Convolution(Convolution {
                 input,
                 size: first.size,
                 matrix: first.matrix(input.pixel, output, weights),
@@ -188,7 +191,7 @@ fn groups(layers: &[Sized], outputs: &[Output]) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     let mut first = 0;
     while first < layers.len() {
-        let is_fused = layers[first].layer.kind == LayerKind::Depthwise
+        let is_fused = layers[first].layer.kind == ConvKind::Depthwise
             && layers.get(first + 1).is_some_and(Sized::is_pointwise)
             && !outputs.contains(&Output::Map(first));
         let last = first + usize::from(is_fused);
@@ -196,7 +199,7 @@ fn groups(layers: &[Sized], outputs: &[Output]) -> Vec<Group> {
         groups.push(Group {
             first,
             last,
-            step: groups.last().map_or(1, Group::after),
+            operation: groups.last().map_or(1, Group::after),
             outputs: (0..outputs.len()).filter(is_its).collect(),
         });
         first = last + 1;
@@ -253,17 +256,19 @@ fn output_shapes(
     config.outputs.iter().map(shape).collect()
 }
 
-/// One scratch for all separable steps: a part for each thread, or one for all.
-fn place_scratch(steps: &mut [Step], rooms: &mut Rooms, threads: usize) {
-    let needed = |step: &Step| match step {
-        Step::Separable(step) if step.split == Split::Rows => step.scratch_stride * threads,
-        Step::Separable(step) => step.scratch_stride,
+/// One scratch for all separable operations: a part for each thread, or one for all.
+fn place_scratch(operations: &mut [Operation], rooms: &mut Rooms, threads: usize) {
+    let needed = |operation: &Operation| match operation {
+        Operation::Separable(operation) if operation.split == Split::Rows => {
+            operation.scratch_stride * threads
+        }
+        Operation::Separable(operation) => operation.scratch_stride,
         _ => 0,
     };
-    let scratch = rooms.append(steps.iter().map(needed).max().unwrap_or(0));
-    for step in steps {
-        if let Step::Separable(step) = step {
-            step.scratch = scratch;
+    let scratch = rooms.append(operations.iter().map(needed).max().unwrap_or(0));
+    for operation in operations {
+        if let Operation::Separable(operation) = operation {
+            operation.scratch = scratch;
         }
     }
 }

@@ -5,13 +5,13 @@ use std::ops::Range;
 
 use super::context::Context;
 use super::depthwise::Depthwise;
-use super::matrix::{LARGEST_TILE, Matrix, Tile};
+use super::matrix::{LARGEST_TILE, MatrixProduct, Tile};
 use super::packed::Scheme;
 use super::strassen;
 use crate::partition::{part, parts};
 use crate::simd::Simd;
 
-/// How threads share a separable step.
+/// How threads share a separable operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Split {
     /// Each thread has its own rows, from the depthwise input to the pointwise output.
@@ -24,7 +24,7 @@ pub(super) enum Split {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Separable {
     pub(super) depthwise: Depthwise,
-    pub(super) matrix: Matrix,
+    pub(super) matrix: MatrixProduct,
     pub(super) split: Split,
     /// Rows that stay together.
     pub(super) unit: usize,
@@ -157,7 +157,7 @@ impl Separable {
         scratch: *const f32,
         panels: Range<usize>,
     ) {
-        let Matrix {
+        let MatrixProduct {
             output,
             pixel,
             layout,

@@ -1,16 +1,16 @@
 //! Layers with their sizes, and what follows from these: strides, bands of rows, and how threads
-//! share a step.
+//! share a operation.
 
 use super::config::ProgramConfig;
 use super::depthwise::Depthwise;
 use super::feature_map::{FeatureMap, MOST_TAPS, columns_of_zeros};
-use super::matrix::Matrix;
+use super::matrix::MatrixProduct;
 use super::packed::{PackedLayer, PackedWeights, Scheme};
 use super::separable::{Separable, Split};
 use super::strassen;
 use crate::error::KernelError;
 use crate::geometry::ConvSize;
-use crate::network::LayerKind;
+use crate::network::ConvKind;
 use crate::panels::PanelLayout;
 use crate::simd;
 
@@ -95,7 +95,7 @@ impl Sized {
         let whole = |axis: &crate::geometry::Axis| {
             axis.stride == 1 && axis.before == 0 && axis.input == axis.output
         };
-        self.layer.kind == LayerKind::Conv
+        self.layer.kind == ConvKind::Conv
             && self.layer.kernel == [1, 1]
             && whole(&self.size.rows)
             && whole(&self.size.columns)
@@ -117,9 +117,9 @@ impl Sized {
         pixel: usize,
         output: FeatureMap,
         weights: &PackedWeights,
-    ) -> Matrix {
+    ) -> MatrixProduct {
         let [rows, columns] = self.layer.kernel;
-        Matrix {
+        MatrixProduct {
             pixel,
             layout: PanelLayout::new(
                 self.layer.out_channels,
@@ -148,7 +148,7 @@ pub(super) fn pixel_stride(channels: usize, lanes: usize) -> usize {
 }
 
 /// A depthwise layer and the product on its result.
-pub(super) fn separable(depthwise: Depthwise, matrix: Matrix, threads: usize) -> Separable {
+pub(super) fn separable(depthwise: Depthwise, matrix: MatrixProduct, threads: usize) -> Separable {
     let (height, width) = (depthwise.size.rows.output, depthwise.size.columns.output);
     // A pair of pixels must not be cut.
     let (unit, pixel) = match matrix.scheme {

@@ -29,7 +29,7 @@
 use std::ops::Range;
 
 use super::context::Context;
-use super::matrix::{LARGEST_TILE, Matrix};
+use super::matrix::{LARGEST_TILE, MatrixProduct};
 use super::packed::Scheme;
 use crate::partition::{part, parts};
 pub(super) use crate::simd::strassen::PRODUCTS;
@@ -89,7 +89,7 @@ pub(super) fn partial_values(panel: usize, lanes: usize) -> usize {
 
 /// A band of the depthwise result and what belongs to it.
 pub(super) struct Band<'a> {
-    pub(super) matrix: &'a Matrix,
+    pub(super) matrix: &'a MatrixProduct,
     /// Its pixels, and the first of them.
     pub(super) pixels: usize,
     pub(super) input: *mut f32,

@@ -439,7 +439,7 @@ impl Bands {
                     ahead: &[],
                     pixel: self.pixel,
                     taps: phase.columns.taps.len(),
-                    tap_stride: phase.columns.step * self.pixel,
+                    tap_stride: phase.columns.tap_stride * self.pixel,
                     column_stride: self.pixel,
                     weights: weights.wrapping_add(phase.weights * self.width),
                     vectors: self.width / S::LANES,
@@ -470,7 +470,7 @@ impl Bands {
         for (index, row) in rows.iter_mut().enumerate() {
             let quotient = (y / self.size.rows.stride) as isize
                 + phase.rows.shift
-                + (index * phase.rows.step) as isize;
+                + (index * phase.rows.tap_stride) as isize;
             let inside = usize::try_from(quotient)
                 .ok()
                 .filter(|output| band.gradients.contains(output));

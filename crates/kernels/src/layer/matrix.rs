@@ -72,7 +72,7 @@ impl Product<'_> {
                 let job = tile::Panel {
                     segments: &segments,
                     length: self.length,
-                    step: self.stride,
+                    stride: self.stride,
                     weights,
                     bias: self
                         .bias

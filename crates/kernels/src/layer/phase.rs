@@ -21,7 +21,7 @@ pub(crate) struct AxisPhase {
     /// `o - m` of the first of them.
     pub(crate) shift: isize,
     /// How much `o` grows from one tap to the next.
-    pub(crate) step: usize,
+    pub(crate) tap_stride: usize,
 }
 
 /// A remainder of both axes.
@@ -63,12 +63,12 @@ fn axis_phases(axis: &Axis) -> Vec<AxisPhase> {
                 .collect();
             let quotient = |index: usize| taps.get(index).map(|&k| numerator(k) / stride);
             let shift = quotient(0).unwrap_or(0);
-            let step = quotient(1).map_or(0, |next| (next - shift) as usize);
+            let tap_stride = quotient(1).map_or(0, |next| (next - shift) as usize);
             AxisPhase {
                 remainder,
                 taps,
                 shift,
-                step,
+                tap_stride,
             }
         })
         .collect()
@@ -103,8 +103,8 @@ pub(crate) fn reach(axis: &Axis) -> [usize; 2] {
         if phase.taps.is_empty() || phase.remainder >= axis.input {
             continue;
         }
-        let last =
-            (axis.input - 1 - phase.remainder) / axis.stride + (phase.taps.len() - 1) * phase.step;
+        let last = (axis.input - 1 - phase.remainder) / axis.stride
+            + (phase.taps.len() - 1) * phase.tap_stride;
         let end = last as isize + phase.shift;
         before = before.max(-phase.shift);
         after = after.max(end + 1 - axis.output as isize);
@@ -154,7 +154,7 @@ mod tests {
                             for (index, &tap) in phase.taps.iter().enumerate() {
                                 let output = (x / stride) as isize
                                     + phase.shift
-                                    + (index * phase.step) as isize;
+                                    + (index * phase.tap_stride) as isize;
                                 assert!(output >= -(before as isize));
                                 assert!(output < (axis.output + after) as isize);
                                 if (0..axis.output as isize).contains(&output) {

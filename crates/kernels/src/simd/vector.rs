@@ -26,7 +26,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// multiply-add. They divide `LANES`.
     const OUTER_ROWS: usize;
 
-    /// Runs a kernel compiled for the instruction set, once whatever number of places call it: a
+    /// Runs a kernel compiled for the instruction set, once however many callers it has: a
     /// kernel of many sizes is tens of kilobytes.
     fn vectorize<K: Kernel>(self, kernel: K) -> K::Output;
 

@@ -1,11 +1,11 @@
 //! Depthwise convolution in training: a thread's bands, forward and backward.
 
-use super::network::{Layer, TrainingOptions};
+use super::context::PassContext;
+use super::network::{TrainingLayer, TrainingOptions};
 use super::offsets::{Offsets, Vectors};
-use super::run::Run;
-use super::source::{Activation, MapGradient, gate_gradient};
+use super::planned_layer::PlannedLayer;
+use super::source::{LayerActivation, MapGradient, gate_gradient};
 use super::statistics::Partial;
-use super::step::Step;
 use crate::geometry::ConvSize;
 use crate::layer::depthwise::{Band, Bands};
 use crate::layer::matrix::UNBOUNDED;
@@ -14,15 +14,15 @@ use crate::simd::Simd;
 
 /// A depthwise convolution.
 #[derive(Debug)]
-pub(super) struct Depthwise {
+pub(super) struct DepthwiseLayer {
     bands: Bands,
     /// Offset of the packed weights.
     weights: usize,
 }
 
-impl Depthwise {
+impl DepthwiseLayer {
     pub(super) fn new(
-        layer: &Layer,
+        layer: &TrainingLayer,
         size: &ConvSize,
         vectors: Vectors,
         options: &TrainingOptions,
@@ -47,17 +47,17 @@ impl Depthwise {
     }
 
     /// Packs the thread's share of the weights.
-    pub(super) fn pack(&self, run: &Run<'_>, step: &Step, thread: usize) {
+    pub(super) fn pack(&self, context: &PassContext<'_>, layer: &PlannedLayer, thread: usize) {
         let taps = self.bands.taps();
         let weight = |channel: usize, tap: usize| {
-            if channel < step.layer.out_channels {
-                run.parameters[step.layer.weights + channel * taps + tap]
+            if channel < layer.spec.out_channels {
+                context.parameters[layer.spec.weights + channel * taps + tap]
             } else {
                 0.0
             }
         };
-        let (lanes, to) = (run.vectors.lanes, run.pointer(self.weights));
-        for vector in part(step.vectors, thread, run.threads) {
+        let (lanes, to) = (context.vectors.lanes, context.pointer(self.weights));
+        for vector in part(layer.vectors, thread, context.threads) {
             // SAFETY: the vector is this thread's.
             unsafe {
                 self.bands.pack(lanes, vector, weight, |_| 0.0, to);
@@ -66,8 +66,8 @@ impl Depthwise {
         }
     }
 
-    fn share(&self, run: &Run<'_>, thread: usize) -> impl Iterator<Item = Band> {
-        part(self.bands.count(), thread, run.threads).map(|index| self.bands.band(index))
+    fn share(&self, context: &PassContext<'_>, thread: usize) -> impl Iterator<Item = Band> {
+        part(self.bands.count(), thread, context.threads).map(|index| self.bands.band(index))
     }
 
     /// The thread's bands of `z`, and their statistics.
@@ -75,26 +75,36 @@ impl Depthwise {
     pub(super) fn forward<S: Simd>(
         &self,
         simd: S,
-        run: &Run<'_>,
-        step: &Step,
-        before: &Step,
+        context: &PassContext<'_>,
+        layer: &PlannedLayer,
+        before: &PlannedLayer,
         thread: usize,
     ) {
-        let scratch = self.bands.scratch(run.scratch(thread));
-        let partial = Partial::cleared(run, step.width, thread);
-        let input = Activation { run, step: before };
+        let scratch = self.bands.scratch(context.scratch(thread));
+        let partial = Partial::cleared(context, layer.width, thread);
+        let input = LayerActivation {
+            context,
+            layer: before,
+        };
         let mut seen = 0;
-        for band in self.share(run, thread) {
+        for band in self.share(context, thread) {
             let pixels = self.bands.output_pixels(&band);
-            let output = run.pointer(step.map + pixels.start * step.width);
-            let weights = run.pointer(self.weights);
+            let output = context.pointer(layer.map + pixels.start * layer.width);
+            let weights = context.pointer(self.weights);
             // SAFETY: scratch is this thread's, and so are the band's pixels of the map.
             unsafe {
                 self.bands.load_input(simd, &band, &input, scratch);
-                self.bands
-                    .forward(simd, &band, scratch, weights, UNBOUNDED, output, step.width);
+                self.bands.forward(
+                    simd,
+                    &band,
+                    scratch,
+                    weights,
+                    UNBOUNDED,
+                    output,
+                    layer.width,
+                );
             }
-            partial.add(simd, run, step, &pixels, &mut seen);
+            partial.add(simd, context, layer, &pixels, &mut seen);
         }
     }
 
@@ -103,19 +113,25 @@ impl Depthwise {
     pub(super) fn backward<S: Simd>(
         &self,
         simd: S,
-        run: &Run<'_>,
-        step: &Step,
-        before: &Step,
+        context: &PassContext<'_>,
+        layer: &PlannedLayer,
+        before: &PlannedLayer,
         needs_input: bool,
         thread: usize,
     ) {
-        let scratch = self.bands.scratch(run.scratch(thread));
-        let partial = Partial::cleared(run, before.width, thread);
-        let sums = run.weight_sums(thread);
+        let scratch = self.bands.scratch(context.scratch(thread));
+        let partial = Partial::cleared(context, before.width, thread);
+        let sums = context.weight_sums(thread);
         // SAFETY: the sums are this thread's.
         unsafe { sums.write_bytes(0, self.weight_sums()) }
-        let (input, gradient) = (Activation { run, step: before }, MapGradient { run, step });
-        for band in self.share(run, thread) {
+        let (input, gradient) = (
+            LayerActivation {
+                context,
+                layer: before,
+            },
+            MapGradient { context, layer },
+        );
+        for band in self.share(context, thread) {
             // SAFETY: scratch and sums are this thread's, and so are the band's pixels of the
             // gradient.
             unsafe {
@@ -124,32 +140,32 @@ impl Depthwise {
                 self.bands.weight_gradient(simd, &band, scratch, sums);
                 if needs_input {
                     let pixels = self.bands.input_pixels(&band);
-                    let output = run
-                        .gradient_before(step)
+                    let output = context
+                        .gradient_before(layer)
                         .wrapping_add(pixels.start * before.width);
-                    let weights = run.pointer(self.weights);
+                    let weights = context.pointer(self.weights);
                     self.bands
                         .input_gradient(simd, &band, scratch, weights, output, before.width);
-                    gate_gradient(simd, run, before, pixels, &partial);
+                    gate_gradient(simd, context, before, pixels, &partial);
                 }
             }
         }
     }
 
     /// Adds the sums of all threads and writes the thread's share of the weights' gradient.
-    pub(super) fn finish(&self, run: &Run<'_>, step: &Step, thread: usize) {
-        let (lanes, taps) = (run.vectors.lanes, self.bands.taps());
-        for channel in part(step.layer.out_channels, thread, run.threads) {
+    pub(super) fn finish(&self, context: &PassContext<'_>, layer: &PlannedLayer, thread: usize) {
+        let (lanes, taps) = (context.vectors.lanes, self.bands.taps());
+        for channel in part(layer.spec.out_channels, thread, context.threads) {
             for tap in 0..taps {
                 let offset = (channel / lanes * taps + tap) * lanes + channel % lanes;
                 let mut sum = 0.0;
-                for copy in 0..run.threads {
+                for copy in 0..context.threads {
                     // SAFETY: all threads have written their sums before the barrier.
-                    sum += unsafe { run.weight_sums(copy).add(offset).read() };
+                    sum += unsafe { context.weight_sums(copy).add(offset).read() };
                 }
-                let offset = step.layer.weights + channel * taps + tap;
+                let offset = layer.spec.weights + channel * taps + tap;
                 // SAFETY: the channel's gradient is this thread's.
-                unsafe { run.parameter_gradient(offset).write(sum) }
+                unsafe { context.parameter_gradient(offset).write(sum) }
             }
         }
     }

@@ -6,12 +6,12 @@
 //! logits[b, o]   = bias[o] + sum over c of dropped[b, c] * w[o, c]
 //! ```
 
-use super::network::Head;
+use super::context::PassContext;
+use super::network::TrainingHead;
 use super::offsets::{Offsets, Vectors};
-use super::run::Run;
-use super::source::{Activation, gate_gradient};
+use super::planned_layer::PlannedLayer;
+use super::source::{LayerActivation, gate_gradient};
 use super::statistics::Partial;
-use super::step::Step;
 use crate::layer::matrix::{Product, UNBOUNDED};
 use crate::layer::{Rows, Target};
 use crate::panels::PanelLayout;
@@ -20,8 +20,8 @@ use crate::simd::{Simd, outer};
 
 /// Offsets of the classifier's data.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct HeadPlan {
-    pub(super) head: Head,
+pub(super) struct PlannedHead {
+    pub(super) head: TrainingHead,
     pub(super) channels: usize,
     /// Channels and classes with the zeros that fill up their last vectors.
     pub(super) width: usize,
@@ -45,9 +45,9 @@ pub(super) struct HeadPlan {
     window: [usize; 2],
 }
 
-impl HeadPlan {
+impl PlannedHead {
     pub(super) fn new(
-        head: Head,
+        head: TrainingHead,
         channels: usize,
         window: [usize; 2],
         vectors: Vectors,
@@ -77,58 +77,74 @@ impl HeadPlan {
     }
 
     /// Packs the thread's share of the weights.
-    pub(super) fn pack(&self, run: &Run<'_>, thread: usize) {
+    pub(super) fn pack(&self, context: &PassContext<'_>, thread: usize) {
         let shape = [self.head.classes, self.channels];
         let from = self.head.weights;
-        let weight = |class, k| run.parameters[from + class * self.channels + k];
-        run.pack(&self.layout, self.weights, weight, thread);
-        run.pack_rows(
+        let weight = |class, k| context.parameters[from + class * self.channels + k];
+        context.pack(&self.layout, self.weights, weight, thread);
+        context.pack_rows(
             &self.transposed_layout,
             shape,
             from,
             self.transposed,
             thread,
         );
-        for class in part(self.head.classes, thread, run.threads) {
-            let bias = run.parameters[self.head.bias + class];
+        for class in part(self.head.classes, thread, context.threads) {
+            let bias = context.parameters[self.head.bias + class];
             // SAFETY: the class is this thread's. What fills up the last vector stays 0 as the
             // arena was made.
-            unsafe { run.pointer(self.bias + class).write(bias) }
+            unsafe { context.pointer(self.bias + class).write(bias) }
         }
     }
 
     /// Features of the thread's images, then logits of the thread's panels.
     #[inline(always)]
-    pub(super) fn forward<S: Simd>(&self, simd: S, run: &Run<'_>, last: &Step, thread: usize) {
-        for image in part(run.batch, thread, run.threads) {
-            self.pool(simd, run, last, image, thread);
+    pub(super) fn forward<S: Simd>(
+        &self,
+        simd: S,
+        context: &PassContext<'_>,
+        last: &PlannedLayer,
+        thread: usize,
+    ) {
+        for image in part(context.batch, thread, context.threads) {
+            self.pool(simd, context, last, image, thread);
         }
-        run.wait();
+        context.wait();
         let product = Product {
-            input: &[run.pointer(self.dropped)],
+            input: &[context.pointer(self.dropped)],
             length: self.channels,
             stride: self.width,
             layout: self.layout,
-            panels: part(self.layout.count(), thread, run.threads),
-            weights: run.pointer(self.weights),
+            panels: part(self.layout.count(), thread, context.threads),
+            weights: context.pointer(self.weights),
             next: None,
-            bias: Some(run.pointer(self.bias)),
+            bias: Some(context.pointer(self.bias)),
             bounds: UNBOUNDED,
-            output: run.pointer(self.logits),
+            output: context.pointer(self.logits),
             output_stride: self.class_width,
         };
         // SAFETY: features and packed weights have these sizes; the panels' logits are this thread's.
-        unsafe { product.run(simd, run.batch) }
+        unsafe { product.run(simd, context.batch) }
     }
 
     /// Features of an image, and the same after dropout.
     #[inline(always)]
-    fn pool<S: Simd>(&self, simd: S, run: &Run<'_>, last: &Step, image: usize, thread: usize) {
+    fn pool<S: Simd>(
+        &self,
+        simd: S,
+        context: &PassContext<'_>,
+        last: &PlannedLayer,
+        image: usize,
+        thread: usize,
+    ) {
         let [rows, columns] = self.window;
-        let scratch = run.scratch(thread);
-        let activation = Activation { run, step: last };
+        let scratch = context.scratch(thread);
+        let activation = LayerActivation {
+            context,
+            layer: last,
+        };
         let target = Target::by_pixels(scratch, self.width, S::LANES);
-        let features = run.pointer(self.features + image * self.width);
+        let features = context.pointer(self.features + image * self.width);
         let share = simd.splat(1.0 / (rows * columns) as f32);
         // SAFETY: the image's features are this thread's, its scratch holds a pixel.
         unsafe {
@@ -145,9 +161,9 @@ impl HeadPlan {
                     }
                 }
             }
-            let dropped = run.pointer(self.dropped + image * self.width);
+            let dropped = context.pointer(self.dropped + image * self.width);
             for channel in 0..self.channels {
-                let factor = self.factor(run, image, channel);
+                let factor = self.factor(context, image, channel);
                 dropped
                     .add(channel)
                     .write(features.add(channel).read() * factor);
@@ -155,8 +171,9 @@ impl HeadPlan {
         }
     }
 
-    fn factor(&self, run: &Run<'_>, image: usize, channel: usize) -> f32 {
-        run.dropout
+    fn factor(&self, context: &PassContext<'_>, image: usize, channel: usize) -> f32 {
+        context
+            .dropout
             .map_or(1.0, |dropout| dropout[image * self.channels + channel])
     }
 
@@ -165,63 +182,63 @@ impl HeadPlan {
     pub(super) fn backward<S: Simd>(
         &self,
         simd: S,
-        run: &Run<'_>,
-        last: &Step,
+        context: &PassContext<'_>,
+        last: &PlannedLayer,
         needs_input: bool,
         thread: usize,
     ) {
-        self.weight_gradient(simd, run, thread);
+        self.weight_gradient(simd, context, thread);
         if !needs_input {
             return;
         }
         let product = Product {
-            input: &[run.pointer(self.logits)],
+            input: &[context.pointer(self.logits)],
             length: self.head.classes,
             stride: self.class_width,
             layout: self.transposed_layout,
-            panels: part(self.transposed_layout.count(), thread, run.threads),
-            weights: run.pointer(self.transposed),
+            panels: part(self.transposed_layout.count(), thread, context.threads),
+            weights: context.pointer(self.transposed),
             next: None,
             bias: None,
             bounds: UNBOUNDED,
-            output: run.pointer(self.feature_gradients),
+            output: context.pointer(self.feature_gradients),
             output_stride: self.width,
         };
         // SAFETY: gradients and packed weights have these sizes; the panels' gradients are this
         // thread's.
-        unsafe { product.run(simd, run.batch) }
-        run.wait();
-        let partial = Partial::cleared(run, last.width, thread);
-        for image in part(run.batch, thread, run.threads) {
-            self.spread(run, last, image);
+        unsafe { product.run(simd, context.batch) }
+        context.wait();
+        let partial = Partial::cleared(context, last.width, thread);
+        for image in part(context.batch, thread, context.threads) {
+            self.spread(context, last, image);
             let pixels = last.size.rows.output * last.size.columns.output;
             let pixels = image * pixels..(image + 1) * pixels;
-            gate_gradient(simd, run, last, pixels, &partial);
+            gate_gradient(simd, context, last, pixels, &partial);
         }
-        run.wait();
+        context.wait();
     }
 
     /// Sums over the batch for the thread's classes.
     #[inline(always)]
-    fn weight_gradient<S: Simd>(&self, simd: S, run: &Run<'_>, thread: usize) {
+    fn weight_gradient<S: Simd>(&self, simd: S, context: &PassContext<'_>, thread: usize) {
         let vectors = self.width / S::LANES;
-        for group in part(self.class_width / S::OUTER_ROWS, thread, run.threads) {
+        for group in part(self.class_width / S::OUTER_ROWS, thread, context.threads) {
             let class = group * S::OUTER_ROWS;
             for first in (0..vectors).step_by(S::PANEL) {
                 let size = S::PANEL.min(vectors - first);
                 let mut columns = [std::ptr::null(); 4];
                 for (j, column) in columns[..size].iter_mut().enumerate() {
-                    *column = run
+                    *column = context
                         .pointer(self.dropped + (first + j) * S::LANES)
                         .cast_const();
                 }
                 let job = outer::Outer {
-                    left: run.pointer(self.logits + class),
+                    left: context.pointer(self.logits + class),
                     left_stride: self.class_width,
                     right: &columns[..size],
                     right_stride: self.width,
-                    count: run.batch,
-                    sums: run.pointer(self.sums + class * self.width + first * S::LANES),
+                    count: context.batch,
+                    sums: context.pointer(self.sums + class * self.width + first * S::LANES),
                     row: self.width,
                     add: false,
                 };
@@ -230,35 +247,39 @@ impl HeadPlan {
                 unsafe { outer::run(simd, &job) }
             }
             for class in class..self.head.classes.min(class + S::OUTER_ROWS) {
-                let sums = run.pointer(self.sums + class * self.width);
+                let sums = context.pointer(self.sums + class * self.width);
                 let weights = self.head.weights + class * self.channels;
                 // SAFETY: the class's row is this thread's, and was just written.
                 unsafe {
-                    run.parameter_gradient(weights)
+                    context
+                        .parameter_gradient(weights)
                         .copy_from_nonoverlapping(sums, self.channels);
                     let of = |image| {
-                        run.pointer(self.logits + image * self.class_width + class)
+                        context
+                            .pointer(self.logits + image * self.class_width + class)
                             .read()
                     };
-                    let sum = (0..run.batch).map(of).sum();
-                    run.parameter_gradient(self.head.bias + class).write(sum);
+                    let sum = (0..context.batch).map(of).sum();
+                    context
+                        .parameter_gradient(self.head.bias + class)
+                        .write(sum);
                 }
             }
         }
     }
 
     /// Writes an image's gradient of the last activation: the features' over the window, 0 elsewhere.
-    fn spread(&self, run: &Run<'_>, last: &Step, image: usize) {
+    fn spread(&self, context: &PassContext<'_>, last: &PlannedLayer, image: usize) {
         let [rows, columns] = self.window;
         let (height, width) = (last.size.rows.output, last.size.columns.output);
         let share = 1.0 / (rows * columns) as f32;
-        let gradients = run.pointer(self.feature_gradients + image * self.width);
-        let output = run.gradient(last);
+        let gradients = context.pointer(self.feature_gradients + image * self.width);
+        let output = context.gradient(last);
         // SAFETY: the image's gradients are this thread's.
         unsafe {
             for channel in 0..self.channels {
                 let gradient = gradients.add(channel);
-                gradient.write(gradient.read() * share * self.factor(run, image, channel));
+                gradient.write(gradient.read() * share * self.factor(context, image, channel));
             }
             for y in 0..height {
                 for x in 0..width {

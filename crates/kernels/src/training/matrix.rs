@@ -9,12 +9,12 @@
 
 use std::ops::Range;
 
-use super::network::{Layer, TrainingOptions};
+use super::context::PassContext;
+use super::network::{TrainingLayer, TrainingOptions};
 use super::offsets::{Offsets, Vectors};
-use super::run::Run;
-use super::source::{Activation, MapGradient, gate_gradient};
+use super::planned_layer::PlannedLayer;
+use super::source::{LayerActivation, MapGradient, gate_gradient};
 use super::statistics::Partial;
-use super::step::Step;
 use crate::geometry::ConvSize;
 use crate::layer::matrix::{LARGEST_BLOCK, Outer, Product, UNBOUNDED};
 use crate::layer::rows::{Patches, Rows, Target};
@@ -29,7 +29,7 @@ const LARGEST_OWN_SUMS: usize = 1 << 17;
 
 /// A matrix product.
 #[derive(Debug)]
-pub(super) struct Matrix {
+pub(super) struct MatrixLayer {
     taps: usize,
     /// Values of a patch, input channels times taps, as such and in whole vectors.
     depth: usize,
@@ -51,9 +51,9 @@ pub(super) struct Matrix {
     pub(super) splits_panels: bool,
 }
 
-impl Matrix {
+impl MatrixLayer {
     pub(super) fn new(
-        layer: &Layer,
+        layer: &TrainingLayer,
         size: &ConvSize,
         vectors: Vectors,
         options: &TrainingOptions,
@@ -97,7 +97,7 @@ impl Matrix {
 
     /// Offset of the parameter of output channel `channel` and value `k` of a patch.
     #[inline(always)]
-    fn parameter(&self, layer: &Layer, channel: usize, k: usize) -> usize {
+    fn parameter(&self, layer: &TrainingLayer, channel: usize, k: usize) -> usize {
         if self.taps == 1 {
             return layer.weights + channel * self.depth + k;
         }
@@ -106,18 +106,24 @@ impl Matrix {
     }
 
     /// Packs the thread's share of the weights.
-    pub(super) fn pack(&self, run: &Run<'_>, step: &Step, has_gradient: bool, thread: usize) {
-        let weight = |channel, k| run.parameters[self.parameter(&step.layer, channel, k)];
-        run.pack(&self.layout, self.weights, weight, thread);
+    pub(super) fn pack(
+        &self,
+        context: &PassContext<'_>,
+        layer: &PlannedLayer,
+        has_gradient: bool,
+        thread: usize,
+    ) {
+        let weight = |channel, k| context.parameters[self.parameter(&layer.spec, channel, k)];
+        context.pack(&self.layout, self.weights, weight, thread);
         if has_gradient && self.taps == 1 {
-            let shape = [step.layer.out_channels, self.depth];
-            let (from, to) = (step.layer.weights, self.transposed);
-            run.pack_rows(&self.transposed_layout, shape, from, to, thread);
+            let shape = [layer.spec.out_channels, self.depth];
+            let (from, to) = (layer.spec.weights, self.transposed);
+            context.pack_rows(&self.transposed_layout, shape, from, to, thread);
         }
     }
 
-    fn block(&self, step: &Step, index: usize) -> Range<usize> {
-        part(step.pixels, index, self.blocks)
+    fn block(&self, layer: &PlannedLayer, index: usize) -> Range<usize> {
+        part(layer.pixels, index, self.blocks)
     }
 
     /// Loads rows of the matrix: activations of the layer before, or patches of the images.
@@ -128,9 +134,9 @@ impl Matrix {
     unsafe fn load<S: Simd>(
         &self,
         simd: S,
-        run: &Run<'_>,
-        step: &Step,
-        before: Option<&Step>,
+        context: &PassContext<'_>,
+        layer: &PlannedLayer,
+        before: Option<&PlannedLayer>,
         pixels: Range<usize>,
         target: Target,
     ) {
@@ -139,13 +145,17 @@ impl Matrix {
         unsafe {
             match before {
                 Some(before) => {
-                    Activation { run, step: before }.load(simd, pixels, vectors, target);
+                    LayerActivation {
+                        context,
+                        layer: before,
+                    }
+                    .load(simd, pixels, vectors, target);
                 }
                 None => {
                     let patches = Patches {
-                        images: run.images,
-                        channels: step.layer.in_channels,
-                        size: &step.size,
+                        images: context.images,
+                        channels: layer.spec.in_channels,
+                        size: &layer.size,
                     };
                     patches.load(simd, pixels, vectors, target);
                 }
@@ -158,38 +168,38 @@ impl Matrix {
     pub(super) fn forward<S: Simd>(
         &self,
         simd: S,
-        run: &Run<'_>,
-        step: &Step,
-        before: Option<&Step>,
+        context: &PassContext<'_>,
+        layer: &PlannedLayer,
+        before: Option<&PlannedLayer>,
         thread: usize,
     ) {
-        let scratch = run.scratch(thread);
+        let scratch = context.scratch(thread);
         let row = self.depth_width + gap(self.depth_width);
-        let partial = Partial::cleared(run, step.width, thread);
+        let partial = Partial::cleared(context, layer.width, thread);
         let mut seen = 0;
-        for block in part(self.blocks, thread, run.threads) {
-            let pixels = self.block(step, block);
+        for block in part(self.blocks, thread, context.threads) {
+            let pixels = self.block(layer, block);
             let product = Product {
                 input: &[scratch],
                 length: self.depth,
                 stride: row,
                 layout: self.layout,
                 panels: 0..self.layout.count(),
-                weights: run.pointer(self.weights),
+                weights: context.pointer(self.weights),
                 next: None,
                 bias: None,
                 bounds: UNBOUNDED,
-                output: run.pointer(step.map + pixels.start * step.width),
-                output_stride: step.width,
+                output: context.pointer(layer.map + pixels.start * layer.width),
+                output_stride: layer.width,
             };
             // SAFETY: scratch is this thread's and holds the rows, the packed weights have this
             // size, and the block of the map is this thread's.
             unsafe {
                 let target = Target::by_pixels(scratch, row, S::LANES);
-                self.load(simd, run, step, before, pixels.clone(), target);
+                self.load(simd, context, layer, before, pixels.clone(), target);
                 product.run(simd, pixels.len());
             }
-            partial.add(simd, run, step, &pixels, &mut seen);
+            partial.add(simd, context, layer, &pixels, &mut seen);
         }
     }
 
@@ -198,17 +208,17 @@ impl Matrix {
     pub(super) fn backward<S: Simd>(
         &self,
         simd: S,
-        run: &Run<'_>,
-        step: &Step,
-        before: Option<&Step>,
+        context: &PassContext<'_>,
+        layer: &PlannedLayer,
+        before: Option<&PlannedLayer>,
         needs_input: bool,
         thread: usize,
     ) {
-        let right = run.scratch(thread);
+        let right = context.scratch(thread);
         let left = right.wrapping_add(self.block * self.width);
         let by_vectors = |start| Target::by_vectors(start, self.block, S::LANES);
-        let partial = before.map(|before| Partial::cleared(run, before.width, thread));
-        let gradient = MapGradient { run, step };
+        let partial = before.map(|before| Partial::cleared(context, before.width, thread));
+        let gradient = MapGradient { context, layer };
         let outer = |count, panels, sums, add| Outer {
             left,
             right,
@@ -219,38 +229,52 @@ impl Matrix {
             sums,
             add,
         };
-        let own = part(self.blocks, thread, run.threads);
+        let own = part(self.blocks, thread, context.threads);
         for block in own.clone() {
-            let pixels = self.block(step, block);
+            let pixels = self.block(layer, block);
             // SAFETY: scratch, sums, and the block of the gradient are this thread's.
             unsafe {
                 if needs_input || !self.splits_panels {
-                    let all = 0..step.vectors;
+                    let all = 0..layer.vectors;
                     gradient.load(simd, pixels.clone(), all, by_vectors(right));
                 }
                 if let (true, Some(before), Some(partial)) = (needs_input, before, &partial) {
-                    self.input_gradient(simd, run, step, before, &pixels, right);
-                    gate_gradient(simd, run, before, pixels.clone(), partial);
+                    self.input_gradient(simd, context, layer, before, &pixels, right);
+                    gate_gradient(simd, context, before, pixels.clone(), partial);
                 }
                 if !self.splits_panels {
-                    self.load(simd, run, step, before, pixels.clone(), by_vectors(left));
-                    let (sums, add) = (run.weight_sums(thread), block != own.start);
+                    self.load(
+                        simd,
+                        context,
+                        layer,
+                        before,
+                        pixels.clone(),
+                        by_vectors(left),
+                    );
+                    let (sums, add) = (context.weight_sums(thread), block != own.start);
                     outer(pixels.len(), 0..self.sums.count(), sums, add).run(simd);
                 }
             }
         }
         if self.splits_panels {
-            let panels = part(self.sums.count(), thread, run.threads);
+            let panels = part(self.sums.count(), thread, context.threads);
             let first = panels.start * S::PANEL;
-            let vectors = first..step.vectors.min(panels.end * S::PANEL);
+            let vectors = first..layer.vectors.min(panels.end * S::PANEL);
             for block in 0..self.blocks {
-                let pixels = self.block(step, block);
+                let pixels = self.block(layer, block);
                 let start = right.wrapping_add(first * self.block * S::LANES);
                 // SAFETY: scratch and the panels' sums are this thread's.
                 unsafe {
                     gradient.load(simd, pixels.clone(), vectors.clone(), by_vectors(start));
-                    self.load(simd, run, step, before, pixels.clone(), by_vectors(left));
-                    let sums = run.weight_sums(0);
+                    self.load(
+                        simd,
+                        context,
+                        layer,
+                        before,
+                        pixels.clone(),
+                        by_vectors(left),
+                    );
+                    let sums = context.weight_sums(0);
                     outer(pixels.len(), panels.clone(), sums, block > 0).run(simd);
                 }
             }
@@ -264,14 +288,14 @@ impl Matrix {
     unsafe fn input_gradient<S: Simd>(
         &self,
         simd: S,
-        run: &Run<'_>,
-        step: &Step,
-        before: &Step,
+        context: &PassContext<'_>,
+        layer: &PlannedLayer,
+        before: &PlannedLayer,
         pixels: &Range<usize>,
         right: *const f32,
     ) {
         let vector = self.block * S::LANES;
-        let segments: Vec<_> = (0..step.vectors)
+        let segments: Vec<_> = (0..layer.vectors)
             .map(|v| right.wrapping_add(v * vector))
             .collect();
         let product = Product {
@@ -280,12 +304,12 @@ impl Matrix {
             stride: S::LANES,
             layout: self.transposed_layout,
             panels: 0..self.transposed_layout.count(),
-            weights: run.pointer(self.transposed),
+            weights: context.pointer(self.transposed),
             next: None,
             bias: None,
             bounds: UNBOUNDED,
-            output: run
-                .gradient_before(step)
+            output: context
+                .gradient_before(layer)
                 .wrapping_add(pixels.start * before.width),
             output_stride: before.width,
         };
@@ -295,9 +319,13 @@ impl Matrix {
     }
 
     /// Adds the sums of all threads and writes the thread's share of the weights' gradient.
-    pub(super) fn finish(&self, run: &Run<'_>, step: &Step, thread: usize) {
-        let copies = if self.splits_panels { 1 } else { run.threads };
-        for index in part(self.sums.count(), thread, run.threads) {
+    pub(super) fn finish(&self, context: &PassContext<'_>, layer: &PlannedLayer, thread: usize) {
+        let copies = if self.splits_panels {
+            1
+        } else {
+            context.threads
+        };
+        for index in part(self.sums.count(), thread, context.threads) {
             let panel = self.sums.panel(index);
             panel.for_each(|channel, k, index| {
                 if k >= self.depth {
@@ -305,13 +333,15 @@ impl Matrix {
                 }
                 let mut sum = 0.0;
                 for copy in 0..copies {
-                    let sums = run.weight_sums(copy).wrapping_add(panel.offset() + index);
+                    let sums = context
+                        .weight_sums(copy)
+                        .wrapping_add(panel.offset() + index);
                     // SAFETY: all threads have written their sums before the barrier.
                     sum += unsafe { sums.read() };
                 }
-                let offset = self.parameter(&step.layer, channel, k);
+                let offset = self.parameter(&layer.spec, channel, k);
                 // SAFETY: the channel's gradient is this thread's.
-                unsafe { run.parameter_gradient(offset).write(sum) }
+                unsafe { context.parameter_gradient(offset).write(sum) }
             });
         }
     }

@@ -11,28 +11,28 @@
 //! * Only `z` is kept of a layer. `a = clamp(z * scale + shift)` is made again, in the cache, by
 //!   whoever reads it.
 //! * A convolution takes the statistics of the block of pixels that it has just written.
-//! * The two sums that batch normalisation's gradient needs are taken by the step that makes the
-//!   incoming gradient, block by block, together with the activation's gate. The next step can
+//! * The two sums that batch normalisation's gradient needs are taken by the layer that makes the
+//!   incoming gradient, block by block, together with the activation's gate. The next layer can
 //!   then turn a gradient into `dz` while it loads it.
 //! * Two buffers hold all gradients of maps in turn.
 //!
-//! Threads have fixed shares of every step, and their sums are added in order: the same number of
+//! Threads have fixed shares of every layer, and their sums are added in order: the same number of
 //! threads gives the same bits.
 
 mod batch;
+mod context;
 mod depthwise;
 mod head;
 mod matrix;
 mod network;
 mod offsets;
 mod pass;
-mod plan;
+mod planned_layer;
+mod planned_network;
 mod program;
-mod run;
 mod source;
 mod statistics;
-mod step;
 
-pub use network::{Head, Layer, Network, TrainingOptions};
+pub use network::{TrainingHead, TrainingLayer, TrainingNetwork, TrainingOptions};
 pub use pass::Pass;
 pub use program::TrainingProgram;

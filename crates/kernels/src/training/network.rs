@@ -3,14 +3,14 @@
 use crate::activation::Activation;
 use crate::error::KernelError;
 use crate::geometry::ConvGeometry;
-use crate::network::{LayerKind, Pooling};
+use crate::network::{ConvKind, Pooling};
 
 /// A convolution, its batch normalisation and activation. Offsets are into the parameters.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Layer {
+pub struct TrainingLayer {
     /// Full convolution (weights `[out, in, rows, columns]`) or depthwise (`[channels, 1, rows,
     /// columns]`).
-    pub kind: LayerKind,
+    pub kind: ConvKind,
     /// Its window.
     pub geometry: ConvGeometry,
     /// Input channels.
@@ -33,7 +33,7 @@ pub struct Layer {
 
 /// The classifier on pooled features.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Head {
+pub struct TrainingHead {
     /// Number of classes.
     pub classes: usize,
     /// Offset of the weights, `[classes, channels]`.
@@ -44,15 +44,15 @@ pub struct Head {
 
 /// A network to be trained.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Network {
+pub struct TrainingNetwork {
     /// Rows, columns and channels of an image.
     pub image: [usize; 3],
     /// The body. The first layer is a full convolution; the others are depthwise or pointwise.
-    pub layers: Vec<Layer>,
+    pub layers: Vec<TrainingLayer>,
     /// Which part of the last map is averaged.
     pub pooling: Pooling,
     /// The classifier.
-    pub head: Head,
+    pub head: TrainingHead,
     /// Added to variances.
     pub epsilon: f64,
     /// Number of parameters, running statistics included.
@@ -73,15 +73,15 @@ pub struct TrainingOptions {
     pub frozen_batch_norm: bool,
 }
 
-impl Network {
+impl TrainingNetwork {
     /// Whether offsets and channels fit.
     pub(super) fn check(&self) -> Result<(), KernelError> {
         let mut channels = self.image[2];
         for (index, layer) in self.layers.iter().enumerate() {
             let pointwise = layer.geometry.is_pointwise();
             let possible = match layer.kind {
-                LayerKind::Conv => index == 0 || pointwise,
-                LayerKind::Depthwise => index > 0 && layer.in_channels == layer.out_channels,
+                ConvKind::Conv => index == 0 || pointwise,
+                ConvKind::Depthwise => index > 0 && layer.in_channels == layer.out_channels,
             };
             if !possible {
                 return Err(KernelError::Unsupported {
@@ -99,8 +99,8 @@ impl Network {
             channels = layer.out_channels;
             let [rows, columns] = layer.geometry.kernel;
             let inputs = match layer.kind {
-                LayerKind::Conv => layer.in_channels,
-                LayerKind::Depthwise => 1,
+                ConvKind::Conv => layer.in_channels,
+                ConvKind::Depthwise => 1,
             };
             self.fits(layer.weights, &[channels, inputs, rows, columns])?;
             for offset in [layer.gamma, layer.beta].into_iter().flatten() {

@@ -75,10 +75,10 @@ impl PerThread {
     }
 }
 
-/// Ranges that steps use in turn.
+/// Ranges that layers use in turn.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Shared {
-    /// Two buffers of gradients: step `i` reads the one of its parity.
+pub(super) struct SharedBuffers {
+    /// Two buffers of gradients: layer `i` reads the one of its parity.
     pub(super) gradients: [usize; 2],
     /// A vector that holds the number of pixels, and two rows of sums.
     pub(super) partials: PerThread,

@@ -1,12 +1,12 @@
-//! The program: its arena and team, and the loops over steps.
+//! The program: its arena and team, and the loops over layers.
 
 use super::batch::Batch;
-use super::network::{Network, TrainingOptions};
+use super::context::{GradientPointer, PassContext};
+use super::network::{TrainingNetwork, TrainingOptions};
 use super::offsets::Vectors;
-use super::plan::Plan;
-use super::run::{GradientPointer, Run};
+use super::planned_layer::Coefficient;
+use super::planned_network::PlannedNetwork;
 use super::statistics;
-use super::step::Coefficient;
 use crate::error::{KernelError, check_length};
 use crate::simd::team::{Barrier, Team};
 use crate::simd::{Isa, Kernel, SharedBuffer, Simd, dispatch};
@@ -15,7 +15,7 @@ use crate::simd::{Isa, Kernel, SharedBuffer, Simd, dispatch};
 /// gradients are the caller's flat vectors.
 #[derive(Debug)]
 pub struct TrainingProgram {
-    plan: Plan,
+    plan: PlannedNetwork,
     options: TrainingOptions,
     isa: Isa,
     epsilon: f64,
@@ -25,64 +25,64 @@ pub struct TrainingProgram {
     barrier: Barrier,
 }
 
-struct Forward<'a>(&'a Plan, &'a Run<'a>, usize);
+struct Forward<'a>(&'a PlannedNetwork, &'a PassContext<'a>, usize);
 
 impl Kernel for Forward<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self(plan, run, thread) = self;
-        plan.pack(run, thread);
-        run.wait();
-        for step in &plan.steps {
-            plan.forward(simd, run, step, thread);
-            run.wait();
-            statistics::finish(run, step, thread);
-            run.wait();
+        let Self(plan, context, thread) = self;
+        plan.pack(context, thread);
+        context.wait();
+        for layer in &plan.layers {
+            plan.forward(simd, context, layer, thread);
+            context.wait();
+            statistics::finish(context, layer, thread);
+            context.wait();
         }
-        if let Some(last) = plan.steps.last() {
-            plan.head.forward(simd, run, last, thread);
+        if let Some(last) = plan.layers.last() {
+            plan.head.forward(simd, context, last, thread);
         }
     }
 }
 
-struct Backward<'a>(&'a Plan, &'a Run<'a>, usize);
+struct Backward<'a>(&'a PlannedNetwork, &'a PassContext<'a>, usize);
 
 impl Kernel for Backward<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self(plan, run, thread) = self;
-        let trained = &plan.steps[plan.first_trained..];
-        if let Some(last) = plan.steps.last() {
+        let Self(plan, context, thread) = self;
+        let trained = &plan.layers[plan.first_trained..];
+        if let Some(last) = plan.layers.last() {
             let needs_input = !trained.is_empty();
-            plan.head.backward(simd, run, last, needs_input, thread);
+            plan.head.backward(simd, context, last, needs_input, thread);
         }
-        for step in trained.iter().rev() {
-            statistics::finish_gradient(run, step, thread);
-            run.wait();
-            plan.backward(simd, run, step, thread);
-            run.wait();
-            plan.finish(run, step, thread);
-            run.wait();
+        for layer in trained.iter().rev() {
+            statistics::finish_gradient(context, layer, thread);
+            context.wait();
+            plan.backward(simd, context, layer, thread);
+            context.wait();
+            plan.finish(context, layer, thread);
+            context.wait();
         }
     }
 }
 
 impl TrainingProgram {
-    /// Plans the steps, allocates the arena, starts the threads.
+    /// Plans the layers, allocates the arena, starts the threads.
     ///
     /// # Errors
     /// Where offsets or channels of the network do not fit, a window does not fit the image, or no
     /// thread can be started.
     pub fn new(
         isa: Isa,
-        network: &Network,
+        network: &TrainingNetwork,
         options: &TrainingOptions,
     ) -> Result<Self, KernelError> {
-        let plan = Plan::new(network, options, Vectors::of(isa))?;
+        let plan = PlannedNetwork::new(network, options, Vectors::of(isa))?;
         let team = Team::new(options.threads).map_err(|error| KernelError::Threads {
             problem: error.to_string(),
         })?;
@@ -135,8 +135,8 @@ impl TrainingProgram {
         if let Some(dropout) = batch.dropout {
             check_length("dropout", dropout.len(), &[self.features_len()])?;
         }
-        self.run(batch, &mut [], |plan, run, thread| {
-            dispatch(run.isa, Forward(plan, run, thread));
+        self.run(batch, &mut [], |plan, context, thread| {
+            dispatch(context.isa, Forward(plan, context, thread));
         });
         let head = &self.plan.head;
         for (image, logits) in logits.chunks_exact_mut(head.head.classes).enumerate() {
@@ -161,8 +161,8 @@ impl TrainingProgram {
             row.fill(0.0);
             row[..values.len()].copy_from_slice(values);
         }
-        self.run(batch, gradients, |plan, run, thread| {
-            dispatch(run.isa, Backward(plan, run, thread));
+        self.run(batch, gradients, |plan, context, thread| {
+            dispatch(context.isa, Backward(plan, context, thread));
         });
     }
 
@@ -187,18 +187,23 @@ impl TrainingProgram {
         decay: f64,
     ) -> Result<(), KernelError> {
         check_length("parameters", parameters.len(), &[self.parameters])?;
-        for step in self.plan.steps.iter().filter(|step| !step.fixed_statistics) {
-            let channels = step.layer.out_channels;
-            let count = step.pixels as f64;
+        for layer in self
+            .plan
+            .layers
+            .iter()
+            .filter(|layer| !layer.fixed_statistics)
+        {
+            let channels = layer.spec.out_channels;
+            let count = layer.pixels as f64;
             for (which, offset, correction) in [
-                (Coefficient::Mean, step.layer.running_mean, 1.0),
+                (Coefficient::Mean, layer.spec.running_mean, 1.0),
                 (
                     Coefficient::Variance,
-                    step.layer.running_variance,
+                    layer.spec.running_variance,
                     count / (count - 1.0).max(1.0),
                 ),
             ] {
-                let batch = self.arena.read(step.coefficient(which), channels);
+                let batch = self.arena.read(layer.coefficient(which), channels);
                 for (running, batch) in parameters[offset..].iter_mut().zip(batch) {
                     let target = f64::from(*batch) * correction;
                     *running = (f64::from(*running) * decay + target * (1.0 - decay)) as f32;
@@ -212,9 +217,9 @@ impl TrainingProgram {
         &mut self,
         batch: &Batch<'_>,
         gradients: &mut [f32],
-        job: impl Fn(&Plan, &Run<'_>, usize) + Sync,
+        job: impl Fn(&PlannedNetwork, &PassContext<'_>, usize) + Sync,
     ) {
-        let run = Run {
+        let context = PassContext {
             isa: self.isa,
             vectors: Vectors::of(self.isa),
             shared: &self.plan.shared,
@@ -228,6 +233,6 @@ impl TrainingProgram {
             barrier: &self.barrier,
             gradients: GradientPointer(gradients.as_mut_ptr()),
         };
-        self.team.run(&|thread| job(&self.plan, &run, thread));
+        self.team.run(&|thread| job(&self.plan, &context, thread));
     }
 }

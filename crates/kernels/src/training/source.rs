@@ -1,11 +1,11 @@
-//! What a step reads: the activation of the layer before, made again from its `z`, and the gradient
+//! What a layer reads: the activation of the layer before, made again from its `z`, and the gradient
 //! of its own `z`, made from that of its activation.
 
 use std::ops::Range;
 
-use super::run::Run;
+use super::context::PassContext;
+use super::planned_layer::{Coefficient, PlannedLayer};
 use super::statistics::Partial;
-use super::step::{Coefficient, Step};
 use crate::layer::{Rows, Target};
 use crate::simd::Simd;
 use crate::simd::normalization::{
@@ -14,12 +14,12 @@ use crate::simd::normalization::{
 
 /// The activation of a layer.
 #[derive(Clone, Copy)]
-pub(super) struct Activation<'a> {
-    pub(super) run: &'a Run<'a>,
-    pub(super) step: &'a Step,
+pub(super) struct LayerActivation<'a> {
+    pub(super) context: &'a PassContext<'a>,
+    pub(super) layer: &'a PlannedLayer,
 }
 
-impl Rows for Activation<'_> {
+impl Rows for LayerActivation<'_> {
     #[inline(always)]
     unsafe fn load<S: Simd>(
         &self,
@@ -28,17 +28,17 @@ impl Rows for Activation<'_> {
         vectors: Range<usize>,
         target: Target,
     ) {
-        let Self { run, step } = self;
+        let Self { context, layer } = self;
         let channel = vectors.start * S::LANES;
-        let row = |which| run.coefficient(step, which).wrapping_add(channel);
+        let row = |which| context.coefficient(layer, which).wrapping_add(channel);
         let job = Normalize {
-            input: run.pointer(step.map + pixels.start * step.width + channel),
-            pixel: step.width,
+            input: context.pointer(layer.map + pixels.start * layer.width + channel),
+            pixel: layer.width,
             count: pixels.len(),
             vectors: vectors.len(),
             scale: row(Coefficient::Scale),
             shift: row(Coefficient::Shift),
-            bounds: step.layer.activation.bounds(),
+            bounds: layer.spec.activation.bounds(),
             output: target.start,
             output_pixel: target.pixel,
             output_vector: target.vector,
@@ -52,8 +52,8 @@ impl Rows for Activation<'_> {
 /// The gradient with respect to a layer's `z`.
 #[derive(Clone, Copy)]
 pub(super) struct MapGradient<'a> {
-    pub(super) run: &'a Run<'a>,
-    pub(super) step: &'a Step,
+    pub(super) context: &'a PassContext<'a>,
+    pub(super) layer: &'a PlannedLayer,
 }
 
 impl Rows for MapGradient<'_> {
@@ -65,14 +65,14 @@ impl Rows for MapGradient<'_> {
         vectors: Range<usize>,
         target: Target,
     ) {
-        let Self { run, step } = self;
+        let Self { context, layer } = self;
         let channel = vectors.start * S::LANES;
-        let first = pixels.start * step.width + channel;
-        let row = |which| run.coefficient(step, which).wrapping_add(channel);
+        let first = pixels.start * layer.width + channel;
+        let row = |which| context.coefficient(layer, which).wrapping_add(channel);
         let job = BatchNormBackward {
-            gradient: run.gradient(step).wrapping_add(first),
-            input: run.pointer(step.map + first),
-            pixel: step.width,
+            gradient: context.gradient(layer).wrapping_add(first),
+            input: context.pointer(layer.map + first),
+            pixel: layer.width,
             count: pixels.len(),
             vectors: vectors.len(),
             factor: row(Coefficient::Scale),
@@ -82,7 +82,7 @@ impl Rows for MapGradient<'_> {
             output_pixel: target.pixel,
             output_vector: target.vector,
         };
-        // SAFETY: as in `Activation`.
+        // SAFETY: as in `LayerActivation`.
         unsafe { batch_norm_backward(simd, &job) }
     }
 }
@@ -92,22 +92,22 @@ impl Rows for MapGradient<'_> {
 #[inline(always)]
 pub(super) fn gate_gradient<S: Simd>(
     simd: S,
-    run: &Run<'_>,
-    step: &Step,
+    context: &PassContext<'_>,
+    layer: &PlannedLayer,
     pixels: Range<usize>,
     partial: &Partial,
 ) {
-    let first = pixels.start * step.width;
+    let first = pixels.start * layer.width;
     let job = Gate {
-        gradient: run.gradient(step).wrapping_add(first),
-        input: run.pointer(step.map + first),
-        pixel: step.width,
+        gradient: context.gradient(layer).wrapping_add(first),
+        input: context.pointer(layer.map + first),
+        pixel: layer.width,
         count: pixels.len(),
-        vectors: step.vectors,
-        scale: run.coefficient(step, Coefficient::Scale),
-        shift: run.coefficient(step, Coefficient::Shift),
-        mean: run.coefficient(step, Coefficient::Mean),
-        bounds: step.layer.activation.bounds(),
+        vectors: layer.vectors,
+        scale: context.coefficient(layer, Coefficient::Scale),
+        shift: context.coefficient(layer, Coefficient::Shift),
+        mean: context.coefficient(layer, Coefficient::Mean),
+        bounds: layer.spec.activation.bounds(),
         sums: partial.first,
         products: partial.second,
     };

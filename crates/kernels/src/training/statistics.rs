@@ -3,8 +3,8 @@
 
 use std::ops::Range;
 
-use super::run::Run;
-use super::step::{Coefficient, Step};
+use super::context::PassContext;
+use super::planned_layer::{Coefficient, PlannedLayer};
 use crate::partition::part;
 use crate::simd::{Simd, normalization};
 
@@ -20,9 +20,9 @@ pub(super) struct Partial {
 
 impl Partial {
     /// A thread's sums for a layer of `width` channels.
-    fn of(run: &Run<'_>, width: usize, thread: usize) -> Self {
-        let count = run.pointer(run.shared.partials.of(thread));
-        let first = count.wrapping_add(run.vectors.lanes);
+    fn of(context: &PassContext<'_>, width: usize, thread: usize) -> Self {
+        let count = context.pointer(context.shared.partials.of(thread));
+        let first = count.wrapping_add(context.vectors.lanes);
         Self {
             count,
             first,
@@ -31,8 +31,8 @@ impl Partial {
     }
 
     /// The same, cleared.
-    pub(super) fn cleared(run: &Run<'_>, width: usize, thread: usize) -> Self {
-        let partial = Self::of(run, width, thread);
+    pub(super) fn cleared(context: &PassContext<'_>, width: usize, thread: usize) -> Self {
+        let partial = Self::of(context, width, thread);
         // SAFETY: the sums are this thread's, with room for the widest layer.
         unsafe {
             partial.count.write(0.0);
@@ -46,20 +46,20 @@ impl Partial {
     pub(super) fn add<S: Simd>(
         &self,
         simd: S,
-        run: &Run<'_>,
-        step: &Step,
+        context: &PassContext<'_>,
+        layer: &PlannedLayer,
         pixels: &Range<usize>,
         seen: &mut usize,
     ) {
-        if !pixels.is_empty() && !step.fixed_statistics {
+        if !pixels.is_empty() && !layer.fixed_statistics {
             // SAFETY: no thread writes these pixels now; the sums are this thread's.
             unsafe {
                 normalization::statistics(
                     simd,
-                    run.pointer(step.map + pixels.start * step.width),
-                    step.width,
+                    context.pointer(layer.map + pixels.start * layer.width),
+                    layer.width,
                     pixels.len(),
-                    step.vectors,
+                    layer.vectors,
                     *seen as f32,
                     self.first,
                     self.second,
@@ -85,25 +85,31 @@ impl Partial {
 }
 
 /// The value of an optional parameter.
-fn parameter(run: &Run<'_>, offset: Option<usize>, channel: usize, otherwise: f64) -> f64 {
+fn parameter(
+    context: &PassContext<'_>,
+    offset: Option<usize>,
+    channel: usize,
+    otherwise: f64,
+) -> f64 {
     offset.map_or(otherwise, |offset| {
-        f64::from(run.parameters[offset + channel])
+        f64::from(context.parameters[offset + channel])
     })
 }
 
 /// Writes the coefficients of the forward pass.
-pub(super) fn finish(run: &Run<'_>, step: &Step, thread: usize) {
-    let layer = &step.layer;
-    for channel in part(step.width, thread, run.threads) {
+pub(super) fn finish(context: &PassContext<'_>, layer: &PlannedLayer, thread: usize) {
+    let spec = &layer.spec;
+    for channel in part(layer.width, thread, context.threads) {
         let set = |which, value: f64| {
             // SAFETY: the channel is this thread's.
             unsafe {
-                run.coefficient(step, which)
+                context
+                    .coefficient(layer, which)
                     .add(channel)
                     .write(value as f32)
             }
         };
-        if channel >= layer.out_channels {
+        if channel >= spec.out_channels {
             // What fills up the last vector is 0 before and after the normalisation.
             for which in [
                 Coefficient::Scale,
@@ -116,30 +122,30 @@ pub(super) fn finish(run: &Run<'_>, step: &Step, thread: usize) {
             }
             continue;
         }
-        let (mean, variance) = if step.fixed_statistics {
+        let (mean, variance) = if layer.fixed_statistics {
             (
-                f64::from(run.parameters[layer.running_mean + channel]),
-                f64::from(run.parameters[layer.running_variance + channel]),
+                f64::from(context.parameters[spec.running_mean + channel]),
+                f64::from(context.parameters[spec.running_variance + channel]),
             )
         } else {
-            batch_moments(run, step, channel)
+            batch_moments(context, layer, channel)
         };
-        let inverse = 1.0 / (variance + run.epsilon).sqrt();
-        let scale = parameter(run, layer.gamma, channel, 1.0) * inverse;
+        let inverse = 1.0 / (variance + context.epsilon).sqrt();
+        let scale = parameter(context, spec.gamma, channel, 1.0) * inverse;
         set(Coefficient::Mean, mean);
         set(Coefficient::Variance, variance);
         set(Coefficient::Inverse, inverse);
         set(Coefficient::Scale, scale);
-        let beta = parameter(run, layer.beta, channel, 0.0);
+        let beta = parameter(context, spec.beta, channel, 0.0);
         set(Coefficient::Shift, beta - mean * scale);
     }
 }
 
 /// Mean and biased variance over all threads' pixels, merged by Chan's formula.
-fn batch_moments(run: &Run<'_>, step: &Step, channel: usize) -> (f64, f64) {
+fn batch_moments(context: &PassContext<'_>, layer: &PlannedLayer, channel: usize) -> (f64, f64) {
     let (mut count, mut mean, mut deviations) = (0.0, 0.0, 0.0);
-    for thread in 0..run.threads {
-        let (n, m, d) = Partial::of(run, step.width, thread).read(channel);
+    for thread in 0..context.threads {
+        let (n, m, d) = Partial::of(context, layer.width, thread).read(channel);
         if n > 0.0 {
             let delta = m - mean;
             let total = count + n;
@@ -148,7 +154,7 @@ fn batch_moments(run: &Run<'_>, step: &Step, channel: usize) -> (f64, f64) {
             count = total;
         }
     }
-    (mean, deviations / step.pixels as f64)
+    (mean, deviations / layer.pixels as f64)
 }
 
 /// Writes the coefficients of the backward pass, and the gradients of gamma and beta.
@@ -156,38 +162,44 @@ fn batch_moments(run: &Run<'_>, step: &Step, channel: usize) -> (f64, f64) {
 /// ```text
 /// dz = scale * (g - sum(g) / n - (z - mean) / variance * sum(g * (z - mean)) / n)
 /// ```
-pub(super) fn finish_gradient(run: &Run<'_>, step: &Step, thread: usize) {
-    let layer = &step.layer;
-    for channel in part(step.width, thread, run.threads) {
+pub(super) fn finish_gradient(context: &PassContext<'_>, layer: &PlannedLayer, thread: usize) {
+    let spec = &layer.spec;
+    for channel in part(layer.width, thread, context.threads) {
         let (mut sum, mut product) = (0.0, 0.0);
-        for thread in 0..run.threads {
-            let (_, first, second) = Partial::of(run, step.width, thread).read(channel);
+        for thread in 0..context.threads {
+            let (_, first, second) = Partial::of(context, layer.width, thread).read(channel);
             sum += first;
             product += second;
         }
         // SAFETY: the channel is this thread's in coefficients and gradients.
-        let get = |which| f64::from(unsafe { run.coefficient(step, which).add(channel).read() });
+        let get =
+            |which| f64::from(unsafe { context.coefficient(layer, which).add(channel).read() });
         let (scale, mean) = (get(Coefficient::Scale), get(Coefficient::Mean));
         let inverse = get(Coefficient::Inverse);
         let (mut slope, mut offset) = (0.0, 0.0);
-        if !step.fixed_statistics {
-            let count = step.pixels as f64;
+        if !layer.fixed_statistics {
+            let count = layer.pixels as f64;
             slope = -scale * inverse * inverse * product / count;
             offset = -scale * sum / count - slope * mean;
         }
         for (which, value) in [(Coefficient::Slope, slope), (Coefficient::Offset, offset)] {
             // SAFETY: as above.
             unsafe {
-                run.coefficient(step, which)
+                context
+                    .coefficient(layer, which)
                     .add(channel)
                     .write(value as f32)
             }
         }
-        if channel < layer.out_channels {
-            for (offset, value) in [(layer.gamma, product * inverse), (layer.beta, sum)] {
+        if channel < spec.out_channels {
+            for (offset, value) in [(spec.gamma, product * inverse), (spec.beta, sum)] {
                 if let Some(offset) = offset {
                     // SAFETY: as above.
-                    unsafe { run.parameter_gradient(offset + channel).write(value as f32) }
+                    unsafe {
+                        context
+                            .parameter_gradient(offset + channel)
+                            .write(value as f32)
+                    }
                 }
             }
         }

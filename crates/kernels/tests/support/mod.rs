@@ -5,7 +5,7 @@
 )]
 
 use mobilenet_kernels::inference::{
-    ImageLayout, Layer, LayerKind, LayerShape, Output, Pooling, ProgramConfig,
+    ConvKind, ImageLayout, LayerShape, LayerWeights, Output, Pooling, ProgramConfig,
 };
 use mobilenet_kernels::{Activation, ConvGeometry, Padding, reference};
 
@@ -24,7 +24,7 @@ pub(crate) fn values(seed: u64, len: usize) -> Vec<f32> {
 /// A layer with its values.
 #[derive(Debug, Clone)]
 pub(crate) struct Owned {
-    pub(crate) kind: LayerKind,
+    pub(crate) kind: ConvKind,
     pub(crate) geometry: ConvGeometry,
     pub(crate) channels: [usize; 2],
     pub(crate) weights: Vec<f32>,
@@ -34,13 +34,13 @@ pub(crate) struct Owned {
 
 impl Owned {
     pub(crate) fn new(
-        kind: LayerKind,
+        kind: ConvKind,
         geometry: ConvGeometry,
         channels: [usize; 2],
         activation: Activation,
         seed: u64,
     ) -> Self {
-        let inputs = if kind == LayerKind::Depthwise {
+        let inputs = if kind == ConvKind::Depthwise {
             1
         } else {
             channels[0]
@@ -56,8 +56,8 @@ impl Owned {
         }
     }
 
-    pub(crate) fn layer(&self) -> Layer<'_> {
-        Layer {
+    pub(crate) fn layer(&self) -> LayerWeights<'_> {
+        LayerWeights {
             shape: LayerShape {
                 kind: self.kind,
                 geometry: self.geometry,
@@ -88,8 +88,8 @@ impl Owned {
             })
             .collect();
         let sums = match self.kind {
-            LayerKind::Conv => reference::conv(input, &weights, &size, i, o),
-            LayerKind::Depthwise => reference::depthwise(input, &weights, &size, i, 1),
+            ConvKind::Conv => reference::conv(input, &weights, &size, i, o),
+            ConvKind::Depthwise => reference::depthwise(input, &weights, &size, i, 1),
         };
         let output = sums
             .iter()

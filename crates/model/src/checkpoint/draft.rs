@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::error::CheckpointError;
-use super::metadata::{Activation, Metadata};
+use super::metadata::{Metadata, SavedActivation};
 use super::options::LoadOptions;
 use crate::config::PaddingRule;
 
@@ -31,7 +31,7 @@ impl Draft {
         }
     }
 
-    pub(super) fn set_activation(&mut self, said: Result<Activation, CheckpointError>) {
+    pub(super) fn set_activation(&mut self, said: Result<SavedActivation, CheckpointError>) {
         self.activation = said.map(|activation| self.metadata.activation = activation);
     }
 

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::draft::Draft;
 use super::error::CheckpointError;
-use super::metadata::Activation;
+use super::metadata::SavedActivation;
 use crate::config::PaddingRule;
 use crate::labels::Labels;
 use crate::preprocess::{CropRounding, Filter, Preprocessing, Resize};
@@ -63,7 +63,7 @@ pub(super) fn apply(folder: &Path, draft: &mut Draft) -> Result<(), CheckpointEr
         problem,
     };
     let said = config.hidden_act.as_deref().unwrap_or("relu6");
-    draft.set_activation(Activation::of_name(said).ok_or_else(|| {
+    draft.set_activation(SavedActivation::of_name(said).ok_or_else(|| {
         let problem = format!("activation `{said}` is not supported, only relu6 and relu");
         reject(&config_path, "hidden_act", problem)
     }));

@@ -35,7 +35,7 @@ pub struct Metadata {
     /// How layers pad.
     pub padding: PaddingRule,
     /// What follows every batch normalisation.
-    pub activation: Activation,
+    pub activation: SavedActivation,
     /// Whether batch normalisation is folded into the convolutions, which then have biases instead.
     #[serde(default)]
     pub folded: bool,
@@ -48,7 +48,7 @@ pub struct Metadata {
 /// The activations that files of weights may ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Activation {
+pub enum SavedActivation {
     /// ReLU6.
     #[default]
     Relu6,
@@ -56,7 +56,7 @@ pub enum Activation {
     Relu,
 }
 
-impl Activation {
+impl SavedActivation {
     /// The activation of a name, in any framework's spelling.
     pub(super) fn of_name(name: &str) -> Option<Self> {
         match name.to_ascii_lowercase().as_str() {
@@ -67,11 +67,11 @@ impl Activation {
     }
 }
 
-impl From<Activation> for mobilenet_kernels::Activation {
-    fn from(activation: Activation) -> Self {
+impl From<SavedActivation> for mobilenet_kernels::Activation {
+    fn from(activation: SavedActivation) -> Self {
         match activation {
-            Activation::Relu6 => Self::Relu6,
-            Activation::Relu => Self::Relu,
+            SavedActivation::Relu6 => Self::Relu6,
+            SavedActivation::Relu => Self::Relu,
         }
     }
 }
@@ -89,7 +89,7 @@ impl Metadata {
             preprocessing,
             batch_norm_epsilon: 1e-3,
             padding: PaddingRule::Same,
-            activation: Activation::Relu6,
+            activation: SavedActivation::Relu6,
             folded: false,
             global_pool: false,
             source: String::new(),

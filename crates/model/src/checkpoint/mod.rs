@@ -44,7 +44,7 @@ pub use error::CheckpointError;
 pub use framework_call::framework_call;
 pub use load::{load, load_bytes, load_with};
 pub use locate::exists;
-pub use metadata::{Activation, KEY as METADATA_KEY, Metadata};
+pub use metadata::{KEY as METADATA_KEY, Metadata, SavedActivation};
 pub use misfit::Misfit;
 pub use model::Checkpoint;
 pub use name_map::Framework;

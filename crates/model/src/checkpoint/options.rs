@@ -1,6 +1,6 @@
 //! How to read a file, and what the caller says of it.
 
-use super::metadata::Activation;
+use super::metadata::SavedActivation;
 use super::readers::{Format, ReadLimits};
 use crate::config::PaddingRule;
 
@@ -15,7 +15,7 @@ pub struct LoadOptions {
     /// of TensorFlow, `state_dict_ema` of PyTorch.
     pub averages: bool,
     /// What follows each layer, whatever the file says.
-    pub activation: Option<Activation>,
+    pub activation: Option<SavedActivation>,
     /// How layers pad, whatever the file says.
     pub padding: Option<PaddingRule>,
     /// What batch normalisation adds to variances, whatever the file says.

@@ -57,7 +57,7 @@ pub fn images() -> Tensor {
 }
 
 /// What a step finds, before the optimiser.
-pub struct Step {
+pub struct StepOutcome {
     pub loss: f64,
     /// By name; running statistics have none.
     pub gradients: HashMap<String, Vec<f32>>,
@@ -76,7 +76,7 @@ pub fn by_autograd(
     labels: &[u32],
     smoothing: f64,
     dtype: DType,
-) -> Step {
+) -> StepOutcome {
     let variables: HashMap<String, Var> = parameters(config)
         .into_iter()
         .map(|(name, tensor)| {
@@ -103,7 +103,7 @@ pub fn by_autograd(
         (name.clone(), values(gradient))
     });
     let running = running.into_iter();
-    Step {
+    StepOutcome {
         loss: loss.to_dtype(DType::F64).unwrap().to_scalar().unwrap(),
         gradients: gradients.collect(),
         running: running
@@ -113,7 +113,12 @@ pub fn by_autograd(
 }
 
 /// By the training program.
-pub fn by_plan(config: &MobileNetV1Config, labels: &[u32], smoothing: f64, threads: usize) -> Step {
+pub fn by_plan(
+    config: &MobileNetV1Config,
+    labels: &[u32],
+    smoothing: f64,
+    threads: usize,
+) -> StepOutcome {
     let options = TrainingPlanOptions::new(SIZE, BATCH, threads);
     let mut plan = TrainingPlan::new(config, &options).unwrap();
     let mut flat = plan.layout().flatten(&parameters(config)).unwrap();
@@ -134,7 +139,7 @@ pub fn by_plan(config: &MobileNetV1Config, labels: &[u32], smoothing: f64, threa
             .map(|(parameter, range)| (parameter.name(), values[range.clone()].to_vec()))
             .collect()
     };
-    Step {
+    StepOutcome {
         loss: cross_entropy.loss(),
         gradients: by_name(&gradients, true),
         running: by_name(&flat, false),
@@ -142,7 +147,7 @@ pub fn by_plan(config: &MobileNetV1Config, labels: &[u32], smoothing: f64, threa
 }
 
 /// Every tensor of the two, relative to its largest value.
-pub fn assert_same(what: &str, found: &Step, expected: &Step, tolerance: f32) {
+pub fn assert_same(what: &str, found: &StepOutcome, expected: &StepOutcome, tolerance: f32) {
     let difference = (found.loss - expected.loss).abs() / expected.loss;
     assert!(
         difference < f64::from(tolerance),

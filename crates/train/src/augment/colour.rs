@@ -14,61 +14,61 @@ const HUE: f32 = 0.2;
 const FACTORS: std::ops::Range<f32> = 0.5..1.5;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
+enum Adjustment {
     Brightness,
     Saturation,
     Hue,
     Contrast,
 }
 
-/// Which colour steps are done, and in which order: it matters, since no step commutes with all
+/// Which adjustments are done, and in which order: it matters, since no adjustment commutes with all
 /// others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ColourOrder(&'static [Step]);
+pub struct ColourOrder(&'static [Adjustment]);
 
 impl ColourOrder {
     /// Fast mode's orders: brightness first, saturation first.
     pub const FAST: [Self; 2] = [
-        Self(&[Step::Brightness, Step::Saturation]),
-        Self(&[Step::Saturation, Step::Brightness]),
+        Self(&[Adjustment::Brightness, Adjustment::Saturation]),
+        Self(&[Adjustment::Saturation, Adjustment::Brightness]),
     ];
 
     /// slim's `color_ordering` 0 to 3.
     pub const SLOW: [Self; 4] = [
         Self(&[
-            Step::Brightness,
-            Step::Saturation,
-            Step::Hue,
-            Step::Contrast,
+            Adjustment::Brightness,
+            Adjustment::Saturation,
+            Adjustment::Hue,
+            Adjustment::Contrast,
         ]),
         Self(&[
-            Step::Saturation,
-            Step::Brightness,
-            Step::Contrast,
-            Step::Hue,
+            Adjustment::Saturation,
+            Adjustment::Brightness,
+            Adjustment::Contrast,
+            Adjustment::Hue,
         ]),
         Self(&[
-            Step::Contrast,
-            Step::Hue,
-            Step::Brightness,
-            Step::Saturation,
+            Adjustment::Contrast,
+            Adjustment::Hue,
+            Adjustment::Brightness,
+            Adjustment::Saturation,
         ]),
         Self(&[
-            Step::Hue,
-            Step::Saturation,
-            Step::Contrast,
-            Step::Brightness,
+            Adjustment::Hue,
+            Adjustment::Saturation,
+            Adjustment::Contrast,
+            Adjustment::Brightness,
         ]),
     ];
 
-    /// Recolours an image step by step, and clips it to [0, 1] at the end.
+    /// Recolours an image, one adjustment after another, and clips it to [0, 1] at the end.
     pub fn apply(self, image: &mut [f32], amounts: &ColourAmounts) {
-        for step in self.0 {
-            match step {
-                Step::Brightness => adjust_brightness(image, amounts.brightness),
-                Step::Saturation => adjust_saturation(image, amounts.saturation),
-                Step::Hue => adjust_hue(image, amounts.hue),
-                Step::Contrast => adjust_contrast(image, amounts.contrast),
+        for adjustment in self.0 {
+            match adjustment {
+                Adjustment::Brightness => adjust_brightness(image, amounts.brightness),
+                Adjustment::Saturation => adjust_saturation(image, amounts.saturation),
+                Adjustment::Hue => adjust_hue(image, amounts.hue),
+                Adjustment::Contrast => adjust_contrast(image, amounts.contrast),
             }
         }
         for value in image {
@@ -77,7 +77,7 @@ impl ColourOrder {
     }
 }
 
-/// By how much each step changes an image.
+/// By how much each adjustment changes an image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ColourAmounts {
     /// Added.

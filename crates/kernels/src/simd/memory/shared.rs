@@ -1,4 +1,4 @@
-//! Memory that the threads of one team write in different places at the same time.
+//! Memory that the threads of one team write at different offsets at the same time.
 
 use crate::simd::AlignedBuffer;
 
@@ -11,7 +11,7 @@ pub(crate) struct SharedBuffer {
     len: usize,
 }
 
-// SAFETY: the buffer is plain f32; whoever accesses it through the pointer promises that no place
+// SAFETY: the buffer is plain f32; whoever accesses it through the pointer promises that no value
 // is written by one thread while another reads or writes it.
 unsafe impl Sync for SharedBuffer {}
 // SAFETY: the pointer is to memory that the buffer owns and that moves with it.
@@ -62,7 +62,7 @@ impl SharedBuffer {
         self.len
     }
 
-    /// The place at `offset`, which must be at most `len`.
+    /// A pointer to the value at `offset`, which must be at most `len`.
     #[inline]
     pub(crate) fn pointer(&self, offset: usize) -> *mut f32 {
         debug_assert!(offset <= self.len);

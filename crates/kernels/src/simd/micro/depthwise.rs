@@ -41,14 +41,14 @@ pub(crate) struct Row<'a> {
 /// Computes a row.
 ///
 /// # Safety
-/// All places that the sizes and steps describe must be readable, those of the output writable and
+/// All memory that the sizes and strides describe must be readable, those of the output writable and
 /// nobody else's.
 #[inline(always)]
 pub(crate) unsafe fn row<S: Simd>(simd: S, row: &Row<'_>) {
     simd.vectorize(Call(row));
 }
 
-/// A kernel of its own, so that its many sizes are compiled once and not at each place of use.
+/// A kernel of its own, so that its many sizes are compiled once and not at each use.
 struct Call<'a>(&'a Row<'a>);
 
 impl Kernel for Call<'_> {
@@ -58,7 +58,7 @@ impl Kernel for Call<'_> {
     fn run<S: Simd>(self, simd: S) {
         let (full, rest) = (self.0.columns / COLUMNS, self.0.columns % COLUMNS);
         for group in 0..full {
-            // SAFETY: only `row` makes a call, whose caller vouches for all places.
+            // SAFETY: only `row` makes a call, whose caller vouches for all this memory.
             unsafe { columns::<S, COLUMNS>(simd, self.0, group * COLUMNS) }
         }
         macro_rules! rest {
@@ -86,7 +86,7 @@ unsafe fn columns<S: Simd, const COLUMNS: usize>(simd: S, row: &Row<'_>, first: 
     for vector in 0..row.vectors {
         let channel = vector * S::LANES;
         let start = first * row.column_stride + channel;
-        // SAFETY: all places are those that the caller vouches for.
+        // SAFETY: the caller vouches for all this memory.
         unsafe {
             let weights = row.weights.add(channel * (taps + 1));
             let bias = simd.load(weights.add(taps * S::LANES));
@@ -104,10 +104,10 @@ unsafe fn columns<S: Simd, const COLUMNS: usize>(simd: S, row: &Row<'_>, first: 
                     simd.prefetch_near(ahead.wrapping_add(start + x * row.pixel));
                 }
             }
-            let step = opaque(row.output_stride);
-            let output = row.output.add(first * step + channel);
+            let stride = opaque(row.output_stride);
+            let output = row.output.add(first * stride + channel);
             for (x, &sum) in sums.iter().enumerate() {
-                simd.store(output.add(x * step), simd.clamp(sum, low, high));
+                simd.store(output.add(x * stride), simd.clamp(sum, low, high));
             }
         }
     }
@@ -164,7 +164,7 @@ unsafe fn any_window<S: Simd, const COLUMNS: usize>(
     weights: *const f32,
     bias: S::Vector,
 ) -> [S::Vector; COLUMNS] {
-    let step = opaque(row.column_stride);
+    let stride = opaque(row.column_stride);
     let mut sums = [bias; COLUMNS];
     for (ky, &input) in row.rows.iter().enumerate() {
         for kx in 0..row.taps {
@@ -173,7 +173,7 @@ unsafe fn any_window<S: Simd, const COLUMNS: usize>(
                 let w = simd.load(weights.add((ky * row.taps + kx) * S::LANES));
                 let input = input.add(start + kx * row.tap_stride);
                 for (x, sum) in sums.iter_mut().enumerate() {
-                    *sum = simd.mul_add(simd.load(input.add(x * step)), w, *sum);
+                    *sum = simd.mul_add(simd.load(input.add(x * stride)), w, *sum);
                 }
             }
         }

@@ -31,7 +31,7 @@ pub(crate) struct WeightGradient {
 }
 
 /// # Safety
-/// All places that the sizes and steps describe must be readable, the sums writable and nobody
+/// All memory that the sizes and strides describe must be readable, the sums writable and nobody
 /// else's.
 #[inline(always)]
 pub(crate) unsafe fn run<S: Simd>(simd: S, taps: &WeightGradient) {
@@ -65,7 +65,7 @@ unsafe fn fixed<S: Simd, const TAPS: usize>(
     count: usize,
 ) {
     let channel = vector * S::LANES;
-    // SAFETY: all places are those that the caller vouches for.
+    // SAFETY: the caller vouches for all this memory.
     unsafe {
         let starts: [*const f32; TAPS] = std::array::from_fn(|t| {
             let (ky, kx) = ((first + t) / taps.kernel[1], (first + t) % taps.kernel[1]);

@@ -42,7 +42,7 @@ pub(crate) unsafe fn statistics<S: Simd>(
     );
     for vector in 0..vectors {
         let channel = vector * S::LANES;
-        // SAFETY: the caller vouches for all these places.
+        // SAFETY: the caller vouches for all this memory.
         unsafe {
             let input = input.add(channel);
             let pivot = simd.load(input);
@@ -110,7 +110,7 @@ pub(crate) struct Normalize {
 }
 
 /// # Safety
-/// All places that the sizes and steps describe must be readable, the output writable and nobody
+/// All memory that the sizes and strides describe must be readable, the output writable and nobody
 /// else's.
 #[inline(always)]
 pub(crate) unsafe fn normalize<S: Simd>(simd: S, job: &Normalize) {
@@ -118,7 +118,7 @@ pub(crate) unsafe fn normalize<S: Simd>(simd: S, job: &Normalize) {
     for p in 0..job.count {
         for v in 0..job.vectors {
             let channel = v * S::LANES;
-            // SAFETY: the caller vouches for all these places.
+            // SAFETY: the caller vouches for all this memory.
             unsafe {
                 let z = simd.load(job.input.add(p * job.pixel + channel));
                 let scale = simd.load(job.scale.add(channel));
@@ -152,7 +152,7 @@ pub(crate) struct Gate {
 }
 
 /// # Safety
-/// All places that the sizes and steps describe must be readable; gradient and sums writable and
+/// All memory that the sizes and strides describe must be readable; gradient and sums writable and
 /// nobody else's.
 #[inline(always)]
 pub(crate) unsafe fn gate<S: Simd>(simd: S, job: &Gate) {
@@ -160,7 +160,7 @@ pub(crate) unsafe fn gate<S: Simd>(simd: S, job: &Gate) {
     let (minus, zero) = (simd.splat(-1.0), simd.splat(0.0));
     for v in 0..job.vectors {
         let channel = v * S::LANES;
-        // SAFETY: the caller vouches for all these places.
+        // SAFETY: the caller vouches for all this memory.
         unsafe {
             let scale = simd.load(job.scale.add(channel));
             let shift = simd.load(job.shift.add(channel));
@@ -253,7 +253,7 @@ pub(crate) unsafe fn batch_norm_backward<S: Simd>(simd: S, job: &BatchNormBackwa
         for v in 0..job.vectors {
             let channel = v * S::LANES;
             let place = p * job.pixel + channel;
-            // SAFETY: the caller vouches for all these places.
+            // SAFETY: the caller vouches for all this memory.
             unsafe {
                 let z = simd.load(job.input.add(place));
                 let slope = simd.load(job.slope.add(channel));

@@ -29,7 +29,7 @@ pub(crate) struct Outer<'a> {
 /// Computes [`Simd::OUTER_ROWS`] rows by `right.len()` (1 to [`Simd::PANEL`]) vectors.
 ///
 /// # Safety
-/// All places that the sizes and steps describe must be readable, the sums writable and nobody
+/// All memory that the sizes and strides describe must be readable, the sums writable and nobody
 /// else's.
 #[inline(always)]
 #[expect(
@@ -61,7 +61,7 @@ pub(crate) unsafe fn run<S: Simd>(simd: S, outer: &Outer<'_>) {
 /// As [`run`], for `ROWS` and `VECTORS`.
 #[inline(always)]
 unsafe fn fixed<S: Simd, const ROWS: usize, const VECTORS: usize>(simd: S, outer: &Outer<'_>) {
-    // SAFETY: all places are those that the caller vouches for.
+    // SAFETY: the caller vouches for all this memory.
     unsafe {
         let mut sums = [[simd.splat(0.0); VECTORS]; ROWS];
         let mut left = outer.left;

@@ -9,7 +9,7 @@ pub(crate) struct Mean {
     /// Rows and columns.
     pub(crate) size: [usize; 2],
     /// Values between rows, and between pixels.
-    pub(crate) steps: [usize; 2],
+    pub(crate) strides: [usize; 2],
     /// Vectors of channels.
     pub(crate) vectors: usize,
     /// The mean.
@@ -17,7 +17,7 @@ pub(crate) struct Mean {
 }
 
 /// # Safety
-/// All places that the sizes and steps describe must be readable, the output writable and nobody
+/// All memory that the sizes and strides describe must be readable, the output writable and nobody
 /// else's.
 #[inline(always)]
 pub(crate) unsafe fn mean<S: Simd>(simd: S, mean: &Mean) {
@@ -32,7 +32,7 @@ pub(crate) unsafe fn mean<S: Simd>(simd: S, mean: &Mean) {
                 unsafe {
                     let pixel = mean
                         .input
-                        .add(y * mean.steps[0] + x * mean.steps[1] + channel);
+                        .add(y * mean.strides[0] + x * mean.strides[1] + channel);
                     sum = simd.add(sum, simd.load(pixel));
                 }
             }

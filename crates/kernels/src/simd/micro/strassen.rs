@@ -24,7 +24,7 @@ pub(crate) unsafe fn input_sums<S: Simd>(
     // a - b, exactly as rounded as a subtraction.
     let subtract = |a, b| simd.mul_add(b, minus, a);
     for channel in vectors.clone().map(|vector| vector * S::LANES) {
-        // SAFETY: the caller vouches for the places.
+        // SAFETY: the caller vouches for this memory.
         unsafe {
             let [a11, a21] = pixels.map(|pixel| simd.load(pixel.add(channel)));
             let [a12, a22] = pixels.map(|pixel| simd.load(pixel.add(half + channel)));
@@ -53,7 +53,7 @@ pub(crate) struct PairTile<'a> {
     pub(crate) bounds: (f32, f32),
     /// Where the panels' first channels of pixel 0 go.
     pub(crate) outputs: [*mut f32; 2],
-    /// Places of the first pixels of the pairs, and of the second ones.
+    /// Pointers to the first pixel of each pair, and to the second.
     pub(crate) even: &'a [usize],
     pub(crate) odd: &'a [usize],
     /// Room for two sums of every output of a panel.
@@ -67,7 +67,7 @@ pub(crate) struct PairTile<'a> {
 ///
 /// # Safety
 /// Inputs, weights, biases and room must be as the fields say; the outputs must be writable at the
-/// places and nobody else's.
+/// pointers of the pairs and nobody else's.
 #[inline(always)]
 pub(crate) unsafe fn tile<S: Simd>(simd: S, tile: &PairTile<'_>) {
     simd.vectorize(Call(tile));
@@ -86,14 +86,14 @@ impl Kernel for Call<'_> {
             ($($vectors:literal: $($pairs:literal)*;)*) => {
                 match (self.0.vectors, self.0.even.len()) {
                     $($(($vectors, $pairs) => {
-                        // Places of known number: to count through others, sums would have to be
+                        // A number of pairs known at compile time: with any other, the sums would be
                         // in memory.
                         if const { $vectors <= S::PANEL && $pairs <= S::TILE }
                             && let (Some(even), Some(odd)) =
                                 (self.0.even.first_chunk(), self.0.odd.first_chunk())
                         {
-                            // SAFETY: only `tile` makes a call, whose caller vouches for all
-                            // places.
+                            // SAFETY: only `tile` makes a call, whose caller vouches for
+                            // all this memory.
                             unsafe { fixed::<S, $pairs, $vectors>(simd, self.0, even, odd) }
                         }
                     })*)*
@@ -125,7 +125,7 @@ unsafe fn fixed<S: Simd, const PAIRS: usize, const VECTORS: usize>(
     let u = tile.partial;
     let u3 = u.wrapping_add(PAIRS * VECTORS * S::LANES);
     let [left, right] = tile.outputs;
-    // SAFETY: all places are those that the caller vouches for.
+    // SAFETY: the caller vouches for all this memory.
     unsafe {
         let begin = |bias: *const f32| -> Sums<S, PAIRS, VECTORS> {
             [std::array::from_fn(|j| simd.load(bias.add(j * S::LANES))); PAIRS]
@@ -163,7 +163,7 @@ unsafe fn add_product<S: Simd, const PAIRS: usize, const VECTORS: usize>(
     sums: &mut Sums<S, PAIRS, VECTORS>,
 ) {
     let block = tile.depth * VECTORS * S::LANES;
-    let (mut input, step) = tile.inputs[index];
+    let (mut input, stride) = tile.inputs[index];
     let (ahead, ahead_block, ahead_step) = tile.prefetch;
     let mut ahead = ahead.wrapping_add(index * ahead_block);
     // SAFETY: passed on from the caller.
@@ -173,7 +173,7 @@ unsafe fn add_product<S: Simd, const PAIRS: usize, const VECTORS: usize>(
             let w: [S::Vector; VECTORS] =
                 std::array::from_fn(|j| simd.load(weights.add(j * S::LANES)));
             for (i, sums) in sums.iter_mut().enumerate() {
-                let value = simd.splat(*input.add(i * step));
+                let value = simd.splat(*input.add(i * stride));
                 for (sum, w) in sums.iter_mut().zip(w) {
                     *sum = simd.mul_add(w, value, *sum);
                 }
@@ -246,7 +246,7 @@ unsafe fn plus_kept<S: Simd, const PAIRS: usize, const VECTORS: usize>(
 /// Writes finished sums to their pixels.
 ///
 /// # Safety
-/// The places must be writable and nobody else's.
+/// This memory must be writable and nobody else's.
 #[inline(always)]
 unsafe fn finish<S: Simd, const PAIRS: usize, const VECTORS: usize>(
     simd: S,

@@ -4,7 +4,7 @@
 //! sums[i][j] = bias[j]
 //! for each segment, for each k:                  a segment is a run of neighbouring input values
 //!     w[j]        = weights[k][j]                PANEL vectors of output channels
-//!     sums[i][j] += input[i * step + k] * w[j]   TILE pixels, each value broadcast
+//!     sums[i][j] += input[i * stride + k] * w[j]   TILE pixels, each value broadcast
 //! output[i][j] = clamp(sums[i][j])
 //! ```
 //!
@@ -24,7 +24,7 @@ pub(crate) struct Panel<'a, W> {
     /// Values in a segment.
     pub(crate) length: usize,
     /// Values between the segments of neighbouring pixels.
-    pub(crate) step: usize,
+    pub(crate) stride: usize,
     /// `[segments * length][vectors * LANES]`.
     pub(crate) weights: *const W,
     /// `[vectors * LANES]`.
@@ -41,7 +41,7 @@ pub(crate) struct Panel<'a, W> {
 /// [`Simd::PANEL`]); an offset says where a pixel's output lies.
 ///
 /// # Safety
-/// For every pixel `i` and segment, `length` values must be readable at `i * step`; weights and
+/// For every pixel `i` and segment, `length` values must be readable at `i * stride`; weights and
 /// biases must have the stated sizes; at `output + offsets[i]`, `vectors * LANES` values must
 /// be writable and belong to nobody else.
 #[inline(always)]
@@ -58,7 +58,7 @@ pub(crate) unsafe fn run<S: Simd, W: Weight>(
     });
 }
 
-/// A kernel of its own, so that its many sizes are compiled once and not at each place of use; the
+/// A kernel of its own, so that its many sizes are compiled once and not at each use; the
 /// call is nothing beside a tile's work.
 struct Call<'a, W> {
     panel: &'a Panel<'a, W>,
@@ -76,13 +76,13 @@ impl<W: Weight> Kernel for Call<'_, W> {
             ($($vectors:literal: $($pixels:literal)*;)*) => {
                 match (self.vectors, self.offsets.len()) {
                     $($(($vectors, $pixels) => {
-                        // Offsets of known number: to count through others, sums would have to be
+                        // A number of offsets known at compile time: with any other, the sums would be
                         // in memory.
                         if const { $vectors <= S::PANEL && $pixels <= S::TILE }
                             && let Some(offsets) = self.offsets.first_chunk()
                         {
-                            // SAFETY: only `run` makes a call, whose caller vouches for all
-                            // places.
+                            // SAFETY: only `run` makes a call, whose caller vouches for
+                            // all this memory.
                             unsafe { fixed::<S, W, $pixels, $vectors>(simd, self.panel, offsets) }
                         }
                     })*)*
@@ -128,7 +128,7 @@ unsafe fn fixed<S: Simd, W: Weight, const PIXELS: usize, const VECTORS: usize>(
     panel: &Panel<'_, W>,
     offsets: &[usize; PIXELS],
 ) {
-    // SAFETY: all places are those that the caller vouches for.
+    // SAFETY: the caller vouches for all this memory.
     unsafe {
         let bias: [S::Vector; VECTORS] =
             std::array::from_fn(|j| simd.load(panel.bias.add(j * S::LANES)));
@@ -141,7 +141,7 @@ unsafe fn fixed<S: Simd, W: Weight, const PIXELS: usize, const VECTORS: usize>(
                 let w: [S::Vector; VECTORS] =
                     std::array::from_fn(|j| W::load(simd, weights.add(j * S::LANES)));
                 for (i, sums) in sums.iter_mut().enumerate() {
-                    let value = simd.splat(*input.add(i * panel.step));
+                    let value = simd.splat(*input.add(i * panel.stride));
                     for (sum, w) in sums.iter_mut().zip(w) {
                         *sum = simd.mul_add(w, value, *sum);
                     }

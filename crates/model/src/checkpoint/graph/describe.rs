@@ -5,7 +5,7 @@ use mobilenet_kernels::ConvGeometry;
 use super::affine::Affine;
 use super::facts::Facts;
 use crate::architecture::body_layers;
-use crate::checkpoint::metadata::{Activation, Metadata};
+use crate::checkpoint::metadata::{Metadata, SavedActivation};
 use crate::config::PaddingRule;
 use crate::preprocess::Preprocessing;
 
@@ -36,17 +36,17 @@ pub(in crate::checkpoint) fn apply(
 ///
 /// # Errors
 /// A sentence, where it is not ours, or there are several.
-pub(in crate::checkpoint) fn activation(facts: &Facts) -> Result<Activation, String> {
+pub(in crate::checkpoint) fn activation(facts: &Facts) -> Result<SavedActivation, String> {
     let names = facts
         .activations
         .iter()
         .map(|name| name.as_deref().unwrap_or("no activation"));
     let mut activations = names.map(|name| {
-        Activation::of_name(name).ok_or_else(|| {
+        SavedActivation::of_name(name).ok_or_else(|| {
             format!("activation `{name}` is not supported, only ReLU6 and ReLU (it can be told)")
         })
     });
-    let first = activations.next().unwrap_or(Ok(Activation::Relu6))?;
+    let first = activations.next().unwrap_or(Ok(SavedActivation::Relu6))?;
     for other in activations {
         if other? != first {
             return Err("some layers have ReLU and some ReLU6".to_string());

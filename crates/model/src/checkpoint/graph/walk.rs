@@ -21,7 +21,7 @@ use crate::endpoint::{Endpoint, LayerKind};
 const CONVOLUTIONS: usize = 2 * MOBILENET_V1_CONV_DEFS.len() - 1;
 
 /// One convolution with what follows it.
-pub(super) struct Layer {
+pub(super) struct GraphLayer {
     pub(super) endpoint: Endpoint,
     pub(super) conv: Conv,
     pub(super) batch_norm: Option<BatchNorm>,
@@ -33,7 +33,7 @@ pub(super) struct Layer {
 pub(super) struct Walk {
     pub(super) affine: Option<Affine>,
     pub(super) pad: [usize; 4],
-    pub(super) layers: Vec<Layer>,
+    pub(super) layers: Vec<GraphLayer>,
     pub(super) windows: Vec<ConvGeometry>,
     pub(super) pool: Option<Option<[usize; 2]>>,
     pub(super) logits: Option<(String, Layout, Option<String>)>,
@@ -215,7 +215,7 @@ impl Walk {
             dilation,
             padding,
         });
-        self.layers.push(Layer {
+        self.layers.push(GraphLayer {
             endpoint,
             conv: conv.clone(),
             batch_norm: None,

@@ -5,7 +5,7 @@ use super::convention::{Convention, Framework};
 use super::limits::{no_folding, only_slims_options, python};
 use super::pytorch;
 use crate::architecture::{LayerName, Part};
-use crate::checkpoint::metadata::{Activation, Metadata};
+use crate::checkpoint::metadata::{Metadata, SavedActivation};
 use crate::config::PaddingRule;
 use crate::endpoint::LayerKind;
 use crate::preprocess::Preprocessing;
@@ -70,8 +70,8 @@ fn call(metadata: &Metadata) -> Result<String, String> {
         metadata.classes.unwrap_or(0),
         python(*padding == PaddingRule::Same),
         match activation {
-            Activation::Relu => "relu",
-            Activation::Relu6 => "relu6",
+            SavedActivation::Relu => "relu",
+            SavedActivation::Relu6 => "relu6",
         },
     ))
 }

@@ -2,7 +2,7 @@
 //! a network that has "no ...".
 
 use crate::architecture::scaled_depth;
-use crate::checkpoint::metadata::{Activation, Metadata};
+use crate::checkpoint::metadata::{Metadata, SavedActivation};
 use crate::config::PaddingRule;
 use crate::conv_defs::{ConvDef, MOBILENET_V1_CONV_DEFS};
 
@@ -27,8 +27,8 @@ pub(super) fn only_slims_options(metadata: &Metadata) -> Result<(), String> {
 
 pub(super) fn no_relu(metadata: &Metadata) -> Result<(), String> {
     match metadata.activation {
-        Activation::Relu => Err("ReLU without a limit".to_string()),
-        Activation::Relu6 => Ok(()),
+        SavedActivation::Relu => Err("ReLU without a limit".to_string()),
+        SavedActivation::Relu6 => Ok(()),
     }
 }
 

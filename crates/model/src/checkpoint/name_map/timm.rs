@@ -5,7 +5,7 @@ use super::convention::{Convention, Framework};
 use super::limits::{self, no_folding, only_slims_options};
 use super::pytorch;
 use crate::architecture::{LayerName, Part};
-use crate::checkpoint::metadata::{Activation, Metadata};
+use crate::checkpoint::metadata::{Metadata, SavedActivation};
 use crate::config::PaddingRule;
 use crate::conv_defs::{ConvDef, MOBILENET_V1_CONV_DEFS};
 use crate::endpoint::LayerKind;
@@ -94,8 +94,8 @@ fn call(metadata: &Metadata) -> Result<String, String> {
             PaddingRule::Explicit | PaddingRule::Keras => "",
         },
         match metadata.activation {
-            Activation::Relu => ", act_layer=\"relu\"",
-            Activation::Relu6 => "",
+            SavedActivation::Relu => ", act_layer=\"relu\"",
+            SavedActivation::Relu6 => "",
         },
     ))
 }

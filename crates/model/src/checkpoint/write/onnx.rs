@@ -12,7 +12,7 @@ use super::onnx_messages::{
 };
 use crate::architecture::{LOGITS_LAYER, body_layers, feature_channels, parameters};
 use crate::checkpoint::error::CheckpointError;
-use crate::checkpoint::metadata::{Activation, KEY};
+use crate::checkpoint::metadata::{KEY, SavedActivation};
 use crate::checkpoint::model::Checkpoint;
 use crate::endpoint::LayerKind;
 use crate::file::write_atomically;
@@ -89,8 +89,10 @@ fn model(checkpoint: &Checkpoint) -> Result<Model, String> {
         }
         let name = format!("{name}.activation");
         match metadata.activation {
-            Activation::Relu6 => nodes.push("Clip", &name, &[LOW, HIGH].map(String::from), vec![]),
-            Activation::Relu => nodes.push("Relu", &name, &[], vec![]),
+            SavedActivation::Relu6 => {
+                nodes.push("Clip", &name, &[LOW, HIGH].map(String::from), vec![])
+            }
+            SavedActivation::Relu => nodes.push("Relu", &name, &[], vec![]),
         }
         size = axes.map(|axis| axis.output);
     }

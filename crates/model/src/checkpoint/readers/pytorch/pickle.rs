@@ -1,24 +1,24 @@
-//! Just enough of Python's pickle to see the objects that `torch.save` wrote. Nothing is
-//! executed: a call is recorded as the name of the callable and its arguments.
+//! The part of Python's pickle that is needed to read what `torch.save` wrote. Nothing is executed:
+//! a call is recorded as the name of the callable and its arguments.
 //!
-//! All values lie in one arena and refer to each other by index, so a hostile pickle can neither
-//! grow exponentially by repetition nor overflow the stack when it is dropped. candle's own
-//! reader copies values deeply on every reference.
+//! All values lie in one arena and refer to each other by index. So a hostile pickle can neither
+//! grow exponentially by repetition nor overflow the stack when it is dropped. candle's own reader
+//! deeply copies a value for every reference.
 
 use std::collections::HashMap;
 
 use crate::checkpoint::readers::ReadError;
 
-/// More values than any list of weights has.
+/// More values than any checkpoint has.
 const MOST_VALUES: usize = 1 << 20;
 
 /// Index of a value in the arena.
 pub(super) type Id = usize;
 
-/// A value; containers hold indices.
+/// A value. Containers hold indices.
 #[derive(Debug, Clone)]
 pub(super) enum Value {
-    /// None, ellipsis, and whatever we never look into.
+    /// None, and all values that we never read, such as booleans and floats.
     Nothing,
     Int(i64),
     Text(String),
@@ -28,17 +28,16 @@ pub(super) enum Value {
     Entries(Vec<(Id, Id)>),
     /// `module.name`.
     Global(String),
-    /// `callable(arguments)`, and entries set on the result (an `OrderedDict` is made this way).
+    /// `callable(arguments)`, and entries set on the result, as in an `OrderedDict`.
     Call {
         callable: Id,
         arguments: Id,
         entries: Vec<(Id, Id)>,
     },
-    /// A reference to something outside the pickle: a storage.
+    /// A reference to something outside the pickle: here a storage.
     Persistent(Id),
 }
 
-/// All values of a pickle.
 pub(super) struct Pickle {
     values: Vec<Value>,
     root: Id,
@@ -49,7 +48,6 @@ impl Pickle {
         self.root
     }
 
-    /// All values.
     pub(super) fn ids(&self) -> std::ops::Range<Id> {
         0..self.values.len()
     }
@@ -80,7 +78,6 @@ impl Pickle {
         }
     }
 
-    /// A tuple of sizes.
     pub(super) fn sizes(&self, id: Id) -> Option<Vec<usize>> {
         self.sequence(id)?
             .iter()
@@ -99,7 +96,7 @@ impl Pickle {
         Self::parse_first(bytes).map(|(pickle, _)| pickle)
     }
 
-    /// A pickle, and what stands behind it.
+    /// Parses the first pickle, and returns the bytes after it.
     pub(super) fn parse_first(bytes: &[u8]) -> Result<(Self, &[u8]), ReadError> {
         let mut machine = Machine {
             bytes,
@@ -138,10 +135,10 @@ struct Machine<'a> {
     memo: HashMap<u64, Id>,
 }
 
-type Step<T> = Result<T, String>;
+type Parsed<T> = Result<T, String>;
 
 impl<'a> Machine<'a> {
-    fn take(&mut self, length: u64) -> Step<&'a [u8]> {
+    fn take(&mut self, length: u64) -> Parsed<&'a [u8]> {
         let rest = &self.bytes[self.position..];
         let taken = usize::try_from(length)
             .ok()
@@ -151,8 +148,8 @@ impl<'a> Machine<'a> {
         Ok(taken)
     }
 
-    /// An unsigned little-endian number of up to 8 bytes.
-    fn number(&mut self, length: u64) -> Step<u64> {
+    /// Reads an unsigned little-endian number of up to 8 bytes.
+    fn number(&mut self, length: u64) -> Parsed<u64> {
         let bytes = self.take(length)?;
         Ok(bytes
             .iter()
@@ -160,7 +157,7 @@ impl<'a> Machine<'a> {
             .fold(0, |number, &byte| number << 8 | u64::from(byte)))
     }
 
-    fn line(&mut self) -> Step<&'a str> {
+    fn line(&mut self) -> Parsed<&'a str> {
         let rest = &self.bytes[self.position..];
         let end = rest
             .iter()
@@ -170,7 +167,7 @@ impl<'a> Machine<'a> {
         std::str::from_utf8(&rest[..end]).map_err(|error| error.to_string())
     }
 
-    fn push(&mut self, value: Value) -> Step<()> {
+    fn push(&mut self, value: Value) -> Parsed<()> {
         if self.values.len() >= MOST_VALUES {
             return Err(format!("more than {MOST_VALUES} values"));
         }
@@ -179,14 +176,14 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn push_text(&mut self, length: u64) -> Step<()> {
+    fn push_text(&mut self, length: u64) -> Parsed<()> {
         let bytes = self.take(length)?;
         let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
         self.push(Value::Text(text.to_string()))
     }
 
-    /// Pops a value; one below the last mark is not to be had.
-    fn pop(&mut self) -> Step<Id> {
+    /// Pops a value, but none below the last mark.
+    fn pop(&mut self) -> Parsed<Id> {
         if self.stack.len() <= self.marks.last().copied().unwrap_or(0) {
             return Err("the stack is empty".into());
         }
@@ -194,12 +191,12 @@ impl<'a> Machine<'a> {
     }
 
     /// Pops all values above the last mark.
-    fn pop_mark(&mut self) -> Step<Vec<Id>> {
+    fn pop_mark(&mut self) -> Parsed<Vec<Id>> {
         let mark = self.marks.pop().ok_or("no mark")?;
         Ok(self.stack.split_off(mark.min(self.stack.len())))
     }
 
-    fn top(&self) -> Step<Id> {
+    fn top(&self) -> Parsed<Id> {
         let floor = self.marks.last().copied().unwrap_or(0);
         match self.stack.last() {
             Some(&id) if self.stack.len() > floor => Ok(id),
@@ -207,7 +204,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn push_sequence(&mut self, count: usize) -> Step<()> {
+    fn push_sequence(&mut self, count: usize) -> Parsed<()> {
         let mut items = Vec::with_capacity(count);
         for _ in 0..count {
             items.push(self.pop()?);
@@ -216,7 +213,7 @@ impl<'a> Machine<'a> {
         self.push(Value::Sequence(items))
     }
 
-    fn push_call(&mut self) -> Step<()> {
+    fn push_call(&mut self) -> Parsed<()> {
         let arguments = self.pop()?;
         let callable = self.pop()?;
         self.push(Value::Call {
@@ -226,7 +223,7 @@ impl<'a> Machine<'a> {
         })
     }
 
-    fn set_entries(&mut self, items: &[Id]) -> Step<()> {
+    fn set_entries(&mut self, items: &[Id]) -> Parsed<()> {
         let target = self.top()?;
         let (Value::Entries(entries) | Value::Call { entries, .. }) = &mut self.values[target]
         else {
@@ -239,24 +236,24 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn append(&mut self, items: Vec<Id>) -> Step<()> {
+    fn append(&mut self, items: Vec<Id>) -> Parsed<()> {
         let target = self.top()?;
         match &mut self.values[target] {
             Value::Sequence(list) => list.extend(items),
-            // A list-like object, of which nothing is needed.
+            // A list-like object, whose content is not needed.
             Value::Call { .. } => {}
             _ => return Err("items appended to something that is no list".into()),
         }
         Ok(())
     }
 
-    fn remember(&mut self, key: u64) -> Step<()> {
+    fn remember(&mut self, key: u64) -> Parsed<()> {
         let top = self.top()?;
         self.memo.insert(key, top);
         Ok(())
     }
 
-    fn recall(&mut self, key: u64) -> Step<()> {
+    fn recall(&mut self, key: u64) -> Parsed<()> {
         let id = *self
             .memo
             .get(&key)
@@ -268,8 +265,8 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// Runs one opcode; the root when it is the last.
-    fn step(&mut self) -> Step<Option<Id>> {
+    /// Runs one opcode. Returns the root value at the end of the pickle.
+    fn step(&mut self) -> Parsed<Option<Id>> {
         let opcode = self.take(1)?[0];
         match opcode {
             // PROTO, FRAME
@@ -301,7 +298,7 @@ impl<'a> Machine<'a> {
                 }
                 let shift = 64 - 8 * length as u32;
                 let number = self.number(length)?;
-                // Shifted up and down again to carry the sign; no bytes are the number 0.
+                // Shifting up and down extends the sign. An empty number is 0.
                 let number = number.checked_shl(shift).unwrap_or(0) as i64;
                 self.push(Value::Int(number.checked_shr(shift).unwrap_or(0)))?;
             }
@@ -379,7 +376,7 @@ impl<'a> Machine<'a> {
             }
             // REDUCE, NEWOBJ
             b'R' | 0x81 => self.push_call()?,
-            // BUILD: the state of an object is never needed.
+            // BUILD sets the state of an object, which is never needed.
             b'b' => {
                 self.pop()?;
                 self.top()?;

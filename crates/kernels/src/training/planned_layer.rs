@@ -1,6 +1,6 @@
 //! What all layers have: sizes, and the offsets of their map and coefficients.
 
-use super::network::Layer;
+use super::network::TrainingLayer;
 use crate::geometry::ConvSize;
 
 /// What a layer keeps for each channel, as rows of the layer's width.
@@ -24,9 +24,9 @@ pub(super) const COEFFICIENTS: usize = 7;
 
 /// One layer.
 #[derive(Debug)]
-pub(super) struct Step {
+pub(super) struct PlannedLayer {
     pub(super) index: usize,
-    pub(super) layer: Layer,
+    pub(super) spec: TrainingLayer,
     pub(super) size: ConvSize,
     /// Output pixels of all images.
     pub(super) pixels: usize,
@@ -41,7 +41,7 @@ pub(super) struct Step {
     pub(super) fixed_statistics: bool,
 }
 
-impl Step {
+impl PlannedLayer {
     /// Offset of a row of coefficients.
     pub(super) fn coefficient(&self, which: Coefficient) -> usize {
         self.coefficients + which as usize * self.width

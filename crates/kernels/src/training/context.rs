@@ -1,14 +1,14 @@
 //! What a thread sees of a pass: the arena, the caller's slices, and the other threads.
 
-use super::offsets::{Shared, Vectors};
-use super::step::{Coefficient, Step};
+use super::offsets::{SharedBuffers, Vectors};
+use super::planned_layer::{Coefficient, PlannedLayer};
 use crate::panels::PanelLayout;
 use crate::partition::part;
 use crate::simd::team::Barrier;
 use crate::simd::{Isa, SharedBuffer};
 
 /// One pass over a batch.
-pub(super) struct Run<'a> {
+pub(super) struct PassContext<'a> {
     pub(super) isa: Isa,
     pub(super) vectors: Vectors,
     pub(super) batch: usize,
@@ -18,7 +18,7 @@ pub(super) struct Run<'a> {
     pub(super) images: &'a [f32],
     /// Factors of the features, `[batch, channels]`.
     pub(super) dropout: Option<&'a [f32]>,
-    pub(super) shared: &'a Shared,
+    pub(super) shared: &'a SharedBuffers,
     pub(super) arena: &'a SharedBuffer,
     pub(super) barrier: &'a Barrier,
     pub(super) gradients: GradientPointer,
@@ -28,10 +28,10 @@ pub(super) struct Run<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct GradientPointer(pub(super) *mut f32);
 
-// SAFETY: threads write different values: each step gives a thread its own channels or rows.
+// SAFETY: threads write different values: each layer gives a thread its own channels or rows.
 unsafe impl Sync for GradientPointer {}
 
-impl Run<'_> {
+impl PassContext<'_> {
     /// The arena from an offset on.
     #[inline(always)]
     pub(super) fn pointer(&self, offset: usize) -> *mut f32 {
@@ -40,20 +40,20 @@ impl Run<'_> {
 
     /// A row of a layer's coefficients.
     #[inline(always)]
-    pub(super) fn coefficient(&self, step: &Step, which: Coefficient) -> *mut f32 {
-        self.pointer(step.coefficient(which))
+    pub(super) fn coefficient(&self, layer: &PlannedLayer, which: Coefficient) -> *mut f32 {
+        self.pointer(layer.coefficient(which))
     }
 
-    /// The gradient that a step reads.
+    /// The gradient that a layer reads.
     #[inline(always)]
-    pub(super) fn gradient(&self, step: &Step) -> *mut f32 {
-        self.pointer(self.shared.gradients[step.index % 2])
+    pub(super) fn gradient(&self, layer: &PlannedLayer) -> *mut f32 {
+        self.pointer(self.shared.gradients[layer.index % 2])
     }
 
-    /// The gradient that a step writes for the step before.
+    /// The gradient that a layer writes for the layer before.
     #[inline(always)]
-    pub(super) fn gradient_before(&self, step: &Step) -> *mut f32 {
-        self.pointer(self.shared.gradients[(step.index + 1) % 2])
+    pub(super) fn gradient_before(&self, layer: &PlannedLayer) -> *mut f32 {
+        self.pointer(self.shared.gradients[(layer.index + 1) % 2])
     }
 
     /// The gradient of the parameters from an offset on.

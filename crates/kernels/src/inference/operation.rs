@@ -1,7 +1,7 @@
-//! The steps of a program, and those that are no convolution.
+//! The operations of a program, and those that are no convolution.
 //!
 //! All offsets in the arena come from `schedule`, which gives every thread its own rows, channels
-//! or panels of each output; a barrier stands between a step that writes a map and the one that
+//! or panels of each output; a barrier stands between a operation that writes a map and the one that
 //! reads it. That is why the pointers here and in the other files are sound.
 
 use half::{bf16, f16};
@@ -17,9 +17,9 @@ use crate::panels::PanelLayout;
 use crate::simd::weight::Weight;
 use crate::simd::{Simd, WeightType, pool, tile};
 
-/// One step.
+/// One operation.
 #[derive(Debug, Clone)]
-pub(super) enum Step {
+pub(super) enum Operation {
     /// Image -> input map.
     Load(FeatureMap),
     /// Full convolution.
@@ -54,15 +54,15 @@ pub(super) struct Head {
     pub(super) output: OutputSlot,
 }
 
-impl Step {
-    /// The thread's part of the step.
+impl Operation {
+    /// The thread's part of the operation.
     #[inline(always)]
     pub(super) fn run<S: Simd>(&self, simd: S, context: &Context<'_>, thread: usize) {
         match self {
             Self::Load(map) => load(context, map, thread),
-            Self::Convolution(step) => step.run(simd, context, thread),
-            Self::Separable(step) => step.run(simd, context, thread),
-            Self::Depthwise(step, output) => step.run(simd, context, output, thread),
+            Self::Convolution(operation) => operation.run(simd, context, thread),
+            Self::Separable(operation) => operation.run(simd, context, thread),
+            Self::Depthwise(operation, output) => operation.run(simd, context, output, thread),
             Self::Pool {
                 map,
                 window,
@@ -118,7 +118,7 @@ fn mean<S: Simd>(
     let mean = pool::Mean {
         input: context.pointer::<f32>(map.at(0, 0)).wrapping_add(channel),
         size: window,
-        steps: [map.row(), map.pixel],
+        strides: [map.row(), map.pixel],
         vectors: vectors.len(),
         output: context.pointer::<f32>(pooled).wrapping_add(channel),
     };
@@ -141,7 +141,7 @@ impl Head {
             let panel = tile::Panel {
                 segments: &features,
                 length: part.depth,
-                step: 0,
+                stride: 0,
                 weights,
                 bias: context.weights(layer.bias + part.first),
                 bounds: layer.activation.bounds(),

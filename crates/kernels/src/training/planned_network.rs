@@ -1,0 +1,182 @@
+//! The whole program: its layers, and an offset in the arena for all that they keep.
+
+use super::context::PassContext;
+use super::depthwise::DepthwiseLayer;
+use super::head::PlannedHead;
+use super::matrix::MatrixLayer;
+use super::network::{TrainingNetwork, TrainingOptions};
+use super::offsets::{Offsets, PerThread, SharedBuffers, Vectors};
+use super::planned_layer::{COEFFICIENTS, PlannedLayer};
+use crate::error::KernelError;
+use crate::network::ConvKind;
+use crate::simd::Simd;
+
+/// What a layer computes.
+#[derive(Debug)]
+pub(super) enum Convolution {
+    Matrix(MatrixLayer),
+    Depthwise(DepthwiseLayer),
+}
+
+/// A program.
+#[derive(Debug)]
+pub(super) struct PlannedNetwork {
+    pub(super) image: [usize; 3],
+    pub(super) layers: Vec<PlannedLayer>,
+    /// One for each layer.
+    convolutions: Vec<Convolution>,
+    pub(super) head: PlannedHead,
+    /// First layer that has gradients.
+    pub(super) first_trained: usize,
+    pub(super) shared: SharedBuffers,
+    /// Values of the arena.
+    pub(super) arena: usize,
+}
+
+impl PlannedNetwork {
+    pub(super) fn new(
+        network: &TrainingNetwork,
+        options: &TrainingOptions,
+        vectors: Vectors,
+    ) -> Result<Self, KernelError> {
+        network.check()?;
+        for (what, value) in [("threads", options.threads), ("batch", options.batch)] {
+            if value == 0 {
+                return Err(KernelError::Zero { what });
+            }
+        }
+        let threads = options.threads;
+        let mut offsets = Offsets::default();
+        let (mut layers, mut convolutions) = (Vec::new(), Vec::new());
+        let [mut height, mut width, _] = network.image;
+        let first_trained = options.frozen_layers.min(network.layers.len());
+        let (mut scratch, mut largest_map, mut largest_width) = (0, 0, 0);
+        let mut weight_sums = 0;
+        for (index, &layer) in network.layers.iter().enumerate() {
+            let size = layer.geometry.resolve(options.batch, height, width)?;
+            (height, width) = (size.rows.output, size.columns.output);
+            convolutions.push(match layer.kind {
+                ConvKind::Conv => {
+                    let matrix = MatrixLayer::new(&layer, &size, vectors, options, &mut offsets);
+                    scratch = scratch.max(matrix.scratch());
+                    let of_thread = match matrix.splits_panels {
+                        true => matrix.weight_sums().div_ceil(threads),
+                        false => matrix.weight_sums(),
+                    };
+                    weight_sums = weight_sums.max(of_thread);
+                    Convolution::Matrix(matrix)
+                }
+                ConvKind::Depthwise => {
+                    let depthwise =
+                        DepthwiseLayer::new(&layer, &size, vectors, options, &mut offsets);
+                    scratch = scratch.max(depthwise.scratch());
+                    weight_sums = weight_sums.max(depthwise.weight_sums());
+                    Convolution::Depthwise(depthwise)
+                }
+            });
+            let pixels = size.output_rows() * size.columns.output;
+            let map_width = vectors.width(layer.out_channels);
+            let length = crate::error::volume("map", &[pixels, map_width])?;
+            largest_map = largest_map.max(length);
+            largest_width = largest_width.max(map_width);
+            layers.push(PlannedLayer {
+                index,
+                spec: layer,
+                size,
+                pixels,
+                vectors: vectors.count(layer.out_channels),
+                width: map_width,
+                map: offsets.take(length),
+                coefficients: offsets.take(COEFFICIENTS * map_width),
+                fixed_statistics: options.frozen_batch_norm || index < first_trained,
+            });
+        }
+        let channels = network.layers.last().map_or(0, |layer| layer.out_channels);
+        let window = network.pooling.window(height, width);
+        let (head, batch) = (network.head, options.batch);
+        let head = PlannedHead::new(head, channels, window, vectors, batch, &mut offsets);
+        let needs_gradients = first_trained < layers.len();
+        let gradient = if needs_gradients { largest_map } else { 0 };
+        let partial = vectors.lanes + 2 * largest_width;
+        let shared = SharedBuffers {
+            gradients: [offsets.take(gradient), offsets.take(gradient)],
+            partials: PerThread::take(&mut offsets, threads, partial),
+            weight_sums: PerThread::take(&mut offsets, threads, weight_sums),
+            scratch: PerThread::take(&mut offsets, threads, scratch),
+        };
+        Ok(Self {
+            image: network.image,
+            layers,
+            convolutions,
+            head,
+            first_trained,
+            shared,
+            arena: offsets.end(),
+        })
+    }
+
+    /// Packs the thread's share of the weights of all layers.
+    pub(super) fn pack(&self, context: &PassContext<'_>, thread: usize) {
+        for (layer, convolution) in self.layers.iter().zip(&self.convolutions) {
+            match convolution {
+                Convolution::Matrix(matrix) => {
+                    matrix.pack(context, layer, layer.index > self.first_trained, thread);
+                }
+                Convolution::Depthwise(depthwise) => depthwise.pack(context, layer, thread),
+            }
+        }
+        self.head.pack(context, thread);
+    }
+
+    /// The thread's share of a layer's `z`.
+    #[inline(always)]
+    pub(super) fn forward<S: Simd>(
+        &self,
+        simd: S,
+        context: &PassContext<'_>,
+        layer: &PlannedLayer,
+        thread: usize,
+    ) {
+        let before = layer.index.checked_sub(1).map(|index| &self.layers[index]);
+        match (&self.convolutions[layer.index], before) {
+            (Convolution::Matrix(matrix), before) => {
+                matrix.forward(simd, context, layer, before, thread)
+            }
+            (Convolution::Depthwise(depthwise), Some(before)) => {
+                depthwise.forward(simd, context, layer, before, thread);
+            }
+            // `TrainingNetwork::check` refuses it as the first layer.
+            (Convolution::Depthwise(_), None) => {}
+        }
+    }
+
+    /// The thread's share of a layer's gradients; weights' are not yet those of all threads.
+    #[inline(always)]
+    pub(super) fn backward<S: Simd>(
+        &self,
+        simd: S,
+        context: &PassContext<'_>,
+        layer: &PlannedLayer,
+        thread: usize,
+    ) {
+        let before = layer.index.checked_sub(1).map(|index| &self.layers[index]);
+        let needs_input = layer.index > self.first_trained;
+        match (&self.convolutions[layer.index], before) {
+            (Convolution::Matrix(matrix), before) => {
+                matrix.backward(simd, context, layer, before, needs_input, thread);
+            }
+            (Convolution::Depthwise(depthwise), Some(before)) => {
+                depthwise.backward(simd, context, layer, before, needs_input, thread);
+            }
+            (Convolution::Depthwise(_), None) => {}
+        }
+    }
+
+    /// The thread's share of a layer's weight gradient, from the sums of all threads.
+    pub(super) fn finish(&self, context: &PassContext<'_>, layer: &PlannedLayer, thread: usize) {
+        match &self.convolutions[layer.index] {
+            Convolution::Matrix(matrix) => matrix.finish(context, layer, thread),
+            Convolution::Depthwise(depthwise) => depthwise.finish(context, layer, thread),
+        }
+    }
+}
