@@ -1,4 +1,5 @@
-//! Named tensors -> a [`Checkpoint`]: every parameter found, brought to our layout and checked.
+//! Builds a [`Checkpoint`] of named tensors: finds every parameter, converts it to our layout and
+//! checks it.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -84,8 +85,8 @@ struct Assembly<'a> {
 }
 
 impl<'a> Assembly<'a> {
-    /// The values of a parameter; `None`, and an entry in the report, where they are missing or of
-    /// another shape.
+    /// The values of a parameter. If they are missing or have another shape, this is `None`, and
+    /// the report gets an entry.
     fn parameter(&mut self, parameter: &Parameter) -> Result<Option<Array>, CheckpointError> {
         let resolved = self.resolved;
         let Some(found) = resolved.get(parameter.layer, parameter.part) else {
@@ -99,7 +100,7 @@ impl<'a> Assembly<'a> {
         if parameter.part == Part::MovingMean
             && let Some(bias) = resolved.get(parameter.layer, Part::Biases)
         {
-            // A bias before batch normalisation only moves the mean that is subtracted.
+            // Batch normalisation subtracts the mean, so a bias before it only changes the mean.
             let Some(biases) = self.read(parameter, bias)? else {
                 return Ok(None);
             };
@@ -112,8 +113,8 @@ impl<'a> Assembly<'a> {
         Ok(Some(values))
     }
 
-    /// The values of a tensor in our layout; `None`, and an entry in the report, where it has
-    /// another shape.
+    /// The values of a tensor in our layout. If it has another shape, this is `None`, and the
+    /// report gets an entry.
     fn read(
         &mut self,
         parameter: &Parameter,
@@ -150,7 +151,7 @@ impl<'a> Assembly<'a> {
         Ok(Some(values))
     }
 
-    /// A trained network has finite values, and variances whose root exists.
+    /// Checks that values are finite and variances are not negative.
     fn check(
         &self,
         parameter: &Parameter,
@@ -183,7 +184,7 @@ impl<'a> Assembly<'a> {
         });
     }
 
-    /// Every tensor that was not used: left by training, or unknown.
+    /// Reports all tensors that were not used: remains of training, and unknown ones.
     fn report_the_rest(&mut self, file: &NamedTensors) {
         let names = &self.resolved.names;
         for name in file.tensors.keys() {

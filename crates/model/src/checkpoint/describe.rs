@@ -1,4 +1,4 @@
-//! Metadata of a file: what it, its neighbours and the caller say of the network.
+//! Metadata of a network, from the file, its folder and the caller.
 
 use std::path::Path;
 
@@ -14,18 +14,18 @@ use super::{graph, hugging_face_config, infer};
 use crate::architecture::body_layers;
 use crate::labels::Labels;
 
-/// A file, its parameters and where it lies.
+/// What is known of a file before its metadata: tensors, parameters, path.
 pub(super) struct Evidence<'a> {
     pub(super) path: &'a Path,
     pub(super) file: &'a NamedTensors,
     pub(super) resolved: &'a Resolved<'a>,
 }
 
-/// Somebody who says something of a network.
+/// One source of metadata.
 type Authority = fn(&Evidence<'_>, &mut Draft) -> Result<(), CheckpointError>;
 
-/// Each overrules those above it. Before the first, the defaults of the framework hold; after the
-/// last, the caller is asked. Where the file has metadata of ours, that stands for all of them.
+/// Each overrules those above it. The framework's defaults come first and the caller's options
+/// last. A file with metadata of our own needs none of these.
 const AUTHORITIES: [Authority; 4] = [
     shapes,                     // width, channels, classes
     loose_entries,              // an epsilon, names of classes
@@ -33,10 +33,10 @@ const AUTHORITIES: [Authority; 4] = [
     hugging_face_configuration, // in files beside this one
 ];
 
-/// What is known of the network, and what had to be assumed.
+/// The metadata of the network, and what had to be assumed.
 ///
 /// # Errors
-/// Where what was said builds no MobileNetV1.
+/// If the metadata does not describe a MobileNetV1.
 pub(super) fn describe(
     evidence: &Evidence<'_>,
     options: &LoadOptions,

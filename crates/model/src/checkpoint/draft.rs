@@ -1,5 +1,5 @@
-//! Metadata in the making. The caller has the last word, so what a file says in terms that we do
-//! not have is no error until the caller was asked.
+//! Metadata that is not complete yet. The caller has the last word, so a setting that we do not
+//! support is an error only if the caller does not override it.
 
 use std::path::{Path, PathBuf};
 
@@ -8,15 +8,15 @@ use super::metadata::{Metadata, SavedActivation};
 use super::options::LoadOptions;
 use crate::config::PaddingRule;
 
-/// What has been said of a network so far.
+/// Metadata collected so far.
 pub(super) struct Draft {
     path: PathBuf,
     pub(super) metadata: Metadata,
-    /// What the file should say and does not.
+    /// Settings that the file does not state, with the values assumed.
     pub(super) assumed: Vec<String>,
-    /// Why the activation is not known, where it is not.
+    /// The error, if the file's activation is not supported.
     activation: Result<(), CheckpointError>,
-    /// Why the padding is not known, where it is not.
+    /// The error, if the file's padding is not supported.
     padding: Result<(), CheckpointError>,
 }
 
@@ -39,10 +39,10 @@ impl Draft {
         self.padding = said.map(|padding| self.metadata.padding = padding);
     }
 
-    /// Lets the caller overrule all that was said. Gives the metadata, and what was assumed.
+    /// Applies the caller's options, and returns the metadata and what was assumed.
     ///
     /// # Errors
-    /// Where something is still not known, or the caller wants what cannot be.
+    /// If a setting is still unknown, or an option does not fit the network.
     pub(super) fn overrule(
         mut self,
         options: &LoadOptions,

@@ -1,5 +1,4 @@
-//! What can be wrong with a file of weights. Every message names the file, and the tensor or the
-//! part of the file.
+//! Errors of files of weights. Every message names the file, and the tensor or part of it.
 
 use std::path::PathBuf;
 
@@ -8,7 +7,7 @@ use super::readers::ReadError;
 use super::report::LoadReport;
 use crate::error::ModelError;
 
-/// A file that gives no network.
+/// An error of loading or writing a file of weights.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// The file cannot be read.
@@ -16,7 +15,7 @@ pub enum CheckpointError {
     Io {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: std::io::Error,
     },
     /// The file is larger than the limit.
@@ -27,33 +26,33 @@ pub enum CheckpointError {
         /// The limit.
         limit: u64,
     },
-    /// The content is of no format that we read.
+    /// The content has none of the supported formats.
     #[error("{path}: none of the formats {formats} (it begins with {start})")]
     UnknownFormat {
         /// The file.
         path: PathBuf,
-        /// The formats that we read.
+        /// The supported formats.
         formats: String,
         /// Its first bytes, printable.
         start: String,
     },
-    /// A folder without a file of weights.
+    /// The folder holds no file of weights.
     #[error("{path}: a folder that holds none of {expected}")]
     EmptyFolder {
         /// The folder.
         path: PathBuf,
-        /// The names looked for.
+        /// The file names looked for.
         expected: String,
     },
-    /// The reader gave up.
+    /// A reader failed.
     #[error("{path}: {source}")]
     Read {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The cause.
         source: ReadError,
     },
-    /// The tensors have names of no framework that we know.
+    /// The names of the tensors are those of no supported framework.
     #[error(
         "{path}: no MobileNetV1 that we know: \
          none of {count} tensors has the name of its first convolution{misfit}"
@@ -63,20 +62,20 @@ pub enum CheckpointError {
         path: PathBuf,
         /// Number of tensors.
         count: usize,
-        /// What it looks like.
+        /// Which network it may be instead.
         misfit: Box<Misfit>,
     },
-    /// The shapes are those of no MobileNetV1.
+    /// The tensors' shapes are not those of a MobileNetV1.
     #[error("{path}: {problem}{misfit}")]
     Architecture {
         /// The file.
         path: PathBuf,
         /// What does not fit.
         problem: String,
-        /// What it looks like.
+        /// Which network it may be instead.
         misfit: Box<Misfit>,
     },
-    /// Metadata, or a configuration beside the file, says something impossible.
+    /// Metadata or a configuration in the same folder has an impossible value.
     #[error("{path}: {key}: {problem}")]
     Metadata {
         /// The file.
@@ -91,19 +90,19 @@ pub enum CheckpointError {
     Incomplete {
         /// The file.
         path: PathBuf,
-        /// What it looks like.
+        /// Which network it may be instead.
         misfit: Box<Misfit>,
-        /// What was found.
+        /// The state of every parameter and tensor.
         report: Box<LoadReport>,
     },
-    /// A tensor holds values that no trained network has.
+    /// A tensor holds a value that no trained network has.
     #[error("{path}: tensor `{tensor}` holds {value} at index {index}, {expected}")]
     Value {
         /// The file.
         path: PathBuf,
         /// Name of the tensor in the file.
         tensor: String,
-        /// Where.
+        /// Index of the value.
         index: usize,
         /// The value.
         value: f32,
@@ -115,7 +114,7 @@ pub enum CheckpointError {
     Write {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         problem: String,
     },
     /// The configuration in the file describes no network.
@@ -123,7 +122,7 @@ pub enum CheckpointError {
     Model {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The cause.
         source: Box<ModelError>,
     },
 }

@@ -1,5 +1,5 @@
-//! `config.json` and `preprocessor_config.json`, which lie beside Hugging Face's weights and say
-//! what the tensors do not.
+//! Hugging Face's `config.json` and `preprocessor_config.json`, which hold what the tensors do not
+//! say.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -15,7 +15,7 @@ use crate::config::PaddingRule;
 use crate::labels::Labels;
 use crate::preprocess::{CropRounding, Filter, Preprocessing, Resize};
 
-/// Far more than any of the two takes.
+/// Far more than either file takes.
 const MOST_BYTES: u64 = 4 << 20;
 
 #[derive(Deserialize)]
@@ -48,7 +48,7 @@ enum Size {
     Side(usize),
 }
 
-/// Overwrites the draft with what the two files in `folder` say, where they are there.
+/// Overrides the draft by the two files in `folder`, if they exist.
 pub(super) fn apply(folder: &Path, draft: &mut Draft) -> Result<(), CheckpointError> {
     let config_path = folder.join("config.json");
     let Some(config) = read::<ModelConfig>(&config_path)? else {
@@ -114,7 +114,7 @@ pub(super) fn apply(folder: &Path, draft: &mut Draft) -> Result<(), CheckpointEr
     }
     preprocessing.resize = Resize::ShortestEdge {
         edge,
-        // Pillow's numbers.
+        // Pillow's numbers of filters.
         filter: match processor.resample {
             None | Some(2) => Filter::Bilinear,
             Some(3) => Filter::Bicubic,
@@ -128,7 +128,7 @@ pub(super) fn apply(folder: &Path, draft: &mut Draft) -> Result<(), CheckpointEr
     Ok(())
 }
 
-/// transformers writes `LABEL_0`, `LABEL_1`, ... where nobody gave names.
+/// The names of the classes. transformers writes `LABEL_0`, `LABEL_1`, ... if it knows none.
 fn labels_of(labels: BTreeMap<usize, String>) -> Labels {
     let complete = labels.keys().copied().eq(0..labels.len());
     let given = labels.iter().any(|(i, name)| *name != format!("LABEL_{i}"));

@@ -1,4 +1,4 @@
-//! Shapes -> width, input channels, channel multiplier and classes, for files that do not say.
+//! Infers width, input channels, channel multiplier and classes from shapes.
 
 use super::metadata::Metadata;
 use super::resolve::Resolved;
@@ -7,13 +7,13 @@ use crate::conv_defs::{ConvDef, MOBILENET_V1_CONV_DEFS};
 use crate::endpoint::{Endpoint, LayerKind};
 use crate::labels::Labels;
 
-/// slim, transformers and timm have at least 8 channels everywhere, Keras has no such limit.
+/// slim, transformers and timm have at least 8 channels in every layer. Keras has no such limit.
 const MIN_DEPTHS: [usize; 2] = [8, 1];
 
-/// Fills in what the shapes tell.
+/// Sets in the metadata what follows from the shapes.
 ///
 /// # Errors
-/// A sentence, where no width gives the numbers of channels found.
+/// A sentence, if no width gives these numbers of channels.
 pub(super) fn apply(resolved: &Resolved<'_>, metadata: &mut Metadata) -> Result<(), String> {
     let shape = |layer| resolved.weight_shape(layer);
     let body = |index, kind| shape(LayerName::Body(Endpoint { index, kind }));
@@ -36,7 +36,7 @@ pub(super) fn apply(resolved: &Resolved<'_>, metadata: &mut Metadata) -> Result<
         });
     metadata.labels = Labels::for_classes(metadata.classes.unwrap_or(0));
 
-    // Full depth and channels found, for every layer that has a depth of its own.
+    // Channels at width 1 and channels found, for every layer that sets its own number of channels.
     let found: Vec<(usize, usize)> = MOBILENET_V1_CONV_DEFS
         .iter()
         .enumerate()
@@ -59,7 +59,7 @@ pub(super) fn apply(resolved: &Resolved<'_>, metadata: &mut Metadata) -> Result<
     Ok(())
 }
 
-/// The roundest width multiplier that gives all the channels found.
+/// The simplest width multiplier that gives all the channels found.
 fn width(found: &[(usize, usize)], min_depth: usize) -> Option<f64> {
     let free = || found.iter().filter(|&&(_, channels)| channels > min_depth);
     let low = free()
@@ -72,8 +72,7 @@ fn width(found: &[(usize, usize)], min_depth: usize) -> Option<f64> {
     if found.is_empty() || low >= high {
         return None;
     }
-    // 1, 0.5, 0.25, 0.125, ... and then decimals: of all widths in the interval, the one that a
-    // person would have typed.
+    // Powers of one half first, then numbers with few decimals: people choose such widths.
     let powers = (0..8).map(|n| 0.5f64.powi(n));
     let decimals = (1..=6).filter_map(|digits| {
         let unit = 10f64.powi(digits);
@@ -113,7 +112,7 @@ mod tests {
             assert_eq!(width(&channels(typed, 8), 8), Some(typed));
         }
         assert_eq!(width(&channels(0.03125, 1), 1), Some(0.03125));
-        // Every layer at the minimum: any small width will do.
+        // All layers have the minimum, so any small width fits.
         let tiny = channels(0.001, 8);
         let found = width(&tiny, 8).unwrap();
         assert!(tiny.iter().all(|&(d, c)| scaled_depth(d, found, 8) == c));

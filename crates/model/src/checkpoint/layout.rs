@@ -1,11 +1,11 @@
-//! How frameworks lay out weights, and how each becomes candle's `[out, in, rows, columns]`.
+//! Layouts of weights in frameworks, and their conversion to ours, `[out, in, rows, columns]`.
 
 use crate::array::{Array, ShapeError};
 
 /// A layout of one tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Layout {
-    /// As ours.
+    /// Our layout.
     Same,
     /// `[rows, columns, in, out]`: full and pointwise convolutions in TensorFlow and Keras.
     Hwio,
@@ -14,7 +14,7 @@ pub(crate) enum Layout {
     Hwcm,
     /// `[classes, in]`: a classifier as a linear layer. Ours is `[classes, in, 1, 1]`.
     Linear,
-    /// `[in, classes]`: Keras' dense layers, and ONNX' matrix products.
+    /// `[in, classes]`: Keras' dense layers, and ONNX's matrix products.
     Dense,
     /// `[out, rows, columns, in]`: TFLite's full and pointwise convolutions.
     Ohwi,
@@ -23,8 +23,8 @@ pub(crate) enum Layout {
 }
 
 impl Layout {
-    /// The shape in this layout of a tensor that has shape `ours`; `multiplier` is the depthwise
-    /// channel multiplier.
+    /// The shape in this layout of a tensor whose shape in ours is `ours`. `multiplier` is the
+    /// depthwise channel multiplier.
     pub(super) fn source_shape(self, ours: &[usize], multiplier: usize) -> Vec<usize> {
         match (self, ours) {
             (Self::Hwio, &[o, i, h, w]) => vec![h, w, i, o],
@@ -37,7 +37,7 @@ impl Layout {
         }
     }
 
-    /// The shape in our layout of a tensor that has shape `source`.
+    /// The shape in our layout of a tensor whose shape in this layout is `source`.
     pub(super) fn our_shape(self, source: &[usize]) -> Vec<usize> {
         match (self, source) {
             (Self::Hwio, &[h, w, i, o]) => vec![o, i, h, w],
@@ -50,7 +50,7 @@ impl Layout {
         }
     }
 
-    /// A tensor of this layout in ours. Its shape must be `source_shape(ours)`.
+    /// Converts a tensor from this layout to ours. Its shape must be `source_shape(ours)`.
     pub(super) fn to_ours<T: Copy>(
         self,
         tensor: Array<T>,
@@ -67,7 +67,7 @@ impl Layout {
         }
     }
 
-    /// A tensor of our layout in this one; the way back of [`Layout::to_ours`].
+    /// Converts a tensor from our layout to this one: the inverse of [`Layout::to_ours`].
     pub(super) fn to_source<T: Copy>(
         self,
         tensor: Array<T>,
@@ -99,7 +99,7 @@ impl Layout {
 mod tests {
     use super::*;
 
-    /// Values that tell their own index in the source layout.
+    /// A tensor whose values are their own indices in the source layout.
     fn counted(shape: &[usize]) -> Array<usize> {
         let count = shape.iter().product();
         Array::new(shape, (0..count).collect()).unwrap()
@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(Layout::Hwio.our_shape(&source), ours);
         let tensor = Layout::Hwio.to_ours(counted(&source), &ours)?;
         assert_eq!(tensor.shape(), ours);
-        // [o, i, h, w] = [4, 1, 1, 2] lies at ((h * 3 + w) * 4 + i) * 5 + o.
+        // [o, i, h, w] = [4, 1, 1, 2] is at index ((h * 3 + w) * 4 + i) * 5 + o.
         let value = at(&tensor, &[4, 1, 1, 2]);
         assert_eq!(value, ((3 + 2) * 4 + 1) * 5 + 4);
         Ok(())
@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(Layout::Hwcm.our_shape(&source), ours);
         let tensor = Layout::Hwcm.to_ours(counted(&source), &ours)?;
         assert_eq!(tensor.shape(), ours);
-        // Output channel 5 is filter 1 of channel 2; tap [1, 0] lies at ((1 * 3) * 4 + 2) * 2 + 1.
+        // Output channel 5 is filter 1 of channel 2. Tap [1, 0] is at ((1 * 3) * 4 + 2) * 2 + 1.
         let value = at(&tensor, &[5, 0, 1, 0]);
         assert_eq!(value, (3 * 4 + 2) * 2 + 1);
         Ok(())
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(source, [5, 2, 3, 4]);
         assert_eq!(Layout::Ohwi.our_shape(&source), ours);
         let tensor = Layout::Ohwi.to_ours(counted(&source), &ours)?;
-        // [o, i, h, w] = [4, 1, 1, 2] lies at ((o * 2 + h) * 3 + w) * 4 + i.
+        // [o, i, h, w] = [4, 1, 1, 2] is at index ((o * 2 + h) * 3 + w) * 4 + i.
         let value = at(&tensor, &[4, 1, 1, 2]);
         assert_eq!(value, ((4 * 2 + 1) * 3 + 2) * 4 + 1);
 

@@ -1,4 +1,4 @@
-//! The ways in: a path, or bytes in memory, to a [`Checkpoint`].
+//! Loads a [`Checkpoint`] from a path or from bytes in memory.
 
 use std::path::Path;
 
@@ -9,11 +9,11 @@ use super::model::Checkpoint;
 use super::options::LoadOptions;
 use super::readers::{Folder, Format, NamedTensors, ReadLimits, Source};
 
-/// Loads weights from a file, or from a folder as Hugging Face and TensorFlow lay them out, in any
-/// format that we read; recognised by content. A TensorFlow checkpoint may be given by its prefix.
+/// Loads weights from a file, or from a folder of Hugging Face or TensorFlow. The format is
+/// recognised by content. A TensorFlow checkpoint may be given by its prefix.
 ///
 /// # Errors
-/// Where the file cannot be read, is broken, is no MobileNetV1, or lacks parameters.
+/// If the file cannot be read, is broken, is not a MobileNetV1, or lacks parameters.
 pub fn load(path: &Path, limits: ReadLimits) -> Result<Checkpoint, CheckpointError> {
     let options = LoadOptions {
         limits,
@@ -78,11 +78,11 @@ fn unknown_format(path: &Path, bytes: &[u8]) -> CheckpointError {
     }
 }
 
-/// [`load`] of a file's bytes, for instance weights that a program carries in itself; `name` is what
-/// errors call them.
+/// [`load`] for a file's bytes, for example weights embedded in a program. `name` is the file's
+/// name in errors.
 ///
 /// # Errors
-/// As [`load`]; and for formats of several files.
+/// As [`load`], and for formats of several files.
 pub fn load_bytes(
     name: &str,
     bytes: &[u8],

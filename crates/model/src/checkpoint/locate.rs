@@ -1,11 +1,11 @@
-//! From the path that somebody types to the file that a reader begins with.
+//! Finds the file to read for a path that a user gives.
 
 use std::path::{Component, Path, PathBuf};
 
 use super::error::CheckpointError;
 use super::readers::Folder;
 
-/// Names of weights in a folder, in order of preference.
+/// Names of weights in a folder, best first.
 const IN_FOLDER: [&str; 6] = [
     "model.safetensors",
     "model.safetensors.index.json",
@@ -21,13 +21,13 @@ const STATE: &str = "checkpoint";
 /// Far more than such a file takes.
 const MOST_STATE_BYTES: u64 = 1 << 20;
 
-/// Whether weights may be there: a file, a folder, or the prefix of TensorFlow's checkpoint.
+/// Whether the path may be that of weights: a file, a folder, or a TensorFlow checkpoint's prefix.
 pub fn exists(path: &Path) -> bool {
     path.exists() || with_suffix(path, ".index").is_file()
 }
 
-/// The file itself; the weights inside a folder; the index of a TensorFlow checkpoint, given by its
-/// prefix (`model.ckpt-7`) or one of its data files.
+/// The file to read for a path. For a folder it is the weights inside. For a TensorFlow checkpoint,
+/// given by its prefix (`model.ckpt-7`) or a data file, it is the index.
 pub(super) fn locate(path: &Path) -> Result<PathBuf, CheckpointError> {
     if path.is_dir() {
         let file = IN_FOLDER
@@ -64,8 +64,8 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// The checkpoint that a state file names: `model_checkpoint_path: "model.ckpt-7"`. It lies in the
-/// same folder; an absolute path is that of the machine on which it was written.
+/// The checkpoint that a state file names: `model_checkpoint_path: "model.ckpt-7"`. Only the file
+/// name is used, because an absolute path is that of the machine that wrote it.
 fn latest(state: &Path) -> Result<PathBuf, CheckpointError> {
     let folder = state.parent().unwrap_or(Path::new("")).to_path_buf();
     let text = folder

@@ -1,4 +1,4 @@
-//! What travels with weights: all that is needed to use them and that the tensors do not say.
+//! Metadata of weights: what is needed to use them, but is not in the tensors.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use crate::config::{ArgScope, BaseConfig, MobileNetV1Config, PaddingRule};
 use crate::labels::Labels;
 use crate::preprocess::Preprocessing;
 
-/// Key of our entry in safetensors' `__metadata__`; its value is [`Metadata`] as JSON.
+/// Key of our entry in safetensors' `__metadata__`. Its value is [`Metadata`] as JSON.
 pub const KEY: &str = "mobilenet_v1";
 
-/// Everything about a network but its parameters.
+/// Everything about a network except its parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Metadata {
@@ -24,9 +24,9 @@ pub struct Metadata {
     pub in_channels: usize,
     /// Filters per input channel in depthwise layers.
     pub channel_multiplier: usize,
-    /// Number of classes; `None` without a classifier.
+    /// Number of classes. `None` without a classifier.
     pub classes: Option<usize>,
-    /// What the classes are called.
+    /// Names of the classes.
     pub labels: Labels,
     /// How a photo becomes the network's input.
     pub preprocessing: Preprocessing,
@@ -34,9 +34,9 @@ pub struct Metadata {
     pub batch_norm_epsilon: f64,
     /// How layers pad.
     pub padding: PaddingRule,
-    /// What follows every batch normalisation.
+    /// The activation after every batch normalisation.
     pub activation: SavedActivation,
-    /// Whether batch normalisation is folded into the convolutions, which then have biases instead.
+    /// Whether batch normalisation is folded into the convolutions, which then have biases.
     #[serde(default)]
     pub folded: bool,
     /// Whether the head averages the whole map.
@@ -45,7 +45,7 @@ pub struct Metadata {
     pub source: String,
 }
 
-/// The activations that files of weights may ask for.
+/// The supported activations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SavedActivation {
@@ -57,7 +57,7 @@ pub enum SavedActivation {
 }
 
 impl SavedActivation {
-    /// The activation of a name, in any framework's spelling.
+    /// The activation with this name, in any framework's spelling.
     pub(super) fn of_name(name: &str) -> Option<Self> {
         match name.to_ascii_lowercase().as_str() {
             "relu6" => Some(Self::Relu6),
@@ -77,7 +77,7 @@ impl From<SavedActivation> for mobilenet_kernels::Activation {
 }
 
 impl Metadata {
-    /// slim's network of width 1 with 1001 classes, and the given preprocessing.
+    /// slim's network of width 1 with 1001 classes, and this preprocessing.
     pub fn new(preprocessing: Preprocessing) -> Self {
         Self {
             width: 1.0,
@@ -96,7 +96,7 @@ impl Metadata {
         }
     }
 
-    /// The arguments that build the network.
+    /// The configuration of the network.
     pub fn config(&self) -> MobileNetV1Config {
         let normalizer = if self.folded {
             Normalizer::Bias
@@ -126,7 +126,7 @@ impl Metadata {
         }
     }
 
-    /// Our entry of a file's metadata, where there is one.
+    /// Our entry of a file's metadata, if there is one.
     pub(super) fn of_file(
         entries: &BTreeMap<String, String>,
     ) -> Option<Result<Self, serde_json::Error>> {

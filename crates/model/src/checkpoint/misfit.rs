@@ -1,5 +1,5 @@
-//! A helpful word about a file that is no MobileNetV1: what it looks like, and which name may have
-//! been meant.
+//! Hints for a file that is not a MobileNetV1: which network it may be, and which tensor names may
+//! have been meant.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -8,7 +8,7 @@ use super::name_map::{NameMap, Names, training};
 use super::report::LoadReport;
 use crate::architecture::parameters;
 
-/// Parts of names by which other networks are known.
+/// Parts of tensor names that are typical of other networks.
 const NETWORKS: [(&str, &[&str]); 10] = [
     (
         "MobileNetV2",
@@ -92,21 +92,21 @@ const NETWORKS: [(&str, &[&str]); 10] = [
     ),
 ];
 
-/// So many tensors must bear a network's names.
+/// So many tensors must have a network's names.
 const ENOUGH: usize = 3;
 
-/// At most this many tensors are named.
+/// At most this many tensors are listed.
 const SHOWN: usize = 5;
 
-/// Longer names than any network's are not compared: the time grows with the square.
+/// Longest names that are compared, because the time of a comparison grows with the square.
 const LONGEST: usize = 200;
 
-/// Why a file does not fit, as far as names tell.
+/// Hints from the names in a file that does not fit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Misfit {
-    /// The network that has such names.
+    /// The network whose tensors have such names.
     pub looks_like: Option<&'static str>,
-    /// The first tensors that do not fit, each with the name that may have been meant.
+    /// The first tensors that do not fit, each with a similar known name.
     pub tensors: Vec<(String, Option<String>)>,
 }
 
@@ -126,14 +126,14 @@ impl fmt::Display for Misfit {
 }
 
 impl Misfit {
-    /// Of a file with the first convolution of no framework.
+    /// Hints for a file without the first convolution of any framework.
     pub(super) fn of_unknown<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Self {
         let maps: Vec<NameMap> = NameMap::all().collect();
         let maps: Vec<&dyn Names> = maps.iter().map(|map| map as &dyn Names).collect();
         Self::among(names, &maps)
     }
 
-    /// Of a file with the first convolution of a framework and the shapes of no MobileNetV1.
+    /// Hints for a file with a framework's first convolution, but the shapes of another network.
     pub(super) fn of_network<'a>(
         names: impl Iterator<Item = &'a str> + Clone,
         map: &dyn Names,
@@ -141,7 +141,7 @@ impl Misfit {
         Self::among(names, &[map])
     }
 
-    /// The names that none of the frameworks has.
+    /// Hints by the names that none of the frameworks has.
     fn among<'a>(names: impl Iterator<Item = &'a str> + Clone, maps: &[&dyn Names]) -> Self {
         let known: HashSet<String> = maps.iter().flat_map(|map| expected(*map)).collect();
         let strange = names.clone().filter(|&name| {
@@ -149,7 +149,7 @@ impl Misfit {
                 && training::of(name).is_none()
                 && !maps.iter().any(|map| map.is_bookkeeping(name))
         });
-        // In order, so that of names equally near the same is always proposed.
+        // Sorted, so that of equally similar names always the same is proposed.
         let mut sorted: Vec<String> = known.iter().cloned().collect();
         sorted.sort();
         Self {
@@ -158,8 +158,8 @@ impl Misfit {
         }
     }
 
-    /// Of a file in which some parameters are missing: only tensors for which there is a guess, as
-    /// the report names the others.
+    /// Hints for a file that lacks parameters. Lists only tensors with a similar name, because the
+    /// report lists the others.
     pub(super) fn of_report(report: &LoadReport) -> Self {
         let unused = report.unused.iter().map(String::as_str);
         let applied = report.applied.iter().map(|a| a.source.as_str());
@@ -172,7 +172,7 @@ impl Misfit {
     }
 }
 
-/// All names of a network of width 1.
+/// All tensor names of a network of width 1.
 fn expected(map: &dyn Names) -> Vec<String> {
     parameters(&map.defaults().config())
         .unwrap_or_default()
@@ -181,7 +181,7 @@ fn expected(map: &dyn Names) -> Vec<String> {
         .collect()
 }
 
-/// The network of which most tensors bear the names.
+/// The network whose names most tensors have.
 fn looks_like<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Option<&'static str> {
     NETWORKS
         .iter()
@@ -194,7 +194,7 @@ fn looks_like<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Option<&'stat
         .map(|(_, network)| network)
 }
 
-/// The first names, each with the nearest of the known ones, if it is near.
+/// The first names, each with the most similar known name, if one is similar enough.
 fn suggest<'a>(
     names: impl Iterator<Item = &'a str>,
     known: &[String],
@@ -207,7 +207,7 @@ fn suggest<'a>(
                 .iter()
                 .map(|known| (strsim::levenshtein(&shown, known), known))
                 .min_by_key(|&(distance, _)| distance)
-                // Beyond a quarter of the name it is another one.
+                // More differences than a quarter of the letters: another name.
                 .filter(|&(distance, known)| 4 * distance <= known.len())
                 .map(|(_, known)| known.clone());
             (shown, nearest)

@@ -1,21 +1,21 @@
-//! A file of weights -> parameters of ours, and parameters -> a file for us or a framework.
+//! Loads files of weights as our parameters, and writes parameters to files.
 //!
 //! ```text
-//! path    -> locate    the file that a reader begins with
-//!         -> readers   one module per format: bytes -> named tensors; knows nothing of MobileNet
-//! tensors -> resolve   which tensor is which parameter, by
-//!              name_map   one file per framework: names and layouts -> ours, or
+//! path    -> locate    finds the file to read
+//!         -> readers   bytes -> named tensors; one module per format, nothing of MobileNet
+//! tensors -> resolve   finds the tensor of each parameter, by
+//!              name_map   names and layouts of a framework, one file each, or
 //!              graph      the order of operations, where the file describes a graph
-//!         -> describe  metadata: what the file, its neighbours and the caller say of the network
+//!         -> describe  metadata from the file, its folder and the caller
 //!              infer      shapes -> width, classes, input channels
 //!              graph      epsilon, activation, padding, input range
-//!         -> assemble  parameters in our layout, and a report of every tensor; or a misfit
+//!         -> assemble  parameters in our layout, and a report on every tensor, or a misfit
 //!         -> Checkpoint { parameters, metadata, report }
-//! Checkpoint -> verify   its logits against a reference
+//! Checkpoint -> verify   compares its logits with a reference
 //!            -> write    a file with our names, or those of a framework
 //! ```
 //!
-//! The bytes are not trusted: no file can make a reader panic, hang, or take more memory than
+//! Files are not trusted: no file can make a reader panic, hang, or take more memory than
 //! [`ReadLimits`] allows.
 
 mod assemble;

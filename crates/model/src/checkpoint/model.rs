@@ -1,4 +1,4 @@
-//! A network's parameters and all that is known of it: what loading gives and saving takes.
+//! A network as it is loaded and saved: parameters and metadata.
 
 use super::metadata::Metadata;
 use super::report::LoadReport;
@@ -9,12 +9,12 @@ use crate::fold::{FoldedLayer, folded_layers};
 use crate::initialize::{Parameters, initial_parameters};
 use crate::labels::Labels;
 
-/// A network's parameters and all that is known of it.
+/// A network's parameters and metadata.
 #[derive(Debug, Clone)]
 pub struct Checkpoint {
     /// Parameters by our names, f32 on the CPU.
     pub parameters: Parameters,
-    /// Everything else.
+    /// All else about the network.
     pub metadata: Metadata,
     /// What became of each tensor of the file.
     pub report: LoadReport,
@@ -24,7 +24,7 @@ impl Checkpoint {
     /// The same network with batch normalisation folded into the convolutions.
     ///
     /// # Errors
-    /// Never for a checkpoint that [`load`](super::load) returned unchanged.
+    /// None for a checkpoint that [`load`](super::load) returned unchanged.
     pub fn fold(mut self) -> Result<Self, ModelError> {
         let config = self.metadata.config();
         for FoldedLayer {
@@ -45,11 +45,11 @@ impl Checkpoint {
         Ok(self)
     }
 
-    /// The same body with a new classifier, drawn by slim's initialiser from a seed; `None` or 0
-    /// classes leave it out. Labels become unknown.
+    /// The same body with a new classifier, whose weights are drawn by slim's initialiser. With
+    /// `None` or 0 classes there is no classifier. The labels become unknown.
     ///
     /// # Errors
-    /// Never for a checkpoint that [`load`](super::load) returned unchanged.
+    /// None for a checkpoint that [`load`](super::load) returned unchanged.
     pub fn with_classes(mut self, classes: Option<usize>, seed: u64) -> Result<Self, ModelError> {
         self.metadata.classes = classes.filter(|&classes| classes > 0);
         self.metadata.labels = Labels::Unknown;

@@ -1,23 +1,23 @@
-//! How to read a file, and what the caller says of it.
+//! Options of loading.
 
 use super::metadata::SavedActivation;
 use super::readers::{Format, ReadLimits};
 use crate::config::PaddingRule;
 
-/// How to read a file, and what overrides what it says.
+/// How to read a file, and settings that override those of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct LoadOptions {
-    /// What reading may take.
+    /// Limits of memory and file size.
     pub limits: ReadLimits,
-    /// The reader, instead of recognising the format by content.
+    /// The format. `None`: recognise it by content.
     pub format: Option<Format>,
-    /// Take the moving averages of parameters where the file has them: `ExponentialMovingAverage`
-    /// of TensorFlow, `state_dict_ema` of PyTorch.
+    /// Load the moving averages of the parameters, if the file has them: TensorFlow's
+    /// `ExponentialMovingAverage`, PyTorch's `state_dict_ema`.
     pub averages: bool,
-    /// What follows each layer, whatever the file says.
+    /// Overrides the activation after each layer.
     pub activation: Option<SavedActivation>,
-    /// How layers pad, whatever the file says.
+    /// Overrides the padding.
     pub padding: Option<PaddingRule>,
-    /// What batch normalisation adds to variances, whatever the file says.
+    /// Overrides the epsilon of batch normalisation.
     pub batch_norm_epsilon: Option<f64>,
 }

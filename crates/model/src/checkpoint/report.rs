@@ -1,4 +1,4 @@
-//! What became of each tensor of a file.
+//! Report of a load: what became of each tensor of the file.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,34 +16,34 @@ pub struct Applied {
     pub source: String,
 }
 
-/// A tensor that has the right name and the wrong shape.
+/// A tensor with the right name, but the wrong shape.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Mismatch {
     /// Our name.
     pub name: String,
     /// Its name in the file.
     pub source: String,
-    /// Shape that the network needs, in the file's layout.
+    /// The expected shape, in the file's layout.
     pub expected: Vec<usize>,
     /// Shape in the file.
     pub found: Vec<usize>,
 }
 
-/// Every parameter of the network and every tensor of the file, each in one list.
+/// Every parameter of the network and every tensor of the file, each in one of the lists.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct LoadReport {
     /// Parameters that were found.
     pub applied: Vec<Applied>,
-    /// Names that the file should hold and does not.
+    /// Names of parameters that the file lacks.
     pub missing: Vec<String>,
-    /// Tensors of the file that the network has no use for.
+    /// Tensors of the file that the network does not use.
     pub unused: Vec<String>,
     /// Tensors of the wrong shape.
     pub mismatched: Vec<Mismatch>,
-    /// What training left in the file, by what it is: averages that were not asked for, the
-    /// optimiser's slots, counters.
+    /// Remains of training by kind: averages that were not asked for, the optimiser's slots,
+    /// counters.
     pub training: BTreeMap<String, Vec<String>>,
-    /// What the file should say of the network and does not.
+    /// Settings that the file does not state, with the values assumed.
     pub assumed: Vec<String>,
 }
 
@@ -53,7 +53,7 @@ impl LoadReport {
         self.missing.is_empty() && self.mismatched.is_empty()
     }
 
-    /// How many of the parameters found are moving averages.
+    /// Number of parameters that are moving averages.
     pub fn averages(&self) -> usize {
         self.applied
             .iter()

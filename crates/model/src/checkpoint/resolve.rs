@@ -1,4 +1,4 @@
-//! Which tensor of a file is which parameter: looked up once, for everything that comes after.
+//! Finds the tensor of each parameter. Later stages use this result and do not search again.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,19 +10,19 @@ use super::name_map::{Found, NameMap, Names};
 use super::readers::NamedTensors;
 use crate::architecture::{LayerName, Part};
 
-/// The parameters of MobileNetV1 that a file holds.
+/// The parameters of MobileNetV1 that are in a file.
 pub(super) struct Resolved<'a> {
-    /// What tells its tensors apart.
+    /// The rule by which parameters were found: names, or a graph.
     pub(super) names: Box<dyn Names>,
-    /// What its graph says, where it has one.
+    /// Facts of the file's graph, if it has one.
     pub(super) facts: Option<Facts>,
     found: BTreeMap<(LayerName, Part), Found<'a>>,
 }
 
-/// Finds every parameter: by following the graph where there is one, or else by names.
+/// Finds every parameter: by the graph if there is one, otherwise by names.
 ///
 /// # Errors
-/// Where the graph is another network's, or the names are those of no framework.
+/// If the graph is another network, or the names are those of no framework.
 pub(super) fn resolve<'a>(
     path: &Path,
     file: &'a NamedTensors,
@@ -62,7 +62,7 @@ pub(super) fn resolve<'a>(
 }
 
 impl<'a> Resolved<'a> {
-    /// A parameter; `None` where the file has it not.
+    /// A parameter, if the file has it.
     pub(super) fn get(&self, layer: LayerName, part: Part) -> Option<&Found<'a>> {
         self.found.get(&(layer, part))
     }

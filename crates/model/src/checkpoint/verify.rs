@@ -1,4 +1,4 @@
-//! Logits of converted weights against those of the framework that the weights come from.
+//! Compares the logits of converted weights with those of the framework they come from.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::array::Array;
 use crate::error::ModelError;
 use crate::plan::{InferencePlan, PlanOptions, PlanWeights};
 
-/// An input and what another implementation makes of it.
+/// An input, and the logits that another implementation computes for it.
 #[derive(Debug, Clone)]
 pub struct Reference {
     /// `[batch, height, width, channels]`.
@@ -22,7 +22,7 @@ pub struct Reference {
     logits: Array,
 }
 
-/// How near our logits are to a reference.
+/// Differences between our logits and a reference.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Agreement {
     /// Largest difference.
@@ -32,10 +32,10 @@ pub struct Agreement {
 }
 
 impl Agreement {
-    /// The largest relative difference of two correct computations in f32.
+    /// The largest relative difference that two correct f32 computations may have.
     pub const TOLERANCE: f32 = 1e-4;
 
-    /// Whether the two agree.
+    /// Whether the difference is within the tolerance.
     pub fn is_good(&self) -> bool {
         self.max_relative <= Self::TOLERANCE
     }
@@ -46,7 +46,7 @@ impl Reference {
     /// `logits` `[batch, classes]`.
     ///
     /// # Errors
-    /// Where the file cannot be read or lacks one of the two.
+    /// If the file cannot be read, or lacks one of the two.
     pub fn read(path: &Path, limits: ReadLimits) -> Result<Self, CheckpointError> {
         let options = LoadOptions {
             limits,
@@ -67,7 +67,7 @@ impl Reference {
     /// Compares the logits of a network with the reference.
     ///
     /// # Errors
-    /// Where the input does not fit the network, or the number of logits differs.
+    /// If the input does not fit the network, or the number of logits differs.
     pub fn compare(&self, checkpoint: &Checkpoint) -> Result<Agreement, ModelError> {
         let config = checkpoint.metadata.config();
         let &[batch, height, width, channels] = self.input.shape() else {

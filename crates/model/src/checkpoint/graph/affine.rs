@@ -1,11 +1,11 @@
-//! What a network does to its image before the first convolution: `x * scale + offset`.
+//! The arithmetic on the image before the first convolution: `x * scale + offset`.
 
 use crate::checkpoint::readers::graph::Operator;
 
-/// Most values of a constant that scales or shifts the image: one for each channel.
+/// Most values of a constant that scales or shifts the image: one per channel.
 pub(super) const MOST_VALUES: usize = 4;
 
-/// Scale and offset, one pair for all channels or one for each.
+/// Scale and offset: one pair for all channels, or one per channel.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::checkpoint) struct Affine {
     pub(super) scale: Vec<f64>,
@@ -22,10 +22,10 @@ impl Default for Affine {
 }
 
 impl Affine {
-    /// Adds an operation with a number, or with one for each channel.
+    /// Appends an operation with one value, or with one per channel.
     ///
     /// # Errors
-    /// Where there are as many numbers as neither one nor the channels.
+    /// If the number of values is neither one nor the number of channels.
     pub(super) fn then(&mut self, operator: Operator, values: &[f64]) -> Result<(), String> {
         for list in [&mut self.scale, &mut self.offset] {
             if let &[one] = list.as_slice() {

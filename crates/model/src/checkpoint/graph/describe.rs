@@ -1,4 +1,4 @@
-//! What a graph says of its network -> metadata: epsilon, activation, padding, input.
+//! Metadata from a graph: epsilon, activation, padding, input range.
 
 use mobilenet_kernels::ConvGeometry;
 
@@ -9,14 +9,14 @@ use crate::checkpoint::metadata::{Metadata, SavedActivation};
 use crate::config::PaddingRule;
 use crate::preprocess::Preprocessing;
 
-/// Scales below this mean that a network is given 0 to 255 and brings it to its own range.
+/// Smaller scales mean that the network takes samples from 0 to 255 and scales them itself.
 const OF_BYTES: f64 = 1.0 / 32.0;
 
-/// Completes metadata whose width and channels are known, but for activation and padding; what had
-/// to be assumed goes to `assumed`.
+/// Completes metadata whose width and channels are known, except activation and padding. What had
+/// to be assumed is added to `assumed`.
 ///
 /// # Errors
-/// A sentence, where the graph does what our network cannot.
+/// A sentence, if the graph does what our network cannot.
 pub(in crate::checkpoint) fn apply(
     facts: &Facts,
     metadata: &mut Metadata,
@@ -32,10 +32,10 @@ pub(in crate::checkpoint) fn apply(
     check_pool(facts, metadata)
 }
 
-/// The one activation of all layers.
+/// The activation, which must be the same after all layers.
 ///
 /// # Errors
-/// A sentence, where it is not ours, or there are several.
+/// A sentence, if it is not supported, or differs between layers.
 pub(in crate::checkpoint) fn activation(facts: &Facts) -> Result<SavedActivation, String> {
     let names = facts
         .activations
@@ -55,8 +55,8 @@ pub(in crate::checkpoint) fn activation(facts: &Facts) -> Result<SavedActivation
     Ok(first)
 }
 
-/// Mean and standard deviation such that `(pixel - mean) / std`, of pixels between 0 and 1, is
-/// what the first convolution takes.
+/// Sets mean and standard deviation so that `(pixel - mean) / std`, for pixels between 0 and 1, is
+/// the input of the first convolution.
 fn input_range(
     facts: &Facts,
     metadata: &mut Metadata,
@@ -97,10 +97,11 @@ fn input_range(
     }
 }
 
-/// The rule that pads as the graph does: literally, or else at the graph's own image size.
+/// The rule with the graph's paddings: literally, or else with equal sizes at the graph's image
+/// size.
 ///
 /// # Errors
-/// A sentence, where no rule does.
+/// A sentence, if no rule fits.
 pub(in crate::checkpoint) fn padding(
     facts: &Facts,
     metadata: &Metadata,
@@ -151,7 +152,7 @@ fn fits(
         };
         let (found, expected) = (resolve(window)?, resolve(&layer.geometry)?);
         let same = window.padding == layer.geometry.padding;
-        // At stride 1 there are many ways to say one thing.
+        // At stride 1, different rules describe the same padding.
         if found != expected || (literally && stride > 1 && !same) {
             return Err(format!("{name} pads as no rule does: {:?}", window.padding));
         }
@@ -160,7 +161,7 @@ fn fits(
     Ok(())
 }
 
-/// The head must average the whole map.
+/// Checks that the head averages the whole map.
 fn check_pool(facts: &Facts, metadata: &Metadata) -> Result<(), String> {
     let Some(window) = facts.pool else {
         return Ok(());

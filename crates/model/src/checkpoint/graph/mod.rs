@@ -1,13 +1,13 @@
-//! Networks that come as a graph (ONNX, TFLite, Keras' descriptions): parameters are found by
-//! following the operations, and the operations say what a network of names has to be told.
+//! Networks given as a graph (ONNX, TFLite, Keras' descriptions). Parameters are found by following
+//! the operations. The operations also tell what other files leave out, such as activations.
 //!
-//! | file | what |
+//! | file | content |
 //! |---|---|
-//! | `walk` | the chain of operations, followed |
-//! | `affine` | what is done to the image first |
+//! | `walk` | follows the chain of operations |
+//! | `affine` | arithmetic on the image before the first convolution |
 //! | `order` | which tensor is which parameter |
 //! | `facts` | what else the graph says |
-//! | `describe` | that as metadata |
+//! | `describe` | these facts as metadata |
 
 mod affine;
 mod describe;

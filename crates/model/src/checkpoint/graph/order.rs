@@ -1,4 +1,4 @@
-//! Which tensor is which parameter, by the order of operations: names differ by exporter.
+//! Finds parameters by the order of operations, because names differ by exporter.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +19,7 @@ use crate::endpoint::{Endpoint, LayerKind};
 /// The parameters of a graph.
 pub(in crate::checkpoint) struct GraphOrder {
     sources: BTreeMap<(LayerName, Part), Source>,
-    /// Constants that are no weights: bounds, shapes, scales of the image.
+    /// Constants that are not weights: bounds, shapes, scales of the image.
     bookkeeping: BTreeSet<String>,
 }
 
@@ -27,8 +27,8 @@ pub(in crate::checkpoint) struct GraphOrder {
 enum Source {
     /// A tensor of the file.
     Tensor { name: String, layout: Layout },
-    /// One value for all channels, where the graph leaves out what changes nothing: the scale of a
-    /// batch normalisation, the bias of a convolution.
+    /// One value for all channels. Graphs leave out parameters that change nothing, such as a scale
+    /// of 1 in batch normalisation, or a bias of 0.
     Constant {
         name: String,
         channels: usize,
@@ -87,8 +87,8 @@ impl Names for GraphOrder {
         self.bookkeeping.contains(name)
     }
 
-    /// What a graph does not say is as TensorFlow's exporters have it; but in Keras networks that
-    /// are not `keras.applications`' own, as people write them.
+    /// What the graph does not say is assumed to be as in TensorFlow's exporters. A Keras network
+    /// that is not from `keras.applications` gets the defaults of hand-written networks.
     fn defaults(&self) -> Metadata {
         let stem = LayerName::Body(Endpoint {
             index: 0,
@@ -104,10 +104,10 @@ impl Names for GraphOrder {
     }
 }
 
-/// Follows a graph of the file's tensors.
+/// Finds the parameters of a graph among the file's tensors.
 ///
 /// # Errors
-/// A sentence, where the graph is no MobileNetV1.
+/// A sentence, if the graph is not a MobileNetV1.
 pub(in crate::checkpoint) fn follow(
     graph: &Graph,
     file: &NamedTensors,
@@ -189,8 +189,8 @@ fn sources(
     Ok(sources)
 }
 
-/// Output channels of weights that are in the file. They have as many values at least; but every
-/// layer may name the same weights, so no more than any layer can have.
+/// Output channels of weights that are in the file. The limit is needed because every layer of a
+/// hostile file may name the same weights.
 fn channels(file: &NamedTensors, weights: &str, layout: Layout) -> usize {
     let tensor = file.tensors.get(weights).filter(|t| t.values.is_some());
     tensor
@@ -198,7 +198,7 @@ fn channels(file: &NamedTensors, weights: &str, layout: Layout) -> usize {
         .map_or(0, |channels| channels.min(MOST_CHANNELS))
 }
 
-/// Tensors that are no weights, and weights under a second name.
+/// Tensors that are not weights, and weights under a second name.
 fn bookkeeping(
     sources: &BTreeMap<(LayerName, Part), Source>,
     file: &NamedTensors,

@@ -1,7 +1,8 @@
-//! The one chain of operations from the image to the classes, followed operation by operation.
+//! Follows the chain of operations from the image to the classes.
 //!
 //! ```text
-//! [x * scale + offset] -> 27 x ([pad] -> convolution -> [batch norm] -> activation) -> pool -> classifier
+//! [x * scale + offset] -> 27 x ([pad] -> convolution -> [batch norm] -> activation) -> pool
+//!     -> classifier
 //! ```
 
 use std::collections::HashMap;
@@ -17,10 +18,10 @@ use crate::checkpoint::readers::graph::{
 use crate::conv_defs::MOBILENET_V1_CONV_DEFS;
 use crate::endpoint::{Endpoint, LayerKind};
 
-/// Convolutions of the body: one, and two for each separable one.
+/// Convolutions of the body: one for the stem, and two per separable layer.
 const CONVOLUTIONS: usize = 2 * MOBILENET_V1_CONV_DEFS.len() - 1;
 
-/// One convolution with what follows it.
+/// One convolution, and the operations after it.
 pub(super) struct GraphLayer {
     pub(super) endpoint: Endpoint,
     pub(super) conv: Conv,
@@ -28,7 +29,7 @@ pub(super) struct GraphLayer {
     pub(super) activation: Option<String>,
 }
 
-/// What was found on the way.
+/// What was found so far.
 #[derive(Default)]
 pub(super) struct Walk {
     pub(super) affine: Option<Affine>,
@@ -42,7 +43,7 @@ pub(super) struct Walk {
 /// Walks from the image to the end of the network.
 ///
 /// # Errors
-/// A sentence, where the graph is no MobileNetV1.
+/// A sentence, if the graph is not a MobileNetV1.
 pub(super) fn walk(graph: &Graph, file: &NamedTensors) -> Result<Walk, String> {
     let mut walk = Walk::default();
     let mut takers: HashMap<&str, Vec<&Operation>> = HashMap::new();
@@ -54,7 +55,7 @@ pub(super) fn walk(graph: &Graph, file: &NamedTensors) -> Result<Walk, String> {
         }
     }
     let mut tensor = graph.input.name.as_str();
-    // Each step takes an operation away, so that a circle ends.
+    // Each iteration removes an operation, so a cycle ends.
     while let Some(next) = takers.remove(tensor) {
         let &[operation] = next.as_slice() else {
             if walk.logits.is_some() {
@@ -83,13 +84,13 @@ pub(super) fn walk(graph: &Graph, file: &NamedTensors) -> Result<Walk, String> {
 }
 
 impl Walk {
-    /// Takes one operation; whether more is to follow.
+    /// Processes one operation. Returns whether to go on.
     fn step(&mut self, operation: &Operation, file: &NamedTensors) -> Result<bool, String> {
         let name = &operation.name;
         let misplaced = |what: &str| Err(format!("{what} `{name}` has no place in MobileNetV1"));
         match &operation.kind {
             OperationKind::PassThrough | OperationKind::Shape => {}
-            // What comes after the classes is no part of the network.
+            // Operations after the classifier are not part of the network.
             _ if self.logits.is_some()
                 && !matches!(operation.kind, OperationKind::Dense { .. }) =>
             {
@@ -177,7 +178,7 @@ impl Walk {
             index: count.div_ceil(2),
             kind,
         };
-        // Of a single channel, a full convolution is a depthwise one.
+        // With one input channel, full and depthwise convolutions are the same.
         let depthwise = conv.depthwise || (kind == LayerKind::Depthwise && inputs == 1);
         if depthwise != (kind == LayerKind::Depthwise) {
             let found = if depthwise { "a depthwise" } else { "a full" };

@@ -1,5 +1,5 @@
-//! transformers: `mobilenet_v1.layer.0.convolution.weight`. The stem is apart; layers count
-//! depthwise and pointwise convolutions alternately.
+//! transformers: `mobilenet_v1.layer.0.convolution.weight`. The stem has a name of its own. The
+//! number of a layer counts depthwise and pointwise convolutions alternately.
 
 use super::convention::{Convention, Framework};
 use super::limits::{no_folding, only_slims_options, python};
@@ -23,7 +23,7 @@ pub(super) const CONVENTION: Convention = Convention {
     call: Some(call),
 };
 
-/// What stands before the body in the model with a classifier.
+/// Prefix of the body's names in the model with a classifier.
 const PREFIX: &str = "mobilenet_v1.";
 
 fn names(prefix: &str, layer: LayerName, part: Part) -> Vec<String> {

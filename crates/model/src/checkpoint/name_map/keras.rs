@@ -1,5 +1,5 @@
-//! Keras: `conv_dw_1/kernel`, `conv_dw_1_bn/gamma`; older versions say `depthwise_kernel`, and files
-//! of weights alone count a layer's variables: `conv_dw_1/vars/0`.
+//! Keras: `conv_dw_1/kernel`, `conv_dw_1_bn/gamma`. Older versions have `depthwise_kernel`. Files
+//! of weights alone only number a layer's variables: `conv_dw_1/vars/0`.
 
 use super::convention::{Convention, Framework, no_bookkeeping, tensorflow_weights};
 use super::limits::{self, no_folding, no_relu};
@@ -39,7 +39,7 @@ fn names(prefix: &str, layer: LayerName, part: Part) -> Vec<String> {
     variables(&format!("{prefix}{layer}"), part, depthwise)
 }
 
-/// Names of a layer's variable, and its number in the order in which the layer makes them.
+/// Names of a layer's variable: its own, and that by its number in the order of creation.
 pub(super) fn variables(layer: &str, part: Part, depthwise: bool) -> Vec<String> {
     let names: &[&str] = match part {
         Part::Weights if depthwise => &["kernel", "depthwise_kernel", "vars/0"],
@@ -53,7 +53,7 @@ pub(super) fn variables(layer: &str, part: Part, depthwise: bool) -> Vec<String>
     names.iter().map(|name| format!("{layer}/{name}")).collect()
 }
 
-/// Keras' own image loading squeezes the photo to the size with nearest or bilinear
+/// Defaults of Keras. Its own image loading resizes the whole photo by nearest or bilinear
 /// interpolation, without a crop.
 pub(in crate::checkpoint) fn defaults() -> Metadata {
     Metadata {
@@ -63,7 +63,7 @@ pub(in crate::checkpoint) fn defaults() -> Metadata {
     }
 }
 
-/// Keras' default, which its MobileNet does not let one change.
+/// Keras' default. Its MobileNet has no argument for it.
 const EPSILON: f64 = 1e-3;
 
 fn call(metadata: &Metadata) -> Result<String, String> {

@@ -1,5 +1,5 @@
-//! Networks that people write in Keras without names: Keras counts the layers of each class,
-//! `conv2d_3/kernel`, `batch_normalization_7/gamma`. Needed only where the file holds weights alone.
+//! Keras networks whose author gave layers no names. Keras then counts the layers of each class:
+//! `conv2d_3/kernel`, `batch_normalization_7/gamma`. Used only if the file holds weights alone.
 
 use super::convention::{Convention, Framework, no_bookkeeping, tensorflow_weights};
 use super::keras;
@@ -29,7 +29,7 @@ pub(super) const CONVENTION: Convention = Convention {
 
 fn names(prefix: &str, layer: LayerName, part: Part) -> Vec<String> {
     let last = MOBILENET_V1_CONV_DEFS.len();
-    // Which layer of its class it is, and which batch normalisation follows it.
+    // Number of the layer in its class, and number of the batch normalisation after it.
     let (class, count, batch_norm) = match layer {
         LayerName::Logits => {
             let dense = keras::variables(&format!("{prefix}dense"), part, false);

@@ -1,12 +1,12 @@
-//! What the MobileNetV1 of a framework may lack. Each check gives, where it fails, what is lacking:
-//! a network that has "no ...".
+//! Checks whether a framework's MobileNetV1 can represent a network. An error says what it lacks
+//! and completes the sentence "it has no ...".
 
 use crate::architecture::scaled_depth;
 use crate::checkpoint::metadata::{Metadata, SavedActivation};
 use crate::config::PaddingRule;
 use crate::conv_defs::{ConvDef, MOBILENET_V1_CONV_DEFS};
 
-/// Only ours has layers without batch normalisation.
+/// Layers without batch normalisation exist only in our network.
 pub(super) fn no_folding(metadata: &Metadata) -> Result<(), String> {
     if metadata.folded {
         return Err("layers with batch normalisation folded into them".to_string());
@@ -14,7 +14,7 @@ pub(super) fn no_folding(metadata: &Metadata) -> Result<(), String> {
     Ok(())
 }
 
-/// Keras has a padding of its own and a channel multiplier, slim and its copies have neither.
+/// Keras' padding and a channel multiplier do not exist in slim and its copies.
 pub(super) fn only_slims_options(metadata: &Metadata) -> Result<(), String> {
     if metadata.padding == PaddingRule::Keras {
         return Err("padding as Keras has it".to_string());
@@ -32,7 +32,7 @@ pub(super) fn no_relu(metadata: &Metadata) -> Result<(), String> {
     }
 }
 
-/// Every layer must have the channels that the framework's own rule gives: from the channels at
+/// Checks the channels of every layer against the framework's own rule, which takes the channels at
 /// width 1 and the width.
 pub(super) fn channels(
     metadata: &Metadata,

@@ -1,4 +1,4 @@
-//! A framework's names in a file, which may all stand behind a prefix.
+//! A framework's names in a file, which may all have a prefix.
 
 use std::borrow::Cow;
 
@@ -11,9 +11,9 @@ use crate::checkpoint::layout::Layout;
 use crate::checkpoint::metadata::Metadata;
 use crate::checkpoint::readers::NamedTensors;
 
-/// Whose names a file uses, and what stands before all of them: the scope of a graph
-/// (`MobilenetV1/`, which may be nested: `FeatureExtractor/MobilenetV1/`), the keys and modules of
-/// PyTorch (`state_dict.module.`), or nothing.
+/// The framework of a file's names, and the prefix that all of them have. The prefix may be the
+/// scope of a graph (`MobilenetV1/`, `FeatureExtractor/MobilenetV1/`), or keys and modules of
+/// PyTorch (`state_dict.module.`).
 pub(in crate::checkpoint) struct NameMap {
     convention: &'static Convention,
     prefix: String,
@@ -21,7 +21,7 @@ pub(in crate::checkpoint) struct NameMap {
 }
 
 impl NameMap {
-    /// A framework's names as the framework itself writes them.
+    /// A framework's names with the prefix that the framework itself writes.
     pub(in crate::checkpoint) fn new(convention: &'static Convention) -> Self {
         Self {
             convention,
@@ -35,9 +35,9 @@ impl NameMap {
         CONVENTIONS.iter().map(Self::new)
     }
 
-    /// Recognises a framework by the name of the first convolution. Of several copies the one with
-    /// the shortest prefix is the network, and longer ones are inside something larger; but with
-    /// `averages`, a copy whose prefix says that it is an average comes first.
+    /// Recognises a framework by the name of the first convolution. Of several copies, the one with
+    /// the shortest prefix is taken, because the others are parts of something larger. With
+    /// `averages`, copies whose prefix marks them as averages come first.
     pub(in crate::checkpoint) fn detect<'a>(
         names: impl Iterator<Item = &'a str> + Clone,
         averages: bool,
@@ -62,7 +62,7 @@ impl NameMap {
         })
     }
 
-    /// How the framework lays out a parameter.
+    /// Layout of a parameter in the framework.
     pub(in crate::checkpoint) fn layout(&self, layer: LayerName, part: Part) -> Layout {
         match part {
             Part::Weights => (self.convention.weights)(layer),

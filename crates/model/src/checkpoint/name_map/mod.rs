@@ -1,15 +1,15 @@
-//! What each framework calls our parameters, and in which layout it keeps them; one file per
-//! framework. What its files do not say about themselves (epsilon, padding, preprocessing) is
-//! here as well, since it follows from the framework.
+//! Names and layouts of our parameters in each framework, one file per framework. The files also
+//! hold what follows from the framework where a checkpoint does not say it: epsilon, padding,
+//! preprocessing.
 //!
-//! | file | what |
+//! | file | content |
 //! |---|---|
-//! | `convention` | what is to be known of a framework |
-//! | `table` | the frameworks, one row each |
-//! | `ours`, `slim`, `hugging_face`, `timm`, `keras`, `keras_counted` | a framework each |
+//! | `convention` | the type that describes a framework |
+//! | `table` | the list of frameworks |
+//! | `ours`, `slim`, `hugging_face`, `timm`, `keras`, `keras_counted` | one framework each |
 //! | `pytorch` | what transformers and timm share |
 //! | `limits` | what a framework's own MobileNetV1 may lack |
-//! | `names` | what tells the tensors of a file apart |
+//! | `names` | the trait by which parameters are found in a file |
 //! | `map` | a framework's names in a file |
 //! | `training` | names of what training leaves in a file |
 

@@ -1,4 +1,4 @@
-//! What tells the tensors of a file apart: the names of a framework, or the order of a graph.
+//! How parameters are found in a file: by a framework's names, or by the order of a graph.
 
 use std::borrow::Cow;
 
@@ -10,28 +10,28 @@ use crate::checkpoint::readers::{NamedTensors, RawTensor};
 
 /// The tensor of a parameter.
 pub(in crate::checkpoint) struct Found<'a> {
-    /// What the file calls it.
+    /// Its name in the file.
     pub(in crate::checkpoint) name: String,
-    /// How the file lays it out.
+    /// Its layout in the file.
     pub(in crate::checkpoint) layout: Layout,
-    /// Its values; owned where the file leaves them out, because they change nothing.
+    /// Its values. Owned if the file leaves them out because they change nothing.
     pub(in crate::checkpoint) tensor: Cow<'a, RawTensor>,
 }
 
-/// Which tensor of a file is which parameter.
+/// Finds the tensors of parameters in a file.
 pub(in crate::checkpoint) trait Names {
-    /// Whose names they are.
+    /// The framework of the names.
     fn framework(&self) -> Framework;
 
-    /// What a parameter is called, for messages; the likeliest name first.
+    /// Names of a parameter for messages, the likeliest first.
     fn names(&self, layer: LayerName, part: Part) -> Vec<String>;
 
-    /// A parameter in the file.
+    /// Finds a parameter in the file.
     fn find<'a>(&self, file: &'a NamedTensors, layer: LayerName, part: Part) -> Option<Found<'a>>;
 
-    /// Whether a tensor belongs to the network and holds no parameter: not worth a report.
+    /// Whether a tensor of the network holds no parameter, so that it need not be reported.
     fn is_bookkeeping(&self, name: &str) -> bool;
 
-    /// What holds for the network where the file says nothing.
+    /// Metadata of the network, for what the file does not say.
     fn defaults(&self) -> Metadata;
 }

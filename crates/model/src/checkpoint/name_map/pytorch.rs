@@ -1,16 +1,16 @@
-//! What transformers and timm share, since both are PyTorch's modules.
+//! What transformers and timm share, since both use PyTorch modules.
 
 use crate::architecture::{LayerName, Part};
 use crate::checkpoint::layout::Layout;
 
-/// PyTorch's count of batches, one for each normalisation, which nothing uses.
+/// PyTorch's counter of batches, one per normalisation. Nothing uses it.
 pub(in crate::checkpoint) const BATCHES: &str = ".num_batches_tracked";
 
 pub(super) fn is_bookkeeping(name: &str) -> bool {
     name.ends_with(BATCHES)
 }
 
-/// Only the classifier is no convolution.
+/// All layers are convolutions, except the classifier.
 pub(super) fn weights(layer: LayerName) -> Layout {
     match layer {
         LayerName::Logits => Layout::Linear,
@@ -18,7 +18,7 @@ pub(super) fn weights(layer: LayerName) -> Layout {
     }
 }
 
-/// Suffixes, of the convolution or of the normalisation.
+/// Suffix of a tensor of the convolution or of the normalisation.
 pub(super) fn suffix(part: Part) -> &'static str {
     match part {
         Part::Weights | Part::Gamma => "weight",

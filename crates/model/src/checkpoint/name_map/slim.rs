@@ -23,7 +23,7 @@ pub(super) const CONVENTION: Convention = Convention {
 /// The scope of the network's variables.
 const SCOPE: &str = "MobilenetV1/";
 
-/// In frozen graphs the scope of a layer may be doubled, while that of the classifier is not.
+/// Names after a scope. In frozen graphs a layer's scope may be doubled, but not the classifier's.
 fn names(scope: &str, layer: LayerName, part: Part) -> Vec<String> {
     let name = match part {
         Part::Weights if layer.is_depthwise() => "depthwise_weights",
@@ -48,8 +48,8 @@ fn names(scope: &str, layer: LayerName, part: Part) -> Vec<String> {
         .collect()
 }
 
-/// The epsilon of batch normalisation in single operations, one constant a layer, and the shape
-/// that the softmax reshapes to.
+/// Constants of a graph: epsilon of batch normalisation in single operations, one per layer, and
+/// the shape for the softmax.
 fn is_bookkeeping(name: &str) -> bool {
     name.ends_with("/BatchNorm/batchnorm/add/y") || name.ends_with("Predictions/Reshape/shape")
 }

@@ -1,4 +1,4 @@
-//! The frameworks whose names are known: one row each, and nothing else knows them all.
+//! The known frameworks, one row each. This is the only list of them.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ pub(super) static CONVENTIONS: [Convention; 6] = [
 ];
 
 impl Framework {
-    /// Its row; none for [`Framework::Graph`], which knows no names.
+    /// The framework's row. [`Framework::Graph`] has none, since it has no names.
     pub(in crate::checkpoint) fn convention(self) -> Option<&'static Convention> {
         CONVENTIONS.iter().find(|row| row.framework == self)
     }
@@ -34,7 +34,8 @@ mod tests {
 
     #[test]
     fn every_framework_with_names_has_one_row() {
-        // The last variant, which has none; a new one before it shows here.
+        // `Graph` is the last variant and has no row, so this fails when a variant is added before
+        // it.
         assert_eq!(CONVENTIONS.len(), Framework::Graph as usize);
         for (index, row) in CONVENTIONS.iter().enumerate() {
             assert_eq!(row.framework as usize, index, "{}", row.framework);

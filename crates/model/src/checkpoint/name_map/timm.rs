@@ -1,5 +1,5 @@
-//! timm: `blocks.1.0.conv_dw.weight`. A stage begins with each change of depth; `bn1` follows the
-//! depthwise, `bn2` the pointwise convolution.
+//! timm: `blocks.1.0.conv_dw.weight`. A new stage begins where the depth changes. `bn1` follows the
+//! depthwise convolution, `bn2` the pointwise one.
 
 use super::convention::{Convention, Framework};
 use super::limits::{self, no_folding, only_slims_options};
@@ -48,7 +48,7 @@ fn names(prefix: &str, layer: LayerName, part: Part) -> Vec<String> {
     }]
 }
 
-/// Row of `conv_defs` -> timm's stage and block.
+/// timm's stage and block for a row of `conv_defs`.
 fn stage_and_block(index: usize) -> (usize, usize) {
     let rows = &MOBILENET_V1_CONV_DEFS[1..];
     let before = &rows[..index.clamp(1, rows.len()) - 1];
@@ -100,7 +100,7 @@ fn call(metadata: &Metadata) -> Result<String, String> {
     ))
 }
 
-/// timm rounds channels to multiples of 8, but by no more than a tenth downwards.
+/// timm's rule: channels are rounded to multiples of 8, but never down by more than a tenth.
 fn channels(depth: usize, width: f64) -> usize {
     let exact = depth as f64 * width;
     let rounded = ((exact + 4.0) as usize / 8 * 8).max(8);

@@ -1,13 +1,13 @@
-//! What training leaves in a checkpoint beside the parameters: averages, the optimiser's slots,
-//! counters. They are neither used nor unknown.
+//! Tensors that training leaves in a checkpoint: averages, the optimiser's slots, counters. The
+//! network does not use them, but they are not reported as unknown.
 
-/// The heading of averages of parameters.
+/// Heading of moving averages in the report.
 pub(in crate::checkpoint) const AVERAGES: &str = "moving averages";
 
-/// What TensorFlow appends to a variable for its average.
+/// TensorFlow's suffix of a variable's average.
 pub(in crate::checkpoint) const SHADOW: &str = "/ExponentialMovingAverage";
 
-/// Endings of TensorFlow's names.
+/// Suffixes of TensorFlow's names, with headings.
 const ENDINGS: [(&str, &str); 12] = [
     (SHADOW, AVERAGES),
     ("/RMSProp", "RMSProp's slots"),
@@ -23,7 +23,7 @@ const ENDINGS: [(&str, &str); 12] = [
     ("beta2_power", "Adam's slots"),
 ];
 
-/// First keys of PyTorch's and Keras' names under which there is no parameter.
+/// First parts of PyTorch's and Keras' names that hold no parameters, with headings.
 const KEYS: [(&str, &str); 13] = [
     ("ema", AVERAGES),
     ("state_dict_ema", AVERAGES),
@@ -40,8 +40,7 @@ const KEYS: [(&str, &str); 13] = [
     ("scheduler", "the schedule's state"),
 ];
 
-/// The heading under which a tensor of that name, or of a name with that prefix, is reported;
-/// `None` where it has nothing to do with training.
+/// The heading for a tensor name or prefix. `None`: it has nothing to do with training.
 pub(in crate::checkpoint) fn of(name: &str) -> Option<&'static str> {
     let ending = ENDINGS
         .iter()
@@ -58,7 +57,7 @@ pub(in crate::checkpoint) fn of(name: &str) -> Option<&'static str> {
     heading.or_else(slot)
 }
 
-/// Whether the ending is a name of its own: not `my_global_step`.
+/// Whether the ending is a whole part of the name: not `my_global_step`.
 fn boundary(name: &str, ending: &str) -> bool {
     let before = name.len() - ending.len();
     ending.starts_with('/') || before == 0 || name[..before].ends_with('/')

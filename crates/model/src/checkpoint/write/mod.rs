@@ -1,4 +1,4 @@
-//! Files that we write: safetensors, with our own names or those of a framework, and ONNX.
+//! Writes files: safetensors with our names or those of a framework, and ONNX.
 
 mod onnx;
 mod onnx_messages;

@@ -1,5 +1,5 @@
-//! Our checkpoints as ONNX, for every other engine: one convolution after the other, with batch
-//! normalisation as nodes or, of a folded checkpoint, biases.
+//! Writes checkpoints as ONNX, for other engines. The graph is a chain of convolutions, with batch
+//! normalisation as nodes or, in a folded checkpoint, as biases.
 
 use std::path::Path;
 
@@ -18,22 +18,25 @@ use crate::endpoint::LayerKind;
 use crate::file::write_atomically;
 use crate::pooling::POOL_WINDOW;
 
-/// ONNX 1.12, which every engine of today reads.
+/// IR version of ONNX 1.12, which all current engines read.
 const IR_VERSION: i64 = 8;
 const OPSET: i64 = 17;
 
 /// Name of the input.
 const INPUT: &str = "pixels";
 
-/// ONNX' number for f32.
+/// ONNX's number for f32.
 const FLOAT: i32 = 1;
 
-/// Writes a checkpoint as ONNX: input `pixels`, preprocessed, `[N, channels, rows, columns]` of the
-/// checkpoint's image size and any batch; output `logits` `[N, classes]`, or `features` `[N, channels]` without a classifier. Our metadata
-/// goes with it. A file already there is replaced in one step.
+/// Writes a checkpoint as ONNX.
+///
+/// The input `pixels` is the preprocessed image, `[N, channels, rows, columns]`, with the
+/// checkpoint's image size and any batch size. The output is `logits` `[N, classes]`, or `features`
+/// `[N, channels]` without a classifier. Our metadata is included. An existing file is replaced
+/// atomically.
 ///
 /// # Errors
-/// Where the head does not average the whole map, or the file cannot be written.
+/// If the head does not average the whole map, or the file cannot be written.
 pub fn save_onnx(path: &Path, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
     let failed = |problem: String| CheckpointError::Write {
         path: path.to_path_buf(),
@@ -140,7 +143,7 @@ fn model(checkpoint: &Checkpoint) -> Result<Model, String> {
 const LOW: &str = "relu6.low";
 const HIGH: &str = "relu6.high";
 
-/// A chain of nodes; each is called by what it gives.
+/// A chain of nodes. Each has the name of its output.
 #[derive(Default)]
 struct Nodes {
     list: Vec<Node>,
@@ -161,7 +164,7 @@ impl Nodes {
     }
 }
 
-/// Padding as numbers, which hold for the stated image size: more engines take them than take SAME.
+/// Explicit padding for the image size of the file, which more engines support than SAME.
 fn conv_attributes(geometry: &ConvGeometry, groups: usize, axes: [Axis; 2]) -> Vec<Attribute> {
     let after = axes.map(|axis| {
         let span = (axis.kernel - 1) * axis.dilation + 1;
@@ -213,7 +216,7 @@ fn initial(name: &str, shape: &[usize], values: &[f32]) -> Initializer {
     }
 }
 
-/// A batch of any size of tensors of a shape.
+/// A tensor of this shape, after a batch axis of any size.
 fn value_info(name: &str, shape: &[usize]) -> ValueInfo {
     let batch = Dimension {
         dim_param: Some("N".to_string()),

@@ -1,4 +1,4 @@
-//! ONNX' protobuf messages, as far as they are written.
+//! The protobuf messages of ONNX that we write.
 
 use prost::Message;
 

@@ -1,5 +1,5 @@
-//! safetensors with [`Metadata`] in its header, with our own names or those of
-//! a framework, written whole or not at all.
+//! Writes safetensors files with [`Metadata`] in the header, and our names or those of a framework.
+//! A file is written whole or not at all.
 //!
 //! [`Metadata`]: crate::checkpoint::Metadata
 
@@ -16,7 +16,7 @@ use crate::checkpoint::model::Checkpoint;
 use crate::checkpoint::name_map::{BATCHES, Framework, NameMap, Names};
 use crate::file::write_atomically;
 
-/// How values are stored.
+/// The type in which values are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WeightsDtype {
     /// 32 bits.
@@ -24,7 +24,7 @@ pub enum WeightsDtype {
     F32,
     /// IEEE half precision: 11 bits of significand, values up to 65,504.
     F16,
-    /// bfloat16: 8 bits of significand, the range of f32.
+    /// bfloat16: 8 bits of significand, and the range of f32.
     Bf16,
 }
 
@@ -37,7 +37,7 @@ impl WeightsDtype {
         }
     }
 
-    /// Little-endian bytes of a value; `None` where a finite value becomes infinite.
+    /// Appends the little-endian bytes of a value. `None`: a finite value would become infinite.
     fn push(self, value: f32, bytes: &mut Vec<u8>) -> Option<()> {
         match self {
             Self::F32 => bytes.extend(value.to_le_bytes()),
@@ -54,11 +54,11 @@ impl WeightsDtype {
     }
 }
 
-/// Writes a checkpoint with our own names. The same checkpoint gives the same bytes. A file already
-/// there is replaced in one step, so that nobody ever sees half a file.
+/// Writes a checkpoint with our own names. The same checkpoint always gives the same bytes. An
+/// existing file is replaced atomically, so nobody sees half a file.
 ///
 /// # Errors
-/// Where the file cannot be written, or a value does not fit `dtype`.
+/// If the file cannot be written, or a value does not fit `dtype`.
 pub fn save(
     path: &Path,
     checkpoint: &Checkpoint,
@@ -67,10 +67,10 @@ pub fn save(
     save_as(path, checkpoint, dtype, Framework::Ours)
 }
 
-/// [`save`] with the names and layouts of a framework, so that the framework can load the file.
+/// [`save`] with the names and layouts of a framework, which can then load the file.
 ///
 /// # Errors
-/// As [`save`], and where the framework has no such network ([`framework_call`]).
+/// As [`save`], and if the framework has no such network ([`framework_call`]).
 pub fn save_as(
     path: &Path,
     checkpoint: &Checkpoint,
@@ -86,8 +86,8 @@ pub fn save_as(
     write_atomically(path, &bytes).map_err(|error| failed(error.to_string()))
 }
 
-/// safetensors: length of the header (u64), header (JSON), values. Its crate writes entries of the
-/// metadata in an order that changes from run to run.
+/// The file: length of the header (u64), header (JSON), values. We do not use the `safetensors`
+/// crate here, because its order of metadata entries changes from run to run.
 fn serialize(
     checkpoint: &Checkpoint,
     dtype: WeightsDtype,
@@ -99,7 +99,7 @@ fn serialize(
     let text = serde_json::to_string(metadata).map_err(|error| error.to_string())?;
     let mut entries = Map::from_iter([(KEY.to_string(), Value::from(text))]);
     if convention.is_pytorch {
-        // transformers reads no file without it.
+        // transformers refuses files without it.
         entries.insert("format".to_string(), "pt".into());
     }
     let mut header = Map::from_iter([("__metadata__".to_string(), entries.into())]);
@@ -123,7 +123,7 @@ fn serialize(
             .ok_or_else(|| format!("{own} is missing"))?;
         let name = map.names(parameter.layer, parameter.part).swap_remove(0);
         if convention.is_pytorch && parameter.part == Part::MovingMean {
-            // 8 bytes each, so that what follows stays aligned.
+            // 8 bytes each, so the values after them stay aligned.
             let counter = name.replace(".running_mean", BATCHES);
             add(counter, Dtype::I64, &[], &0i64.to_le_bytes());
         }

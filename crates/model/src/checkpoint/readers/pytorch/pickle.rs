@@ -306,7 +306,7 @@ impl<'a> Machine<'a> {
                 self.take(8)?;
                 self.push(Value::Nothing)?;
             }
-            // BINUNICODE and Python 2's BINSTRING, SHORT_BINUNICODE and SHORT_BINSTRING, BINUNICODE8
+            // BINUNICODE and Python 2's BINSTRING
             b'X' | b'T' => {
                 let length = self.number(4)?;
                 self.push_text(length)?;
