@@ -1,21 +1,21 @@
-//! A tensor as files have it: sizes, and values in row-major order. What a network's parameters
-//! are, and what checkpoints are read into and written from.
+//! A shape, and values in row-major order. Parameters are arrays, and checkpoints are read and
+//! written as arrays.
 
 use std::borrow::Cow;
 
 use half::{bf16, f16};
 
-/// Values in row-major order, and their sizes.
+/// A shape, and values in row-major order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Array<T = f32> {
     shape: Vec<usize>,
     values: Vec<T>,
 }
 
-/// Values that do not fill a shape, or axes that are not those of an array.
+/// Values that do not fit a shape, or an invalid order of axes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ShapeError {
-    /// Another number of values.
+    /// The number of values differs from that of the shape.
     #[error("{found} values do not fill the shape {shape:?}")]
     Length {
         /// The shape.
@@ -23,21 +23,21 @@ pub enum ShapeError {
         /// Number of values.
         found: usize,
     },
-    /// An order of axes that leaves one out or has one twice.
+    /// The list of axes leaves one out or has one twice.
     #[error("axes {axes:?} are no order of those of {shape:?}")]
     Axes {
         /// The shape.
         shape: Vec<usize>,
-        /// The order given.
+        /// The axes given.
         axes: Vec<usize>,
     },
 }
 
 impl<T> Array<T> {
-    /// An array of these sizes.
+    /// An array of this shape.
     ///
     /// # Errors
-    /// Where the number of values is another.
+    /// If the number of values differs from that of the shape.
     pub fn new(shape: impl Into<Vec<usize>>, values: Vec<T>) -> Result<Self, ShapeError> {
         let shape = shape.into();
         let count = shape
@@ -51,7 +51,7 @@ impl<T> Array<T> {
         }
     }
 
-    /// Sizes, outermost first.
+    /// The shape, outermost axis first.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
@@ -61,31 +61,30 @@ impl<T> Array<T> {
         &self.values
     }
 
-    /// Values in row-major order, to be changed.
+    /// The values, mutable, in row-major order.
     pub fn values_mut(&mut self) -> &mut [T] {
         &mut self.values
     }
 
-    /// The values alone.
+    /// The values without the shape.
     pub fn into_values(self) -> Vec<T> {
         self.values
     }
 
-    /// The same values under other sizes.
+    /// The same values with another shape.
     ///
     /// # Errors
-    /// Where these sizes take another number of values.
+    /// If the shape has another number of values.
     pub fn reshape(self, shape: impl Into<Vec<usize>>) -> Result<Self, ShapeError> {
         Self::new(shape, self.values)
     }
 }
 
 impl<T: Copy> Array<T> {
-    /// One value after the other, in the order of other axes: axis `i` of the result is axis
-    /// `axes[i]` of this one.
+    /// Permutes the axes: axis `i` of the result is axis `axes[i]` of this array.
     ///
     /// # Errors
-    /// Where `axes` is no order of the axes.
+    /// If `axes` does not list every axis once.
     pub fn permute(&self, axes: &[usize]) -> Result<Self, ShapeError> {
         let mut sorted = axes.to_vec();
         sorted.sort_unstable();
@@ -107,7 +106,7 @@ impl<T: Copy> Array<T> {
     }
 }
 
-/// Appends the values that lie at all combinations of indices, the last index running fastest.
+/// Appends the values at all combinations of indices, the last index varying fastest.
 fn gather<T: Copy>(from: &[T], sizes: &[usize], strides: &[usize], offset: usize, to: &mut Vec<T>) {
     match (sizes, strides) {
         (&[size], &[stride]) => to.extend((0..size).map(|i| from[offset + i * stride])),
@@ -120,27 +119,27 @@ fn gather<T: Copy>(from: &[T], sizes: &[usize], strides: &[usize], offset: usize
     }
 }
 
-/// Type of a file's values.
+/// Type of a value in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dtype {
     /// IEEE half precision.
     F16,
-    /// The upper half of an f32.
+    /// bfloat16: the upper half of an f32.
     BF16,
     /// 32-bit floating point.
     F32,
     /// 64-bit floating point.
     F64,
-    /// Bytes, of quantised tensors.
+    /// Unsigned bytes, in quantised tensors.
     U8,
-    /// Signed bytes, of quantised tensors.
+    /// Signed bytes, in quantised tensors.
     I8,
-    /// 32-bit integers, biases of quantised layers.
+    /// 32-bit integers, for the biases of quantised layers.
     I32,
 }
 
 impl Dtype {
-    /// Bytes of a value.
+    /// Bytes per value.
     pub fn bytes(self) -> usize {
         match self {
             Self::U8 | Self::I8 => 1,
@@ -151,18 +150,18 @@ impl Dtype {
     }
 }
 
-/// Values of a type that is known only when a file is read.
+/// Values whose type is known only at run time.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Values {
     /// IEEE half precision.
     F16(Vec<f16>),
-    /// The upper half of an f32.
+    /// bfloat16: the upper half of an f32.
     BF16(Vec<bf16>),
     /// 32-bit floating point.
     F32(Vec<f32>),
     /// 64-bit floating point.
     F64(Vec<f64>),
-    /// Bytes.
+    /// Unsigned bytes.
     U8(Vec<u8>),
     /// Signed bytes.
     I8(Vec<i8>),
@@ -170,7 +169,7 @@ pub enum Values {
     I32(Vec<i32>),
 }
 
-/// The same expression for the vector of any type.
+/// Evaluates an expression on the vector, whatever its type.
 macro_rules! each {
     ($values:expr, $vector:ident => $result:expr) => {
         match $values {
@@ -186,7 +185,7 @@ macro_rules! each {
 }
 
 impl Values {
-    /// Whole values of little-endian bytes; a rest that is none is left out.
+    /// Values from little-endian bytes. An incomplete value at the end is ignored.
     pub fn from_le_bytes(dtype: Dtype, bytes: &[u8]) -> Self {
         macro_rules! read {
             ($kind:ident, $type:ty) => {{
@@ -215,12 +214,12 @@ impl Values {
         each!(self, values => values.len())
     }
 
-    /// Whether there are none.
+    /// Whether there are no values.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The numbers as f32; what is f32 already is not copied.
+    /// The values as f32. Values that are f32 already are not copied.
     pub fn to_f32(&self) -> Cow<'_, [f32]> {
         match self {
             Self::F16(values) => values.iter().map(|v| v.to_f32()).collect(),
@@ -233,7 +232,7 @@ impl Values {
         }
     }
 
-    /// The numbers as f64.
+    /// The values as f64.
     pub fn to_f64(&self) -> Vec<f64> {
         match self {
             Self::F16(values) => values.iter().map(|v| v.to_f64()).collect(),
@@ -246,10 +245,10 @@ impl Values {
         }
     }
 
-    /// The order of other axes, as [`Array::permute`].
+    /// The values with permuted axes, as [`Array::permute`].
     ///
     /// # Errors
-    /// Where the values do not fill the shape, or `axes` is no order of its axes.
+    /// If the values do not fill the shape, or `axes` does not list every axis once.
     pub fn permute(self, shape: &[usize], axes: &[usize]) -> Result<Self, ShapeError> {
         macro_rules! permuted {
             ($($kind:ident)*) => {

@@ -1,4 +1,4 @@
-//! Every argument of slim's `mobilenet_v1_base`, `mobilenet_v1` and `mobilenet_v1_arg_scope`.
+//! The arguments of slim's `mobilenet_v1_base`, `mobilenet_v1` and `mobilenet_v1_arg_scope`.
 
 use mobilenet_kernels::{Activation, BatchNormConfig, Normalizer};
 use serde::{Deserialize, Serialize};
@@ -6,54 +6,54 @@ use serde::{Deserialize, Serialize};
 use crate::conv_defs::{ConvDef, MOBILENET_V1_CONV_DEFS};
 use crate::endpoint::Endpoint;
 
-/// Side of the images that the published network is trained on (slim's `default_image_size`).
+/// Side of the images on which the published network was trained (slim's `default_image_size`).
 pub const DEFAULT_IMAGE_SIZE: usize = 224;
 
-/// How every windowed layer pads its input.
+/// How every convolution pads its input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PaddingRule {
     /// TensorFlow's SAME, slim's default.
     #[default]
     Same,
-    /// slim's `use_explicit_padding`, and PyTorch's `padding=1`: the same on both sides, whatever
-    /// the input's size. Output sizes equal SAME's, values differ on even sizes at stride 2.
+    /// slim's `use_explicit_padding`, and PyTorch's `padding=1`: the same padding on both sides for
+    /// every input size. Output sizes are those of SAME. Values differ for even sizes at stride 2.
     Explicit,
-    /// Keras: as SAME, except that stride-2 depthwise layers pad one row at the bottom and one
-    /// column at the right. Differs from SAME on odd sizes.
+    /// Keras: as SAME, but depthwise layers of stride 2 pad one row at the bottom and one column at
+    /// the right. Differs from SAME for odd sizes.
     Keras,
 }
 
-/// How weights are drawn before training.
+/// Distribution of initial weights.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum WeightInitializer {
-    /// Normal distribution of mean 0, cut off at two standard deviations.
+    /// Normal distribution with mean 0, truncated at two standard deviations.
     TruncatedNormal {
-        /// Standard deviation of the uncut distribution.
+        /// Standard deviation before truncation.
         stddev: f64,
     },
-    /// Uniform within `sqrt(6 / (fan_in + fan_out))`, tf-slim's own default.
+    /// Uniform between plus and minus `sqrt(6 / (fan_in + fan_out))`: tf-slim's own default.
     XavierUniform,
 }
 
-/// slim's `mobilenet_v1_arg_scope`: what all layers share.
+/// slim's `mobilenet_v1_arg_scope`: settings of all layers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ArgScope {
-    /// What batch normalisation in [`crate::MobileNetV1Base`] does: normalise by the batch
-    /// (`Some(true)`), by the running statistics (`Some(false)`), or whatever the call says
-    /// (`None`). [`crate::MobileNetV1`] always lets the call decide, as slim's classifier does by
-    /// an inner scope.
+    /// How batch normalisation in [`crate::MobileNetV1Base`] normalises: by the batch
+    /// (`Some(true)`), by the running statistics (`Some(false)`), or as each call says (`None`).
+    /// [`crate::MobileNetV1`] always follows the call, because slim's classifier overrides this
+    /// setting by an inner scope.
     pub is_training: Option<bool>,
-    /// Factor of `sum(w^2) / 2` in the loss, for the weights of full and pointwise convolutions
-    /// and of the logits.
+    /// Factor of `sum(w^2) / 2` in the loss, for weights of full and pointwise convolutions and of
+    /// the logits.
     pub weight_decay: f64,
-    /// Whether depthwise weights are decayed as well; the paper advises against it.
+    /// Whether weight decay includes depthwise weights. The paper advises against it.
     pub regularize_depthwise: bool,
     /// Initial values of weights.
     pub initializer: WeightInitializer,
-    /// What follows each convolution.
+    /// The normaliser after each convolution.
     pub normalizer: Normalizer,
-    /// What follows the normaliser.
+    /// The activation after the normaliser.
     pub activation: Activation,
 }
 
@@ -72,8 +72,8 @@ impl Default for ArgScope {
 }
 
 impl ArgScope {
-    /// tf-slim's layer defaults, which hold outside any scope: ReLU, Xavier, biases instead of
-    /// batch normalisation, no decay.
+    /// tf-slim's defaults outside any scope: ReLU, Xavier, biases instead of batch normalisation,
+    /// no weight decay.
     pub fn tf_slim_defaults() -> Self {
         Self {
             is_training: None,
@@ -85,7 +85,7 @@ impl ArgScope {
         }
     }
 
-    /// tf-slim's own defaults of `batch_norm`, outside `mobilenet_v1_arg_scope`: no gamma.
+    /// tf-slim's defaults of `batch_norm` outside `mobilenet_v1_arg_scope`: without gamma.
     pub fn tf_slim_batch_norm() -> BatchNormConfig {
         BatchNormConfig {
             decay: 0.999,
@@ -96,27 +96,27 @@ impl ArgScope {
     }
 }
 
-/// Arguments of slim's `mobilenet_v1_base`, and two that other frameworks have.
+/// Arguments of slim's `mobilenet_v1_base`, and two of other frameworks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BaseConfig {
     /// Last layer to build.
     pub final_endpoint: Endpoint,
     /// Least number of channels of a layer.
     pub min_depth: usize,
-    /// The width multiplier (the paper's alpha): every depth becomes
+    /// The width multiplier (alpha in the paper). The channels of every layer become
     /// `max(trunc(depth * depth_multiplier), min_depth)`.
     pub depth_multiplier: f64,
-    /// The layers.
+    /// The layers of the body.
     pub conv_defs: Vec<ConvDef>,
-    /// Largest total stride, 8, 16 or 32; beyond it layers are dilated instead of strided.
+    /// Largest total stride: 8, 16 or 32. Layers beyond it are dilated instead of strided.
     pub output_stride: Option<usize>,
-    /// slim's `use_explicit_padding`, and Keras' rule.
+    /// slim's `use_explicit_padding`, and Keras' padding.
     pub padding: PaddingRule,
     /// Channels of the input image.
     pub in_channels: usize,
-    /// Filters per input channel in depthwise layers (Keras' `depth_multiplier`), 1 in slim.
+    /// Filters per input channel in depthwise layers (Keras' `depth_multiplier`). slim has 1.
     pub channel_multiplier: usize,
-    /// What all layers share.
+    /// Settings of all layers.
     pub arg_scope: ArgScope,
 }
 
@@ -136,10 +136,10 @@ impl Default for BaseConfig {
     }
 }
 
-/// Turns the logits of all classes, of one image or one pixel of it, into predictions.
+/// Turns logits into predictions in place. It gets the classes of one image or pixel at a time.
 pub type PredictionFn = fn(&mut [f32]);
 
-/// Softmax over the classes, slim's default `prediction_fn`.
+/// Softmax over the classes: slim's default `prediction_fn`.
 pub fn softmax(logits: &mut [f32]) {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     for value in logits.iter_mut() {
@@ -154,17 +154,17 @@ pub fn softmax(logits: &mut [f32]) {
 /// Arguments of slim's `mobilenet_v1`.
 #[derive(Debug, Clone)]
 pub struct MobileNetV1Config {
-    /// The body. slim's classifier passes on only three of its arguments; here all of them hold.
+    /// The body. slim's classifier passes on only three of its arguments, ours all of them.
     pub base: BaseConfig,
-    /// Number of classes; `None` or 0 leaves the classifier out and gives pooled features.
+    /// Number of classes. `None` or 0: no classifier, the output is pooled features.
     pub num_classes: Option<usize>,
-    /// Probability with which training keeps a feature.
+    /// Probability with which dropout keeps a feature in training.
     pub dropout_keep_prob: f64,
-    /// What turns logits into the endpoint `Predictions`; `None` leaves that out.
+    /// The function from logits to the endpoint `Predictions`. `None`: no such endpoint.
     pub prediction_fn: Option<PredictionFn>,
     /// Whether logits are `[B, classes]` rather than `[B, classes, 1, 1]`.
     pub spatial_squeeze: bool,
-    /// Whether the whole map is averaged, whatever its size, instead of a 7x7 window at stride 2.
+    /// Whether the whole map is averaged instead of a 7x7 window with stride 2.
     pub global_pool: bool,
 }
 
@@ -182,7 +182,7 @@ impl Default for MobileNetV1Config {
 }
 
 impl MobileNetV1Config {
-    /// The network of a given width multiplier.
+    /// The network with a width multiplier.
     pub fn with_width(depth_multiplier: f64) -> Self {
         Self {
             base: BaseConfig {
@@ -213,7 +213,7 @@ impl MobileNetV1Config {
         Self::with_width(0.25)
     }
 
-    /// Number of classes, with 0 read as `None`.
+    /// Number of classes. 0 becomes `None`.
     pub fn classes(&self) -> Option<usize> {
         self.num_classes.filter(|&classes| classes > 0)
     }

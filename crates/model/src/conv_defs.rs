@@ -1,24 +1,24 @@
 //! The architecture as data: slim's `conv_defs`.
 
-/// One row of the table.
+/// One row of the layer table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ConvDef {
     /// A full convolution.
     Conv {
         /// Rows and columns of the kernel.
         kernel: [usize; 2],
-        /// Step between outputs.
+        /// Stride of rows and columns.
         stride: usize,
         /// Output channels at width 1.
         depth: usize,
     },
-    /// A depthwise convolution with the stride, and a pointwise one to `depth` channels.
+    /// A depthwise convolution with the stride, then a pointwise convolution to `depth` channels.
     DepthSepConv {
         /// Rows and columns of the depthwise kernel.
         kernel: [usize; 2],
-        /// Step between outputs of the depthwise part.
+        /// Stride of the depthwise convolution.
         stride: usize,
-        /// Output channels of the pointwise part at width 1.
+        /// Output channels of the pointwise convolution at width 1.
         depth: usize,
     },
 }
@@ -50,7 +50,7 @@ impl ConvDef {
 }
 
 /// MobileNetV1: slim's `_CONV_DEFS`, table 1 of the paper. The paper prints stride 2 for the last
-/// depthwise layer; its own map sizes (7x7 in, 7x7 out) and slim say 1.
+/// depthwise layer, but its map sizes (7x7 in, 7x7 out) need stride 1, which slim has.
 pub const MOBILENET_V1_CONV_DEFS: [ConvDef; 14] = [
     ConvDef::conv(2, 32),
     ConvDef::separable(1, 64),

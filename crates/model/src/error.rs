@@ -1,11 +1,11 @@
-//! What the model refuses: the cases in which slim raises `ValueError`, typed.
+//! Errors of the model. Where slim raises `ValueError`, there is a variant.
 
 use mobilenet_kernels::KernelError;
 use mobilenet_kernels::simd::IsaError;
 
 use crate::array::ShapeError;
 
-/// A network that cannot be built, or an input that it cannot take.
+/// A network that cannot be built, or an input that does not fit it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
@@ -33,10 +33,10 @@ pub enum ModelError {
         /// Rank of the input.
         found: usize,
     },
-    /// The network was built for another number of input channels.
+    /// The input has another number of channels than the network.
     #[error("expected {expected} input channels, found {found} in an input of shape {shape:?}")]
     InputChannels {
-        /// Channels that the network takes.
+        /// Input channels of the network.
         expected: usize,
         /// Channels of the input.
         found: usize,
@@ -54,7 +54,7 @@ pub enum ModelError {
         /// Columns after pooling.
         width: usize,
     },
-    /// A setting out of its range.
+    /// A setting is out of range.
     #[error("{setting} must be {range}, was {found}")]
     Setting {
         /// Name of the setting.
@@ -69,43 +69,43 @@ pub enum ModelError {
     Geometry {
         /// Name of the layer.
         layer: String,
-        /// What does not fit.
+        /// The cause.
         source: KernelError,
     },
-    /// A parameter that is not there.
+    /// A parameter is missing.
     #[error("parameter {name} is missing")]
     Missing {
         /// Its name.
         name: String,
     },
-    /// A parameter of another shape.
+    /// A parameter has another shape.
     #[error("parameter {name} has shape {found:?}, expected {expected:?}")]
     ParameterShape {
         /// Its name.
         name: String,
-        /// Shape that the network has.
+        /// Shape in the network.
         expected: Vec<usize>,
         /// Shape that was given.
         found: Vec<usize>,
     },
-    /// Another number of values than the network has parameters.
+    /// The number of values differs from the number of parameters in the network.
     #[error("{found} parameters, expected {expected}")]
     ParameterCount {
-        /// Number that the network has.
+        /// Number in the network.
         expected: usize,
         /// Number that was given.
         found: usize,
     },
-    /// From the kernels: a length or a size that does not fit, threads that cannot be started.
+    /// From the kernels: a wrong length or size, or threads that cannot be started.
     #[error(transparent)]
     Kernel(#[from] KernelError),
-    /// The instruction set that `MOBILENET_ISA` names cannot be used.
+    /// The instruction set in `MOBILENET_ISA` cannot be used.
     #[error(transparent)]
     Isa(#[from] IsaError),
-    /// Values that do not fill their shape.
+    /// Values do not fit a shape.
     #[error(transparent)]
     Shape(#[from] ShapeError),
-    /// From candle: a tensor that is missing or of a wrong shape, a device failure.
+    /// From candle: a tensor is missing or has a wrong shape, or a device failed.
     #[cfg(feature = "candle")]
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

@@ -1,13 +1,13 @@
-//! Files that appear whole or not at all.
+//! Writes files atomically.
 
 use std::io::Write;
 use std::path::Path;
 
-/// Writes a file that appears whole or not at all: beside the target, made durable, renamed into
-/// place.
+/// Writes a file atomically: to a temporary file in the same folder, which is synced and then
+/// renamed.
 ///
 /// # Errors
-/// Where it cannot be written; the target is then as it was.
+/// If the file cannot be written. The target is then unchanged.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -15,7 +15,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     };
     let mut builder = tempfile::Builder::new();
     builder.prefix(".mobilenet-").suffix(".partial");
-    // Temporary files are private by default; this one becomes an ordinary file.
+    // Temporary files are private by default. This one gets the usual permissions.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder.tempfile_in(folder)?;

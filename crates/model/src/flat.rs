@@ -1,5 +1,5 @@
-//! All parameters of a network in one vector: what optimisers, averages and training checkpoints
-//! work on.
+//! All parameters of a network in one vector, as optimisers, averages and training checkpoints use
+//! them.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use crate::config::MobileNetV1Config;
 use crate::error::ModelError;
 use crate::initialize::Parameters;
 
-/// The range of each parameter, in order of computation, running statistics included.
+/// The range of each parameter in the vector, in order of computation. Includes running statistics.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FlatLayout {
     entries: Vec<(Parameter, Range<usize>)>,
@@ -17,7 +17,7 @@ pub struct FlatLayout {
 }
 
 impl FlatLayout {
-    /// The layout of a network.
+    /// The layout of a network's parameters.
     ///
     /// # Errors
     /// As [`parameters`].
@@ -34,7 +34,7 @@ impl FlatLayout {
         Ok(Self { entries, len })
     }
 
-    /// Number of values.
+    /// Length of the vector.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -49,7 +49,7 @@ impl FlatLayout {
         &self.entries
     }
 
-    /// The range of a tensor of a layer, if the network has it.
+    /// The range of a layer's tensor, if the network has it.
     pub fn range(&self, layer: LayerName, part: Part) -> Option<Range<usize>> {
         let of_layer = |entry: &&(Parameter, _)| entry.0.layer == layer && entry.0.part == part;
         self.entries
@@ -58,10 +58,10 @@ impl FlatLayout {
             .map(|(_, range)| range.clone())
     }
 
-    /// Tensors by name into one vector.
+    /// Copies tensors into one vector.
     ///
     /// # Errors
-    /// Where a tensor is missing or of another length.
+    /// If a tensor is missing or has another length.
     pub fn flatten(&self, tensors: &Parameters) -> Result<Vec<f32>, ModelError> {
         let mut values = Vec::with_capacity(self.len);
         for (parameter, _) in &self.entries {
@@ -80,10 +80,10 @@ impl FlatLayout {
         Ok(values)
     }
 
-    /// The vector as tensors by name.
+    /// Copies the vector into tensors.
     ///
     /// # Errors
-    /// Where the vector has another length.
+    /// If the vector has another length.
     pub fn tensors(&self, values: &[f32]) -> Result<Parameters, ModelError> {
         if values.len() != self.len {
             return Err(ModelError::ParameterCount {

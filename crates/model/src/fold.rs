@@ -1,5 +1,5 @@
-//! Batch normalisation folded into the convolution before it, in f64: the network as convolutions
-//! with biases, which is what inference engines take.
+//! Folds batch normalisation into the preceding convolution, in f64. The result is convolutions
+//! with biases, as inference engines take them.
 
 use mobilenet_kernels::batch_norm::BatchNormParameters;
 use mobilenet_kernels::inference;
@@ -11,19 +11,19 @@ use crate::endpoint::{Endpoint, LayerKind};
 use crate::error::ModelError;
 use crate::initialize::Parameters;
 
-/// A layer of the body with its normalisation folded in.
+/// A layer of the body with folded batch normalisation.
 #[derive(Debug, Clone)]
 pub struct FoldedLayer {
     /// The layer.
     pub layer: Layer,
-    /// `[out, in, rows, columns]`; `in` is 1 in a depthwise layer.
+    /// `[out, in, rows, columns]`. `in` is 1 in a depthwise layer.
     pub weights: Vec<f32>,
     /// `[out]`.
     pub bias: Vec<f32>,
 }
 
 impl FoldedLayer {
-    /// The layer as kernels take it, followed by an activation.
+    /// The layer with an activation, in the kernels' type.
     pub fn as_kernel(&self, activation: Activation) -> inference::LayerWeights<'_> {
         inference::LayerWeights {
             shape: kernel_shape(&self.layer, activation),
@@ -33,7 +33,7 @@ impl FoldedLayer {
     }
 }
 
-/// What kernels need to know of a layer, followed by an activation, beside its weights.
+/// The layer's geometry, channels and activation in the kernels' type.
 pub(crate) fn kernel_shape(layer: &Layer, activation: Activation) -> inference::LayerShape {
     let (kind, in_channels) = match layer.endpoint.kind {
         // With several filters per channel, see `repetitions` in the plan.
@@ -63,7 +63,7 @@ pub struct FoldedLogits {
 /// Folds every layer of the body.
 ///
 /// # Errors
-/// Where a parameter is missing or of another shape.
+/// If a parameter is missing or has another shape.
 pub fn folded_layers(
     config: &MobileNetV1Config,
     parameters: &Parameters,
@@ -74,10 +74,10 @@ pub fn folded_layers(
         .collect()
 }
 
-/// The classifier, where there is one.
+/// The classifier, if there is one.
 ///
 /// # Errors
-/// Where a parameter is missing.
+/// If a parameter is missing.
 pub fn folded_logits(
     config: &MobileNetV1Config,
     parameters: &Parameters,

@@ -1,4 +1,4 @@
-//! Initial weights, from a seed: slim's for training, and lively ones for benchmarks and tests.
+//! Initial weights from a seed: slim's for training, and random ones for benchmarks and tests.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use crate::error::ModelError;
 pub type Parameters = HashMap<String, Array>;
 
 /// slim's initial values: weights by the scope's initialiser, gamma 1, beta 0, running mean 0,
-/// running variance 1, biases 0. The same seed gives the same values on every machine.
+/// running variance 1, biases 0. A seed gives the same values on every machine.
 ///
 /// # Errors
 /// As [`parameters`].
@@ -34,8 +34,8 @@ pub fn initial_parameters(config: &MobileNetV1Config, seed: u64) -> Result<Param
     })
 }
 
-/// Weights by He's rule and batch-norm statistics that are not trivial, so that activations keep
-/// their scale through all layers and every part of the computation shows in the logits.
+/// Weights by He's rule and random batch-norm statistics. Activations then keep their scale through
+/// all layers, and an error anywhere changes the logits.
 ///
 /// # Errors
 /// As [`parameters`].
@@ -92,7 +92,7 @@ fn weight(
     }
 }
 
-/// A standard normal value (Box-Muller), drawn again while it lies beyond two deviations.
+/// A standard normal value (Box-Muller), redrawn while it is beyond two standard deviations.
 fn truncated_normal(rng: &mut ChaCha8Rng) -> f64 {
     loop {
         let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
@@ -119,7 +119,7 @@ mod tests {
         let mean = weights.iter().map(|&w| f64::from(w)).sum::<f64>() / count;
         let deviation = (weights.iter().map(|&w| f64::from(w).powi(2)).sum::<f64>() / count).sqrt();
         assert!(mean.abs() < 1e-3, "{mean}");
-        // Cutting a normal distribution at 2 leaves 0.8796 of its deviation.
+        // Truncation at 2 leaves 0.8796 of the standard deviation.
         assert!((deviation / 0.09 - 0.8796).abs() < 0.005, "{deviation}");
         assert!(weights.iter().all(|w| w.abs() <= 0.18));
         assert!(

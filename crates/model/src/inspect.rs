@@ -1,5 +1,5 @@
-//! What the network costs: output sizes, parameters and multiply-adds of every layer, derived
-//! from the layer table.
+//! Cost of the network: output sizes, parameters and multiply-adds of every layer, computed from
+//! the layer table.
 
 use serde::Serialize;
 
@@ -8,44 +8,44 @@ use crate::config::MobileNetV1Config;
 use crate::endpoint::LayerKind;
 use crate::error::ModelError;
 
-/// One row of the layer table.
+/// The cost of one layer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LayerSummary {
     /// slim's name.
     pub name: String,
     /// `conv`, `depthwise`, `pointwise` or `logits`.
     pub kind: &'static str,
-    /// Step between outputs.
+    /// Stride of the convolution.
     pub stride: usize,
-    /// Step between taps.
+    /// Distance between taps.
     pub dilation: usize,
     /// Rows, columns and channels of the output.
     pub output: [usize; 3],
-    /// Values in weights, biases and batch normalisation, running statistics included.
+    /// Number of weights, biases and batch-norm values, including running statistics.
     pub parameters: usize,
-    /// Multiplications with weights, for one image.
+    /// Multiplications with weights, per image.
     pub multiply_adds: u64,
 }
 
-/// The layer table and its totals, for one image.
+/// The cost of all layers and their totals, per image.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
     /// Every layer with parameters.
     pub layers: Vec<LayerSummary>,
-    /// All values, running statistics included (Keras' "total").
+    /// Number of all values, including running statistics (Keras' "total").
     pub parameters: usize,
-    /// Values that training changes (timm's and PyTorch's count).
+    /// Number of values that training changes (the count of timm and PyTorch).
     pub trainable_parameters: usize,
     /// Of the body and the classifier.
     pub multiply_adds: u64,
-    /// Of the body alone, which is what the paper counts in its tables.
+    /// Of the body alone, as in the paper's tables.
     pub body_multiply_adds: u64,
 }
 
-/// Walks an input of `height` x `width` through the layers.
+/// The cost of a network for an input of `height` x `width`.
 ///
 /// # Errors
-/// As [`body_layers`], and where the input is too small for a window.
+/// As [`body_layers`], and if the input is too small for a window.
 pub fn summary(
     config: &MobileNetV1Config,
     height: usize,

@@ -1,25 +1,25 @@
 //! MobileNetV1 ("MobileNets: Efficient Convolutional Neural Networks for Mobile Vision
-//! Applications", arXiv 1704.04861), after Google's TF-slim code: architecture, weights,
-//! inference and training; the network on candle behind the feature `candle`.
+//! Applications", arXiv 1704.04861), after Google's TF-slim code: architecture, weights, inference
+//! and training. The feature `candle` adds the network on candle.
 //!
-//! | module | what |
+//! | module | content |
 //! |---|---|
 //! | [`conv_defs`] | the architecture as a table |
-//! | [`config`] | every argument of slim's functions |
-//! | [`architecture`] | arguments applied to the table: layers and parameters |
-//! | [`mod@array`] | sizes and values: what parameters are |
-//! | [`mod@file`] | files that appear whole or not at all |
-//! | [`fold`] | batch normalisation folded into the weights |
-//! | [`plan`] | inference: folded, packed, planned for one input size |
+//! | [`config`] | the arguments of slim's functions |
+//! | [`architecture`] | layers and parameters of a configuration |
+//! | [`mod@array`] | arrays: shape and values |
+//! | [`mod@file`] | atomic writing of files |
+//! | [`fold`] | folding of batch normalisation into weights |
+//! | [`plan`] | inference: weights folded and packed, work planned for one input size |
 //! | [`flat`] | all parameters in one vector |
 //! | [`training_plan`] | training: logits and gradients |
 //! | [`inspect`] | parameters and multiply-adds of every layer |
 //! | [`initialize`] | initial weights from a seed |
-//! | [`checkpoint`] | files of several frameworks -> parameters, and back to ours |
-//! | [`npy`] | NumPy's arrays in files |
-//! | [`preprocess`] | photo -> pixels |
-//! | [`labels`] | class numbers -> names |
-//! | [`prediction`] | logits -> the best classes |
+//! | [`checkpoint`] | loading and writing files of weights of several frameworks |
+//! | [`npy`] | NumPy's array files |
+//! | [`preprocess`] | from a photo to the network's input |
+//! | [`labels`] | names of classes |
+//! | [`prediction`] | from logits to the best classes |
 //! | `candle` | the network on candle |
 
 pub mod architecture;

@@ -1,19 +1,19 @@
-//! NumPy's array in a file, `.npy`; the files of an `.npz` are the same.
+//! NumPy's array files, `.npy`. An `.npz` is a zip of such files.
 //!
 //! ```text
 //! "\x93NUMPY", version (2 bytes), length of the header (2 bytes, from version 2 on 4),
 //! {'descr': '<f4', 'fortran_order': False, 'shape': (3, 3, 3, 32), }, values
 //! ```
 //!
-//! The header is always written in this form. It is searched for its three entries; a parser of
-//! all that Python could say here would be recursive, and fall for brackets.
+//! NumPy always writes the header in this form, so we only search it for the three keys. A parser
+//! for general Python literals would be recursive, and deep brackets could overflow its stack.
 
 use std::path::{Path, PathBuf};
 
 use crate::array::{Array, Dtype, Values};
 use crate::file::write_atomically;
 
-/// An array that cannot be read or written.
+/// An error of reading or writing an array.
 #[derive(Debug, thiserror::Error)]
 pub enum NpyError {
     /// The file cannot be read or written.
@@ -21,10 +21,10 @@ pub enum NpyError {
     Io {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: std::io::Error,
     },
-    /// The content is no array that we take.
+    /// The file is not an array that we support.
     #[error("{path}: {problem}")]
     Content {
         /// The file.
@@ -36,9 +36,9 @@ pub enum NpyError {
 
 /// An array's header, and the bytes of its values.
 pub(crate) struct Npy<'a> {
-    /// NumPy's name of the type, `<f4`.
+    /// NumPy's name of the dtype, for example `<f4`.
     pub(crate) descr: &'a str,
-    /// Whether the first axis runs fastest.
+    /// Whether the first axis is contiguous instead of the last.
     pub(crate) fortran_order: bool,
     pub(crate) shape: Vec<usize>,
     pub(crate) values: &'a [u8],
@@ -46,7 +46,7 @@ pub(crate) struct Npy<'a> {
 
 impl<'a> Npy<'a> {
     /// # Errors
-    /// A sentence, where NumPy does not write such bytes.
+    /// A sentence, if NumPy does not write such bytes.
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, String> {
         let (header, values) =
             split(bytes).ok_or_else(|| "it does not begin as NumPy's arrays do".to_string())?;
@@ -73,7 +73,7 @@ impl<'a> Npy<'a> {
     }
 }
 
-/// Header and values.
+/// Header, and bytes of the values.
 fn split(bytes: &[u8]) -> Option<(&str, &[u8])> {
     let rest = bytes.strip_prefix(b"\x93NUMPY")?;
     let (version, rest) = rest.split_first_chunk::<2>()?;
@@ -92,15 +92,15 @@ fn split(bytes: &[u8]) -> Option<(&str, &[u8])> {
     Some((std::str::from_utf8(header).ok()?, values))
 }
 
-/// What stands behind a key.
+/// The part of the header after a key.
 fn after<'a>(header: &'a str, key: &str) -> Option<&'a str> {
     header.split_once(key).map(|(_, rest)| rest.trim_start())
 }
 
-/// Reads an array of f32. Its shape is believed only as far as the file reaches.
+/// Reads an array of f32. Memory is limited by the size of the file, not by the stated shape.
 ///
 /// # Errors
-/// Where the file cannot be read, or holds no array of f32 in row-major order.
+/// If the file cannot be read, or is not an array of f32 in row-major order.
 pub fn read(path: &Path) -> Result<Array, NpyError> {
     let bytes = std::fs::read(path).map_err(|source| NpyError::Io {
         path: path.to_path_buf(),
@@ -139,10 +139,10 @@ fn from_bytes(bytes: &[u8]) -> Result<Array, String> {
     Array::new(shape, values).map_err(|error| error.to_string())
 }
 
-/// Writes an array of f32, whole or not at all.
+/// Writes an array of f32 atomically.
 ///
 /// # Errors
-/// Where the file cannot be written.
+/// If the file cannot be written.
 pub fn write(path: &Path, array: &Array) -> Result<(), NpyError> {
     let sizes: String = array
         .shape()
@@ -150,12 +150,12 @@ pub fn write(path: &Path, array: &Array) -> Result<(), NpyError> {
         .map(|size| format!("{size}, "))
         .collect();
     let sizes = match array.shape() {
-        // A tuple of one needs its comma.
+        // A tuple of one element needs its comma.
         [_] => sizes.trim_end(),
         _ => sizes.trim_end_matches(", "),
     };
     let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({sizes}), }}");
-    // Values begin at a multiple of 64 bytes: 10 before the header, and its end of line.
+    // Values begin at a multiple of 64 bytes. Before the header are 10 bytes, after it a newline.
     while (10 + header.len() + 1) % 64 != 0 {
         header.push(' ');
     }
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn what_numpy_writes_is_read() {
-        // numpy.save of numpy.array([[1, 2]], numpy.float32) by NumPy 2.
+        // Output of `numpy.save` for `numpy.array([[1, 2]], numpy.float32)` by NumPy 2.
         let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2), }";
         let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
         bytes.extend(format!("{header:<117}\n").into_bytes());

@@ -1,19 +1,18 @@
-//! Which part of the last map the classifier sees: the rule that inference, training and the network
-//! on candle share.
+//! The pooling before the classifier, for inference, training and the network on candle.
 
 use mobilenet_kernels::inference::Pooling;
 
 use crate::error::ModelError;
 
-/// slim's pool: a window of 7x7 or, on a smaller map, all of it.
+/// Side of slim's pooling window. On a smaller map, the window is the whole map.
 pub(crate) const POOL_WINDOW: usize = 7;
-/// Stride of the pool's windows.
+/// Stride of the windows.
 pub(crate) const POOL_STRIDE: usize = 2;
 
-/// How a last map of so many rows and columns becomes one pixel.
+/// How a last feature map of this size is pooled to one pixel.
 ///
 /// # Errors
-/// Where the windows give more than one.
+/// If there is more than one window.
 pub(crate) fn pooling(global_pool: bool, map: [usize; 2]) -> Result<Pooling, ModelError> {
     if global_pool {
         return Ok(Pooling::Global);

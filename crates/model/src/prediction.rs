@@ -1,21 +1,21 @@
-//! Logits -> the best classes with their probabilities and names.
+//! The best classes of an image, with probabilities and names.
 
 use serde::Serialize;
 
 use crate::labels::Labels;
 
-/// One class and how likely it is.
+/// A class and its probability.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Prediction {
-    /// Number in the weights' own numbering; with 1001 ImageNet classes 0 is the background.
+    /// Number in the weights' own numbering. With 1001 ImageNet classes, 0 is the background.
     pub class: usize,
-    /// Name, where the weights know it.
+    /// Name, if it is known.
     pub label: Option<String>,
     /// Softmax over all classes.
     pub probability: f32,
 }
 
-/// The `top` best classes of one image, best first; of equals the lower number.
+/// The `top` best classes of one image, best first. Among equals, the lower number comes first.
 pub fn predictions(logits: &[f32], labels: &Labels, top: usize) -> Vec<Prediction> {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let weights: Vec<f64> = logits

@@ -1,4 +1,4 @@
-//! Our arrays and checkpoints -> candle's tensors.
+//! Converts our arrays and checkpoints to candle's tensors.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use crate::initialize::Parameters;
 /// A `VarBuilder` over f32 parameters on the CPU.
 ///
 /// # Errors
-/// None that is known: an array's values fill its shape.
+/// From candle. None is known to occur, since an array's values fill its shape.
 pub fn var_builder(parameters: Parameters) -> Result<VarBuilder<'static>, ModelError> {
     let tensors = parameters
         .into_iter()
@@ -44,7 +44,7 @@ impl Checkpoint {
     /// Builds the network on candle.
     ///
     /// # Errors
-    /// Never for a checkpoint that [`crate::checkpoint::load`] returned unchanged.
+    /// None for a checkpoint that [`crate::checkpoint::load`] returned unchanged.
     pub fn build(&self) -> Result<MobileNetV1, ModelError> {
         let vb = var_builder(self.parameters.clone())?;
         MobileNetV1::new(&self.metadata.config(), vb)

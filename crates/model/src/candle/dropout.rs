@@ -1,4 +1,4 @@
-//! Inverted dropout with its own seeded generator: candle's CPU generator cannot be seeded.
+//! Inverted dropout with its own seeded generator, because candle's CPU generator has no seed.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,7 +6,7 @@ use candle_core::{Result, Tensor};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Keeps a value with probability `keep_prob` and scales it by `1 / keep_prob`, in training only.
+/// In training, keeps each value with probability `keep_prob` and scales it by `1 / keep_prob`.
 #[derive(Debug, Clone)]
 pub struct Dropout {
     keep_prob: f64,
@@ -14,7 +14,7 @@ pub struct Dropout {
 }
 
 impl Dropout {
-    /// `keep_prob` is in (0, 1].
+    /// Dropout with `keep_prob` in (0, 1].
     pub fn new(keep_prob: f64, seed: u64) -> Self {
         Self {
             keep_prob,
@@ -28,7 +28,7 @@ impl Dropout {
         if !train || self.keep_prob >= 1.0 {
             return Ok(xs.clone());
         }
-        // A poisoned generator is still a generator: nothing is left half-done in it.
+        // A poisoned lock does no harm: a generator has no half-done state.
         let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
         let scale = (1.0 / self.keep_prob) as f32;
         let mask: Vec<f32> = (0..xs.elem_count())

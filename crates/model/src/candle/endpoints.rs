@@ -1,11 +1,11 @@
-//! Activations of a run, by slim's names.
+//! Activations of a forward pass, by slim's names.
 
 use candle_core::Tensor;
 
 /// Activations by name, in order of computation (slim's `end_points`).
 ///
-/// Maps are `[B, C, H, W]`; logits and predictions are `[B, classes]`, or `[B, classes, H, W]`
-/// where they are not squeezed.
+/// Feature maps are `[B, C, H, W]`. Logits and predictions are `[B, classes]`, or `[B, classes, H,
+/// W]` if they are not squeezed.
 #[derive(Debug, Clone, Default)]
 pub struct Endpoints(Vec<(String, Tensor)>);
 
@@ -14,7 +14,7 @@ impl Endpoints {
         self.0.push((name.into(), value));
     }
 
-    /// The activation of that name.
+    /// The activation with this name.
     pub fn get(&self, name: &str) -> Option<&Tensor> {
         self.iter()
             .find(|(key, _)| *key == name)

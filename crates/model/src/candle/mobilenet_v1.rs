@@ -1,4 +1,4 @@
-//! The network on candle, layer by layer: slim's `mobilenet_v1_base` and `mobilenet_v1`.
+//! The network on candle: slim's `mobilenet_v1_base` and `mobilenet_v1`.
 
 use candle_core::{DType, Result as CandleResult, Tensor};
 use candle_nn::{ModuleT, VarBuilder};
@@ -15,7 +15,7 @@ use crate::endpoint::{Endpoint, LayerKind, head};
 use crate::error::ModelError;
 use crate::pooling::{POOL_STRIDE, POOL_WINDOW};
 
-/// The body: from an image to its last feature map.
+/// The body of the network: from an image to the last feature map.
 #[derive(Debug, Clone)]
 pub struct MobileNetV1Base {
     layers: Vec<(Endpoint, BodyLayer)>,
@@ -24,7 +24,7 @@ pub struct MobileNetV1Base {
     is_training: Option<bool>,
 }
 
-/// slim builds depthwise layers with `separable_conv2d`, all others with `conv2d`.
+/// A layer of the body. slim builds depthwise layers by `separable_conv2d`, others by `conv2d`.
 #[derive(Debug, Clone)]
 enum BodyLayer {
     Conv(Conv2d),
@@ -70,11 +70,11 @@ impl BodyLayer {
 }
 
 impl MobileNetV1Base {
-    /// Builds the layers up to the final endpoint, with parameters named as
-    /// [`crate::architecture::Parameter::name`] says.
+    /// Builds the layers up to the final endpoint. Parameters have the names of
+    /// [`crate::architecture::Parameter::name`].
     ///
     /// # Errors
-    /// As [`body_layers`], and where a parameter is missing or of another shape.
+    /// As [`body_layers`], and if a parameter is missing or has another shape.
     pub fn new(config: &BaseConfig, vb: VarBuilder) -> Result<Self, ModelError> {
         let layers = body_layers(config)?;
         let out_channels = layers.last().map_or(0, |layer| layer.out_channels);
@@ -96,16 +96,16 @@ impl MobileNetV1Base {
     /// The activation of the final endpoint.
     ///
     /// # Shapes
-    /// `[B, in_channels, H, W]` -> `[B, C, H / 32, W / 32]`, rounded up, at the default endpoint
+    /// `[B, in_channels, H, W]` -> `[B, C, H / 32, W / 32]` (rounded up) for the default endpoint
     /// and stride.
     ///
     /// # Errors
-    /// Where the input has another rank or number of channels, or is too small.
+    /// If the input has another rank or number of channels, or is too small.
     pub fn forward_t(&self, xs: &Tensor, train: bool) -> Result<Tensor, ModelError> {
         self.run(xs, train, |_, _| {})
     }
 
-    /// The same, with the activations of all layers.
+    /// As [`Self::forward_t`], but returns the activations of all layers.
     ///
     /// # Errors
     /// As [`Self::forward_t`].
@@ -154,11 +154,10 @@ pub struct MobileNetV1 {
 }
 
 impl MobileNetV1 {
-    /// Builds the network, with parameters named as
-    /// [`crate::architecture::Parameter::name`] says.
+    /// Builds the network. Parameters have the names of [`crate::architecture::Parameter::name`].
     ///
     /// # Errors
-    /// As [`body_layers`], and where a parameter is missing or of another shape.
+    /// As [`body_layers`], and if a parameter is missing or has another shape.
     pub fn new(config: &MobileNetV1Config, vb: VarBuilder) -> Result<Self, ModelError> {
         let keep_prob = config.dropout_keep_prob;
         if !(keep_prob > 0.0 && keep_prob <= 1.0) {
@@ -169,7 +168,7 @@ impl MobileNetV1 {
             });
         }
         let mut body = config.base.clone();
-        // slim's classifier puts its own `is_training` over the scope's.
+        // In slim, the classifier's `is_training` overrides that of the scope.
         body.arg_scope.is_training = None;
         let base = MobileNetV1Base::new(&body, vb.clone())?;
         let mut network = Self {
@@ -182,11 +181,11 @@ impl MobileNetV1 {
         Ok(network)
     }
 
-    /// Puts another classifier on the same body, as timm's `reset_classifier`: `vb` holds its
-    /// `Logits.Conv2d_1c_1x1.weight` and `.bias`. `None` or 0 classes leave it out.
+    /// Replaces the classifier, as timm's `reset_classifier`. `vb` holds its
+    /// `Logits.Conv2d_1c_1x1.weight` and `.bias`. `None` or 0 classes remove the classifier.
     ///
     /// # Errors
-    /// Where a parameter is missing or of another shape.
+    /// If a parameter is missing or has another shape.
     pub fn reset_classifier(
         &mut self,
         num_classes: Option<usize>,
@@ -207,26 +206,26 @@ impl MobileNetV1 {
         Ok(())
     }
 
-    /// Starts dropout's random numbers anew.
+    /// Restarts dropout's random numbers from a seed.
     pub fn seed_dropout(&mut self, seed: u64) {
         self.dropout = Dropout::new(self.config.dropout_keep_prob, seed);
     }
 
-    /// The arguments that the network was built with.
+    /// The configuration of the network.
     pub fn config(&self) -> &MobileNetV1Config {
         &self.config
     }
 
-    /// Logits, or pooled features where there is no classifier.
+    /// Logits, or pooled features if there is no classifier.
     ///
     /// # Shapes
-    /// `[B, in_channels, H, W]` -> `[B, classes]`; `[B, classes, h, w]` without
-    /// `spatial_squeeze`; `[B, C, h, w]` without classes. `h` and `w` are 1 for images up to
-    /// 224 pixels and with `global_pool`.
+    /// `[B, in_channels, H, W]` -> `[B, classes]`, or `[B, classes, h, w]` without
+    /// `spatial_squeeze`, or `[B, C, h, w]` without a classifier. `h` and `w` are 1 for images up
+    /// to 224 pixels, and with `global_pool`.
     ///
     /// # Errors
-    /// Where the input has another rank or number of channels, is too small, or gives a pooled
-    /// map that cannot be squeezed.
+    /// If the input has another rank or number of channels, is too small, or gives a pooled map
+    /// that cannot be squeezed.
     pub fn forward_t(&self, xs: &Tensor, train: bool) -> Result<Tensor, ModelError> {
         let map = self.base.forward_t(xs, train)?;
         let pooled = self.pool(&map)?;
@@ -236,7 +235,7 @@ impl MobileNetV1 {
         }
     }
 
-    /// The same, with the activations of all layers and of the head.
+    /// As [`Self::forward_t`], but returns the activations of all layers and of the head.
     ///
     /// # Errors
     /// As [`Self::forward_t`].
@@ -267,7 +266,7 @@ impl MobileNetV1 {
     /// Pooled features of an image, before dropout and classifier.
     ///
     /// # Shapes
-    /// `[B, in_channels, H, W]` -> `[B, C, h, w]`, as [`Self::forward_t`].
+    /// `[B, in_channels, H, W]` -> `[B, C, h, w]`, with `h` and `w` as in [`Self::forward_t`].
     ///
     /// # Errors
     /// As [`Self::forward_t`].
@@ -311,7 +310,7 @@ impl ModuleT for MobileNetV1 {
     }
 }
 
-/// The function on the classes of every image, and of every pixel where there are several.
+/// Applies the function to the logits of each image or, if they are not squeezed, of each pixel.
 fn predictions(logits: &Tensor, prediction_fn: PredictionFn) -> CandleResult<Tensor> {
     let last = logits.rank() - 1;
     let by_pixel = logits.transpose(1, last)?.contiguous()?;

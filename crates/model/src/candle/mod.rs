@@ -1,12 +1,12 @@
-//! The network on candle: every layer a tensor, trainable, on any device. Behind the feature
-//! `candle`; nothing else in this crate needs a framework.
+//! The network on candle: every activation is a tensor, trainable, on any device. It needs the
+//! feature `candle`. The rest of this crate needs no framework.
 //!
-//! | file | what |
+//! | file | content |
 //! |---|---|
 //! | `mobilenet_v1` | slim's `mobilenet_v1_base` and `mobilenet_v1` |
-//! | `endpoints` | activations of a run, by name |
+//! | `endpoints` | activations of a forward pass, by name |
 //! | `dropout` | dropout with a seed |
-//! | `convert` | our arrays and checkpoints -> candle's tensors |
+//! | `convert` | our arrays and checkpoints as candle's tensors |
 
 mod convert;
 mod dropout;

@@ -1,32 +1,32 @@
-//! Class numbers -> names.
+//! Names of classes.
 
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
-/// The 1001 names of slim's ImageNet labels, one per line; line 0 is the background class, then
-/// the synsets in alphabetical order of their ids.
+/// The 1001 names of slim's ImageNet labels, one per line. Line 0 is the background class, followed
+/// by the synsets in alphabetical order of their ids.
 static IMAGENET: LazyLock<Vec<&str>> =
     LazyLock::new(|| include_str!("imagenet.txt").lines().collect());
 
 /// Number of ImageNet classes with slim's background class.
 pub const IMAGENET_CLASSES: usize = 1001;
 
-/// What a network's classes are called.
+/// Names of a network's classes.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Labels {
-    /// ImageNet: slim's 1001 classes with background first, or the 1000 without it.
+    /// ImageNet: slim's 1001 classes with background first, or the 1000 classes without it.
     ImageNet,
     /// The names themselves, in class order.
     Names(Vec<String>),
-    /// Nothing is known.
+    /// The names are not known.
     #[default]
     Unknown,
 }
 
 impl Labels {
-    /// ImageNet's names where the number of classes is ImageNet's.
+    /// ImageNet's names if the number of classes is ImageNet's, otherwise unknown.
     pub fn for_classes(classes: usize) -> Self {
         if classes == IMAGENET_CLASSES || classes == IMAGENET_CLASSES - 1 {
             Self::ImageNet

@@ -1,4 +1,4 @@
-//! Bytes -> an upright RGB photo, within limits.
+//! Decodes a file to an upright RGB photo, within limits.
 
 use std::fs::File;
 use std::io::{Cursor, Read};
@@ -8,10 +8,10 @@ use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 
 use super::error::PhotoError;
 
-/// An RGB image of 8 bits a channel.
+/// An RGB image with 8 bits per channel.
 pub type Photo = RgbImage;
 
-/// What decoding may take, whatever the file says.
+/// Limits of decoding, which hold whatever the file says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecodeLimits {
     /// Bytes of the file.
@@ -21,7 +21,7 @@ pub struct DecodeLimits {
 }
 
 impl Default for DecodeLimits {
-    /// 64 MiB of file and 512 MiB of image: a camera's 100 megapixels pass.
+    /// 64 MiB of file and 512 MiB of image, enough for a photo of 100 megapixels.
     fn default() -> Self {
         Self {
             file_bytes: 64 << 20,
@@ -30,12 +30,12 @@ impl Default for DecodeLimits {
     }
 }
 
-/// Reads and decodes a photo: JPEG, PNG, BMP, WebP or GIF (its first frame), recognised by
-/// content. Turned upright by its EXIF orientation; grey, transparent and 16-bit images become
-/// RGB of 8 bits (transparency is dropped, as Pillow and TensorFlow do).
+/// Reads and decodes a photo: JPEG, PNG, BMP, WebP or GIF (its first frame), recognised by content.
+/// It is turned upright by its EXIF orientation. Grey, transparent and 16-bit images become RGB
+/// with 8 bits per channel. Transparency is dropped, as in Pillow and TensorFlow.
 ///
 /// # Errors
-/// Where the file cannot be read, is no image, is broken, or exceeds the limits.
+/// If the file cannot be read, is not an image, is broken, or exceeds the limits.
 pub fn open(path: &Path, limits: DecodeLimits) -> Result<Photo, PhotoError> {
     let read = |source| PhotoError::Read {
         path: path.to_path_buf(),
@@ -54,7 +54,7 @@ pub fn open(path: &Path, limits: DecodeLimits) -> Result<Photo, PhotoError> {
     decode(&path.display().to_string(), &bytes, limits)
 }
 
-/// [`open`] for bytes in memory; `name` is for messages.
+/// [`open`] for bytes in memory. `name` is used in messages.
 ///
 /// # Errors
 /// As [`open`].
@@ -86,7 +86,7 @@ pub fn decode(name: &str, bytes: &[u8], limits: DecodeLimits) -> Result<Photo, P
             limit: limits.image_bytes,
         });
     }
-    // Orientation is a courtesy: a photo with a broken tag is shown as it lies.
+    // A broken orientation tag is ignored: the photo is still usable.
     let orientation = decoder
         .orientation()
         .unwrap_or(image::metadata::Orientation::NoTransforms);

@@ -1,4 +1,4 @@
-//! What can be wrong with a photo, or with the rule that prepares it.
+//! Errors of decoding and preprocessing a photo.
 
 use std::path::PathBuf;
 
@@ -10,10 +10,10 @@ pub enum PhotoError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: std::io::Error,
     },
-    /// The bytes are no image of a known format.
+    /// The bytes are not an image of a known format.
     #[error("{name}: not a JPEG, PNG, BMP, WebP or GIF image (it begins with {start})")]
     NotAnImage {
         /// The file.
@@ -21,7 +21,7 @@ pub enum PhotoError {
         /// The first bytes, printable.
         start: String,
     },
-    /// Decoding it would need more memory than allowed.
+    /// Decoding would need more memory than allowed.
     #[error("{name}: {width}x{height} pixels need {needed} bytes, more than the limit of {limit}")]
     TooLarge {
         /// The file.
@@ -40,10 +40,10 @@ pub enum PhotoError {
     Decode {
         /// The file.
         name: String,
-        /// What is wrong with it.
+        /// The cause.
         source: image::ImageError,
     },
-    /// A rule that fits no image.
+    /// The preprocessing rule is impossible.
     #[error("cannot preprocess: {0}")]
     Rule(String),
 }

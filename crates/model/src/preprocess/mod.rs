@@ -1,4 +1,4 @@
-//! Photo -> pixels: decode, resize and crop by the weights' own rule, normalise.
+//! From a photo to the network's input: decode, resize and crop by the weights' rule, normalise.
 
 mod decode;
 mod error;

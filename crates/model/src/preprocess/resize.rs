@@ -1,5 +1,5 @@
-//! The resize rules: slim's (crop, then squeeze to the size), the plain squeeze, and that of
-//! Hugging Face and timm (short edge to a length, then crop).
+//! The resize rules: slim's (crop, then resize), resizing the whole photo, and the rule of Hugging
+//! Face and timm (resize the short edge, then crop).
 
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::U8x3;
@@ -8,35 +8,34 @@ use serde::{Deserialize, Serialize};
 
 use super::error::PhotoError;
 
-/// How a photo comes to the network's size.
+/// How a photo is brought to the network's size.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "rule", rename_all = "snake_case")]
 pub enum Resize {
-    /// slim's evaluation: the central `fraction` of each side, squeezed to the size by TF1's
-    /// bilinear interpolation (no half-pixel centres, no antialiasing). Non-square photos are
-    /// squeezed, not cut.
+    /// slim's evaluation: the central `fraction` of each side is resized by TF1's bilinear
+    /// interpolation (no half-pixel centres, no antialiasing). The aspect ratio is not kept.
     CentralCrop {
-        /// Part of each side that is kept, 0.875 in slim; 1 keeps all.
+        /// Part of each side that is kept: 0.875 in slim.
         fraction: f64,
     },
-    /// The whole photo squeezed to the size with an antialiasing filter.
+    /// The whole photo is resized with an antialiasing filter. The aspect ratio is not kept.
     Squeeze {
         /// Interpolation.
         filter: Filter,
     },
-    /// Hugging Face and timm: the short edge is resized to `edge` with an antialiasing filter,
-    /// the long edge in proportion, then the centre is cut out.
+    /// Hugging Face and timm: the photo is resized with an antialiasing filter so that its short
+    /// edge has length `edge`, then its centre is cropped.
     ShortestEdge {
         /// Length of the short edge.
         edge: usize,
         /// Interpolation.
         filter: Filter,
-        /// Where the centre lies when it falls on half a pixel.
+        /// Rounding of the crop's offset, if it falls on half a pixel.
         rounding: CropRounding,
     },
 }
 
-/// An antialiasing filter, as Pillow has them.
+/// An antialiasing filter of Pillow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Filter {
@@ -56,12 +55,12 @@ pub enum CropRounding {
     HalfToEven,
 }
 
-/// No side of an intermediate image may be longer.
+/// Longest side of an intermediate image.
 const LONGEST_SIDE: usize = 1 << 15;
 
 impl Resize {
-    /// Resizes `samples` `[height, width, channels]` to `size` (rows, columns); the result is in
-    /// units of full white.
+    /// Resizes `samples` `[height, width, channels]` to `size` (rows, columns). In the result, 1 is
+    /// full white.
     pub(super) fn apply(
         &self,
         samples: &[u8],
@@ -139,7 +138,7 @@ impl CropRounding {
     }
 }
 
-/// 8 bits in units of full white.
+/// A sample as f32, where 1 is full white.
 fn unit(value: u8) -> f32 {
     f32::from(value) / 255.0
 }
@@ -150,7 +149,7 @@ fn central(side: usize, fraction: f64) -> (usize, usize) {
     (start, side - 2 * start)
 }
 
-/// For each output position the two input positions and the share of the second.
+/// For each output index, two input indices and the weight of the second.
 struct Interpolation(Vec<(usize, usize, f32)>);
 
 impl Interpolation {
@@ -191,9 +190,9 @@ fn bilinear(
     pixels
 }
 
-/// Pillow's resize, by the fast_image_resize crate: the columns first, then the rows. Between the
-/// two the values are rounded and clamped to 8 bits, so the order shows where a cubic filter
-/// overshoots; the crate's own order is the other one.
+/// Pillow's resize, by the fast_image_resize crate: first along rows, to the new width, then along
+/// columns. In between, values are rounded and clamped to 8 bits, so the order matters where a
+/// cubic filter overshoots. The crate's own order is the opposite.
 fn filtered(
     samples: &[u8],
     [height, width, channels]: [usize; 3],
@@ -218,8 +217,8 @@ fn filtered(
 
 /// Resizes along one axis, from one size (rows, columns) to another.
 ///
-/// Only pixels of three channels: the resizer compiles 700 KiB of code for each type of pixel, a
-/// fifth of this crate, so grey is resized as three equal channels.
+/// Grey images are resized as three equal channels, because the resizer compiles 700 KiB of code
+/// per pixel type, a fifth of this crate.
 fn convolve(
     samples: &[u8],
     channels: usize,
@@ -243,7 +242,7 @@ fn convolve(
     let mut resized = vec![0; to[0] * to[1] * channels];
     let mut target = TypedImage::<U8x3>::from_buffer(to[1] as u32, to[0] as u32, &mut resized)
         .map_err(|error| failed(&error))?;
-    // `resize`, which takes any type of pixel, would compile code for thirteen.
+    // `resize`, which takes any pixel type, would compile code for thirteen types.
     Resizer::new()
         .resize_typed(&source, &mut target, &options)
         .map_err(|error| failed(&error))?;

@@ -1,4 +1,4 @@
-//! The rule by which a photo becomes a network's input. It travels with the weights.
+//! The preprocessing rule of a network, which is stored with the weights.
 
 use std::borrow::Cow;
 
@@ -12,13 +12,13 @@ use super::resize::{CropRounding, Filter, Resize};
 /// Size, crop, filter and normalisation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Preprocessing {
-    /// Rows and columns of the result.
+    /// Rows and columns of the network's input.
     pub size: [usize; 2],
-    /// How the photo comes to that size.
+    /// How the photo is brought to that size.
     pub resize: Resize,
-    /// Subtracted from each channel, in units of full white.
+    /// Subtracted from each channel, where 1 is full white.
     pub mean: Vec<f32>,
-    /// Divides each channel, in units of full white.
+    /// Divisor of each channel, where 1 is full white.
     pub std: Vec<f32>,
 }
 
@@ -28,13 +28,14 @@ impl Preprocessing {
         Self::symmetric(side, Resize::CentralCrop { fraction: 0.875 })
     }
 
-    /// The whole photo, squeezed to the size by Pillow's bilinear filter.
+    /// The whole photo, resized by Pillow's bilinear filter.
     pub fn plain(side: usize) -> Self {
         let filter = Filter::Bilinear;
         Self::symmetric(side, Resize::Squeeze { filter })
     }
 
-    /// [`Self::plain`], but `x / 255`: pixels between 0 and 1, as people's own Keras code has it.
+    /// As [`Self::plain`], but `x / 255`: pixels between 0 and 1, as in much hand-written Keras
+    /// code.
     pub fn unit(side: usize) -> Self {
         Self {
             mean: vec![0.0; 3],
@@ -78,10 +79,10 @@ impl Preprocessing {
         self.mean.len()
     }
 
-    /// Pixels of a photo, `[rows, columns, channels]`.
+    /// The network's input for a photo, `[rows, columns, channels]`.
     ///
     /// # Errors
-    /// [`PhotoError::Rule`] where the rule itself is impossible.
+    /// [`PhotoError::Rule`] if the rule itself is impossible.
     pub fn pixels(&self, photo: &Photo) -> Result<Vec<f32>, PhotoError> {
         let channels = self.channels();
         if self.std.len() != channels || self.std.contains(&0.0) {
@@ -108,7 +109,7 @@ impl Preprocessing {
         Ok(pixels)
     }
 
-    /// The normalisation alone, for frames that have the network's size already.
+    /// The normalisation alone, for frames that already have the network's size.
     pub fn normalization(&self) -> Normalization {
         let pairs = self.mean.iter().zip(&self.std);
         Normalization {
