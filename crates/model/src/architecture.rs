@@ -1,5 +1,5 @@
-//! From arguments to layers: width, strides and dilation applied to `conv_defs`, and the names
-//! and shapes of all parameters. Everything that needs to know a layer's shape asks here.
+//! Applies a configuration to `conv_defs`: the layers with width, strides and dilation, and the
+//! names and shapes of all parameters. All other code takes shapes from here.
 
 use std::fmt;
 
@@ -10,15 +10,15 @@ use crate::conv_defs::{ConvDef, MOBILENET_V1_CONV_DEFS};
 use crate::endpoint::{Endpoint, LayerKind};
 use crate::error::ModelError;
 
-/// Name of the classifier's layer, as in slim.
+/// Name of the classifier, as in slim.
 pub const LOGITS_LAYER: &str = "Logits.Conv2d_1c_1x1";
 
-/// One convolution of the body, with everything applied.
+/// One convolution of the body of a configured network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layer {
     /// Name and kind.
     pub endpoint: Endpoint,
-    /// Window on the input.
+    /// Kernel, stride, dilation and padding.
     pub geometry: ConvGeometry,
     /// Input channels.
     pub in_channels: usize,
@@ -27,7 +27,7 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// Shape of the weights, `[out, in, rows, columns]`; `in` is 1 in a depthwise layer.
+    /// Shape of the weights, `[out, in, rows, columns]`. `in` is 1 in a depthwise layer.
     pub fn weight_shape(&self) -> [usize; 4] {
         let [rows, columns] = self.geometry.kernel;
         let inputs = match self.endpoint.kind {
@@ -40,7 +40,7 @@ impl Layer {
     /// Output size for a batch of `height` x `width` inputs.
     ///
     /// # Errors
-    /// Where the layer's window does not fit.
+    /// If the kernel does not fit the input.
     pub fn size(&self, batch: usize, height: usize, width: usize) -> Result<ConvSize, ModelError> {
         self.geometry
             .resolve(batch, height, width)
@@ -51,7 +51,7 @@ impl Layer {
     }
 }
 
-/// slim's `depth(d)`: the f64 product, truncated, and no less than `min_depth`.
+/// slim's `depth(d)`: the product in f64, truncated, but at least `min_depth`.
 pub fn scaled_depth(depth: usize, depth_multiplier: f64, min_depth: usize) -> usize {
     ((depth as f64 * depth_multiplier) as usize).max(min_depth)
 }
@@ -59,9 +59,9 @@ pub fn scaled_depth(depth: usize, depth_multiplier: f64, min_depth: usize) -> us
 /// The layers of the body up to the final endpoint.
 ///
 /// # Errors
-/// [`ModelError::DepthMultiplier`], [`ModelError::OutputStride`],
-/// [`ModelError::UnknownEndpoint`] where the layers end before the final endpoint, and
-/// [`ModelError::Setting`] for a zero where none can be.
+/// [`ModelError::DepthMultiplier`] or [`ModelError::OutputStride`] if these settings are invalid,
+/// [`ModelError::UnknownEndpoint`] if there is no layer with the final endpoint's name, and
+/// [`ModelError::Setting`] for a setting that must not be zero.
 pub fn body_layers(config: &BaseConfig) -> Result<Vec<Layer>, ModelError> {
     validate(config)?;
     let depth = |d| scaled_depth(d, config.depth_multiplier, config.min_depth);
@@ -86,8 +86,8 @@ pub fn body_layers(config: &BaseConfig) -> Result<Vec<Layer>, ModelError> {
     };
     for (index, def) in config.conv_defs.iter().enumerate() {
         let (ConvDef::Conv { stride, .. } | ConvDef::DepthSepConv { stride, .. }) = *def;
-        // At the limit a layer drops its stride but still runs at the old rate; only the layers
-        // after it are dilated for it.
+        // At the limit, a layer loses its stride but keeps the old dilation. Only the layers after
+        // it are dilated instead.
         let (layer_stride, layer_rate) = if config.output_stride == Some(current_stride) {
             let layer_rate = rate;
             rate *= stride;
@@ -171,7 +171,7 @@ fn validate(config: &BaseConfig) -> Result<(), ModelError> {
     Ok(())
 }
 
-/// Far beyond any use, and small enough that sizes cannot overflow.
+/// Far more than any network has. The limit ensures that sizes cannot overflow.
 pub(crate) const MOST_CHANNELS: usize = 1 << 16;
 
 fn padding(
@@ -208,7 +208,7 @@ fn padding(
     }
 }
 
-/// A layer that has parameters.
+/// A layer with parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LayerName {
     /// A layer of the body.
@@ -232,7 +232,7 @@ impl LayerName {
         body.chain([Self::Logits])
     }
 
-    /// Whether it is a depthwise convolution.
+    /// Whether the layer is a depthwise convolution.
     pub fn is_depthwise(self) -> bool {
         matches!(self, Self::Body(endpoint) if endpoint.kind == LayerKind::Depthwise)
     }
@@ -247,25 +247,25 @@ impl fmt::Display for LayerName {
     }
 }
 
-/// A tensor of a layer, by slim's names.
+/// A tensor of a layer, with slim's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Part {
     /// Weights of the convolution.
     Weights,
     /// Bias of the convolution.
     Biases,
-    /// Factor of the batch normalisation.
+    /// Scale of batch normalisation.
     Gamma,
-    /// Shift of the batch normalisation.
+    /// Shift of batch normalisation.
     Beta,
-    /// Running mean.
+    /// Running mean of batch normalisation.
     MovingMean,
-    /// Running variance.
+    /// Running variance of batch normalisation.
     MovingVariance,
 }
 
 impl Part {
-    /// Every part that a layer can have.
+    /// All parts, of which a layer has some.
     pub const ALL: [Self; 6] = [
         Self::Weights,
         Self::Biases,
@@ -275,7 +275,7 @@ impl Part {
         Self::MovingVariance,
     ];
 
-    /// Whether it is the convolution's own, not the normalisation's.
+    /// Whether the tensor belongs to the convolution, not to the normalisation.
     pub fn is_convolution(self) -> bool {
         matches!(self, Self::Weights | Self::Biases)
     }
@@ -286,14 +286,14 @@ impl Part {
 pub struct Parameter {
     /// The layer.
     pub layer: LayerName,
-    /// Which of its tensors.
+    /// Which tensor of the layer.
     pub part: Part,
-    /// Shape, candle's layout: weights `[out, in, rows, columns]`, all else `[channels]`.
+    /// Shape: weights `[out, in, rows, columns]`, all else `[channels]`.
     pub shape: Vec<usize>,
 }
 
 impl Parameter {
-    /// Our own name: what a `VarBuilder` is asked for, and what our files hold.
+    /// Our name of the parameter, in files and in candle's `VarBuilder`.
     pub fn name(&self) -> String {
         let suffix = match self.part {
             Part::Weights => "weight",
@@ -306,12 +306,12 @@ impl Parameter {
         format!("{}.{suffix}", self.layer)
     }
 
-    /// Whether it is the weights of a depthwise convolution.
+    /// Whether it holds the weights of a depthwise convolution.
     pub fn is_depthwise(&self) -> bool {
         self.layer.is_depthwise() && self.part == Part::Weights
     }
 
-    /// Whether gradients change it (slim's trainable variables).
+    /// Whether training changes it by gradients (slim's trainable variables).
     pub fn is_trainable(&self) -> bool {
         !matches!(self.part, Part::MovingMean | Part::MovingVariance)
     }
@@ -321,12 +321,12 @@ impl Parameter {
         self.shape.iter().product()
     }
 
-    /// Whether it holds nothing; no parameter does.
+    /// Always false: every parameter has values.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Factor of its L2 term in the loss; 0 where it is not decayed.
+    /// Factor of its L2 term in the loss. 0: no weight decay.
     pub fn weight_decay(&self, config: &BaseConfig) -> f64 {
         let scope = &config.arg_scope;
         let decayed =
@@ -370,7 +370,7 @@ pub fn body_parameters(config: &BaseConfig) -> Result<Vec<Parameter>, ModelError
     Ok(parameters)
 }
 
-/// Channels that the classifier sees.
+/// Number of input channels of the classifier.
 ///
 /// # Errors
 /// As [`body_layers`].

@@ -1,11 +1,11 @@
-//! Names of the network's layers and what they hold: slim's endpoint names.
+//! Names and kinds of the network's layers, as slim's endpoints.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::error::ModelError;
 
-/// What a body layer does.
+/// Kind of a layer of the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LayerKind {
     /// Full convolution.
@@ -21,7 +21,7 @@ pub enum LayerKind {
 pub struct Endpoint {
     /// Row of `conv_defs`.
     pub index: usize,
-    /// Which layer of that row.
+    /// Kind, which tells apart the layers of one row.
     pub kind: LayerKind,
 }
 
@@ -61,13 +61,13 @@ impl FromStr for Endpoint {
     }
 }
 
-/// Names of the head's endpoints, as slim has them.
+/// slim's names of the head's endpoints.
 pub mod head {
     /// Average pool of the last map.
     pub const AVG_POOL: &str = "AvgPool_1a";
     /// Mean of the last map, with `global_pool`.
     pub const GLOBAL_POOL: &str = "global_pool";
-    /// Class scores before the softmax.
+    /// Logits, before the softmax.
     pub const LOGITS: &str = "Logits";
     /// Class probabilities.
     pub const PREDICTIONS: &str = "Predictions";

@@ -1,11 +1,12 @@
-//! Inference without candle: weights folded and packed once, a program for each input size.
+//! Inference without candle. Weights are folded and packed once, then planned for an input size.
 //!
 //! ```text
-//! parameters -> batch norm folded (f64) -> PlanWeights (packed, shared)
+//! parameters -> fold batch norm (f64) -> PlanWeights (packed, shared)
 //! PlanWeights + PlanOptions (size, threads, ...) -> InferencePlan -> run(pixels, logits)
 //! ```
 //!
-//! A run allocates nothing, takes no lock and makes no system call while its threads are warm.
+//! A run allocates no memory and takes no lock. While its threads are warm, it makes no system
+//! call.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -24,48 +25,48 @@ use crate::fold::{FoldedLayer, fold, folded_logits, kernel_shape};
 use crate::initialize::Parameters;
 use crate::pooling::pooling;
 
-/// Packed weights, shared by any number of plans (cloning shares, too).
+/// Packed weights, which any number of plans can share. Clones share them too.
 #[derive(Debug, Clone)]
 pub struct PlanWeights {
     network: Arc<PackedWeights>,
     config: MobileNetV1Config,
 }
 
-/// What a plan is built for.
+/// Options of a plan.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlanOptions {
     /// Rows and columns of an image.
     pub size: [usize; 2],
-    /// Number of threads, the caller's included.
+    /// Number of threads, including the caller's.
     pub threads: usize,
-    /// What a run gives.
+    /// The output of a run.
     pub output: PlanOutput,
-    /// Activations that it gives beside that, for heads that read several; see
+    /// Activations that a run also returns, for heads that read several. See
     /// [`InferencePlan::run_all`].
     pub endpoints: Vec<Endpoint>,
-    /// Largest total stride, 8, 16 or 32.
+    /// Largest total stride: 8, 16 or 32.
     pub output_stride: Option<usize>,
-    /// Order of an f32 image's values, and of an output map's.
+    /// Memory layout of f32 images and of output maps.
     pub layout: ImageLayout,
-    /// Normalisation of 8-bit frames, for plans that take such; see
+    /// Normalisation of 8-bit frames, for plans that take them. See
     /// [`crate::preprocess::Preprocessing::normalization`].
     pub frames: Option<Normalization>,
 }
 
-/// What a run gives.
+/// The output of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PlanOutput {
-    /// Class scores, `[batch, classes]`.
+    /// Logits, `[batch, classes]`.
     #[default]
     Logits,
     /// Pooled features, `[batch, channels]`.
     Features,
-    /// The activation of a layer, `[batch, height, width, channels]` or by the plan's layout.
+    /// The activation of a layer, `[batch, height, width, channels]`, or in the plan's layout.
     Endpoint(Endpoint),
 }
 
 impl PlanOptions {
-    /// Logits of images of that size, on so many threads.
+    /// A plan for logits of images of this size.
     pub fn new(size: [usize; 2], threads: usize) -> Self {
         Self {
             size,
@@ -80,26 +81,28 @@ impl PlanOptions {
 }
 
 impl PlanWeights {
-    /// Folds and packs the parameters of a network for the machine's best instruction set, or the
-    /// one that `MOBILENET_ISA` names.
+    /// Folds and packs a network's parameters for the machine's best instruction set, or for the
+    /// one in `MOBILENET_ISA`.
     ///
     /// # Errors
-    /// Where a parameter is missing or of another shape.
+    /// If a parameter is missing or has another shape.
     pub fn new(config: &MobileNetV1Config, parameters: &Parameters) -> Result<Self, ModelError> {
         Self::of_type(WeightType::F32, config, parameters)
     }
 
-    /// [`Self::new`] with the weights of pointwise layers and of the classifier, 99 of 100, rounded
-    /// to a type after folding. They are converted as they are loaded; all sums are f32.
+    /// As [`Self::new`], but after folding, the weights of pointwise layers and of the classifier
+    /// (99 % of all) are rounded to a type. Kernels convert them to f32 when they load them. All
+    /// sums are f32.
     ///
-    /// At width 1 halves take 8.6 MB and f32 21.6, because only f32 is computed by Strassen's
-    /// scheme, which has more weights. 1.0/224 on one thread of Zen 5 with AVX-512, best of 120 runs
-    /// in turn, so that no weights wait in a cache: f32 4.84 ms, f16 4.93, bf16 4.90. Alone in the
-    /// cache f32 gains up to 5 % more. The logits differ from those of f32 by 3e-4 (f16) and 3e-3
-    /// (bf16) of the largest, for random weights.
+    /// At width 1, 16-bit weights take 8.6 MB and f32 weights 21.6 MB. The difference is more than
+    /// a factor of 2, because Strassen's scheme, used for f32 only, has more weights. Time of
+    /// 1.0/224 on one thread of Zen 5 with AVX-512, best of 120 runs: f32 4.84 ms, f16 4.93 ms,
+    /// bf16 4.90 ms. The three took turns, so that none found its weights in a cache. When f32 runs
+    /// alone, cached weights save up to another 5 %. For random weights, the logits differ from
+    /// those of f32 by 3e-4 (f16) and 3e-3 (bf16) of the largest logit.
     ///
     /// # Errors
-    /// As [`Self::new`], and where a weight is beyond the type's range.
+    /// As [`Self::new`], and if a weight is beyond the type's range.
     pub fn of_type(
         weight_type: WeightType,
         config: &MobileNetV1Config,
@@ -109,8 +112,8 @@ impl PlanWeights {
         Self::pack(best_isa()?, weight_type, config, parameters)
     }
 
-    /// [`Self::of_type`] of parameters that nobody needs afterwards: each layer's are given up when
-    /// they are packed, so that less memory is in use at once (1.0/224: 17 MB).
+    /// As [`Self::of_type`], but frees each layer's parameters once they are packed, to save memory
+    /// (17 MB for 1.0/224).
     ///
     /// # Errors
     /// As [`Self::of_type`].
@@ -122,7 +125,7 @@ impl PlanWeights {
         Self::pack(best_isa()?, weight_type, config, Cow::Owned(parameters))
     }
 
-    /// [`Self::of_type`] for a stated instruction set.
+    /// As [`Self::of_type`], for a given instruction set.
     ///
     /// # Errors
     /// As [`Self::of_type`].
@@ -153,7 +156,7 @@ impl PlanWeights {
             }
         };
         let shapes: Vec<_> = layers.iter().zip(&times).map(shape).collect();
-        // Layer by layer, so that only one layer's folded weights are in memory.
+        // One layer at a time, so that only one layer's folded weights are in memory.
         let mut packer = Packer::new(weight_type, isa, &shapes, config.classes())?;
         for (layer, times) in layers.into_iter().zip(times) {
             let FoldedLayer {
@@ -199,17 +202,18 @@ impl PlanWeights {
     }
 }
 
-/// A network for one input size, ready to run. `Send`; several plans share their weights.
+/// A network that is ready to run for one input size. It is `Send`, and shares its weights with
+/// other plans.
 #[derive(Debug)]
 pub struct InferencePlan {
     program: Program,
 }
 
 impl InferencePlan {
-    /// Plans the steps, allocates the arena, starts the threads.
+    /// Plans the computation, allocates memory and starts the threads.
     ///
     /// # Errors
-    /// Where the network cannot take images of that size, or an option is impossible.
+    /// If the network cannot take images of this size, or an option is invalid.
     pub fn new(weights: &PlanWeights, options: &PlanOptions) -> Result<Self, ModelError> {
         let mut base = weights.config.base.clone();
         base.output_stride = options.output_stride;
@@ -223,7 +227,7 @@ impl InferencePlan {
             (height, width) = (size.rows.output, size.columns.output);
         }
         let is_map = matches!(options.output, PlanOutput::Endpoint(_));
-        // A map alone is not pooled, so that no head can fail.
+        // A feature map is not pooled. `Global` cannot fail, whatever the size of the map.
         let pooling = match is_map {
             true => Pooling::Global,
             false => pooling(weights.config.global_pool, [height, width])?,
@@ -258,52 +262,52 @@ impl InferencePlan {
         Ok(Self { program })
     }
 
-    /// Rows, columns and channels of one image's output and of its endpoints.
+    /// Rows, columns and channels of the output for one image, followed by those of each endpoint.
     pub fn output_shapes(&self) -> &[[usize; 3]] {
         self.program.output_shapes()
     }
 
-    /// Rows, columns and channels of one image's output; 1 and 1 for logits and features.
+    /// Rows, columns and channels of the output for one image. Logits and features have one pixel.
     pub fn output_shape(&self) -> [usize; 3] {
         self.program.output_shape()
     }
 
-    /// Values of one image.
+    /// Number of values of one image.
     pub fn input_len(&self) -> usize {
         self.program.input_len()
     }
 
-    /// Values of one image's output.
+    /// Number of values of the output for one image.
     pub fn output_len(&self) -> usize {
         self.program.output_len()
     }
 
-    /// Bytes of activations.
+    /// Bytes of memory for activations.
     pub fn arena_bytes(&self) -> usize {
         self.program.arena_bytes()
     }
 
-    /// Runs normalised images, one or a batch; their number follows from the lengths. Of a batch
-    /// as many images as can be shared out evenly are computed each by one thread, the rest one by
-    /// one by all together, with the same bits either way.
+    /// Runs one normalised image or a batch. The batch size follows from the lengths. As many
+    /// images as can be divided evenly are computed by one thread each, the others by all threads
+    /// together. The bits are the same either way.
     ///
     /// # Shapes
-    /// `images` `[batch, height, width, channels]` (or by the plan's layout), `output`
-    /// `[batch, classes]`, or features, or the endpoint's map.
+    /// `images` `[batch, height, width, channels]` (or in the plan's layout); `output` `[batch,
+    /// classes]`, or features, or the endpoint's map.
     ///
     /// # Errors
-    /// Where a slice has the wrong length; nothing is computed then.
+    /// If a slice has the wrong length. Nothing is computed then.
     pub fn run(&mut self, images: &[f32], output: &mut [f32]) -> Result<(), ModelError> {
         let layout = self.program.layout();
         let images = Images::F32(images, layout);
         Ok(self.program.run(&images, output)?)
     }
 
-    /// [`Self::run`] of a plan with [`PlanOptions::endpoints`]: the output, then each endpoint's map,
-    /// go to slices of their own.
+    /// As [`Self::run`], for a plan with [`PlanOptions::endpoints`]. Takes a slice for the output,
+    /// then one for each endpoint's map.
     ///
     /// # Errors
-    /// Where a slice has the wrong length or is missing; nothing is computed then.
+    /// If a slice is missing or has the wrong length. Nothing is computed then.
     pub fn run_all(
         &mut self,
         images: &[f32],
@@ -313,11 +317,11 @@ impl InferencePlan {
         Ok(self.program.run_all(&images, outputs)?)
     }
 
-    /// Runs 8-bit RGB frames, `[batch, height, width, channels]`. Their normalisation is folded
-    /// into the first convolution.
+    /// Runs 8-bit RGB frames, `[batch, height, width, channels]`. Normalisation is folded into the
+    /// first convolution.
     ///
     /// # Errors
-    /// As [`Self::run`], and where the plan was built without [`PlanOptions::frames`].
+    /// As [`Self::run`], and if the plan was built without [`PlanOptions::frames`].
     pub fn run_u8(&mut self, images: &[u8], output: &mut [f32]) -> Result<(), ModelError> {
         let images = Images::U8(images);
         Ok(self.program.run(&images, output)?)
@@ -328,7 +332,7 @@ fn best_isa() -> Result<Isa, ModelError> {
     Ok(Isa::best()?)
 }
 
-/// Checks all parameters before memory is taken for their packed form.
+/// Checks all parameters before memory is allocated for the packed weights.
 fn check_shapes(config: &MobileNetV1Config, parameters: &Parameters) -> Result<(), ModelError> {
     for parameter in architecture::parameters(config)? {
         let name = parameter.name();
@@ -346,8 +350,9 @@ fn check_shapes(config: &MobileNetV1Config, parameters: &Parameters) -> Result<(
     Ok(())
 }
 
-/// How many times each layer gives its channels. Kernels know depthwise layers of one filter a
-/// channel; one of several is the same on channels that the layer before gives several times.
+/// How many times each layer must repeat its output channels. Kernels support only depthwise layers
+/// with one filter per channel. Several filters per channel are the same as one filter per channel
+/// on an input whose channels are repeated.
 fn repetitions(layers: &[Layer], multiplier: usize) -> Vec<usize> {
     let is_depthwise = |layer: &Layer| layer.endpoint.kind == LayerKind::Depthwise;
     let feeds_depthwise = layers.iter().enumerate().map(|(index, layer)| {
@@ -358,7 +363,7 @@ fn repetitions(layers: &[Layer], multiplier: usize) -> Vec<usize> {
         .collect()
 }
 
-/// Each output channel's values so many times.
+/// Repeats the values of each output channel.
 fn repeated(values: &[f32], channels: usize, times: usize) -> Vec<f32> {
     let each = values.len() / channels.max(1);
     values

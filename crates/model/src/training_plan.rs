@@ -1,5 +1,5 @@
-//! Training without candle: a program for one batch size that computes logits and gradients on one
-//! flat vector of parameters.
+//! Training without candle: a program for one batch size, which computes logits and gradients. All
+//! parameters are in one flat vector.
 //!
 //! ```text
 //! config + TrainingPlanOptions -> TrainingPlan
@@ -19,23 +19,24 @@ use crate::error::ModelError;
 use crate::flat::FlatLayout;
 use crate::pooling::pooling;
 
-/// What a plan is built for.
+/// Options of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TrainingPlanOptions {
     /// Rows and columns of an image.
     pub size: [usize; 2],
     /// Images in a batch.
     pub batch: usize,
-    /// Number of threads, the caller's included.
+    /// Number of threads, including the caller's.
     pub threads: usize,
-    /// So many first layers of the body are frozen: no gradient, running statistics.
+    /// Number of first layers of the body that are frozen: they get no gradient and use their
+    /// running statistics.
     pub frozen_layers: usize,
-    /// Every batch normalisation uses its running statistics.
+    /// Whether every batch normalisation uses its running statistics.
     pub frozen_batch_norm: bool,
 }
 
 impl TrainingPlanOptions {
-    /// All layers are trained.
+    /// Options by which all layers are trained.
     pub fn new(size: [usize; 2], batch: usize, threads: usize) -> Self {
         Self {
             size,
@@ -47,7 +48,8 @@ impl TrainingPlanOptions {
     }
 }
 
-/// A network in training, for one batch size. The same number of threads gives the same bits.
+/// A network in training, for one batch size. Results are bit-identical for the same number of
+/// threads.
 #[derive(Debug)]
 pub struct TrainingPlan {
     program: TrainingProgram,
@@ -56,11 +58,11 @@ pub struct TrainingPlan {
 }
 
 impl TrainingPlan {
-    /// Plans the steps, allocates the activations, starts the threads.
+    /// Plans the computation, allocates memory and starts the threads.
     ///
     /// # Errors
-    /// Where the network has no classifier or no batch normalisation, several filters a channel
-    /// (train those on candle: [`crate::MobileNetV1`]), or cannot take images of that size.
+    /// If the network has no classifier, no batch normalisation, or several filters per channel
+    /// (train such networks on candle: [`crate::MobileNetV1`]), or cannot take images of this size.
     pub fn new(
         config: &MobileNetV1Config,
         options: &TrainingPlanOptions,
@@ -89,7 +91,7 @@ impl TrainingPlan {
         })
     }
 
-    /// Where each parameter lies in the flat vector.
+    /// The range of each parameter in the flat vector.
     pub fn layout(&self) -> &FlatLayout {
         &self.layout
     }
@@ -99,34 +101,34 @@ impl TrainingPlan {
         self.program.isa()
     }
 
-    /// Bytes of activations, gradients of them, and scratch.
+    /// Bytes of memory for activations, their gradients, and scratch.
     pub fn arena_bytes(&self) -> usize {
         self.program.arena_bytes()
     }
 
-    /// Values of a batch of images, `[batch, height, width, channels]`.
+    /// Number of values of a batch of images, `[batch, height, width, channels]`.
     pub fn images_len(&self) -> usize {
         self.program.images_len()
     }
 
-    /// Values of a batch of logits, `[batch, classes]`.
+    /// Number of values of a batch of logits, `[batch, classes]`.
     pub fn logits_len(&self) -> usize {
         self.program.logits_len()
     }
 
-    /// Values of a batch of pooled features, `[batch, channels]`.
+    /// Number of values of a batch of pooled features, `[batch, channels]`.
     pub fn features_len(&self) -> usize {
         self.program.features_len()
     }
 
-    /// Computes logits by the statistics of the batch. What comes back goes on to the gradients.
+    /// Computes logits with the batch's own statistics. The returned pass computes the gradients.
     ///
     /// # Shapes
-    /// `images` `[batch, height, width, channels]`, `dropout` a factor for each pooled feature
-    /// `[batch, channels]`, `logits` `[batch, classes]`.
+    /// `images` `[batch, height, width, channels]`; `dropout` `[batch, channels]`, one factor per
+    /// pooled feature; `logits` `[batch, classes]`.
     ///
     /// # Errors
-    /// Where a slice has the wrong length; nothing is computed then.
+    /// If a slice has the wrong length. Nothing is computed then.
     pub fn forward<'a>(
         &mut self,
         parameters: &'a [f32],
@@ -142,7 +144,7 @@ impl TrainingPlan {
     /// network's batch-norm decay.
     ///
     /// # Errors
-    /// Where `parameters` has the wrong length.
+    /// If `parameters` has the wrong length.
     pub fn update_running_statistics(&self, parameters: &mut [f32]) -> Result<(), ModelError> {
         Ok(self
             .program
@@ -150,8 +152,8 @@ impl TrainingPlan {
     }
 }
 
-/// A batch between its forward pass and its backward one. As long as this lives, neither the plan
-/// nor what the batch was computed from can change.
+/// A batch between its forward and its backward pass. It borrows the plan and the inputs, so that
+/// they cannot change in between.
 #[derive(Debug)]
 #[must_use = "a forward pass alone trains nothing"]
 pub struct TrainingPass<'p, 'a>(Pass<'p, 'a>);
@@ -162,11 +164,11 @@ impl TrainingPass<'_, '_> {
         self.0.features()
     }
 
-    /// Computes the gradient of every parameter from that of the logits. Those of running
-    /// statistics and frozen layers are 0.
+    /// Computes the gradient of every parameter from the gradient of the logits. Gradients of
+    /// running statistics and frozen layers are 0.
     ///
     /// # Errors
-    /// Where a slice has the wrong length; nothing is computed then.
+    /// If a slice has the wrong length. Nothing is computed then.
     pub fn backward(
         self,
         logit_gradients: &[f32],
