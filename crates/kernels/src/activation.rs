@@ -1,8 +1,7 @@
 //! Activations. Each keeps NaN as it is, so that a broken value is seen and not clamped away.
 
-use rayon::prelude::*;
-
-use crate::error::{KernelError, check_length};
+use crate::error::KernelError;
+use crate::layer::slices::{elementwise, fresh};
 
 /// What follows a layer's normalisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -35,29 +34,26 @@ impl Activation {
     }
 }
 
-/// Values a task; smaller inputs are not worth another thread.
-pub(crate) const CHUNK: usize = 1 << 14;
-
 /// `output = activation(input)`, element by element.
 ///
 /// # Errors
-/// Where the lengths differ.
+/// If the lengths differ.
 pub fn activate(
     input: &[f32],
     activation: Activation,
     output: &mut [f32],
 ) -> Result<(), KernelError> {
-    check_length("output", output.len(), &[input.len()])?;
-    let (low, high) = activation.bounds();
-    output
-        .par_chunks_mut(CHUNK)
-        .zip(input.par_chunks(CHUNK))
-        .for_each(|(output, input)| {
-            for (y, x) in output.iter_mut().zip(input) {
-                *y = x.clamp(low, high);
-            }
-        });
-    Ok(())
+    elementwise::activate(input, activation.bounds(), output.into())
+}
+
+/// The same into a new vector.
+///
+/// # Errors
+/// If `MOBILENET_ISA` names an instruction set that cannot be used.
+pub fn activate_to_vec(input: &[f32], activation: Activation) -> Result<Vec<f32>, KernelError> {
+    fresh(input.len(), |output| {
+        elementwise::activate(input, activation.bounds(), output)
+    })
 }
 
 #[cfg(test)]
@@ -72,6 +68,18 @@ mod tests {
         assert_eq!(output[..5], [0.0, 0.0, 3.5, 6.0, 6.0]);
         assert!(output[5].is_nan());
         assert_eq!(output[6], 6.0);
+    }
+
+    #[test]
+    fn any_length_is_as_value_by_value() {
+        for length in 0..70 {
+            let input: Vec<f32> = (0..length).map(|i| i as f32 - 20.0).collect();
+            let expected: Vec<f32> = input.iter().map(|&x| Activation::Relu6.apply(x)).collect();
+            assert_eq!(
+                activate_to_vec(&input, Activation::Relu6).unwrap(),
+                expected
+            );
+        }
     }
 
     #[test]

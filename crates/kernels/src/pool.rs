@@ -1,61 +1,29 @@
 //! Average pooling on NHWC.
 
-use rayon::prelude::*;
-
-use crate::error::{KernelError, check_length};
-use crate::geometry::ConvSize;
+use crate::error::KernelError;
+use crate::geometry::{ConvGeometry, ConvSize, Padding};
+use crate::layer::slices::pool::average;
 
 /// Averages each window of `input` `[batch, height, width, channels]` into `output`
 /// `[batch, output rows, output columns, channels]`. Padding does not count as a value, as in
 /// TensorFlow.
 ///
 /// # Errors
-/// Where a slice has not the length of its shape.
+/// If the length of a slice does not match its shape, or there are no channels.
 pub fn average_pool(
     input: &[f32],
     size: &ConvSize,
     channels: usize,
     output: &mut [f32],
 ) -> Result<(), KernelError> {
-    if channels == 0 {
-        return Err(KernelError::Zero { what: "channels" });
-    }
-    check_length("input", input.len(), &[size.input_len(channels)?])?;
-    check_length("output", output.len(), &[size.output_len(channels)?])?;
-    let image_len = size.rows.input * size.columns.input * channels;
-    output
-        .par_chunks_mut(channels)
-        .enumerate()
-        .for_each(|(pixel, output)| {
-            let (row, x) = (pixel / size.columns.output, pixel % size.columns.output);
-            let (image, y) = (row / size.rows.output, row % size.rows.output);
-            let image = &input[image * image_len..][..image_len];
-            let (rows, columns) = (size.rows.taps(y), size.columns.taps(x));
-            let count = rows.len() * columns.len();
-            output.fill(0.0);
-            for (ky, kx) in rows.flat_map(|ky| columns.clone().map(move |kx| (ky, kx))) {
-                let source_y = y * size.rows.stride + ky * size.rows.dilation - size.rows.before;
-                let source_x =
-                    x * size.columns.stride + kx * size.columns.dilation - size.columns.before;
-                let source = (source_y * size.columns.input + source_x) * channels;
-                for (sum, value) in output.iter_mut().zip(&image[source..source + channels]) {
-                    *sum += value;
-                }
-            }
-            // A window that lies on padding alone averages nothing: 0.
-            let scale = 1.0 / count.max(1) as f32;
-            for sum in output {
-                *sum *= scale;
-            }
-        });
-    Ok(())
+    average(input, size, channels, output.into())
 }
 
 /// Averages all pixels of each image: `input` `[batch, pixels, channels]`, `output`
 /// `[batch, channels]`.
 ///
 /// # Errors
-/// Where a slice has not the length of its shape.
+/// If the length of a slice does not match its shape, or there are no pixels or channels.
 pub fn global_average_pool(
     input: &[f32],
     batch: usize,
@@ -63,27 +31,21 @@ pub fn global_average_pool(
     channels: usize,
     output: &mut [f32],
 ) -> Result<(), KernelError> {
-    if pixels == 0 || channels == 0 {
+    average(input, &whole(batch, pixels)?, channels, output.into())
+}
+
+/// A window of all pixels, as one row.
+pub(crate) fn whole(batch: usize, pixels: usize) -> Result<ConvSize, KernelError> {
+    if pixels == 0 {
         return Err(KernelError::Zero {
             what: "pool window",
         });
     }
-    check_length("input", input.len(), &[batch, pixels, channels])?;
-    check_length("output", output.len(), &[batch, channels])?;
-    let scale = 1.0 / pixels as f32;
-    output
-        .par_chunks_mut(channels)
-        .zip(input.par_chunks(pixels * channels))
-        .for_each(|(output, image)| {
-            output.fill(0.0);
-            for pixel in image.chunks_exact(channels) {
-                for (sum, value) in output.iter_mut().zip(pixel) {
-                    *sum += value;
-                }
-            }
-            for sum in output {
-                *sum *= scale;
-            }
-        });
-    Ok(())
+    let geometry = ConvGeometry {
+        kernel: [1, pixels],
+        stride: 1,
+        dilation: 1,
+        padding: Padding::VALID,
+    };
+    geometry.resolve(batch, 1, pixels)
 }

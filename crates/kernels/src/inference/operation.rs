@@ -119,7 +119,7 @@ fn mean<S: Simd>(
         input: context.pointer::<f32>(map.at(0, 0)).wrapping_add(channel),
         size: window,
         strides: [map.row(), map.pixel],
-        vectors: vectors.len(),
+        channels: vectors.len() * S::LANES,
         output: context.pointer::<f32>(pooled).wrapping_add(channel),
     };
     // SAFETY: the window lies in the map; the vectors of the mean are this thread's.

@@ -41,8 +41,7 @@ impl CustomOp1 for ActivateOp {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let input = slice("activate input", storage, layout)?;
-        let mut output = vec![0.0; input.len()];
-        activation::activate(input, self.0, &mut output).map_err(Error::wrap)?;
+        let output = activation::activate_to_vec(input, self.0).map_err(Error::wrap)?;
         Ok((CpuStorage::F32(output), layout.shape().clone()))
     }
 

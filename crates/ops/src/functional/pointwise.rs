@@ -1,7 +1,7 @@
 //! Pointwise (1x1) convolution.
 
 use candle_core::{CpuStorage, CustomOp2, Error, Layout, Result, Shape, Tensor};
-use mobilenet_kernels::{backward, pointwise::pointwise};
+use mobilenet_kernels::{Epilogue, backward, pointwise::pointwise_with};
 
 use crate::layout::{as_channels_first, gradient_of, kernels_take, read, slice, to_channels_last};
 
@@ -51,15 +51,13 @@ impl CustomOp2 for PointwiseConv2dOp {
         let (batch, height, width, in_channels) = input_layout.shape().dims4()?;
         let out_channels = weights_layout.shape().dims2()?.0;
         let pixels = batch * height * width;
-        let mut output = vec![0.0; pixels * out_channels];
-        pointwise(
+        let output = pointwise_with(
             slice("pointwise_conv2d input", input, input_layout)?,
             slice("pointwise_conv2d weight", weights, weights_layout)?,
-            None,
             pixels,
             in_channels,
             out_channels,
-            &mut output,
+            &Epilogue::default(),
         )
         .map_err(Error::wrap)?;
         let shape = (batch, height, width, out_channels);

@@ -6,8 +6,10 @@
 //! Each function checks the lengths of its slices and then writes every value of its output.
 
 pub(crate) mod depthwise;
+pub(crate) mod elementwise;
 pub(crate) mod matrix;
 pub(crate) mod normalization;
+pub(crate) mod pool;
 pub(crate) mod weights;
 
 use std::cell::Cell;

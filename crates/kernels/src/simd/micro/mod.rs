@@ -2,8 +2,10 @@
 
 pub(crate) mod depthwise;
 pub(crate) mod depthwise_weight_gradient;
+pub(crate) mod elementwise;
 pub(crate) mod normalization;
 pub(crate) mod outer;
+mod part;
 pub(crate) mod pool;
 pub(crate) mod strassen;
 pub(crate) mod tile;

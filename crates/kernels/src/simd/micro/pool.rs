@@ -1,5 +1,6 @@
 //! The mean of a rectangle of pixels, one vector of channels after the other.
 
+use super::part::{load_part, store_part};
 use crate::simd::Simd;
 
 /// A rectangle and where its mean goes.
@@ -8,41 +9,45 @@ pub(crate) struct Mean {
     pub(crate) input: *const f32,
     /// Rows and columns.
     pub(crate) size: [usize; 2],
-    /// Values between rows, and between pixels.
+    /// Values from one row to the next, and from one pixel to the next.
     pub(crate) strides: [usize; 2],
-    /// Vectors of channels.
-    pub(crate) vectors: usize,
+    /// Channels.
+    pub(crate) channels: usize,
     /// The mean.
     pub(crate) output: *mut f32,
 }
 
+/// The mean of no pixels is 0.
+///
 /// # Safety
-/// All memory that the sizes and strides describe must be readable, the output writable and nobody
-/// else's.
+/// The channels of every pixel of the rectangle must be readable; the output must be writable and
+/// nobody else's.
 #[inline(always)]
 pub(crate) unsafe fn mean<S: Simd>(simd: S, mean: &Mean) {
-    let scale = 1.0 / (mean.size[0] * mean.size[1]) as f32;
-    for vector in 0..mean.vectors {
-        let channel = vector * S::LANES;
+    let scale = 1.0 / (mean.size[0] * mean.size[1]).max(1) as f32;
+    for channel in (0..mean.channels).step_by(S::LANES) {
+        let count = mean.channels - channel;
         let zero = simd.splat(0.0);
         let mut sum = zero;
         for y in 0..mean.size[0] {
             for x in 0..mean.size[1] {
-                // SAFETY: the caller vouches for the rectangle.
+                // SAFETY: the caller guarantees the rectangle.
                 unsafe {
                     let pixel = mean
                         .input
                         .add(y * mean.strides[0] + x * mean.strides[1] + channel);
-                    sum = simd.add(sum, simd.load(pixel));
+                    sum = simd.add(sum, load_part(simd, pixel, count));
                 }
             }
         }
-        // SAFETY: the caller vouches for the output.
+        // SAFETY: the caller guarantees the output.
         unsafe {
-            simd.store(
+            store_part(
+                simd,
                 mean.output.add(channel),
                 simd.mul_add(sum, simd.splat(scale), zero),
-            )
+                count,
+            );
         }
     }
 }
