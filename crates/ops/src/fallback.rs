@@ -1,5 +1,5 @@
-//! The same ops composed of candle's own: for GPUs, for f16, bf16 and f64, and differentiable.
-//! Slower than the kernels, and tested against them on the CPU.
+//! The same ops composed of candle's ops. They work on GPUs and with f16, bf16 and f64, and are
+//! differentiable. They are slower than the kernels, and tested against them on the CPU.
 
 use candle_core::{D, Result, Tensor};
 use mobilenet_kernels::{Activation, Axis, ConvSize};
@@ -11,7 +11,7 @@ fn pad(xs: &Tensor, size: &ConvSize) -> Result<Tensor> {
         .pad_with_zeros(3, size.columns.before, size.columns.after())
 }
 
-/// What tap `tap` reads for every output along dimension `dim` of the padded input.
+/// The input that tap `tap` reads for each output, along dimension `dim` of the padded input.
 fn tap(padded: &Tensor, dim: usize, axis: &Axis, tap: usize) -> Result<Tensor> {
     let start = tap * axis.dilation;
     if axis.stride == 1 {
@@ -139,7 +139,7 @@ pub fn softmax_cross_entropy(
     ((right * (1.0 - label_smoothing))? + spread)?.neg()
 }
 
-/// [`crate::activate`] by a choice between the values themselves and their clamp without gradient:
+/// [`crate::activate`] as a choice between the values and their clamp, which has no gradient.
 /// candle's own clamp halves the gradient at the bounds, and its ReLU passes it at 0.
 pub fn activate(xs: &Tensor, activation: Activation) -> Result<Tensor> {
     let constant = xs.detach();
@@ -153,7 +153,7 @@ pub fn activate(xs: &Tensor, activation: Activation) -> Result<Tensor> {
     }
 }
 
-/// [`crate::avg_pool2d`] as a mean over taps; the window has no padding.
+/// [`crate::avg_pool2d`] as a mean over taps. The window has no padding.
 pub fn avg_pool2d(xs: &Tensor, size: &ConvSize) -> Result<Tensor> {
     Tensor::stack(&taps(xs, size)?, 0)?.mean(0)
 }

@@ -1,15 +1,15 @@
-//! Between candle's `[B, C, H, W]` and the kernels' `[B, H, W, C]`, between storages and slices,
-//! and between gradients as slices and as tensors.
+//! Conversions between candle's `[B, C, H, W]` and the kernels' `[B, H, W, C]`, and between
+//! tensors, storages and slices.
 
 use candle_core::{CpuStorage, DType, Error, Layout, Result, Storage, Tensor};
 use mobilenet_kernels::KernelError;
 
-/// Whether the CPU kernels take this tensor.
+/// Whether the CPU kernels support this tensor.
 pub(crate) fn kernels_take(xs: &Tensor) -> bool {
     xs.device().is_cpu() && xs.dtype() == DType::F32
 }
 
-/// `[B, C, H, W]` of any strides as contiguous `[B, H, W, C]`; free where it already is one.
+/// `[B, C, H, W]` with any strides to contiguous `[B, H, W, C]`. Copies only if it is not yet so.
 pub(crate) fn to_channels_last(xs: &Tensor) -> Result<Tensor> {
     xs.permute((0, 2, 3, 1))?.contiguous()
 }
@@ -58,7 +58,7 @@ pub(crate) fn read<const N: usize, T>(
     f(slices)
 }
 
-/// The gradient of an argument of an op, filled in by a kernel; `None` where nobody asks for it.
+/// Lets a kernel fill in the gradient of an op's argument. `None` if it is not needed.
 pub(crate) fn gradient_of(
     argument: &Tensor,
     fill: impl FnOnce(&mut [f32]) -> std::result::Result<(), KernelError>,

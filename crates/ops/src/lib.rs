@@ -1,14 +1,14 @@
-//! Separable convolution for candle: functions on tensors and the layers built from them.
+//! Separable convolution for candle: functions on tensors, and layers that use them.
 //!
-//! Every function takes and returns tensors of candle's convention, `[batch, channels, height,
-//! width]`. In memory the results are channels-last: a view, by `permute`, of contiguous
-//! `[batch, height, width, channels]`, so that a chain of these ops never moves data to change
-//! the layout. Plain contiguous or otherwise strided inputs work as well; they are copied once.
+//! Every function takes and returns tensors in candle's convention, `[batch, channels, height,
+//! width]`. In memory, results are channels-last: a view, by `permute`, of contiguous `[batch,
+//! height, width, channels]`. So a chain of these ops never copies data to change the layout.
+//! Inputs with other strides are copied once.
 //!
-//! On the CPU in f32 the work is done by `mobilenet-kernels`. On other devices and in other
-//! dtypes the same function is composed of candle's own ops (`fallback`), which also differentiate.
-//! The kernels have gradients of their own, computed only for the arguments that ask for them; the
-//! same number of threads, and any other, gives the same bits.
+//! On the CPU and in f32, `mobilenet-kernels` does the work. On other devices and in other dtypes,
+//! the same function is composed of candle's ops (`fallback`), which are differentiable. The
+//! kernels have their own gradients, computed only for arguments that need them. Results are
+//! bit-identical for any number of threads.
 
 pub mod fallback;
 pub mod functional;

@@ -1,4 +1,4 @@
-//! Files that appear whole or not at all.
+//! Atomic writing of files.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use mobilenet_model::file;
 
 use crate::error::TrainError;
 
-/// Writes beside the target, makes it durable, and renames it into place.
+/// Writes a file atomically: it appears whole or not at all.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     file::write_atomically(path, bytes).map_err(TrainError::write(path))
 }

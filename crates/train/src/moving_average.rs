@@ -1,6 +1,5 @@
-//! Exponential moving average of weights (`tf.train.ExponentialMovingAverage`), which slim's
-//! generic trainer keeps when asked, over all model variables: batch norm's running statistics
-//! are averaged as the weights are.
+//! Exponential moving average of weights (`tf.train.ExponentialMovingAverage`). slim's generic
+//! trainer can keep one over all model variables, including batch norm's running statistics.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -9,14 +8,14 @@ use crate::error::TrainError;
 
 const CHUNK: usize = 1 << 14;
 
-/// How fast an average forgets.
+/// Settings of a moving average.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MovingAverageConfig {
-    /// Share of the average that is kept at each step; 0.9999 is usual on ImageNet.
+    /// Share of the average that is kept at each step. 0.9999 is usual on ImageNet.
     pub decay: f64,
-    /// Decays by `min(decay, (1 + step) / (10 + step))`, so that the average soon leaves the
-    /// initial values; slim's trainer does so.
+    /// Use `min(decay, (1 + step) / (10 + step))` as the decay, so that the average soon forgets
+    /// the initial values. slim's trainer does so.
     pub ramp: bool,
 }
 
@@ -31,7 +30,7 @@ impl MovingAverageConfig {
     }
 }
 
-/// The average of one flat slice; weights and running statistics have one each.
+/// The average of one flat slice. Weights and running statistics have one each.
 #[derive(Debug, Clone)]
 pub struct MovingAverage {
     config: MovingAverageConfig,
@@ -39,7 +38,7 @@ pub struct MovingAverage {
 }
 
 impl MovingAverage {
-    /// Starts at the values themselves: initial ones, or an average from a checkpoint.
+    /// Starts at the given values: initial ones, or an average from a checkpoint.
     ///
     /// # Errors
     /// If the decay is outside 0 to 1.
@@ -57,11 +56,11 @@ impl MovingAverage {
         })
     }
 
-    /// Moves towards the values after a step; `step` counts the steps done (TensorFlow's
-    /// `num_updates`, for which slim's trainer hands over the global step).
+    /// Moves the average towards the values after a step. `step` is the number of steps done
+    /// (TensorFlow's `num_updates`, for which slim's trainer passes the global step).
     ///
     /// # Errors
-    /// If there are more or fewer values than at the beginning.
+    /// If the number of values differs from that at the start.
     pub fn update(&mut self, values: &[f32], step: u64) -> Result<(), TrainError> {
         TrainError::check_length("the moving average", self.average.len(), values.len())?;
         let share = (1.0 - self.config.decay_at(step)) as f32;

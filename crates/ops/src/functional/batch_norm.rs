@@ -8,14 +8,14 @@ use mobilenet_kernels::{Activation, KernelError};
 use super::batch_norm_output::BatchNormOutput;
 use crate::layout::{as_channels_first, kernels_take, read, slice, to_channels_last};
 
-/// Normalises every channel by mean and biased variance of the batch, applies factor and shift
-/// where there are any, and the activation. Gradients go through the moments.
+/// Normalises every channel by the mean and biased variance of the batch, then applies scale, shift
+/// (each if given) and activation. Gradients include those through mean and variance.
 ///
 /// # Shapes
 /// `xs` `[B, C, H, W]`, `weight` and `bias` `[C]` -> output `[B, C, H, W]`.
 ///
 /// # Errors
-/// Where the shapes do not fit each other, or there are no values.
+/// If the shapes do not fit each other, or there are no values.
 pub fn batch_norm(
     xs: &Tensor,
     weight: Option<&Tensor>,

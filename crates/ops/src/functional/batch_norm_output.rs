@@ -1,8 +1,8 @@
-//! What the kernel and the fallback of batch normalisation both give.
+//! The result of batch normalisation, by the kernel and by the fallback.
 
 use candle_core::Tensor;
 
-/// What batch normalisation in training gives.
+/// The result of batch normalisation in training.
 #[derive(Debug, Clone)]
 pub struct BatchNormOutput {
     /// The normalised and activated values, `[B, C, H, W]`.

@@ -12,7 +12,7 @@ use crate::layout::{as_channels_first, gradient_of, kernels_take, read, slice, t
 /// `H'` and `W'` by [`ConvGeometry::resolve`].
 ///
 /// # Errors
-/// Where shapes do not fit each other or the geometry.
+/// If the shapes do not fit each other or the geometry.
 pub fn conv2d(xs: &Tensor, weight: &Tensor, geometry: &ConvGeometry) -> Result<Tensor> {
     let (batch, in_channels, height, width) = xs.dims4()?;
     let (_, expected, rows, columns) = weight.dims4()?;

@@ -6,16 +6,16 @@ use mobilenet_kernels::backward::cross_entropy::CrossEntropy;
 
 use crate::layout::{gradient_of, kernels_take, read, slice};
 
-/// The mean over a batch of the cross-entropy between softmax of the logits and the labels, of
-/// which `label_smoothing` is spread over all classes (`tf.losses.softmax_cross_entropy`,
+/// Mean over a batch of the cross-entropy between labels and the softmax of logits. A share
+/// `label_smoothing` of each label is spread over all classes (`tf.losses.softmax_cross_entropy`,
 /// PyTorch's `CrossEntropyLoss`).
 ///
 /// # Shapes
 /// `logits` `[B, classes]`, `labels` `[B]` of an integer dtype -> a scalar.
 ///
 /// # Errors
-/// Where the shapes do not fit each other, a label names no class (on the CPU), or the smoothing
-/// does not lie in `[0, 1]`.
+/// If the shapes do not fit each other, a label is not a class (on the CPU), or the smoothing is
+/// not in `[0, 1]`.
 pub fn softmax_cross_entropy(
     logits: &Tensor,
     labels: &Tensor,

@@ -13,7 +13,7 @@ use crate::layout::{as_channels_first, gradient_of, kernels_take, read, slice, t
 /// with `H'` and `W'` by [`ConvGeometry::resolve`].
 ///
 /// # Errors
-/// Where shapes do not fit each other or the geometry.
+/// If the shapes do not fit each other or the geometry.
 pub fn depthwise_conv2d(xs: &Tensor, weight: &Tensor, geometry: &ConvGeometry) -> Result<Tensor> {
     let (batch, channels, height, width) = xs.dims4()?;
     let (out_channels, one, rows, columns) = weight.dims4()?;

@@ -1,5 +1,5 @@
-//! A convolution with what follows it folded in, for evaluation: one pass where the ops alone take
-//! two. It has no gradient, so it answers only where nobody can ask for one.
+//! Convolutions with folded normaliser and activation, for evaluation: one pass where separate ops
+//! need two. They have no gradient, so they are used only where none can be asked for.
 
 use candle_core::{Error, Result, Tensor};
 use mobilenet_kernels::conv::conv_with;
@@ -9,14 +9,14 @@ use mobilenet_kernels::{ConvGeometry, Epilogue};
 
 use crate::layout::{as_channels_first, kernels_take, read, to_channels_last};
 
-/// Whether the kernels take these tensors, and none of them is part of a graph of gradients.
+/// Whether the kernels support these tensors, and none of them needs a gradient.
 pub(crate) fn can_fold(tensors: &[&Tensor]) -> bool {
     tensors
         .iter()
         .all(|tensor| kernels_take(tensor) && !tensor.track_op())
 }
 
-/// [`crate::conv2d`] and what follows it.
+/// [`crate::conv2d`] with normaliser and activation.
 pub(crate) fn conv2d(
     xs: &Tensor,
     weight: &Tensor,
@@ -45,7 +45,7 @@ pub(crate) fn conv2d(
     as_channels_first(&Tensor::from_vec(output, shape, xs.device())?)
 }
 
-/// [`crate::depthwise_conv2d`] and what follows it.
+/// [`crate::depthwise_conv2d`] with normaliser and activation.
 pub(crate) fn depthwise_conv2d(
     xs: &Tensor,
     weight: &Tensor,

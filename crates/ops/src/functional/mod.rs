@@ -1,5 +1,5 @@
-//! Functions on tensors; one file an op. Each file holds the public function, which chooses
-//! between the CPU kernel and the fallback, and the `CustomOp` that calls the kernel.
+//! Functions on tensors, one file per op. Each file has the public function, which chooses between
+//! the CPU kernel and the fallback, and the `CustomOp` that calls the kernel.
 
 mod activation;
 mod batch_norm;

@@ -8,10 +8,11 @@ use crate::layout::{as_channels_first, gradient_of, kernels_take, read, slice, t
 /// Averages windows of `kernel` rows and columns, without padding (TensorFlow's VALID).
 ///
 /// # Shapes
-/// `xs` `[B, C, H, W]` -> `[B, C, (H - kernel rows) / stride + 1, (W - kernel columns) / stride + 1]`.
+/// `xs` `[B, C, H, W]` -> `[B, C, H', W']`, with `H' = (H - kernel rows) / stride + 1` and
+/// `W' = (W - kernel columns) / stride + 1`.
 ///
 /// # Errors
-/// Where the window does not fit the input.
+/// If the window does not fit the input.
 pub fn avg_pool2d(xs: &Tensor, kernel: [usize; 2], stride: usize) -> Result<Tensor> {
     let (batch, _, height, width) = xs.dims4()?;
     let geometry = ConvGeometry {
@@ -29,13 +30,13 @@ pub fn avg_pool2d(xs: &Tensor, kernel: [usize; 2], stride: usize) -> Result<Tens
     as_channels_first(&to_channels_last(xs)?.apply_op1(AvgPool2dOp(geometry))?)
 }
 
-/// Averages each whole map.
+/// Averages each channel over the whole feature map.
 ///
 /// # Shapes
 /// `xs` `[B, C, H, W]` -> `[B, C, 1, 1]`.
 ///
 /// # Errors
-/// Where a map has no pixels.
+/// If a map has no pixels.
 pub fn global_avg_pool2d(xs: &Tensor) -> Result<Tensor> {
     let (_, _, height, width) = xs.dims4()?;
     if height == 0 || width == 0 {

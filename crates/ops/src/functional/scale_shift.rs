@@ -11,7 +11,7 @@ use crate::layout::{as_channels_first, gradient_of, kernels_take, read, slice, t
 /// `xs` `[B, C, H, W]`, `scale` and `shift` `[C]` -> `[B, C, H, W]`.
 ///
 /// # Errors
-/// Where the shapes do not fit each other.
+/// If the shapes do not fit each other.
 pub fn scale_shift(
     xs: &Tensor,
     scale: &Tensor,

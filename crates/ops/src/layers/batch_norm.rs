@@ -9,8 +9,8 @@ use crate::functional::folded::can_fold;
 use crate::functional::{batch_norm, scale_shift};
 use crate::layout::read;
 
-/// Normalises every channel: by its running statistics in evaluation, by those of the batch in
-/// training, which also moves the running ones.
+/// Normalises every channel. In evaluation it uses the running statistics. In training it uses
+/// those of the batch, and updates the running statistics.
 #[derive(Debug, Clone)]
 pub struct BatchNorm {
     weight: Option<Tensor>,
@@ -21,8 +21,8 @@ pub struct BatchNorm {
 }
 
 impl BatchNorm {
-    /// Reads `weight`, `bias` (each where the config has it), `running_mean` and `running_var`,
-    /// all `[channels]`.
+    /// Reads `weight` and `bias` (if the config has them), `running_mean` and `running_var`, each
+    /// of shape `[channels]`.
     pub fn new(channels: usize, config: BatchNormConfig, vb: VarBuilder) -> Result<Self> {
         let get = |name: &str, init: f64| vb.get_with_hints(channels, name, Init::Const(init));
         Ok(Self {
@@ -34,12 +34,12 @@ impl BatchNorm {
         })
     }
 
-    /// Mean that evaluation normalises by, `[channels]`.
+    /// Running mean, used in evaluation, `[channels]`.
     pub fn running_mean(&self) -> &Tensor {
         &self.running_mean
     }
 
-    /// Variance that evaluation normalises by, `[channels]`.
+    /// Running variance, used in evaluation, `[channels]`.
     pub fn running_var(&self) -> &Tensor {
         &self.running_var
     }
@@ -58,8 +58,8 @@ impl BatchNorm {
         }
     }
 
-    /// The normalisation of an evaluation as numbers, where the kernels take its parameters and
-    /// nobody can ask for their gradients.
+    /// The normalisation in evaluation as plain numbers. `None` if the kernels do not support the
+    /// parameters, or their gradients may be needed.
     pub(crate) fn constant(&self) -> Result<Option<ScaleShift>> {
         let parameters = [&self.weight, &self.bias].into_iter().flatten();
         let statistics = [self.running_mean.detach(), self.running_var.detach()];
@@ -108,9 +108,9 @@ impl BatchNorm {
         Ok(found.output)
     }
 
-    /// Moves the running statistics towards the batch's. The running variance takes the unbiased
-    /// estimate, as TensorFlow's fused kernel does; of a single value there is none, and the
-    /// biased one (0) stands in.
+    /// Moves the running statistics towards the batch's. The running variance uses the unbiased
+    /// estimate, as in TensorFlow's fused kernel. A single value has no unbiased estimate, so the
+    /// biased one (0) is used.
     fn move_running(&self, mean: &Tensor, variance: &Tensor, count: usize) -> Result<()> {
         let correction = count as f64 / (count - 1).max(1) as f64;
         let step = 1.0 - self.config.decay;

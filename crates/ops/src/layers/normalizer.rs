@@ -1,5 +1,5 @@
-//! What follows a convolution: batch normalisation or a bias, then the activation. The same for
-//! every kind of convolution, as slim's `normalizer_fn` and `activation_fn` are.
+//! The end of a layer: batch normalisation or a bias, then the activation. It is the same for every
+//! kind of convolution, as slim's `normalizer_fn` and `activation_fn` are.
 
 use candle_core::{Result, Tensor};
 use candle_nn::{Init, VarBuilder};
@@ -49,8 +49,8 @@ impl Epilogue {
         })
     }
 
-    /// Calls `convolve` with normaliser and activation as numbers that it can fold in. `None` in
-    /// training, and where somebody can ask for gradients.
+    /// Calls `convolve` with normaliser and activation as numbers that it can fold in. Returns
+    /// `None` in training, and if gradients may be needed.
     pub(crate) fn fold(
         &self,
         train: bool,

@@ -11,20 +11,20 @@ use crate::functional::{depthwise_conv2d, folded, pointwise_conv2d};
 /// Settings of a [`SeparableConv2d`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SeparableConv2dConfig {
-    /// Output channels of the pointwise part; `None` leaves that part out, which is how slim's
-    /// MobileNetV1 builds its depthwise layers.
+    /// Output channels of the pointwise part. `None`: no pointwise part, as in the depthwise layers
+    /// of slim's MobileNetV1.
     pub out_channels: Option<usize>,
-    /// Filters for each input channel in the depthwise part.
+    /// Filters per input channel in the depthwise part.
     pub channel_multiplier: usize,
-    /// Window of the depthwise part; `dilation` is slim's `rate`.
+    /// Geometry of the depthwise part. Its `dilation` is slim's `rate`.
     pub geometry: ConvGeometry,
-    /// Follows the last part; nothing stands between the two parts.
+    /// Normaliser after the last part. There is none between the two parts.
     pub normalizer: Normalizer,
-    /// Follows the normaliser.
+    /// Activation after the normaliser.
     pub activation: Activation,
 }
 
-/// Depthwise part, pointwise part where there is one, normaliser, activation.
+/// Depthwise part, optional pointwise part, normaliser, activation.
 #[derive(Debug, Clone)]
 pub struct SeparableConv2d {
     depthwise: Tensor,
@@ -36,8 +36,8 @@ pub struct SeparableConv2d {
 impl SeparableConv2d {
     /// Reads the depthwise weights `[in_channels * channel_multiplier, 1, kernel rows, kernel
     /// columns]` and, with `out_channels`, the pointwise weights `[out_channels, in_channels *
-    /// channel_multiplier, 1, 1]`. They are named `depthwise.weight` and `pointwise.weight`; a
-    /// depthwise part alone is named `weight`.
+    /// channel_multiplier, 1, 1]`. They are named `depthwise.weight` and `pointwise.weight`.
+    /// Without pointwise part, the name is `weight`.
     pub fn new(in_channels: usize, config: SeparableConv2dConfig, vb: VarBuilder) -> Result<Self> {
         let middle = in_channels * config.channel_multiplier;
         let [rows, columns] = config.geometry.kernel;

@@ -1,14 +1,14 @@
-//! Random brightness, saturation, hue and contrast: slim's `distort_color`, by the arithmetic of
+//! Random brightness, saturation, hue and contrast: slim's `distort_color`, with the arithmetic of
 //! TensorFlow's `tf.image.adjust_*` for floats.
 //!
-//! Images are `[rows, columns, 3]` in units of full white. Nothing is clipped between the steps.
+//! Images are `[rows, columns, 3]`, where 1 is full white. Nothing is clipped between adjustments.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-/// Brightness changes by at most this.
+/// Largest change of brightness.
 const BRIGHTNESS: f32 = 32.0 / 255.0;
-/// Hue turns by at most this part of the circle.
+/// Largest change of hue, as a part of the circle.
 const HUE: f32 = 0.2;
 /// Factors of saturation and of contrast.
 const FACTORS: std::ops::Range<f32> = 0.5..1.5;
@@ -21,8 +21,8 @@ enum Adjustment {
     Contrast,
 }
 
-/// Which adjustments are done, and in which order: it matters, since no adjustment commutes with all
-/// others.
+/// A list of adjustments in the order of their use. The order matters, since no adjustment commutes
+/// with all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ColourOrder(&'static [Adjustment]);
 
@@ -80,13 +80,13 @@ impl ColourOrder {
 /// By how much each adjustment changes an image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ColourAmounts {
-    /// Added.
+    /// Added to each value.
     pub brightness: f32,
-    /// Factor.
+    /// Factor of the saturation.
     pub saturation: f32,
-    /// Part of the circle.
+    /// Added to the hue, as a part of the circle.
     pub hue: f32,
-    /// Factor.
+    /// Factor of the contrast.
     pub contrast: f32,
 }
 
@@ -128,8 +128,8 @@ pub fn adjust_contrast(image: &mut [f32], factor: f32) {
 
 /// Multiplies the saturation (of hue, saturation, value) and clips it to [0, 1].
 ///
-/// With hue and value kept, each channel's distance from the greatest is multiplied: by the factor,
-/// or by less where the least channel would come below 0. So the hue need not be known.
+/// Hue and value stay. So each channel's distance from the greatest channel is multiplied by one
+/// number: the factor, or less if the least channel would become negative. This needs no hue.
 pub fn adjust_saturation(image: &mut [f32], factor: f32) {
     let (pixels, _) = image.as_chunks_mut::<3>();
     for [red, green, blue] in pixels {
@@ -143,7 +143,7 @@ pub fn adjust_saturation(image: &mut [f32], factor: f32) {
     }
 }
 
-/// Turns the hue by `delta` of the circle, in [-1, 1].
+/// Adds `delta`, a part of the circle in [-1, 1], to the hue.
 pub fn adjust_hue(image: &mut [f32], delta: f32) {
     let (pixels, _) = image.as_chunks_mut::<3>();
     for pixel in pixels {
@@ -153,7 +153,7 @@ pub fn adjust_hue(image: &mut [f32], delta: f32) {
     }
 }
 
-/// A colour by its hue, in sixths of the circle from red, and its greatest and least channel.
+/// A colour as its hue, in sixths of the circle from red, and its greatest and least channel.
 #[derive(Debug, Clone, Copy)]
 struct Hexcone {
     hue: f32,
@@ -190,7 +190,7 @@ impl Hexcone {
             3 => [least, falling, most],
             4 => [rising, least, most],
             5 => [most, least, falling],
-            // 6 arises where a hue just below the full circle is rounded up.
+            // Rounding up a hue just below the full circle gives 6.
             _ => [most, rising, least],
         }
     }

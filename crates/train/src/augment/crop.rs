@@ -1,5 +1,5 @@
-//! A random part of a photo: the rule of TensorFlow's `sample_distorted_bounding_box` with the whole
-//! photo as the only object, which is how slim's training scripts call it.
+//! Random crops, by the rule of TensorFlow's `sample_distorted_bounding_box`. As in slim's training
+//! scripts, the whole photo is the only object.
 
 use mobilenet_model::preprocess::Photo;
 use rand::Rng;
@@ -44,8 +44,8 @@ impl CropBox {
     }
 }
 
-/// Resizes a part of a photo to `size` (rows, columns) and mirrors it if asked. Writes `[rows,
-/// columns, 3]` in units of full white; cubic interpolation may overshoot 0 and 1.
+/// Resizes a part of a photo to `size` (rows, columns), and mirrors it if asked. Writes `[rows,
+/// columns, 3]`, where 1 is full white. Cubic interpolation may give values outside 0 to 1.
 ///
 /// # Panics
 /// If the part is empty or reaches beyond the photo, or `out` has another length.
@@ -68,17 +68,17 @@ pub fn resize_crop(
     resample(photo, &rows, &columns, out);
 }
 
-/// Which crops are allowed.
+/// The allowed crops.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CropRule {
     /// Least and greatest share of the photo's area.
     pub area: [f32; 2],
     /// Least and greatest width divided by height, in pixels.
     pub aspect_ratio: [f32; 2],
-    /// Part of the object, here the photo, that a crop must hold. With 0.1 it overrides slim's
+    /// Part of the object, here the photo, that a crop must contain. With 0.1 it overrides slim's
     /// least area of 0.05.
     pub min_object_covered: f32,
-    /// Draws until the whole photo is taken instead.
+    /// Number of attempts before the whole photo is taken instead.
     pub max_attempts: usize,
 }
 
@@ -91,14 +91,14 @@ impl CropRule {
         max_attempts: 100,
     };
 
-    /// slim's without crops of less than a quarter of the photo. The paper limits small crops
-    /// (section 3.2) but gives no figure; the quarter is ours.
+    /// slim's rule without crops of less than a quarter of the photo. The paper limits small crops
+    /// (section 3.2) but gives no number. We chose a quarter.
     pub const MILD: Self = Self {
         area: [0.25, 1.0],
         ..Self::SLIM
     };
 
-    /// Draws a crop of a photo; all of it where no draw satisfies the rule.
+    /// Draws a crop of a photo. It is the whole photo if no attempt satisfies the rule.
     pub fn draw(&self, height: usize, width: usize, rng: &mut ChaCha8Rng) -> CropBox {
         let [narrowest, widest] = self.aspect_ratio;
         for _ in 0..self.max_attempts {
@@ -113,7 +113,7 @@ impl CropRule {
         CropBox::whole(height, width)
     }
 
-    /// One draw: the height is uniform between those that the area allows, the width follows from
+    /// One attempt: the height is uniform in the range that the area allows. The width follows from
     /// the aspect ratio.
     fn attempt(
         &self,
@@ -137,7 +137,7 @@ impl CropRule {
         let tallest = tallest.min(height);
         let shortest = round((least / aspect).sqrt()).min(tallest);
         let mut rows = rng.random_range(shortest..=tallest);
-        // Rounding may have put the area a pixel row out of bounds.
+        // Rounding may have put the area out of bounds by one row.
         if area(rows) < least {
             rows += 1;
         }
@@ -157,7 +157,7 @@ impl CropRule {
     }
 }
 
-/// A first row or column. TensorFlow leaves out the last possible one.
+/// Draws a first row or column. TensorFlow never draws the last possible one.
 fn offset(spare: usize, rng: &mut ChaCha8Rng) -> usize {
     match spare {
         0 => 0,

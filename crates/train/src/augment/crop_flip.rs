@@ -1,5 +1,5 @@
-//! The usual augmentation of small images (CIFAR, Fashion-MNIST): a border, a random cut of the old
-//! size, and half the time a mirror.
+//! The usual augmentation of small images (CIFAR, Fashion-MNIST): add a border, crop the old size
+//! at a random offset, and mirror half the time.
 
 use mobilenet_model::preprocess::Photo;
 use rand::Rng;
@@ -10,7 +10,7 @@ use super::crop::CropBox;
 use super::flip;
 use super::resize::{Axis, resample};
 
-/// What lies beyond an image's edge.
+/// Pixels beyond an image's edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Border {
@@ -20,7 +20,7 @@ pub enum Border {
     Reflect,
 }
 
-/// The border and the cut are a shift of rows and columns, so neither needs a padded copy.
+/// Applies the rule. Border and crop only shift rows and columns, so no padded copy is needed.
 pub(super) fn apply(
     photo: &Photo,
     padding: usize,
@@ -42,7 +42,7 @@ pub(super) fn apply(
     resample(photo, &rows, &columns, out);
 }
 
-/// Where a position of the padded axis comes from; `None` is black.
+/// The source of a position on the padded axis. `None` is black.
 fn source(position: usize, padding: usize, length: usize, border: Border) -> Option<usize> {
     if (padding..padding + length).contains(&position) {
         return Some(position - padding);

@@ -1,5 +1,5 @@
-//! How pixels are normalised before the network sees them: minus the mean, divided by the standard
-//! deviation.
+//! Normalisation of pixels for the network: the mean is subtracted, then the result is divided by
+//! the standard deviation.
 
 use mobilenet_model::preprocess::Preprocessing;
 use serde::{Deserialize, Serialize};
@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 /// Mean and standard deviation of each channel, where 1 is full white.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct MeanStd {
-    /// Subtracted.
+    /// Subtracted from each channel.
     pub mean: [f32; 3],
-    /// Divided by.
+    /// Divisor of each channel.
     pub std: [f32; 3],
 }
 
@@ -24,7 +24,7 @@ impl Default for MeanStd {
 }
 
 impl MeanStd {
-    /// Those that the weights were trained with; `None` if they are not of three channels.
+    /// Those with which the weights were trained. `None` if they are not of three channels.
     pub fn of(preprocessing: &Preprocessing) -> Option<Self> {
         let mean = preprocessing.mean.as_slice().try_into().ok()?;
         let std = preprocessing.std.as_slice().try_into().ok()?;

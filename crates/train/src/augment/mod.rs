@@ -1,8 +1,8 @@
-//! Photo -> the pixels of a training step: cropped, resized, mirrored and recoloured at random,
-//! after slim's `inception_preprocessing.py`.
+//! From a photo to the pixels of a training step: randomly cropped, resized, mirrored and
+//! recoloured, after slim's `inception_preprocessing.py`.
 //!
-//! All random numbers come from the generator that is passed in, so a pixel is a function of the
-//! photo and the generator's state.
+//! All random numbers come from the given generator, so pixels depend only on the photo and the
+//! generator's state.
 
 mod colour;
 mod crop;
@@ -24,36 +24,37 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-/// What happens at random to a photo before the network sees it.
+/// The random changes of a photo before the network sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Augmentation {
-    /// slim's: [`CropRule::SLIM`], squeezed to the size, mirrored half the time, recoloured.
+    /// slim's: [`CropRule::SLIM`], resized, mirrored half the time, recoloured.
     Inception {
-        /// slim's default. Resizes bilinearly and changes brightness and saturation only; without
-        /// it the resize is one of four methods, and hue and contrast change too.
+        /// slim's default: resizes bilinearly, and changes only brightness and saturation. Without
+        /// it, one of four resize methods is drawn, and hue and contrast change too.
         fast: bool,
-        /// In fast mode, brightness always before saturation, as slim's late version has it; its
-        /// early version draws one of four orders, of which three have saturation first.
+        /// In fast mode, whether brightness always changes before saturation, as in slim's late
+        /// version. The early version draws one of four orders, of which three have saturation
+        /// first.
         fixed_order: bool,
     },
-    /// The paper's advice for small networks (section 3.2), less distortion by a limit on small
-    /// crops: slim's fast mode with [`CropRule::MILD`].
+    /// The paper's advice for small networks (section 3.2), to limit small crops for less
+    /// distortion: slim's fast mode with [`CropRule::MILD`].
     Mild,
-    /// The usual rule for small images: the whole image at the network's size gains a border, is
-    /// cut at a random offset, and mirrored half the time.
+    /// The usual rule for small images: the whole image is resized to the network's size, gets a
+    /// border, is cropped at a random offset, and mirrored half the time.
     CropFlip {
-        /// Pixels of the result that are added on each side.
+        /// Width of the border in pixels of the result.
         padding: usize,
-        /// What they hold.
+        /// Content of the border.
         border: Border,
     },
-    /// The whole image, squeezed to the size bilinearly.
+    /// No random change: the whole image, resized bilinearly.
     None,
 }
 
 impl Augmentation {
-    /// What slim's training script does by default.
+    /// The default of slim's training script.
     pub const SLIM: Self = Self::Inception {
         fast: true,
         fixed_order: true,
@@ -113,7 +114,7 @@ impl Augmentation {
     }
 }
 
-/// A random crop, squeezed to the size and mirrored half the time, in units of full white.
+/// A random crop, resized and mirrored half the time. In the result, 1 is full white.
 fn crop_and_mirror(
     photo: &Photo,
     rule: &CropRule,

@@ -1,8 +1,8 @@
 //! TF1's four resize methods (`align_corners=False`, no half-pixel centres), as slim calls them in
 //! training.
 //!
-//! All four are separable, so a method is only the list of source positions and weights of each
-//! output position along an axis; [`resample`] applies any two lists.
+//! All four are separable. So a method is a list of source positions and weights for each output
+//! position along an axis, and [`resample`] applies any two such lists.
 
 use std::sync::LazyLock;
 
@@ -11,13 +11,13 @@ use mobilenet_model::preprocess::Photo;
 /// TensorFlow's `ResizeMethod`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResizeMethod {
-    /// Between the two nearest; no antialiasing.
+    /// Linear interpolation of the two nearest pixels, without antialiasing.
     Bilinear,
     /// The pixel at or before the position.
     Nearest,
     /// Keys' cubic with a = -0.75, by a table of 1024 entries; no antialiasing.
     Bicubic,
-    /// The mean of what a pixel of the result covers.
+    /// The mean of the area that a pixel of the result covers.
     Area,
 }
 
@@ -26,16 +26,16 @@ impl ResizeMethod {
     pub const ALL: [Self; 4] = [Self::Bilinear, Self::Nearest, Self::Bicubic, Self::Area];
 }
 
-/// Where the positions of one axis of the result take their values from.
+/// Source positions and weights for the positions of one axis of the result.
 pub(super) struct Axis {
     /// Position in the photo, and weight.
     taps: Vec<(usize, f32)>,
-    /// Where the taps of each position end.
+    /// For each position, the end of its taps.
     ends: Vec<usize>,
 }
 
 impl Axis {
-    /// `output` positions over `input` positions from `start`.
+    /// Maps `input` positions from `start` on to `output` positions.
     pub(super) fn new(method: ResizeMethod, start: usize, input: usize, output: usize) -> Self {
         let mut axis = Self {
             taps: Vec::with_capacity(2 * output),
@@ -82,7 +82,7 @@ impl Axis {
         axis
     }
 
-    /// The axis whose positions are these of the present one; `None` takes from nowhere.
+    /// An axis of other positions of this one. `None` is a position without taps, which is black.
     pub(super) fn rearranged(&self, positions: impl Iterator<Item = Option<usize>>) -> Self {
         let mut axis = Self {
             taps: Vec::with_capacity(self.taps.len()),
@@ -117,12 +117,12 @@ impl Axis {
     }
 }
 
-/// Applies both axes to a photo; `out` is `[rows, columns, 3]` in units of full white.
+/// Applies both axes to a photo. `out` is `[rows, columns, 3]`, where 1 is full white.
 pub(super) fn resample(photo: &Photo, rows: &Axis, columns: &Axis, out: &mut [f32]) {
     let samples = photo.as_raw();
     let stride = photo.width() as usize * 3;
     let [first, end] = columns.span();
-    // One row of the result at the photo's width, then narrowed or widened.
+    // First a row of the result at the photo's width, then its resize to the result's width.
     let mut mixed = vec![0.0; (end - first) * 3];
     for (y, out_row) in out.chunks_exact_mut(columns.len() * 3).enumerate() {
         mixed.fill(0.0);

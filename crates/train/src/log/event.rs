@@ -1,9 +1,9 @@
-//! TensorBoard's messages, as far as scalars need them: `tensorflow/core/util/event.proto` and
+//! The parts of TensorBoard's messages that scalars need: `tensorflow/core/util/event.proto` and
 //! `tensorflow/core/framework/summary.proto`.
 
 use prost::{Message, Oneof};
 
-/// What TensorBoard expects in the first event of a file.
+/// Version in the first event of every file.
 pub(super) const FILE_VERSION: &str = "brain.Event:2";
 
 /// One record of an event file.
@@ -38,7 +38,7 @@ pub(super) struct Summary {
 pub(super) struct Value {
     #[prost(string, tag = "1")]
     pub(super) tag: String,
-    /// Part of a oneof, hence written even where it is 0.
+    /// Part of a oneof, so it is written even if it is 0.
     #[prost(float, optional, tag = "2")]
     pub(super) simple_value: Option<f32>,
 }
@@ -50,7 +50,7 @@ pub(super) struct SessionLog {
 }
 
 impl SessionLog {
-    /// `START`: a training begins at the event's step. TensorBoard drops that step and later ones
-    /// from earlier files.
+    /// `START`: a training begins at the event's step. TensorBoard then drops this step and later
+    /// ones from earlier files.
     pub(super) const START: Self = Self { status: 1 };
 }

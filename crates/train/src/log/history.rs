@@ -1,4 +1,4 @@
-//! The records of a training: kept while it runs, read back from its JSON lines on resuming.
+//! The records of a training, which are read back from its JSON lines when it is resumed.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ const LARGEST: u64 = 1 << 30;
 pub struct StepRecord {
     /// Steps done.
     pub step: u64,
-    /// Loss of its batch, or the mean since the last record. JSON has no NaN: `null`.
+    /// Loss of its batch, or mean loss since the last record. JSON has no NaN, so that is `null`.
     #[serde(deserialize_with = "number_or_null")]
     pub loss: f64,
     /// Rate of the step.
@@ -33,7 +33,7 @@ fn number_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::
 pub struct EpochRecord {
     /// Epochs done.
     pub epoch: u64,
-    /// Share of images whose label came first.
+    /// Share of images whose label had the largest logit.
     pub accuracy: f64,
     /// Share of images whose label was among the five best.
     pub recall_5: f64,
@@ -57,12 +57,11 @@ pub struct History {
 }
 
 impl History {
-    /// Reads JSON lines. A last line without its end is what a killed process left and is passed
-    /// over.
+    /// Reads JSON lines. An incomplete last line, which a killed process may leave, is ignored.
     ///
     /// # Errors
-    /// If the file cannot be read, is larger than 1 GiB, or holds something else; names the
-    /// line.
+    /// If the file cannot be read, is larger than 1 GiB, or has an invalid line, which the error
+    /// names.
     pub fn read(path: &Path) -> Result<Self, TrainError> {
         let failed = |problem: String| TrainError::read(path)(problem);
         let size = std::fs::metadata(path).map_err(TrainError::read(path))?;
@@ -80,7 +79,7 @@ impl History {
         })
     }
 
-    /// Forgets what came after a checkpoint: steps above `step`, epochs above `epoch`.
+    /// Removes the records after a checkpoint: steps above `step`, epochs above `epoch`.
     pub fn truncate(&mut self, step: u64, epoch: u64) {
         self.records.retain(|record| match record {
             Record::Step(record) => record.step <= step,
@@ -88,7 +87,7 @@ impl History {
         });
     }
 
-    /// Writes JSON lines, to be appended to; the file appears whole or not at all.
+    /// Writes the records as JSON lines, atomically. More lines can be appended later.
     ///
     /// # Errors
     /// If it cannot be written.

@@ -1,4 +1,4 @@
-//! One JSON object a line, as `train --json` prints them and as a training's log keeps them.
+//! One JSON object per line, as in the output of `train --json` and in a training's log.
 
 use std::fs::File;
 use std::io::Write;
@@ -26,7 +26,7 @@ impl JsonLines<File> {
 }
 
 impl<W: Write> JsonLines<W> {
-    /// Writes to any writer; `path` is what errors call it.
+    /// Writes to any writer. `path` is used in errors.
     pub fn new(writer: W, path: impl Into<PathBuf>) -> Self {
         Self {
             writer,
@@ -34,7 +34,7 @@ impl<W: Write> JsonLines<W> {
         }
     }
 
-    /// A record, in one write.
+    /// Writes a record as one line, in one call.
     ///
     /// # Errors
     /// If it cannot be written.

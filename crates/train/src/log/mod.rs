@@ -1,5 +1,4 @@
-//! The records of a training: JSON lines, TensorBoard event files, and the history
-//! that its report is drawn from.
+//! The records of a training: JSON lines, TensorBoard event files, and the history for its report.
 
 mod event;
 mod history;

@@ -1,5 +1,5 @@
-//! Event files for TensorBoard, written here because no maintained crate does. They are proven by
-//! the bytes that TensorFlow writes and by TensorBoard's own reader (`tests/tensorboard.rs`).
+//! Event files for TensorBoard, written here because no maintained crate writes them. The tests
+//! compare with TensorFlow's bytes and use TensorBoard's own reader (`tests/tensorboard.rs`).
 
 use std::fs::File;
 use std::io::{ErrorKind, Write};
@@ -13,10 +13,10 @@ use super::record_file::push_record;
 use super::{EpochRecord, StepRecord};
 use crate::error::TrainError;
 
-/// An event file, appended to and flushed by every call.
+/// An event file. Each call appends to it and flushes.
 ///
-/// A training that is resumed begins a new file in the same folder: TensorBoard reads a folder's
-/// files as one, and drops from earlier files the steps that the new one begins with.
+/// A resumed training begins a new file in the same folder. TensorBoard reads the files of a folder
+/// as one, and drops from earlier files all steps from the new file's first one on.
 #[derive(Debug)]
 pub struct TensorBoard {
     file: File,
@@ -24,8 +24,8 @@ pub struct TensorBoard {
 }
 
 impl TensorBoard {
-    /// A new file `events.out.tfevents.SECONDS.mobilenet.PROCESS.NUMBER` in a folder, which is
-    /// made if it is missing. `first_step` is the first step that will be written.
+    /// Creates a file `events.out.tfevents.SECONDS.mobilenet.PROCESS.NUMBER` in a folder, which is
+    /// created if necessary. `first_step` is the first step that will be written.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -52,7 +52,7 @@ impl TensorBoard {
         Ok(board)
     }
 
-    /// Where it is.
+    /// Path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -97,7 +97,7 @@ impl TensorBoard {
 }
 
 fn now() -> f64 {
-    // A clock before 1970 is no reason to stop a training.
+    // A clock before 1970 should not stop a training.
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0.0, |since| since.as_secs_f64())
 }
@@ -135,7 +135,7 @@ fn record(wall_time: f64, step: u64, what: What) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// `tests/golden/event_file.py`: the same events, written by TensorFlow.
+    /// The expected bytes are the same events written by TensorFlow (`tests/golden/event_file.py`).
     #[test]
     fn bytes_are_tensorflows() {
         let mut bytes = beginning(1_500_000_000.25, 7);

@@ -1,6 +1,6 @@
-//! slim's two figures: Accuracy and Recall_5.
+//! slim's two metrics: Accuracy and Recall_5.
 
-/// The largest logit, the first of equals (`tf.argmax`); 0 for none.
+/// Index of the largest logit, the first among equals (`tf.argmax`). 0 if there are none.
 pub fn argmax(logits: &[f32]) -> usize {
     let mut best = 0;
     for (class, &logit) in logits.iter().enumerate() {
@@ -11,9 +11,9 @@ pub fn argmax(logits: &[f32]) -> usize {
     best
 }
 
-/// Whether a label is among the `k` best, by the rule of `tf.math.in_top_k`: fewer than `k`
-/// classes have a logit strictly above the label's, so that all that tie at the border are
-/// inside; never with a logit that is not finite.
+/// Whether a label is among the `k` best, by the rule of `tf.math.in_top_k`: fewer than `k` classes
+/// have a larger logit. So all classes that tie at the limit count. False if the label's logit is
+/// not finite.
 pub fn in_top_k(logits: &[f32], label: usize, k: usize) -> bool {
     let Some(&of_label) = logits.get(label) else {
         return false;
@@ -44,12 +44,12 @@ impl Accuracy {
         self.images
     }
 
-    /// Share of images whose label came first; 0 of none.
+    /// Share of images whose label has the largest logit. 0 without images.
     pub fn accuracy(&self) -> f64 {
         self.share(self.correct)
     }
 
-    /// Share of images whose label was among the five best; 0 of none.
+    /// Share of images whose label is among the five best. 0 without images.
     pub fn recall_5(&self) -> f64 {
         self.share(self.in_top_5)
     }

@@ -8,16 +8,16 @@ pub struct ConfusionMatrix {
     counts: Vec<u64>,
 }
 
-/// Figures of one class against all others; 0 where there is nothing to divide by.
+/// Metrics of one class against all others. A division by zero gives 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ClassMetrics {
     /// Images with this label.
     pub images: u64,
-    /// Share of the predictions of this class that were right.
+    /// Share of the predictions of this class that are right.
     pub precision: f64,
-    /// Share of the images of this class that were found.
+    /// Share of the images of this class that are predicted as it.
     pub recall: f64,
-    /// Harmonic mean of the two.
+    /// Harmonic mean of precision and recall.
     pub f1: f64,
 }
 
@@ -30,7 +30,7 @@ impl ConfusionMatrix {
         }
     }
 
-    /// One image; the evaluation has checked that both are classes.
+    /// Adds an image. The evaluation has checked that both numbers are classes.
     pub(super) fn add(&mut self, label: usize, predicted: usize) {
         self.counts[label * self.classes + predicted] += 1;
     }
@@ -40,7 +40,7 @@ impl ConfusionMatrix {
         self.classes
     }
 
-    /// Images with a label that were given a class; 0 where one of the two is no class.
+    /// Number of images with this label and prediction. 0 if one of the two is not a class.
     pub fn count(&self, label: usize, predicted: usize) -> u64 {
         if label.max(predicted) >= self.classes {
             return 0;
@@ -48,7 +48,7 @@ impl ConfusionMatrix {
         self.counts[label * self.classes + predicted]
     }
 
-    /// Figures of every class.
+    /// Metrics of every class.
     pub fn class_metrics(&self) -> Vec<ClassMetrics> {
         (0..self.classes).map(|class| self.metrics(class)).collect()
     }
@@ -78,8 +78,8 @@ impl ConfusionMatrix {
             .sum()
     }
 
-    /// At most `limit` classes to show, in their order: those with the most mistakes (missed
-    /// images and wrong predictions), of those that occur at all.
+    /// At most `limit` classes to show, in class order: those with the most mistakes (missed images
+    /// and wrong predictions) among the classes that occur.
     pub fn most_confused(&self, limit: usize) -> Vec<usize> {
         let mut classes: Vec<(u64, usize)> = (0..self.classes)
             .map(|class| (self.labelled(class) + self.predicted(class), class))

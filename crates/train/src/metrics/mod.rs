@@ -1,6 +1,6 @@
-//! What an evaluation reports: slim's Accuracy and Recall_5, the confusion matrix with figures
-//! of each class, and the images that went most wrong. All streaming: memory does not grow with
-//! the images.
+//! Metrics of an evaluation: slim's Accuracy and Recall_5, the confusion matrix with metrics of
+//! each class, and the images with the highest loss. Memory does not grow with the number of
+//! images.
 
 mod accuracy;
 mod confusion_matrix;
@@ -35,7 +35,7 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
-    /// For a network with `classes` classes; keeps the `worst` images with the highest loss.
+    /// Metrics for `classes` classes. Keeps the `worst` images with the highest loss.
     pub fn new(classes: usize, worst: usize) -> Self {
         Self {
             classes,
@@ -47,10 +47,10 @@ impl Evaluation {
         }
     }
 
-    /// A batch: numbers of the images in their data set, logits `[B, classes]`, labels.
+    /// Adds a batch: numbers of the images in their data set, logits `[B, classes]`, labels.
     ///
     /// # Errors
-    /// If lengths do not agree or a label is no class; nothing is counted then.
+    /// If lengths do not agree, or a label is not a class. Nothing is counted then.
     pub fn add(
         &mut self,
         images: &[usize],
@@ -85,12 +85,12 @@ impl Evaluation {
         &self.accuracy
     }
 
-    /// Mean cross-entropy, without smoothing or L2; 0 of no images.
+    /// Mean cross-entropy, without smoothing or L2. 0 without images.
     pub fn loss(&self) -> f64 {
         self.loss / self.accuracy.images().max(1) as f64
     }
 
-    /// Which classes were taken for which.
+    /// Counts of images by label and prediction.
     pub fn confusion(&self) -> &ConfusionMatrix {
         &self.confusion
     }

@@ -1,4 +1,4 @@
-//! The images with the highest loss: wrong labels, and what the network cannot recognise.
+//! The images with the highest loss: wrong labels, and images that the network cannot recognise.
 
 /// An image with its label, prediction and loss.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -7,9 +7,9 @@ pub struct WrongImage {
     pub image: usize,
     /// Its class.
     pub label: usize,
-    /// The class it was given.
+    /// The predicted class.
     pub predicted: usize,
-    /// Probability of the class it was given.
+    /// Probability of the predicted class.
     pub probability: f32,
     /// Its cross-entropy.
     pub loss: f64,
@@ -31,7 +31,7 @@ impl MostWrong {
         }
     }
 
-    /// One image. A loss that is not a number counts as the highest.
+    /// Adds an image. A loss that is not a number counts as the highest.
     pub fn add(&mut self, image: WrongImage) {
         let before = |other: &WrongImage| {
             let by_loss = image.loss.total_cmp(&other.loss);
@@ -44,7 +44,8 @@ impl MostWrong {
         }
     }
 
-    /// Worst first; equals by number, so that the order of batches does not matter.
+    /// The images, highest loss first. Equal losses are sorted by number, so that the order of
+    /// batches does not matter.
     pub fn images(&self) -> &[WrongImage] {
         &self.images
     }

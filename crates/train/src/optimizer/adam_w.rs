@@ -6,13 +6,13 @@ pub(super) struct AdamW {
     learning_rate: f32,
     beta1: f32,
     beta2: f32,
-    /// What is missing to 1 from each beta, taken in f64: in f32, 1 - 0.999 has four digits less.
+    /// 1 minus each beta, computed in f64: in f32, 1 - 0.999 would lose four digits.
     rest1: f32,
     rest2: f32,
     epsilon: f32,
-    /// Learning rate over the correction of the first moment.
+    /// Learning rate divided by the correction of the first moment.
     step_size: f32,
-    /// One over the root of the correction of the second moment.
+    /// 1 divided by the root of the correction of the second moment.
     root_scale: f32,
 }
 

@@ -1,4 +1,4 @@
-//! Which optimiser, with its settings, as a recipe states it.
+//! The optimiser and its settings, as a recipe states them.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,30 +6,30 @@ use super::rule::{Rule, Slot};
 use super::{AdamW, Momentum, RmsPropTf, RmsPropTorch, Sgd};
 use crate::error::TrainError;
 
-/// An optimiser and its settings; the learning rate is an argument of each step.
+/// An optimiser and its settings. The learning rate is an argument of each step.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
 pub enum OptimizerConfig {
-    /// Plain gradient descent, what `mobilenet_v1_train.py` uses.
+    /// Plain gradient descent, as in `mobilenet_v1_train.py`.
     Sgd,
-    /// Gradient descent with momentum; TensorFlow's and PyTorch's forms are the same.
+    /// Gradient descent with momentum. The forms of TensorFlow and PyTorch are the same.
     Momentum {
         /// Share of the last update's direction that is kept.
         momentum: f64,
-        /// Looks ahead along the momentum.
+        /// Whether the momentum is Nesterov's.
         nesterov: bool,
     },
-    /// RMSProp in TensorFlow's form: epsilon inside the root, mean square from 1, the learning
-    /// rate folded into the momentum.
+    /// RMSProp in TensorFlow's form: epsilon is inside the root, the mean square starts at 1, and
+    /// the learning rate is part of the momentum.
     RmsPropTf {
         /// Share of the mean square that is kept.
         decay: f64,
         /// Share of the last update that is kept.
         momentum: f64,
-        /// Added to the mean square below the root.
+        /// Added to the mean square inside the root.
         epsilon: f64,
     },
-    /// RMSprop in PyTorch's form: epsilon outside the root, mean square from 0.
+    /// RMSprop in PyTorch's form: epsilon is outside the root, and the mean square starts at 0.
     RmsPropTorch {
         /// Share of the mean square that is kept.
         alpha: f64,
@@ -38,8 +38,8 @@ pub enum OptimizerConfig {
         /// Added to the root.
         epsilon: f64,
     },
-    /// Adam with decoupled weight decay (PyTorch's AdamW); the groups' `weight_decay` is
-    /// multiplied by the learning rate and taken from the weights, not added to gradients.
+    /// Adam with decoupled weight decay (PyTorch's AdamW): the groups' `weight_decay` times the
+    /// learning rate shrinks the weights, and is not added to gradients.
     AdamW {
         /// Share of the mean gradient that is kept.
         beta1: f64,
@@ -51,7 +51,8 @@ pub enum OptimizerConfig {
 }
 
 impl OptimizerConfig {
-    /// RMSProp as `train_image_classifier.py` sets it: decay 0.9, momentum 0.9, epsilon 1.
+    /// RMSProp with the settings of `train_image_classifier.py`: decay 0.9, momentum 0.9, epsilon
+    /// 1.
     pub fn rms_prop_slim() -> Self {
         Self::RmsPropTf {
             decay: 0.9,
@@ -69,7 +70,7 @@ impl OptimizerConfig {
         }
     }
 
-    /// Whether weight decay acts on the weights themselves and is no part of the loss.
+    /// Whether weight decay acts on the weights directly instead of through the loss.
     pub fn decoupled_weight_decay(&self) -> bool {
         matches!(self, Self::AdamW { .. })
     }

@@ -1,5 +1,5 @@
-//! Gradient clipping, before a step. Neither slim script clips; long rates and small batches can
-//! need it.
+//! Gradient clipping before a step. slim's scripts do not clip, but large learning rates and small
+//! batches can need it.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -8,16 +8,17 @@ use super::parameter_group::{ParameterGroup, check_groups};
 use super::sum_of_squares::{CHUNK, sum_of_squares};
 use crate::error::TrainError;
 
-/// How gradients are limited. L2 is added by the optimiser, after clipping.
+/// Limits of gradients. The optimiser adds L2 after clipping.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
 pub enum GradientClipping {
-    /// All gradients are scaled by one factor to at most this norm (`tf.clip_by_global_norm`).
+    /// All gradients are scaled by one factor so that their norm is at most the limit
+    /// (`tf.clip_by_global_norm`).
     GlobalNorm {
-        /// Largest root of the sum of squares.
+        /// Largest norm: the root of the sum of squares.
         limit: f64,
     },
-    /// Each gradient is clamped to plus or minus this (`tf.clip_by_value`).
+    /// Each gradient is clamped to plus or minus the limit (`tf.clip_by_value`).
     Value {
         /// Largest magnitude.
         limit: f64,
@@ -25,8 +26,9 @@ pub enum GradientClipping {
 }
 
 impl GradientClipping {
-    /// Limits the gradients of trainable groups and returns their global norm before that. A norm
-    /// that is not finite leaves them as they are: the caller has a diverged step at hand.
+    /// Limits the gradients of trainable groups, and returns their global norm before that. If the
+    /// norm is not finite, the gradients stay unchanged: the step has diverged, which the caller
+    /// must handle.
     ///
     /// # Errors
     /// If the limit is not above 0, or the groups do not cover the gradients in order.
@@ -62,7 +64,7 @@ impl GradientClipping {
     }
 }
 
-/// Root of the sum of squares over trainable groups; summed in f64 in an order that does not
+/// Root of the sum of squares over trainable groups. The sum is in f64, and its order does not
 /// depend on threads.
 ///
 /// # Errors

@@ -1,5 +1,5 @@
-//! Optimisers over one flat slice of weights. The formulas are those of TensorFlow and PyTorch,
-//! one file each, elementwise, so that results do not depend on the number of threads.
+//! Optimisers over one flat slice of weights. The formulas are those of TensorFlow and PyTorch, one
+//! file each. They are elementwise, so results do not depend on the number of threads.
 
 mod adam_w;
 mod config;
@@ -48,10 +48,10 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
-    /// An optimiser of `values` weights, before its first step.
+    /// An optimiser of `values` weights, before the first step.
     ///
     /// # Errors
-    /// If a setting is out of its range, or the groups do not cover `0..values` in order.
+    /// If a setting is out of range, or the groups do not cover `0..values` in order.
     pub fn new(
         config: OptimizerConfig,
         values: usize,
@@ -72,11 +72,11 @@ impl Optimizer {
         })
     }
 
-    /// One step: changes the weights of trainable groups and their slots, on the current rayon
-    /// pool.
+    /// Does one step on the current rayon pool. It changes the weights of trainable groups and
+    /// their slots.
     ///
     /// # Errors
-    /// If a slice has another length than stated when this was made; nothing is changed then.
+    /// If a slice has another length than given to [`Self::new`]. Nothing is changed then.
     pub fn step(
         &mut self,
         weights: &mut [f32],
@@ -134,7 +134,7 @@ impl Optimizer {
         update(rule, &self.pieces, weights, gradients, slots);
     }
 
-    /// What this was made from.
+    /// The settings of the optimiser.
     pub fn config(&self) -> OptimizerConfig {
         self.config
     }
@@ -149,7 +149,7 @@ impl Optimizer {
         self.steps
     }
 
-    /// State to be stored beside [`Self::steps`]: values by name, each as long as the weights.
+    /// State to store with [`Self::steps`]: slots by name, each as long as the weights.
     pub fn slots(&self) -> Vec<(&'static str, &[f32])> {
         let slots = self.slots.iter();
         slots
@@ -157,10 +157,10 @@ impl Optimizer {
             .collect()
     }
 
-    /// Continues from stored state, in any order of slots.
+    /// Continues from stored state. The slots may have any order.
     ///
     /// # Errors
-    /// If the slots are not those of this optimiser, or of another length; nothing is changed
+    /// If the slots are not those of this optimiser, or have another length. Nothing is changed
     /// then.
     pub fn restore(
         &mut self,

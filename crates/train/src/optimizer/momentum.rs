@@ -1,5 +1,5 @@
-//! Gradient descent with momentum: TensorFlow's `MomentumOptimizer`, and PyTorch's `SGD` without
-//! dampening, which is the same.
+//! Gradient descent with momentum: TensorFlow's `MomentumOptimizer`. PyTorch's `SGD` without
+//! dampening is the same.
 
 use super::rule::{Rule, Slot, Value};
 

@@ -5,21 +5,21 @@ use std::ops::Range;
 use super::sum_of_squares::sum_of_squares;
 use crate::error::TrainError;
 
-/// A range of weights with its weight decay. slim decays the weights of convolutions and logits by
-/// 0.00004, nothing of batch norm, and depthwise filters only when asked.
+/// A range of weights with its weight decay. slim's decay is 0.00004 for weights of convolutions
+/// and logits. Batch norm has none, and depthwise filters have one only on request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ParameterGroup {
     /// Its range among all weights.
     pub range: Range<usize>,
-    /// Factor of L2: `weight_decay * w` is added to the gradient (AdamW: see
+    /// Factor of L2: `weight_decay * w` is added to the gradient (except for AdamW: see
     /// [`OptimizerConfig::AdamW`](super::OptimizerConfig::AdamW)).
     pub weight_decay: f32,
-    /// Whether steps change it and its slots.
+    /// Whether steps change the weights and their slots.
     pub trainable: bool,
 }
 
 impl ParameterGroup {
-    /// Trainable, without decay.
+    /// A trainable group without decay.
     pub fn new(range: Range<usize>) -> Self {
         Self {
             range,
@@ -28,7 +28,7 @@ impl ParameterGroup {
         }
     }
 
-    /// With decay.
+    /// The group with a decay.
     pub fn with_weight_decay(self, weight_decay: f32) -> Self {
         Self {
             weight_decay,
@@ -36,7 +36,7 @@ impl ParameterGroup {
         }
     }
 
-    /// Not changed by any step.
+    /// The group, frozen: no step changes it.
     pub fn frozen(self) -> Self {
         Self {
             trainable: false,
@@ -45,8 +45,8 @@ impl ParameterGroup {
     }
 }
 
-/// What L2 adds to the loss: the sum over groups of `weight_decay * sum(w^2) / 2`, frozen ones
-/// included, as slim's total loss does.
+/// The L2 term of the loss: the sum over groups of `weight_decay * sum(w^2) / 2`. It includes
+/// frozen groups, as slim's total loss does.
 ///
 /// # Errors
 /// If the groups do not cover the weights in order.

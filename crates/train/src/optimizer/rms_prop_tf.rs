@@ -1,6 +1,6 @@
-//! RMSProp in TensorFlow's form (`ApplyRMSProp`), which slim's recipes mean. It differs from
+//! RMSProp in TensorFlow's form (`ApplyRMSProp`), as slim's recipes use it. It differs from
 //! PyTorch's in three points: epsilon is inside the root, the mean square starts at 1, and the
-//! learning rate is part of the momentum, so that a change of rate acts on new gradients only.
+//! learning rate is part of the momentum, so that a new learning rate acts on new gradients only.
 
 use super::rule::{Rule, Slot, Value};
 

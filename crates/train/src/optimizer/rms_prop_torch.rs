@@ -5,7 +5,7 @@ use super::rule::{Rule, Slot, Value};
 pub(super) struct RmsPropTorch {
     learning_rate: f32,
     alpha: f32,
-    /// `1 - alpha`, taken in f64 as PyTorch does.
+    /// `1 - alpha`, computed in f64 as in PyTorch.
     rest: f32,
     momentum: f32,
     epsilon: f32,

@@ -1,10 +1,10 @@
-//! How an elementwise rule runs over the flat slices: in fixed pieces, spread over threads.
+//! Applies an elementwise rule to the flat slices, in fixed pieces on several threads.
 
 use rayon::prelude::*;
 
 use super::ParameterGroup;
 
-/// Longest piece, in values: 64 KiB a slice, so that a piece with its slots fits the second cache.
+/// Longest piece, in values: 64 KiB per slice, so that a piece with its slots fits the L2 cache.
 const LONGEST: usize = 1 << 14;
 
 /// State that a rule keeps for each weight.
@@ -16,7 +16,7 @@ pub(super) struct Slot {
     pub(super) initial: f32,
 }
 
-/// One weight of a step, with what acts on it.
+/// One weight in a step, with its gradient and settings.
 #[derive(Clone, Copy)]
 pub(super) struct Value {
     pub(super) weight: f32,
@@ -32,7 +32,7 @@ impl Value {
     }
 }
 
-/// An optimiser's formula for one weight: branch-free, so that the loop over it vectorises.
+/// An optimiser's formula for one weight. It has no branches, so that the loop over it vectorises.
 pub(super) trait Rule<const SLOTS: usize>: Sync {
     /// Its state.
     const SLOTS: [Slot; SLOTS];
@@ -41,7 +41,7 @@ pub(super) trait Rule<const SLOTS: usize>: Sync {
     fn update(&self, value: Value, slots: [f32; SLOTS]) -> (f32, [f32; SLOTS]);
 }
 
-/// A part of a group that one thread does at once.
+/// A part of a group that one thread updates at once.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Piece {
     length: usize,
@@ -49,13 +49,13 @@ pub(super) struct Piece {
     trainable: bool,
 }
 
-/// Cuts groups that cover the weights in order; depends on nothing but the groups.
+/// Cuts groups into pieces that cover the weights in order. The pieces depend on the groups only.
 pub(super) fn pieces(groups: &[ParameterGroup]) -> Vec<Piece> {
     let mut pieces = Vec::new();
     for group in groups {
         let mut rest = group.range.len();
         while rest > 0 {
-            // What is frozen is skipped at once.
+            // A frozen group is skipped as one piece.
             let length = if group.trainable {
                 rest.min(LONGEST)
             } else {
@@ -109,7 +109,7 @@ fn update_piece<const SLOTS: usize, R: Rule<SLOTS>>(
     gradients: &[f32],
     slots: [&mut [f32]; SLOTS],
 ) {
-    // One length for all, visibly, so that the loop needs no bounds checks.
+    // The same visible length for all slices, so that the loop needs no bounds checks.
     let length = weights.len();
     let gradients = &gradients[..length];
     let slots = slots.map(|slot| &mut slot[..length]);

@@ -1,11 +1,11 @@
-//! The sum of squares of a slice: on several threads, in the same bits for any number of them.
+//! The sum of squares of a slice, with the same bits for any number of threads.
 
 use rayon::prelude::*;
 
-/// Values of one partial sum. Fixed, so that the order of summation is fixed, too.
+/// Number of values of one partial sum. It is fixed, so that the order of summation is fixed too.
 pub(super) const CHUNK: usize = 1 << 14;
 
-/// Summed in f64, in an order that does not depend on threads.
+/// Sum in f64. Its order does not depend on threads.
 pub(super) fn sum_of_squares(values: &[f32]) -> f64 {
     let partial: Vec<f64> = values.par_chunks(CHUNK).map(of_chunk).collect();
     partial.iter().sum()

@@ -1,4 +1,4 @@
-//! The confusion matrix as SVG: rows are labels, columns predictions, shaded by the share of the
+//! The confusion matrix as SVG. Rows are labels, columns predictions. The shade is the share of the
 //! row.
 
 use plotters::coord::Shift;
@@ -23,7 +23,7 @@ struct Layout {
     classes: i32,
     cell: i32,
     font: i32,
-    /// Room for names, left of the rows and above the columns.
+    /// Space for names, left of the rows and above the columns.
     names: i32,
 }
 
@@ -40,13 +40,13 @@ impl Layout {
             classes,
             cell,
             font,
-            // A character is about 0.6 of the font's size wide.
+            // A character is about 0.6 times as wide as the font size.
             names: longest.unwrap_or(0) as i32 * font * 6 / 10 + 14,
         }
     }
 
     fn left(&self) -> i32 {
-        // "label", upright, stands left of the names.
+        // The vertical word "label" is left of the names.
         MARGIN + self.names + 20
     }
 
@@ -65,7 +65,7 @@ impl Layout {
     }
 }
 
-/// `None` where nothing was evaluated.
+/// The figure. `None` if nothing was evaluated.
 pub(super) fn matrix(report: &Report) -> Result<Option<String>, TrainError> {
     let matrix = report.evaluation.confusion();
     let classes = matrix.most_confused(MOST_CLASSES);
@@ -152,7 +152,8 @@ fn draw<B: DrawingBackend>(
     area.present()
 }
 
-/// From white to a colour, by the root of the share: so a few images still show.
+/// A shade between white and a colour, by the square root of the share, so that a few images are
+/// still visible.
 fn shade(colour: RGBColor, share: f64) -> RGBColor {
     let mix = |full: u8| {
         let strength = share.clamp(0.0, 1.0).sqrt();

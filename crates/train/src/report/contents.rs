@@ -1,4 +1,4 @@
-//! What a report shows.
+//! The contents of a report.
 
 use crate::log::History;
 use crate::metrics::{Evaluation, WrongImage};
@@ -18,7 +18,7 @@ pub struct Report<'a> {
     pub history: &'a History,
     /// Its last evaluation.
     pub evaluation: &'a Evaluation,
-    /// Names of classes by number; a class without one is called by its number.
+    /// Names of classes by number. A class without a name is shown by its number.
     pub class_names: &'a [String],
     /// Photos to show, worst first.
     pub worst: &'a [WrongPhoto],
@@ -40,7 +40,7 @@ pub struct WrongPhoto {
 }
 
 impl Report<'_> {
-    /// Name of a class; its number where it has none.
+    /// Name of a class, or its number if it has no name.
     pub(super) fn class_name(&self, class: usize) -> String {
         let name = self.class_names.get(class);
         name.map_or_else(|| class.to_string(), Clone::clone)

@@ -14,10 +14,10 @@ const STRONG: RGBColor = RGBColor(196, 78, 36);
 const PALE: RGBColor = RGBColor(236, 200, 182);
 const OTHER: RGBColor = RGBColor(96, 120, 144);
 
-/// Most points of a curve; more are averaged.
+/// Most points of a curve. If there are more, neighbours are averaged.
 const POINTS: usize = 500;
 
-/// Share of the running mean that is kept from record to record.
+/// Share of the running mean that each record keeps.
 const SMOOTHING: f64 = 0.9;
 
 type Point = (f64, f64);
@@ -29,7 +29,7 @@ struct Curve {
     points: Vec<Point>,
 }
 
-/// `None` where no step has a finite loss.
+/// The curve of the loss. `None` if no step has a finite loss.
 pub(super) fn loss(history: &History) -> Result<Option<String>, TrainError> {
     let steps = history.steps().map(|step| (step.step as f64, step.loss));
     let recorded: Vec<Point> = steps.filter(|(_, loss)| loss.is_finite()).collect();
@@ -53,7 +53,7 @@ pub(super) fn loss(history: &History) -> Result<Option<String>, TrainError> {
     draw("Loss in training", ["step", "loss"], range, &curves).map(Some)
 }
 
-/// `None` where nothing was evaluated.
+/// The curves of accuracy. `None` if nothing was evaluated.
 pub(super) fn accuracy(history: &History) -> Result<Option<String>, TrainError> {
     let points = |share: fn(&crate::log::EpochRecord) -> f64| -> Vec<Point> {
         let epochs = history.epochs();
@@ -82,7 +82,7 @@ pub(super) fn accuracy(history: &History) -> Result<Option<String>, TrainError> 
     draw("Accuracy in evaluation", axes, range, &curves).map(Some)
 }
 
-/// Above the highest point, and never an empty range.
+/// A range with space above the highest point, which is never empty.
 fn padded(lowest: f64, highest: f64) -> f64 {
     let height = highest - lowest;
     if height > 0.0 {
@@ -92,7 +92,7 @@ fn padded(lowest: f64, highest: f64) -> f64 {
     }
 }
 
-/// Without the rounding of sums such as 0.1 + 0.2.
+/// A number without rounding errors of sums such as 0.1 + 0.2.
 fn tick(value: &f64) -> String {
     format!("{}", (value * 1e6).round() / 1e6)
 }
@@ -108,7 +108,7 @@ fn running_mean(points: &[Point]) -> Vec<Point> {
     means.collect()
 }
 
-/// Means of neighbours where there are more points than a plot can show.
+/// Averages neighbours if there are more points than a plot can show.
 fn thinned(points: &[Point]) -> Vec<Point> {
     let chunks = points.chunks(points.len().div_ceil(POINTS).max(1));
     let means = chunks.map(|chunk| {
@@ -129,7 +129,7 @@ fn draw(
     let mut svg = String::new();
     let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
     let drawn = draw_on(&area, caption, [x_axis, y_axis], y_range, curves)
-        // plotters' errors borrow what they draw on.
+        // plotters' errors borrow the drawing area, so convert them here.
         .map_err(|error| TrainError::Draw {
             figure: caption,
             problem: error.to_string(),
@@ -169,7 +169,7 @@ fn draw_on<B: DrawingBackend>(
             .draw_series(LineSeries::new(curve.points.iter().copied(), style))?
             .label(curve.name)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
-        // A line of few points shows where they are; one point is no line at all.
+        // Mark the points of short curves: a line through a single point would be invisible.
         if curve.points.len() <= 30 {
             let dots = curve.points.iter();
             chart.draw_series(dots.map(|&point| Circle::new(point, 3, curve.colour.filled())))?;

@@ -1,5 +1,5 @@
-//! The report of a training: one Markdown page with its recipe, its curves, what it confuses,
-//! and the photos that went most wrong, each file beside it.
+//! The report of a training: one Markdown page with the recipe, the curves, the confusion matrix
+//! and the photos with the highest loss. Figures are files in the same folder.
 
 mod confusion;
 mod contents;
@@ -15,11 +15,11 @@ use crate::error::TrainError;
 use crate::file::write_atomically;
 
 impl Report<'_> {
-    /// Writes `report.md`, `loss.svg`, `accuracy.svg`, `confusion.svg` and `worst_1.png` and so
-    /// on into a folder, which is made if it is missing. A figure without data is left out.
+    /// Writes `report.md`, `loss.svg`, `accuracy.svg`, `confusion.svg`, `worst_1.png` and so on to
+    /// a folder, which is created if necessary. A figure without data is left out.
     ///
     /// # Errors
-    /// If a file cannot be written, or a photo has another number of bytes than its size says.
+    /// If a file cannot be written, or the size of a photo does not fit its bytes.
     pub fn write(&self, folder: &Path) -> Result<(), TrainError> {
         std::fs::create_dir_all(folder).map_err(TrainError::write(folder))?;
         let figures = [
@@ -38,7 +38,7 @@ impl Report<'_> {
         }
         let figures = figures.iter().filter(|(_, svg)| svg.is_some());
         let figures: Vec<&str> = figures.map(|(name, _)| *name).collect();
-        // Last, so that a page never shows what is not there.
+        // Last, so that a page never refers to a missing figure.
         let page = page::markdown(self, &figures);
         write_atomically(&folder.join("report.md"), page.as_bytes())
     }

@@ -1,4 +1,4 @@
-//! The page itself, as Markdown.
+//! The report's page in Markdown.
 
 use std::fmt::Write;
 
@@ -15,7 +15,7 @@ pub(super) fn markdown(report: &Report, figures: &[&str]) -> String {
     page
 }
 
-/// Text that breaks neither a table nor a heading.
+/// Text on one line, escaped so that it breaks neither a table nor a heading.
 fn one_line(text: &str) -> String {
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     words

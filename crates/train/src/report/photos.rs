@@ -39,7 +39,8 @@ pub(super) fn thumbnail(photo: &WrongPhoto) -> Result<Vec<u8>, TrainError> {
     Ok(png)
 }
 
-/// Shrunk to the longest side, or enlarged by a whole factor, so that small images stay sharp.
+/// Shrinks the image to the longest side, or enlarges it by an integer factor, so that small images
+/// stay sharp.
 fn scaled(image: &RgbImage) -> Cow<'_, RgbImage> {
     let (width, height) = image.dimensions();
     let longest = width.max(height);

@@ -3,8 +3,8 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// A factor for each feature: 0 where it is dropped, `1 / keep` elsewhere; `None` without dropout.
-/// A function of seed and step, so that a resumed training draws the same factors.
+/// One factor per feature: 0 if it is dropped, otherwise `1 / keep`. `None` without dropout. The
+/// factors depend on seed and step only, so a resumed training draws the same.
 pub(super) fn draw(seed: u64, step: u64, keep: f64, features: usize) -> Option<Vec<f32>> {
     if keep >= 1.0 {
         return None;

@@ -1,4 +1,4 @@
-//! One network in training: a step at a time, without data sets, files or clocks.
+//! One network in training, one step at a time, without data sets, files or clocks.
 //!
 //! ```text
 //! gradients  images -> forward -> loss -> backward; running statistics
@@ -46,13 +46,13 @@ pub struct Trainer {
     logit_gradients: Vec<f32>,
     contribution: Contribution,
     targets: Vec<f32>,
-    /// Where the running statistics lie among the weights.
+    /// Ranges of the running statistics among the weights.
     statistics: Vec<Range<usize>>,
 }
 
 impl Trainer {
-    /// A trainer that computes on `threads` threads. `teacher` gives logits (or features, for
-    /// [`Target::Embedding`]) of images of the recipe's resolution.
+    /// A trainer on `threads` threads. `teacher` computes logits (or features, for
+    /// [`Target::Embedding`]) of images in the recipe's resolution.
     ///
     /// # Errors
     /// If recipe, network and teacher do not fit each other.
@@ -109,7 +109,7 @@ impl Trainer {
         &self.state
     }
 
-    /// Where each parameter lies.
+    /// Range of each parameter.
     pub fn layout(&self) -> &FlatLayout {
         self.plan.layout()
     }
@@ -119,17 +119,17 @@ impl Trainer {
         &self.logits
     }
 
-    /// One step on `[batch, resolution, resolution, channels]` images.
+    /// Does one step on images `[batch, resolution, resolution, channels]`.
     ///
     /// # Errors
-    /// [`TrainError::NotFinite`] if the loss or the gradients' norm is not finite; if a slice has the
-    /// wrong length, or a label is not a class. Nothing is changed then.
+    /// [`TrainError::NotFinite`] if the loss or the gradients' norm is not finite. Also if a slice
+    /// has the wrong length, or a label is not a class. Nothing is changed then.
     pub fn step(&mut self, images: &[f32], labels: &[u32]) -> Result<StepOutcome, TrainError> {
         self.step_with(images, labels, &mut Alone)
     }
 
-    /// [`Self::step`] where the images are one shard of the step's batch: every shard's trainer
-    /// makes the same update.
+    /// As [`Self::step`], but the images are one shard of the step's batch. The trainers of all
+    /// shards make the same update.
     ///
     /// # Errors
     /// As [`Self::step`], and if the reduction fails.
@@ -144,16 +144,16 @@ impl Trainer {
             .gradients(images, labels, &mut contribution)
             .and_then(|()| reduce.mean(&mut contribution))
             .and_then(|()| self.apply(&mut contribution));
-        // Its memory is for the next step.
+        // Keep its memory for the next step.
         self.contribution = contribution;
         outcome
     }
 
-    /// Computes what a batch contributes to the step; the state stays as it is.
+    /// Computes what a batch contributes to the step, without changing the state.
     ///
     /// # Errors
-    /// If a slice has the wrong length, or a label is not a class. A loss that is not finite is no
-    /// error here, but of [`Self::apply`].
+    /// If a slice has the wrong length, or a label is not a class. A loss that is not finite is an
+    /// error of [`Self::apply`] only.
     pub fn gradients(
         &mut self,
         images: &[f32],
@@ -186,11 +186,11 @@ impl Trainer {
         Ok(())
     }
 
-    /// Updates the state by a step's contribution, which is clipped where the recipe says so.
+    /// Updates the state by a step's contribution, which is clipped if the recipe says so.
     ///
     /// # Errors
-    /// [`TrainError::NotFinite`] if the loss or the gradients' norm is not finite; if the values are
-    /// not one for each parameter. Nothing is changed then.
+    /// [`TrainError::NotFinite`] if the loss or the gradients' norm is not finite. Also if the
+    /// number of values is not that of the parameters. Nothing is changed then.
     pub fn apply(&mut self, contribution: &mut Contribution) -> Result<StepOutcome, TrainError> {
         let (state, loss) = (&mut self.state, contribution.loss);
         let gradients = &mut contribution.values;

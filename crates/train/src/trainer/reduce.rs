@@ -1,13 +1,13 @@
-//! The reduction between gradients and update: one step's batch may be computed in shards, each a
-//! batch of its own, perhaps on several machines.
+//! The reduction between gradients and update. The batch of a step can be computed in shards,
+//! perhaps on several machines.
 
 use crate::error::TrainError;
 
 /// What one shard contributes to a step. The step uses the mean over all shards.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Contribution {
-    /// By the network's layout: the gradient of the mean loss by each parameter. Running statistics
-    /// have no gradient; in their place stand the statistics themselves, moved by the shard's batch.
+    /// In the network's layout, the gradient of the mean loss for each parameter. Running
+    /// statistics have no gradient. Their ranges hold the statistics, updated by the shard's batch.
     pub values: Vec<f32>,
     /// Mean loss of the shard's examples, without L2.
     pub loss: f64,
@@ -15,15 +15,16 @@ pub struct Contribution {
 
 /// Combines the contributions of a step's shards.
 pub trait Reduce {
-    /// Replaces a shard's contribution by the mean over all shards, in the same bits for every
-    /// caller. Values that are equal in all shards must stay as they are: frozen statistics are.
+    /// Replaces a shard's contribution by the mean over all shards, with the same bits for every
+    /// caller. Values that are equal in all shards must not change, because frozen statistics are
+    /// such values.
     ///
     /// # Errors
     /// If the other shards cannot be reached.
     fn mean(&mut self, contribution: &mut Contribution) -> Result<(), TrainError>;
 }
 
-/// One machine, one shard: the contribution is the mean.
+/// One machine with one shard: the contribution is the mean already.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Alone;
 

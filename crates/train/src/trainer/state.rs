@@ -7,15 +7,15 @@ use crate::moving_average::MovingAverage;
 use crate::optimizer::Optimizer;
 use crate::recipe::Recipe;
 
-/// All that changes from step to step: two trainers with the same recipe and equal states give
-/// equal bits on the same number of threads.
+/// All that changes from step to step. Two trainers with the same recipe, equal states and the same
+/// number of threads compute equal bits.
 #[derive(Debug, Clone)]
 pub struct State {
     /// Steps done.
     pub step: u64,
-    /// All parameters, running statistics included, by the network's [`FlatLayout`].
+    /// All parameters, including running statistics, by the network's [`FlatLayout`].
     pub weights: Vec<f32>,
-    /// Their moving average, where the recipe has one.
+    /// Their moving average, if the recipe has one.
     pub average: Option<MovingAverage>,
     /// The optimiser with its slots.
     pub optimizer: Optimizer,
@@ -46,7 +46,7 @@ impl State {
         })
     }
 
-    /// The parameters to evaluate and to save: the average where there is one.
+    /// The parameters to evaluate and save: the average if there is one.
     pub fn best_weights(&self) -> &[f32] {
         self.average
             .as_ref()
