@@ -1,6 +1,6 @@
-//! What a kernel refuses: shapes that do not fit. Kernels never panic on their arguments.
+//! Errors of the kernels, mostly shapes that do not match. Kernels never panic on their arguments.
 
-/// A convolution or buffer that does not fit together.
+/// Why a kernel or a program cannot run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KernelError {
     /// A size that must be positive is zero.
@@ -9,7 +9,7 @@ pub enum KernelError {
         /// The size in question.
         what: &'static str,
     },
-    /// The dilated kernel does not fit the padded input.
+    /// The dilated kernel is larger than the padded input.
     #[error(
         "a kernel that spans {span} does not fit {axis} of {input} padded by {before} and {after}"
     )]
@@ -37,7 +37,7 @@ pub enum KernelError {
         /// What is not supported.
         what: &'static str,
     },
-    /// A label names no class.
+    /// A label is not the index of a class.
     #[error("label {label} of example {example} names none of {classes} classes")]
     Label {
         /// Index in the batch.
@@ -47,7 +47,7 @@ pub enum KernelError {
         /// Number of classes.
         classes: usize,
     },
-    /// Label smoothing is no share.
+    /// Label smoothing is outside `[0, 1]`.
     #[error("label smoothing must lie in [0, 1], found {found}")]
     LabelSmoothing {
         /// The value, as text.
@@ -56,13 +56,13 @@ pub enum KernelError {
     /// Threads could not be started.
     #[error("cannot start threads: {problem}")]
     Threads {
-        /// Why not.
+        /// The reason.
         problem: String,
     },
     /// `MOBILENET_ISA` names an instruction set that cannot be used.
     #[error(transparent)]
     Isa(#[from] crate::simd::IsaError),
-    /// A weight is beyond the range of the type that it is to be stored in.
+    /// A weight is out of range of the type in which it is stored.
     #[error("weight {weight} is beyond the range of {weight_type}")]
     WeightRange {
         /// The largest weight of its layer.
@@ -70,25 +70,26 @@ pub enum KernelError {
         /// The type.
         weight_type: crate::simd::WeightType,
     },
-    /// 8-bit frames need a normalisation, and a full convolution to fold it into.
+    /// A program cannot take 8-bit frames. It needs their normalisation, and a full convolution as
+    /// its first layer to fold it into.
     #[error("8-bit frames cannot be taken: {problem}")]
     Frames {
-        /// Why not.
+        /// The reason.
         problem: &'static str,
     },
-    /// A slice has another length than its shape says.
+    /// The length of a slice does not match its shape.
     #[error("{what} holds {found} values, expected {expected}")]
     Length {
         /// The slice in question.
         what: &'static str,
-        /// Length that the shape asks for.
+        /// Length according to the shape.
         expected: usize,
         /// Length of the slice.
         found: usize,
     },
 }
 
-/// Checks that a slice has the length that its shape asks for.
+/// Checks that the length of a slice matches its shape.
 pub(crate) fn check_length(
     what: &'static str,
     found: usize,

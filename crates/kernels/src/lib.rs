@@ -1,7 +1,7 @@
 //! CPU kernels of separable convolutional networks, on plain `f32` slices.
 //!
-//! Activations are NHWC (`[batch, height, width, channels]`, channels contiguous), because the
-//! channels are the vector: a depthwise tap is one multiply-add over neighbouring channels, and a
+//! Activations are NHWC (`[batch, height, width, channels]`, channels contiguous), so a vector
+//! holds neighbouring channels. A depthwise tap is then one multiply-add per vector, and a
 //! pointwise convolution is a matrix product of all pixels with the weights.
 //!
 //! | module | operation |
@@ -20,7 +20,7 @@
 //! | [`mod@reference`] | the naive specification that every kernel is tested against |
 //!
 //! The single kernels run on the current rayon pool; `ThreadPool::install` chooses the number of
-//! threads. A program has threads of its own.
+//! threads. A program of [`inference`] or [`training`] has its own threads.
 
 pub mod activation;
 pub mod backward;

@@ -1,25 +1,26 @@
-//! What inference and training both know of a network.
+//! Descriptions of a network that inference and training share.
 
-/// What a layer does.
+/// The kind of a layer's convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConvKind {
     /// Full convolution, pointwise included; weights `[out, in, rows, columns]`.
     Conv,
-    /// Depthwise convolution; weights `[channels, 1, rows, columns]`, in and out channels equal.
+    /// Depthwise convolution, with as many output channels as input channels; weights `[channels,
+    /// 1, rows, columns]`.
     Depthwise,
 }
 
-/// Which part of the last map is averaged.
+/// Which part of the last feature map is averaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pooling {
-    /// All of it.
+    /// The whole map.
     Global,
-    /// So many rows and columns from the top left, or all if there are fewer.
+    /// This number of rows and columns from the top left, or all if there are fewer.
     Window([usize; 2]),
 }
 
 impl Pooling {
-    /// Rows and columns that are averaged of a map of `height` x `width`.
+    /// Number of rows and columns that are averaged in a map of `height` x `width`.
     pub(crate) fn window(self, height: usize, width: usize) -> [usize; 2] {
         match self {
             Self::Global => [height, width],

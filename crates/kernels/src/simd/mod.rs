@@ -1,11 +1,11 @@
-//! The vector operations that kernels are written over, one file an instruction set.
+//! Vector operations that the kernels are written with, in one file per instruction set.
 //!
-//! A kernel is written once, generic over `Simd`, and entered through `Simd::vectorize`, which
-//! compiles it for the instruction set. The set is chosen once at run time ([`Isa::best`]);
+//! A kernel is written once, generic over `Simd`. `Simd::vectorize` compiles it for the instruction
+//! set and runs it. The set is chosen once at run time ([`Isa::best`]);
 //! `MOBILENET_ISA=scalar|avx2|avx512|neon` forces one.
 //!
-//! Why not the `pulp` crate: its vectors have one width per set and no prefetch, broadcast from
-//! memory or tile sizes of our choice, and those decide the speed here.
+//! The `pulp` crate is not used: it has one vector width per set, no prefetch, no broadcast from
+//! memory and no tile sizes of our choice, and those decide the speed here.
 
 mod isa;
 mod memory;

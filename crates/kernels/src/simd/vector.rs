@@ -1,33 +1,34 @@
-//! What kernels are written over: vectors of one instruction set, and work compiled for each.
+//! The two traits that kernels are written with: `Simd`, the vectors of one instruction set, and
+//! `Kernel`, work that is compiled for each set.
 
 use half::{bf16, f16};
 
 /// Work that is compiled for every instruction set.
 pub(crate) trait Kernel {
-    /// What it gives.
+    /// Result of the work.
     type Output;
 
-    /// Does the work. Must be `#[inline(always)]`, and so must be all that it calls with `S`:
-    /// only then is it compiled for the instruction set.
+    /// Does the work. This method and all functions that it calls with `S` must be
+    /// `#[inline(always)]`: only then are they compiled for the instruction set.
     fn run<S: Simd>(self, simd: S) -> Self::Output;
 }
 
-/// Vectors of f32 of one instruction set. A value of the type proves that the machine has it.
+/// f32 vectors of one instruction set. A value of the type proves that the machine supports the
+/// set.
 pub(crate) trait Simd: Copy + Send + Sync + 'static {
-    /// A vector.
     type Vector: Copy;
     /// Values in a vector.
     const LANES: usize;
-    /// Pixels of a full tile of the matrix product.
+    /// Pixels in a full tile of the matrix product.
     const TILE: usize;
-    /// Vectors of output channels of a full panel of the matrix product.
+    /// Vectors of output channels in a full panel of the matrix product.
     const PANEL: usize;
-    /// Rows of sums of outer products: enough, with a panel's vectors, to cover the latency of the
-    /// multiply-add. They divide `LANES`.
+    /// Rows in a block of sums of outer products. Times the vectors of a panel, they give enough
+    /// independent sums to cover the latency of the multiply-add. `LANES` is a multiple of this.
     const OUTER_ROWS: usize;
 
-    /// Runs a kernel compiled for the instruction set, once however many callers it has: a
-    /// kernel of many sizes is tens of kilobytes.
+    /// Runs a kernel, compiled for the instruction set. The call is never inlined: a kernel of many
+    /// sizes takes tens of kilobytes, and must be compiled once and not for each caller.
     fn vectorize<K: Kernel>(self, kernel: K) -> K::Output;
 
     fn splat(self, value: f32) -> Self::Vector;
@@ -36,13 +37,13 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// `LANES` values must be readable at `from`.
     unsafe fn load(self, from: *const f32) -> Self::Vector;
 
-    /// Half-precision values as f32.
+    /// Loads half-precision values as f32.
     ///
     /// # Safety
     /// `LANES` values must be readable at `from`.
     unsafe fn load_f16(self, from: *const f16) -> Self::Vector;
 
-    /// bfloat16 values as f32.
+    /// Loads bfloat16 values as f32.
     ///
     /// # Safety
     /// `LANES` values must be readable at `from`.
@@ -57,10 +58,10 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// `a * b + c`.
     fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
 
-    /// Between `low` and `high`; NaN stays NaN.
+    /// `v` limited to the range from `low` to `high`; NaN stays NaN.
     fn clamp(self, v: Self::Vector, low: Self::Vector, high: Self::Vector) -> Self::Vector;
 
-    /// `v` in the lanes where `low < y < high`, 0 in the others: the gradient of a clamp.
+    /// `v` in the lanes where `low < y < high`, 0 in the others. This is the gradient of a clamp.
     fn gate(
         self,
         v: Self::Vector,
@@ -69,9 +70,9 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
         high: Self::Vector,
     ) -> Self::Vector;
 
-    /// Asks for the cache line at `at` in L2. Any address is allowed.
+    /// Prefetches the cache line at `at` into L2. Any address is allowed.
     fn prefetch<T>(self, at: *const T);
 
-    /// Asks for the cache line at `at` in L1. Any address is allowed.
+    /// Prefetches the cache line at `at` into L1. Any address is allowed.
     fn prefetch_near<T>(self, at: *const T);
 }

@@ -1,4 +1,5 @@
-//! x86-64 with AVX2, FMA and F16C, which every machine with AVX2 has: 16 registers of 8 values.
+//! x86-64 with AVX2, FMA and F16C: 16 registers of 8 values. Every machine with AVX2 has the other
+//! two as well.
 
 use std::arch::x86_64::*;
 
@@ -46,19 +47,22 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     unsafe fn load(self, from: *const f32) -> Self::Vector {
-        // SAFETY: the caller vouches for the values, `self` for the instruction set.
+        // SAFETY: the caller guarantees that the values are readable; `self` proves the instruction
+        // set.
         unsafe { _mm256_loadu_ps(from) }
     }
 
     #[inline(always)]
     unsafe fn load_f16(self, from: *const f16) -> Self::Vector {
-        // SAFETY: the caller vouches for the values, `self` for the instruction set.
+        // SAFETY: the caller guarantees that the values are readable; `self` proves the instruction
+        // set.
         unsafe { _mm256_cvtph_ps(_mm_loadu_si128(from.cast())) }
     }
 
     #[inline(always)]
     unsafe fn load_bf16(self, from: *const bf16) -> Self::Vector {
-        // SAFETY: the caller vouches for the values, `self` for the instruction set.
+        // SAFETY: the caller guarantees that the values are readable; `self` proves the instruction
+        // set.
         unsafe {
             let bits = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast()));
             _mm256_castsi256_ps(_mm256_slli_epi32::<16>(bits))
@@ -67,7 +71,8 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     unsafe fn store(self, to: *mut f32, vector: Self::Vector) {
-        // SAFETY: the caller vouches for the room, `self` for the instruction set.
+        // SAFETY: the caller guarantees that the values are writable; `self` proves the instruction
+        // set.
         unsafe { _mm256_storeu_ps(to, vector) }
     }
 
@@ -85,7 +90,8 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn clamp(self, v: Self::Vector, low: Self::Vector, high: Self::Vector) -> Self::Vector {
-        // Of a NaN and a number these instructions return the second operand: v, so NaN stays.
+        // If an operand is NaN, these instructions return the second one. That is `v`, so NaN
+        // stays.
         // SAFETY: `self` exists, so the machine has the instruction set.
         unsafe { _mm256_min_ps(high, _mm256_max_ps(low, v)) }
     }

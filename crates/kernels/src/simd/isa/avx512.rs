@@ -43,19 +43,22 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     unsafe fn load(self, from: *const f32) -> Self::Vector {
-        // SAFETY: the caller vouches for the values, `self` for the instruction set.
+        // SAFETY: the caller guarantees that the values are readable; `self` proves the instruction
+        // set.
         unsafe { _mm512_loadu_ps(from) }
     }
 
     #[inline(always)]
     unsafe fn load_f16(self, from: *const f16) -> Self::Vector {
-        // SAFETY: the caller vouches for the values, `self` for the instruction set.
+        // SAFETY: the caller guarantees that the values are readable; `self` proves the instruction
+        // set.
         unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
     }
 
     #[inline(always)]
     unsafe fn load_bf16(self, from: *const bf16) -> Self::Vector {
-        // SAFETY: the caller vouches for the values, `self` for the instruction set.
+        // SAFETY: the caller guarantees that the values are readable; `self` proves the instruction
+        // set.
         unsafe {
             let bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
             _mm512_castsi512_ps(_mm512_slli_epi32::<16>(bits))
@@ -64,7 +67,8 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     unsafe fn store(self, to: *mut f32, vector: Self::Vector) {
-        // SAFETY: the caller vouches for the room, `self` for the instruction set.
+        // SAFETY: the caller guarantees that the values are writable; `self` proves the instruction
+        // set.
         unsafe { _mm512_storeu_ps(to, vector) }
     }
 
@@ -82,7 +86,8 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     fn clamp(self, v: Self::Vector, low: Self::Vector, high: Self::Vector) -> Self::Vector {
-        // Of a NaN and a number these instructions return the second operand: v, so NaN stays.
+        // If an operand is NaN, these instructions return the second one. That is `v`, so NaN
+        // stays.
         // SAFETY: `self` exists, so the machine has the instruction set.
         unsafe { _mm512_min_ps(high, _mm512_max_ps(low, v)) }
     }

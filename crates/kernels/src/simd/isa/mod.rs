@@ -1,4 +1,4 @@
-//! Which instruction sets there are, which the machine has, and the one way to choose.
+//! The instruction sets: which exist, which the machine supports, and which one is used.
 
 use std::fmt;
 use std::str::FromStr;
@@ -32,25 +32,25 @@ pub enum Isa {
     Neon,
 }
 
-/// The variable that forces an instruction set.
+/// The environment variable that forces an instruction set.
 const VARIABLE: &str = "MOBILENET_ISA";
 
-/// An instruction set that cannot be used.
+/// Why an instruction set cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IsaError {
-    /// No such name.
+    /// There is no instruction set of this name.
     #[error("unknown instruction set `{0}`; there are scalar, avx2, avx512, neon")]
     Unknown(String),
-    /// The machine has not got it.
+    /// The machine does not support it.
     #[error("this machine has no {0}")]
     Unavailable(Isa),
 }
 
 impl Isa {
-    /// All, slowest first.
+    /// All instruction sets, slowest first.
     pub const ALL: [Self; 4] = [Self::Scalar, Self::Neon, Self::Avx2, Self::Avx512];
 
-    /// Whether this machine has it.
+    /// Whether this machine supports it.
     pub fn is_available(self) -> bool {
         match self {
             Self::Scalar => true,
@@ -64,10 +64,10 @@ impl Isa {
         }
     }
 
-    /// The fastest that the machine has, or the one that `MOBILENET_ISA` names.
+    /// The fastest set that the machine supports, or the one that `MOBILENET_ISA` names.
     ///
     /// # Errors
-    /// Where the variable names none that can be used.
+    /// If the variable names an unknown set, or one that the machine does not support.
     pub fn best() -> Result<Self, IsaError> {
         let forced = std::env::var(VARIABLE).unwrap_or_default();
         if forced.is_empty() {
@@ -82,7 +82,7 @@ impl Isa {
         }
     }
 
-    /// [`Self::best`], asked once for the life of the process: what single kernels use.
+    /// [`Self::best`], determined once per process. The single kernels use it.
     pub(crate) fn current() -> Result<Self, IsaError> {
         static CURRENT: OnceLock<Result<Isa, IsaError>> = OnceLock::new();
         CURRENT.get_or_init(Self::best).clone()
@@ -120,8 +120,8 @@ impl FromStr for Isa {
     }
 }
 
-/// Runs a kernel by the instruction set. A set that the machine has not got cannot get here by
-/// way of [`Isa::best`]; should it, portable code answers.
+/// Runs a kernel, compiled for the instruction set. [`Isa::best`] never returns a set that the
+/// machine lacks. If one is given all the same, the portable code runs.
 pub(crate) fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     match isa {
         #[cfg(target_arch = "x86_64")]
@@ -143,7 +143,7 @@ pub(crate) fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     Scalar.vectorize(kernel)
 }
 
-/// Vectors of output channels in a full panel of the matrix product of an instruction set.
+/// Vectors of output channels in a full panel of the matrix product, for an instruction set.
 pub(crate) fn panel_vectors(isa: Isa) -> usize {
     struct Panel;
     impl Kernel for Panel {

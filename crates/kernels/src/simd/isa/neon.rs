@@ -1,4 +1,4 @@
-//! AArch64 with NEON, which every such machine has: 32 registers of 4 values.
+//! AArch64 with NEON, which is part of its baseline: 32 registers of 4 values.
 
 use std::arch::aarch64::*;
 use std::arch::asm;
@@ -35,14 +35,15 @@ impl Simd for Neon {
 
     #[inline(always)]
     unsafe fn load(self, from: *const f32) -> Self::Vector {
-        // SAFETY: the caller vouches for the values; NEON is part of the baseline.
+        // SAFETY: the caller guarantees that the values are readable; NEON is part of the baseline.
         unsafe { vld1q_f32(from) }
     }
 
     #[inline(always)]
     unsafe fn load_f16(self, from: *const f16) -> Self::Vector {
-        // SAFETY: the caller vouches for the values; the instruction is part of AArch64's baseline.
-        // By its name, because the intrinsic is younger than the oldest compiler that we take.
+        // SAFETY: the caller guarantees that the values are readable; the instruction is part of
+        // AArch64's baseline. It is written in assembly, because the intrinsic is newer than the
+        // oldest compiler that we support.
         unsafe {
             let halves = vld1_u16(from.cast());
             let values: float32x4_t;
@@ -58,7 +59,7 @@ impl Simd for Neon {
 
     #[inline(always)]
     unsafe fn load_bf16(self, from: *const bf16) -> Self::Vector {
-        // SAFETY: the caller vouches for the values; NEON is part of the baseline.
+        // SAFETY: the caller guarantees that the values are readable; NEON is part of the baseline.
         unsafe {
             let bits = vmovl_u16(vld1_u16(from.cast()));
             vreinterpretq_f32_u32(vshlq_n_u32::<16>(bits))
@@ -67,7 +68,7 @@ impl Simd for Neon {
 
     #[inline(always)]
     unsafe fn store(self, to: *mut f32, vector: Self::Vector) {
-        // SAFETY: the caller vouches for the room; NEON is part of the baseline.
+        // SAFETY: the caller guarantees that the values are writable; NEON is part of the baseline.
         unsafe { vst1q_f32(to, vector) }
     }
 
@@ -85,7 +86,7 @@ impl Simd for Neon {
 
     #[inline(always)]
     fn clamp(self, v: Self::Vector, low: Self::Vector, high: Self::Vector) -> Self::Vector {
-        // These propagate NaN.
+        // These instructions propagate NaN.
         // SAFETY: NEON is part of AArch64's baseline.
         unsafe { vminq_f32(high, vmaxq_f32(low, v)) }
     }
@@ -107,7 +108,7 @@ impl Simd for Neon {
 
     #[inline(always)]
     fn prefetch<T>(self, _: *const T) {
-        // No stable intrinsic; the hardware's own prefetcher must do.
+        // There is no stable intrinsic. The hardware's own prefetcher must suffice.
     }
 
     #[inline(always)]

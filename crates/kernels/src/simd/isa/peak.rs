@@ -1,11 +1,11 @@
-//! How many multiply-adds one core can do: the bound that kernels are measured against.
+//! Measures how many multiply-adds one core can do: the upper bound for every kernel.
 
 use std::hint::black_box;
 use std::time::Instant;
 
 use crate::simd::{Isa, Kernel, Simd, dispatch};
 
-/// Independent sums: 2 units times 4 cycles of latency, and some to spare.
+/// Independent sums: 2 units times 4 cycles of latency are 8, and some more to be safe.
 const SUMS: usize = 12;
 
 struct Peak {

@@ -1,4 +1,4 @@
-//! Portable: arrays that the compiler may turn into vectors of the target's baseline.
+//! Portable code on arrays, which the compiler may turn into vectors of the target's baseline.
 
 use half::{bf16, f16};
 
@@ -33,28 +33,28 @@ impl Simd for Scalar {
 
     #[inline(always)]
     unsafe fn load(self, from: *const f32) -> Self::Vector {
-        // SAFETY: the caller vouches for LANES readable values; arrays of f32 need no more
-        // alignment than f32.
+        // SAFETY: the caller guarantees `LANES` readable values; an array of f32 has the alignment
+        // of f32.
         unsafe { from.cast::<Self::Vector>().read() }
     }
 
     #[inline(always)]
     unsafe fn load_f16(self, from: *const f16) -> Self::Vector {
-        // SAFETY: the caller vouches for LANES readable values.
+        // SAFETY: the caller guarantees `LANES` readable values.
         let values = unsafe { from.cast::<[f16; LANES]>().read() };
         values.map(f16::to_f32_const)
     }
 
     #[inline(always)]
     unsafe fn load_bf16(self, from: *const bf16) -> Self::Vector {
-        // SAFETY: the caller vouches for LANES readable values.
+        // SAFETY: the caller guarantees `LANES` readable values.
         let values = unsafe { from.cast::<[bf16; LANES]>().read() };
         values.map(bf16::to_f32_const)
     }
 
     #[inline(always)]
     unsafe fn store(self, to: *mut f32, vector: Self::Vector) {
-        // SAFETY: the caller vouches for LANES writable values.
+        // SAFETY: the caller guarantees `LANES` writable values.
         unsafe { to.cast::<Self::Vector>().write(vector) }
     }
 
@@ -65,7 +65,7 @@ impl Simd for Scalar {
 
     #[inline(always)]
     fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
-        // Not f32::mul_add: without the instruction that is a call into libm.
+        // Not `f32::mul_add`, which calls libm where the target has no such instruction.
         std::array::from_fn(|i| a[i] * b[i] + c[i])
     }
 

@@ -1,4 +1,4 @@
-//! Memory on cache lines, and memory that threads share.
+//! Buffers that are aligned to cache lines, and buffers that threads share.
 
 mod aligned;
 mod shared;

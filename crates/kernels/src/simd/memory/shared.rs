@@ -1,9 +1,9 @@
-//! Memory that the threads of one team write at different offsets at the same time.
+//! A buffer that the threads of a team write at the same time, each at its own offsets.
 
 use crate::simd::AlignedBuffer;
 
-/// A buffer of which several threads hold a pointer. All access is by `unsafe` reads and writes
-/// through [`Self::pointer`]; who writes where is the executor's plan.
+/// A buffer that several threads access through raw pointers ([`Self::pointer`], [`Self::at`]). The
+/// plan of the program decides which thread reads and writes what.
 pub(crate) struct SharedBuffer {
     #[expect(dead_code, reason = "owns the memory that `start` points to")]
     buffer: AlignedBuffer,
@@ -11,10 +11,11 @@ pub(crate) struct SharedBuffer {
     len: usize,
 }
 
-// SAFETY: the buffer is plain f32; whoever accesses it through the pointer promises that no value
-// is written by one thread while another reads or writes it.
+// SAFETY: the values are plain f32. Every access through a pointer is `unsafe`, and whoever makes
+// it guarantees that no thread writes a value while another one reads or writes it.
 unsafe impl Sync for SharedBuffer {}
-// SAFETY: the pointer is to memory that the buffer owns and that moves with it.
+// SAFETY: `start` points to heap memory that the buffer owns, and moving the buffer does not move
+// it.
 unsafe impl Send for SharedBuffer {}
 
 impl SharedBuffer {
@@ -24,34 +25,35 @@ impl SharedBuffer {
         Self { buffer, start, len }
     }
 
-    /// At least so many bytes of zeros.
+    /// A buffer of at least `bytes` bytes, all 0.
     pub(crate) fn of_bytes(bytes: usize) -> Self {
         Self::zeros(bytes.div_ceil(size_of::<f32>()))
     }
 
-    /// The memory from byte `offset` on, which must be inside, as values of any type.
+    /// A pointer to byte `offset`, which must be inside the buffer, as a pointer to any type.
     #[inline]
     pub(crate) fn at<T>(&self, offset: usize) -> *mut T {
         debug_assert!(offset <= self.len * size_of::<f32>());
-        // wrapping: bounds are the dereferencing caller's obligation.
+        // wrapping: whoever dereferences the pointer must stay inside the buffer.
         self.start.wrapping_byte_add(offset).cast()
     }
 
-    /// Values from `offset` on. No thread may write them while the slice is in use.
+    /// `len` values from `offset` on. No thread may write them while the slice is in use.
     ///
     /// # Panics
-    /// Where they are not inside.
+    /// If they are not inside the buffer.
     pub(crate) fn read(&self, offset: usize, len: usize) -> &[f32] {
         assert!(offset <= self.len && len <= self.len - offset);
-        // SAFETY: inside the buffer and initialised; jobs of a team write only while their owner
-        // waits for them, and the owner is who calls this.
+        // SAFETY: the assertion keeps the slice inside the buffer, which is initialised. The
+        // threads of a team write only while the owner waits in `Team::run`, and only the owner
+        // calls this.
         unsafe { std::slice::from_raw_parts(self.start.add(offset), len) }
     }
 
-    /// Values from `offset` on, to be written.
+    /// `len` values from `offset` on, to be written.
     ///
     /// # Panics
-    /// Where they are not inside.
+    /// If they are not inside the buffer.
     pub(crate) fn write(&mut self, offset: usize, len: usize) -> &mut [f32] {
         assert!(offset <= self.len && len <= self.len - offset);
         // SAFETY: as in `read`, and `self` is borrowed mutably.
@@ -66,7 +68,7 @@ impl SharedBuffer {
     #[inline]
     pub(crate) fn pointer(&self, offset: usize) -> *mut f32 {
         debug_assert!(offset <= self.len);
-        // wrapping_add: bounds are the dereferencing caller's obligation.
+        // wrapping_add: whoever dereferences the pointer must stay inside the buffer.
         self.start.wrapping_add(offset)
     }
 }

@@ -1,28 +1,28 @@
-//! Depthwise convolution of one output row: a group of neighbouring output columns by one vector
-//! of channels, all sums in registers, one row of taps after the other.
+//! Depthwise convolution of one output row. A group of neighbouring output columns by one vector of
+//! channels is computed at a time, one row of taps after the other, with all sums in registers.
 //!
-//! The input row has zeros around it where the window needs them, and a row beyond the map is a
-//! row of zeros, so there are no edges here.
+//! An input row has zeros on both sides where the window needs them, and a row outside the map is a
+//! row of zeros. So there are no edges to handle here.
 
 use crate::simd::{Kernel, Simd};
 
-/// Output columns that are summed at once: enough independent sums to cover the latency of the
-/// multiply-add, few enough that they and the weights of a row of taps stay in 16 registers.
+/// Output columns that are computed at once: enough independent sums to cover the latency of the
+/// multiply-add, but few enough that they and the weights of a row of taps stay in 16 registers.
 const COLUMNS: usize = 7;
 
 /// One output row.
 pub(crate) struct Row<'a> {
     /// For each row of taps, the input under the first tap of output column 0.
     pub(crate) rows: &'a [*const f32],
-    /// The input rows that the next output row will read first, to be asked for meanwhile.
+    /// The input rows that the next output row reads first. They are prefetched meanwhile.
     pub(crate) ahead: &'a [*const f32],
-    /// Values between neighbouring input pixels.
+    /// Values from an input pixel to the next.
     pub(crate) pixel: usize,
     /// Taps in a row.
     pub(crate) taps: usize,
-    /// Values between neighbouring taps: dilation times the pixel stride.
+    /// Values from a tap to the next: dilation times the pixel stride.
     pub(crate) tap_stride: usize,
-    /// Values between the windows of neighbouring output columns: stride times the pixel stride.
+    /// Values from an output column's window to the next one's: stride times the pixel stride.
     pub(crate) column_stride: usize,
     /// For each vector of channels: every tap's vector, then the bias.
     pub(crate) weights: *const f32,
@@ -32,23 +32,23 @@ pub(crate) struct Row<'a> {
     pub(crate) columns: usize,
     /// Bounds of the activation.
     pub(crate) bounds: (f32, f32),
-    /// Output column 0.
+    /// Where to write output column 0.
     pub(crate) output: *mut f32,
-    /// Values between neighbouring output columns.
+    /// Values from an output column to the next.
     pub(crate) output_stride: usize,
 }
 
 /// Computes a row.
 ///
 /// # Safety
-/// All memory that the sizes and strides describe must be readable, those of the output writable and
-/// nobody else's.
+/// All memory that the sizes and strides describe must be readable. The output must be writable and
+/// used by no other thread.
 #[inline(always)]
 pub(crate) unsafe fn row<S: Simd>(simd: S, row: &Row<'_>) {
     simd.vectorize(Call(row));
 }
 
-/// A kernel of its own, so that its many sizes are compiled once and not at each use.
+/// A separate kernel, so that its many sizes are compiled once and not at each use.
 struct Call<'a>(&'a Row<'a>);
 
 impl Kernel for Call<'_> {
@@ -58,14 +58,15 @@ impl Kernel for Call<'_> {
     fn run<S: Simd>(self, simd: S) {
         let (full, rest) = (self.0.columns / COLUMNS, self.0.columns % COLUMNS);
         for group in 0..full {
-            // SAFETY: only `row` makes a call, whose caller vouches for all this memory.
+            // SAFETY: only `row` makes a `Call`, and its caller guarantees that all this memory is
+            // valid.
             unsafe { columns::<S, COLUMNS>(simd, self.0, group * COLUMNS) }
         }
         macro_rules! rest {
             ($($columns:literal)*) => {
                 match rest {
                     $($columns => {
-                        // SAFETY: as above.
+                        // SAFETY: as for the full groups.
                         unsafe { columns::<S, $columns>(simd, self.0, full * COLUMNS) }
                     })*
                     _ => {}
@@ -86,7 +87,7 @@ unsafe fn columns<S: Simd, const COLUMNS: usize>(simd: S, row: &Row<'_>, first: 
     for vector in 0..row.vectors {
         let channel = vector * S::LANES;
         let start = first * row.column_stride + channel;
-        // SAFETY: the caller vouches for all this memory.
+        // SAFETY: the caller guarantees that all this memory is valid.
         unsafe {
             let weights = row.weights.add(channel * (taps + 1));
             let bias = simd.load(weights.add(taps * S::LANES));
@@ -113,7 +114,7 @@ unsafe fn columns<S: Simd, const COLUMNS: usize>(simd: S, row: &Row<'_>, first: 
     }
 }
 
-/// 3x3 taps without gaps, at stride 1 or 2: every input value is loaded once a row of taps.
+/// 3x3 taps without dilation, at stride 1 or 2. Every input value is loaded once per row of taps.
 ///
 /// # Safety
 /// As [`row`].
@@ -129,7 +130,7 @@ unsafe fn window<S: Simd, const COLUMNS: usize, const STRIDE: usize>(
     let pixel = opaque(row.pixel);
     let mut sums = [bias; COLUMNS];
     for (ky, input) in rows.into_iter().enumerate() {
-        // SAFETY: passed on from the caller.
+        // SAFETY: the caller guarantees that all this memory is valid.
         unsafe {
             let input = input.add(start);
             let load = |column: usize| simd.load(input.add(column * pixel));
@@ -152,7 +153,7 @@ unsafe fn window<S: Simd, const COLUMNS: usize, const STRIDE: usize>(
     sums
 }
 
-/// Any taps.
+/// Any kernel size, stride and dilation.
 ///
 /// # Safety
 /// As [`row`].
@@ -168,7 +169,7 @@ unsafe fn any_window<S: Simd, const COLUMNS: usize>(
     let mut sums = [bias; COLUMNS];
     for (ky, &input) in row.rows.iter().enumerate() {
         for kx in 0..row.taps {
-            // SAFETY: passed on from the caller.
+            // SAFETY: the caller guarantees that all this memory is valid.
             unsafe {
                 let w = simd.load(weights.add((ky * row.taps + kx) * S::LANES));
                 let input = input.add(start + kx * row.tap_stride);
@@ -181,8 +182,8 @@ unsafe fn any_window<S: Simd, const COLUMNS: usize>(
     sums
 }
 
-/// Hides a stride from LLVM, which would hoist its multiples out of the loop over vectors, spill
-/// them, and halve the speed.
+/// Hides a stride from LLVM. Otherwise it would hoist the stride's multiples out of the loop over
+/// vectors and spill them, which halves the speed.
 #[inline(always)]
 fn opaque(stride: usize) -> usize {
     std::hint::black_box(stride)

@@ -1,4 +1,4 @@
-//! Micro-kernels, each written once over the trait of an instruction set.
+//! Micro-kernels, each written once for all instruction sets, over `Simd`.
 
 pub(crate) mod depthwise;
 pub(crate) mod depthwise_weight_gradient;

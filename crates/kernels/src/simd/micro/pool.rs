@@ -1,9 +1,9 @@
-//! The mean of a rectangle of pixels, one vector of channels after the other.
+//! The mean of a rectangle of pixels, one vector of channels at a time.
 
 use super::part::{load_part, store_part};
 use crate::simd::Simd;
 
-/// A rectangle and where its mean goes.
+/// A rectangle of pixels, and where to write its mean.
 pub(crate) struct Mean {
     /// First pixel.
     pub(crate) input: *const f32,
@@ -13,15 +13,15 @@ pub(crate) struct Mean {
     pub(crate) strides: [usize; 2],
     /// Channels.
     pub(crate) channels: usize,
-    /// The mean.
+    /// Where to write the mean.
     pub(crate) output: *mut f32,
 }
 
 /// The mean of no pixels is 0.
 ///
 /// # Safety
-/// The channels of every pixel of the rectangle must be readable; the output must be writable and
-/// nobody else's.
+/// The channels of every pixel of the rectangle must be readable. The output must be writable and
+/// used by no other thread.
 #[inline(always)]
 pub(crate) unsafe fn mean<S: Simd>(simd: S, mean: &Mean) {
     let scale = 1.0 / (mean.size[0] * mean.size[1]).max(1) as f32;

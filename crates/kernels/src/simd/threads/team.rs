@@ -1,6 +1,6 @@
-//! A few threads that run one job together, again and again, at intervals of a millisecond: they
-//! wait by spinning, and sleep only when nothing comes for a while. Waking a sleeping thread costs
-//! some 50 microseconds, a spinning one less than one.
+//! A team of threads that run jobs together. Jobs follow each other within about a millisecond, so
+//! a waiting thread spins, and sleeps only if no job comes for a while. Waking a sleeping thread
+//! costs about 50 microseconds, a spinning one less than 1.
 
 use std::cell::UnsafeCell;
 use std::hint::spin_loop;
@@ -8,17 +8,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
-/// Turns of an idle wait before a worker sleeps, about a millisecond.
+/// Iterations of an idle wait before a worker sleeps: about a millisecond.
 const PATIENCE: usize = 20_000;
 
-/// Turns of a barrier before a thread offers its core to others: the partner may have lost its own.
+/// Iterations of a wait for other threads before a thread yields its core: the thread that it waits
+/// for may need it.
 const BARRIER_PATIENCE: usize = 10_000;
 
-/// A job: called by every thread with its number.
+/// A job, which every thread calls with its number.
 type Job = *const (dyn Fn(usize) + Sync);
 
 struct Shared {
-    /// Raised by one for each job.
+    /// Incremented for each job.
     epoch: AtomicUsize,
     job: UnsafeCell<Option<Job>>,
     /// Workers that have not finished the job.
@@ -27,10 +28,11 @@ struct Shared {
     closing: AtomicBool,
 }
 
-// SAFETY: `job` is written only by the owner while no worker is busy, and read by workers after
-// they have seen the epoch that was raised, with release and acquire, after the write.
+// SAFETY: only the owner writes `job`, and only while no worker is busy. A worker reads it after it
+// has seen the epoch change. The owner increments the epoch after the write, and the increment and
+// the worker's load are a release and an acquire.
 unsafe impl Sync for Shared {}
-// SAFETY: the pointer in `job` is to a `Sync` closure that outlives every use of it (see `run`).
+// SAFETY: `job` points to a `Sync` closure that outlives every use of it (see `run`).
 unsafe impl Send for Shared {}
 
 /// Threads that run jobs together; the caller's thread is number 0.
@@ -39,7 +41,7 @@ pub(crate) struct Team {
     workers: Vec<JoinHandle<()>>,
 }
 
-/// Ends the process if a job panics: the other threads would wait for ever at the next barrier.
+/// Aborts the process if a job panics: the other threads would wait at the next barrier for ever.
 struct AbortOnPanic;
 
 impl Drop for AbortOnPanic {
@@ -87,9 +89,9 @@ impl Team {
         }
         let shared = &*self.shared;
         shared.busy.store(self.workers.len(), Ordering::Relaxed);
-        // SAFETY: no worker is busy (`run` waits for all, and `&mut self` admits one caller), so
-        // nobody reads `job`. The lifetime is erased, but `job` outlives this call, and no worker
-        // touches it after `busy` has come to 0, for which this call waits.
+        // SAFETY: no worker is busy (`run` waits for all of them, and `&mut self` admits one
+        // caller), so nobody reads `job` now. The lifetime is erased, but no worker uses `job`
+        // after `busy` has reached 0, and this call returns only after that.
         unsafe {
             let job: Job = std::mem::transmute::<&(dyn Fn(usize) + Sync), Job>(job);
             *shared.job.get() = Some(job);
@@ -114,7 +116,7 @@ impl Drop for Team {
         self.shared.epoch.fetch_add(1, Ordering::SeqCst);
         for worker in self.workers.drain(..) {
             worker.thread().unpark();
-            // A worker that panicked has aborted the process.
+            // There is no error to handle: a worker that panics aborts the process.
             drop(worker.join());
         }
     }
@@ -134,8 +136,8 @@ fn work(shared: &Shared, number: usize) {
             return;
         }
         let _guard = AbortOnPanic;
-        // SAFETY: the epoch was raised after `job` was written, and `run` neither changes it nor
-        // returns before this worker has lowered `busy`.
+        // SAFETY: `job` was written before the epoch was incremented. `run` neither changes it nor
+        // returns before this worker has decremented `busy`.
         unsafe {
             if let Some(job) = *shared.job.get() {
                 (*job)(number);
@@ -145,7 +147,7 @@ fn work(shared: &Shared, number: usize) {
     }
 }
 
-/// Spins, then sleeps, until the epoch is another than `seen`.
+/// Spins, then sleeps, until the epoch differs from `seen`.
 fn wait_for_job(shared: &Shared, number: usize, seen: usize) -> usize {
     for _ in 0..PATIENCE {
         let epoch = shared.epoch.load(Ordering::Acquire);
@@ -157,8 +159,8 @@ fn wait_for_job(shared: &Shared, number: usize, seen: usize) -> usize {
     let asleep = &shared.asleep[number - 1];
     asleep.store(true, Ordering::SeqCst);
     loop {
-        // Looked at after `asleep` is set: either this sees the new epoch, or the owner sees
-        // `asleep` and unparks.
+        // Loaded after `asleep` is set: either this sees the new epoch, or the owner sees `asleep`
+        // and unparks this thread.
         let epoch = shared.epoch.load(Ordering::SeqCst);
         if epoch != seen {
             asleep.store(false, Ordering::SeqCst);
@@ -177,7 +179,7 @@ fn pause(turns: &mut usize, patience: usize) {
     }
 }
 
-/// Where the threads of a job wait for each other, any number of times.
+/// A barrier for the threads of a job. It can be used any number of times.
 #[derive(Debug)]
 pub(crate) struct Barrier {
     threads: usize,
@@ -194,7 +196,7 @@ impl Barrier {
         }
     }
 
-    /// Returns when all threads have called it; what they wrote before is then seen by all.
+    /// Returns when all threads have called it. Each thread then sees what the others wrote before.
     pub(crate) fn wait(&self) {
         if self.threads == 1 {
             return;
