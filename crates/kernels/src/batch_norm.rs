@@ -9,7 +9,7 @@ use crate::error::{KernelError, check_length};
 use crate::layer::slices::fresh;
 use crate::layer::slices::normalization::{Affine, Map};
 
-/// The statistics and parameters of one batch normalisation, each of one value a channel.
+/// The statistics and parameters of one batch normalisation, one value per channel each.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchNormParameters<'a> {
     /// Scale; `None` is 1 (slim's `scale=False`).
@@ -27,9 +27,9 @@ pub struct BatchNormParameters<'a> {
 /// `y = x * scale + shift` of a batch normalisation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScaleShift {
-    /// One factor a channel.
+    /// One factor per channel.
     pub scale: Vec<f32>,
-    /// One summand a channel.
+    /// One summand per channel.
     pub shift: Vec<f32>,
 }
 
@@ -55,7 +55,7 @@ impl BatchNormParameters<'_> {
     /// The normalisation as a scale and a shift.
     ///
     /// # Errors
-    /// Where the lengths differ.
+    /// If the lengths differ.
     pub fn scale_shift(&self) -> Result<ScaleShift, KernelError> {
         let pairs = self.scale_shift_f64()?;
         Ok(ScaleShift {
@@ -65,11 +65,11 @@ impl BatchNormParameters<'_> {
     }
 
     /// Folds the normalisation into the weights of the convolution before it, and returns the
-    /// bias that is left. `weights` holds the output channels outermost (`[out, ...]`), as
-    /// candle's and PyTorch's do.
+    /// resulting bias. `weights` has the output channels outermost (`[out, ...]`), as in candle and
+    /// PyTorch.
     ///
     /// # Errors
-    /// Where the lengths do not fit.
+    /// If the lengths do not match.
     pub fn fold_into(&self, weights: &mut [f32]) -> Result<Vec<f32>, KernelError> {
         let pairs = self.scale_shift_f64()?;
         if pairs.is_empty() {
@@ -91,7 +91,7 @@ impl BatchNormParameters<'_> {
 /// `output = activation(input * scale + shift)` on `[pixels, channels]`, in one pass.
 ///
 /// # Errors
-/// Where the lengths do not fit.
+/// If the lengths do not match.
 pub fn scale_shift(
     input: &[f32],
     scale: &[f32],
@@ -111,7 +111,7 @@ pub fn scale_shift(
 /// The same into a new vector.
 ///
 /// # Errors
-/// Where the lengths do not fit.
+/// If the lengths do not match.
 pub fn scale_shift_to_vec(
     input: &[f32],
     scale: &[f32],

@@ -1,4 +1,5 @@
-//! Full convolution on NHWC, the matrix product of all windows with the weights: the stem.
+//! Full convolution on NHWC, as the matrix product of all windows with the weights. It is used for
+//! the stem of a network. `s` is the stride, `d` the dilation, `top` and `left` the padding.
 //!
 //! ```text
 //! output[b, y, x, o] = sum over ky, kx, i of
@@ -17,7 +18,7 @@ use crate::layer::slices::{Epilogue, fresh};
 /// `[batch, output rows, output columns, out_channels]`.
 ///
 /// # Errors
-/// Where a slice has not the length of its shape.
+/// If the length of a slice does not match its shape.
 pub fn conv(
     input: &[f32],
     weights: &[f32],
@@ -36,11 +37,11 @@ pub fn conv(
     multiply(input, &shape, weights, &Epilogue::default(), output.into())
 }
 
-/// The same into a new vector, with `weights` `[out_channels, in_channels, kernel rows, kernel
-/// columns]` (the layout of candle and PyTorch), and with what follows the convolution.
+/// The same into a new vector, with `epilogue` applied to the result. `weights` is `[out_channels,
+/// in_channels, kernel rows, kernel columns]`, the layout of candle and PyTorch.
 ///
 /// # Errors
-/// Where a slice has not the length of its shape.
+/// If the length of a slice does not match its shape.
 pub fn conv_with(
     input: &[f32],
     weights: &[f32],

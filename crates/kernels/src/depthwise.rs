@@ -1,12 +1,13 @@
-//! Depthwise convolution on NHWC: every channel has its own filter, so one tap is a multiply-add
-//! of neighbouring channels with neighbouring weights.
+//! Depthwise convolution on NHWC. Every channel has its own filter, so one tap is a multiply-add of
+//! neighbouring channels with neighbouring weights.
 //!
 //! ```text
 //! output[b, y, x, c*m + j] = sum over ky, kx of
 //!     input[b, y*s + ky*d - top, x*s + kx*d - left, c] * weights[ky, kx, c*m + j],   j < m
 //! ```
 //!
-//! `m` is the channel multiplier (Keras' `depth_multiplier`), 1 in the usual network.
+//! `m` is the channel multiplier (Keras' `depth_multiplier`), 1 in the usual network. `s` is the
+//! stride, `d` the dilation, `top` and `left` the padding.
 
 use crate::error::KernelError;
 use crate::geometry::ConvSize;
@@ -18,7 +19,7 @@ use crate::layer::slices::{Epilogue, fresh};
 /// `[batch, output rows, output columns, channels * multiplier]`.
 ///
 /// # Errors
-/// Where a slice has not the length of its shape.
+/// If the length of a slice does not match its shape.
 pub fn depthwise(
     input: &[f32],
     weights: &[f32],
@@ -31,11 +32,11 @@ pub fn depthwise(
     layer.forward(input, weights, &Epilogue::default(), output.into())
 }
 
-/// The same into a new vector, with `weights` `[channels * multiplier, kernel rows, kernel columns]`
-/// (the layout of candle and PyTorch), and with what follows the convolution.
+/// The same into a new vector, with `epilogue` applied to the result. `weights` is `[channels *
+/// multiplier, kernel rows, kernel columns]`, the layout of candle and PyTorch.
 ///
 /// # Errors
-/// Where a slice has not the length of its shape.
+/// If the length of a slice does not match its shape.
 pub fn depthwise_with(
     input: &[f32],
     weights: &[f32],

@@ -1,4 +1,4 @@
-//! Where a convolution's window goes: sizes, strides, dilation and padding of both axes.
+//! Windows of a convolution: sizes, strides, dilation and padding of both axes.
 //!
 //! For each axis, with `span = (kernel - 1) * dilation + 1`:
 //!
@@ -14,13 +14,12 @@ use crate::error::KernelError;
 /// How the input's border is padded with zeros.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Padding {
-    /// TensorFlow's SAME: the output has `ceil(input / stride)` rows and columns. The padding is
-    /// `max((output - 1) * stride + span - input, 0)` in total, and where that is odd the extra
-    /// row goes to the *bottom* and the extra column to the *right*. A 3x3 kernel with stride 2
-    /// on an even input is thus padded by 0 before and 1 after, which PyTorch's symmetric
-    /// `padding=1` cannot express.
+    /// TensorFlow's SAME: the output has `ceil(input / stride)` rows and columns. The total padding
+    /// is `max((output - 1) * stride + span - input, 0)`. If it is odd, the extra row goes to the
+    /// *bottom* and the extra column to the *right*. So a 3x3 kernel with stride 2 on an even input
+    /// is padded by 0 before and 1 after. PyTorch's symmetric `padding=1` cannot express this.
     Same,
-    /// A stated number of rows and columns. All zero is TensorFlow's VALID.
+    /// The given numbers of rows and columns. If all are zero, this is TensorFlow's VALID.
     Explicit {
         /// Rows above the input.
         top: usize,
@@ -53,14 +52,14 @@ impl Padding {
     }
 }
 
-/// The shape of a convolution's window, whatever its input.
+/// A convolution's window, independent of the size of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ConvGeometry {
     /// Rows and columns of the kernel.
     pub kernel: [usize; 2],
-    /// Step between outputs, the same for both axes.
+    /// Distance between the windows of neighbouring outputs, the same for both axes.
     pub stride: usize,
-    /// Step between taps, the same for both axes (TensorFlow's `rate`).
+    /// Distance between neighbouring taps, the same for both axes (TensorFlow's `rate`).
     pub dilation: usize,
     /// Zeros around the input.
     pub padding: Padding,
@@ -75,16 +74,16 @@ pub struct Axis {
     pub output: usize,
     /// Number of taps.
     pub kernel: usize,
-    /// Step between outputs.
+    /// Distance between the windows of neighbouring outputs.
     pub stride: usize,
-    /// Step between taps.
+    /// Distance between neighbouring taps.
     pub dilation: usize,
     /// Zeros before the input.
     pub before: usize,
 }
 
 impl Axis {
-    /// Input index that tap `tap` of output `output` reads, or `None` where it falls on padding.
+    /// Input index that tap `tap` of output `output` reads, or `None` if it is padding.
     #[inline]
     pub fn source(&self, output: usize, tap: usize) -> Option<usize> {
         (output * self.stride + tap * self.dilation)
@@ -92,14 +91,14 @@ impl Axis {
             .filter(|&index| index < self.input)
     }
 
-    /// Zeros after the input: as far as the last window reaches beyond it.
+    /// Zeros after the input, as far as the last window reaches beyond it.
     pub fn after(&self) -> usize {
         let span = (self.kernel - 1) * self.dilation + 1;
         let reach = (self.output - 1) * self.stride + span;
         reach.saturating_sub(self.before + self.input)
     }
 
-    /// Taps of output `output` that fall inside the input; empty where all fall on padding.
+    /// Taps of output `output` that fall inside the input. Empty if all fall on padding.
     #[inline]
     pub fn taps(&self, output: usize) -> Range<usize> {
         let start = output * self.stride;
@@ -111,7 +110,7 @@ impl Axis {
         first.min(end)..end
     }
 
-    /// Outputs that read input `input`, once for each of their taps that falls on it.
+    /// Outputs that read input `input`. An output is listed once for each of its taps that does.
     pub(crate) fn readers(&self, input: usize) -> impl Iterator<Item = usize> {
         (0..self.kernel).filter_map(move |tap| {
             let start = (input + self.before).checked_sub(tap * self.dilation)?;
@@ -130,7 +129,7 @@ impl Axis {
 /// A convolution's window on a batch of inputs of known size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConvSize {
-    /// Images.
+    /// Number of images.
     pub batch: usize,
     /// Rows.
     pub rows: Axis,
@@ -147,7 +146,7 @@ impl ConvGeometry {
         padding: Padding::VALID,
     };
 
-    /// Whether this is a plain 1x1 convolution, that is a matrix product.
+    /// Whether this is a plain 1x1 convolution, which is a matrix product.
     pub fn is_pointwise(&self) -> bool {
         let unpadded = matches!(self.padding, Padding::Same) || self.padding == Padding::VALID;
         self.kernel == [1, 1] && self.stride == 1 && unpadded
@@ -156,7 +155,7 @@ impl ConvGeometry {
     /// Sizes for a batch of `height` x `width` inputs.
     ///
     /// # Errors
-    /// Where a size is zero, or the kernel does not fit the padded input.
+    /// If a size is zero, or the kernel is larger than the padded input.
     pub fn resolve(
         &self,
         batch: usize,
@@ -258,7 +257,7 @@ impl ConvSize {
         )
     }
 
-    /// Rows of all images of the output, one after the other.
+    /// Number of output rows of all images together.
     pub(crate) fn output_rows(&self) -> usize {
         self.batch * self.rows.output
     }

@@ -1,7 +1,8 @@
-//! What is added to a convolution's result, as slim's `normalizer_fn` says it: a description only,
-//! like [`crate::Activation`]; inference folds it away, training and candle's layers compute it.
+//! What follows a convolution before the activation, as in slim's `normalizer_fn`. Like
+//! [`crate::Activation`], this is only a description. Inference folds it into the weights; training
+//! and candle's layers compute it.
 
-/// What is added to a convolution's result: a normaliser, or else a bias.
+/// What follows a convolution before the activation: a normaliser, or else a bias.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Normalizer {
     /// Batch normalisation.

@@ -1,20 +1,21 @@
-//! How a matrix is packed for the tile kernel: the one file that knows the order of its values.
+//! The layout of a matrix that is packed for the tile kernel. Only this file knows the order of its
+//! values.
 //!
 //! ```text
 //! [panels][k][columns of the panel]
 //! ```
 //!
-//! A column is an output channel, `k` runs over what is summed. Columns are padded with zeros to
-//! whole vectors, and a few vectors are a panel; the last panel may be narrower. So for each `k` a
-//! kernel reads one run of values, and the next run follows it.
+//! A column is an output channel; a product sums over `k`. Columns are padded with zeros to whole
+//! vectors. A few vectors form a panel; the last panel may be narrower. So a kernel reads the
+//! values of a panel in the order in which they are stored.
 
 use std::ops::Range;
 
-/// The `k` of a block in which a matrix is read: a cache line of each column where columns lie one
-/// after the other, and so few that what is written for a whole panel stays in L1.
+/// Values of `k` that are read at once from each column. They are one cache line if a column's
+/// values are contiguous, and few enough that what is written for a whole panel stays in L1.
 const BLOCK: usize = 16;
 
-/// A packed matrix.
+/// Layout of a packed matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PanelLayout {
     columns: usize,
@@ -24,7 +25,7 @@ pub(crate) struct PanelLayout {
 }
 
 impl PanelLayout {
-    /// Of `columns` columns that are `depth` values long, in panels of `vectors` vectors of `lanes`
+    /// For `columns` columns of `depth` values each, in panels of `vectors` vectors of `lanes`
     /// lanes.
     pub(crate) fn new(columns: usize, depth: usize, lanes: usize, vectors: usize) -> Self {
         Self {
@@ -35,24 +36,24 @@ impl PanelLayout {
         }
     }
 
-    /// The matrix in panels of twice the width.
+    /// The same matrix in panels of twice the width.
     #[inline(always)]
     pub(crate) fn pairs(self) -> Self {
         let panel = 2 * self.panel;
         Self { panel, ..self }
     }
 
-    /// Columns with the zeros that fill up the last vector.
+    /// Number of columns, including the zeros that fill up the last vector.
     pub(crate) fn width(&self) -> usize {
         self.width
     }
 
-    /// Values of a column.
+    /// Values in a column.
     pub(crate) fn depth(&self) -> usize {
         self.depth
     }
 
-    /// Values of the matrix.
+    /// Values in the packed matrix.
     pub(crate) fn len(&self) -> usize {
         self.width * self.depth
     }
@@ -74,21 +75,21 @@ impl PanelLayout {
         }
     }
 
-    /// All panels.
     pub(crate) fn panels(&self) -> impl Iterator<Item = Panel> + use<> {
         let layout = *self;
         (0..layout.count()).map(move |index| layout.panel(index))
     }
 
-    /// Packs a matrix into zeros.
+    /// Packs a matrix, given by `value(column, k)`. `to` must hold zeros, because padding is not
+    /// written.
     pub(crate) fn pack<T>(&self, to: &mut [T], value: impl Fn(usize, usize) -> T) {
         for panel in self.panels() {
             panel.pack(&mut to[panel.range()], &value);
         }
     }
 
-    /// Folds `input * scale + shift` of every `k` into a packed matrix and its biases. Sums are
-    /// f64: the shifts of all `k` together may be larger than what they leave.
+    /// Folds `input * scale + shift` of every `k` into a packed matrix and its biases. `affine(k)`
+    /// is the scale and the shift. Sums are f64, because large shifts may nearly cancel each other.
     pub(crate) fn fold(
         &self,
         weights: &mut [f32],
@@ -117,38 +118,39 @@ impl PanelLayout {
 pub(crate) struct Panel {
     /// Its first column.
     pub(crate) first: usize,
-    /// Columns that are there, and those with the zeros that fill up the last vector.
+    /// Columns without padding.
     pub(crate) columns: usize,
+    /// Columns, including the zeros that fill up the last vector.
     pub(crate) width: usize,
     pub(crate) depth: usize,
 }
 
 impl Panel {
-    /// Its first value in the matrix: all panels before it are as deep.
+    /// Offset of its first value in the packed matrix. All panels have the same depth.
     #[inline(always)]
     pub(crate) fn offset(&self) -> usize {
         self.first * self.depth
     }
 
-    /// Its values.
+    /// Number of its values.
     #[inline(always)]
     pub(crate) fn len(&self) -> usize {
         self.width * self.depth
     }
 
-    /// Its values in the matrix.
+    /// Range of its values in the packed matrix.
     pub(crate) fn range(&self) -> Range<usize> {
         self.offset()..self.offset() + self.len()
     }
 
-    /// The columns of row `k`, from the panel's first value on.
+    /// Columns of row `k`, as offsets from the panel's first value.
     #[inline(always)]
     pub(crate) fn row(&self, k: usize) -> Range<usize> {
         k * self.width..k * self.width + self.columns
     }
 
-    /// Calls for every value that is no padding: column, `k`, and where it lies from the panel's
-    /// first value on. In blocks of `k`, within them column by column.
+    /// Calls `call(column, k, offset)` for every value that is not padding; the offset is from the
+    /// panel's first value. The order is by blocks of `k`, and column by column in a block.
     #[inline(always)]
     pub(crate) fn for_each(&self, mut call: impl FnMut(usize, usize, usize)) {
         for start in (0..self.depth).step_by(BLOCK) {
@@ -161,7 +163,7 @@ impl Panel {
         }
     }
 
-    /// Packs the panel's columns of a matrix into zeros.
+    /// Packs this panel of a matrix. `to` must hold zeros, because padding is not written.
     #[inline(always)]
     pub(crate) fn pack<T>(&self, to: &mut [T], value: impl Fn(usize, usize) -> T) {
         self.for_each(|column, k, index| to[index] = value(column, k));

@@ -1,15 +1,16 @@
-//! How work is cut into parts: by threads, and into blocks of nearly equal size.
+//! Division of work into parts of nearly equal size, for threads or as blocks.
 
 use std::ops::Range;
 
-/// Part `index` of `count` things cut into `parts` parts whose sizes differ by one at most.
+/// Part `index` of `count` items that are divided into `parts` parts. The sizes of the parts differ
+/// by 1 at most.
 #[inline(always)]
 pub(crate) fn part(count: usize, index: usize, parts: usize) -> Range<usize> {
     count * index / parts..count * (index + 1) / parts
 }
 
-/// Number of parts of at most `largest` things, at least one, and a multiple of `multiple` where
-/// there are enough things.
+/// Number of parts of at most `largest` items each. It is at least 1, and a multiple of `multiple`
+/// if there are enough items.
 pub(crate) fn parts(count: usize, largest: usize, multiple: usize) -> usize {
     let needed = count.div_ceil(largest.max(1)).max(1);
     needed.next_multiple_of(multiple.max(1)).min(count.max(1))

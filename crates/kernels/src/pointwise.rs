@@ -13,7 +13,7 @@ use crate::layer::slices::{Epilogue, fresh};
 /// layout of candle's and PyTorch's 1x1 kernels) into `output` `[pixels, out_channels]`.
 ///
 /// # Errors
-/// Where a slice has not the length of its shape.
+/// If the length of a slice does not match its shape.
 pub fn pointwise(
     input: &[f32],
     weights: &[f32],
@@ -33,10 +33,10 @@ pub fn pointwise(
     multiply(input, &shape, weights, &epilogue, output.into())
 }
 
-/// The same into a new vector, with what follows the convolution.
+/// The same into a new vector, with `epilogue` applied to the result.
 ///
 /// # Errors
-/// Where a slice has not the length of its shape.
+/// If the length of a slice does not match its shape.
 pub fn pointwise_with(
     input: &[f32],
     weights: &[f32],

@@ -1,5 +1,5 @@
-//! Batch normalisation by the moments of the batch, and its gradients. The normalisation itself is
-//! [`crate::batch_norm::scale_shift`] of these moments.
+//! Batch normalisation of `x` by the moments of the batch, and its gradients. The normalisation
+//! itself is [`crate::batch_norm::scale_shift`] with these moments.
 //!
 //! ```text
 //! xhat    = (x - mean) / sigma,  sigma = sqrt(variance + epsilon)
@@ -8,14 +8,14 @@
 //! dx      = gamma / sigma * (g - mean of g - xhat * mean of (g * xhat))
 //! ```
 //!
-//! with `g` the gradient that has passed the activation.
+//! `g` is the gradient after it has passed back through the activation.
 
 use crate::activation::Activation;
 use crate::batch_norm::BatchNormParameters;
 use crate::error::KernelError;
 use crate::layer::slices::normalization::{Affine, Map};
 
-/// Moments of a batch, one value a channel.
+/// Moments of a batch, one value per channel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Moments {
     /// Mean.
@@ -24,12 +24,11 @@ pub struct Moments {
     pub variance: Vec<f32>,
 }
 
-/// Mean and variance of `[pixels, channels]`. Some pixels at a time are reduced twice while they
-/// are in the cache, first to their mean, then to deviations from it, so that a large mean costs no
-/// precision.
+/// Mean and variance of `[pixels, channels]`. Each block of pixels is summed as differences from
+/// its first pixel, so that a large mean costs no precision.
 ///
 /// # Errors
-/// Where there are no pixels or no channels, or the length does not fit.
+/// If there are no pixels or no channels, or the length does not match.
 pub fn moments(input: &[f32], channels: usize) -> Result<Moments, KernelError> {
     if input.is_empty() {
         return Err(KernelError::Zero { what: "batch" });
@@ -45,7 +44,7 @@ pub fn moments(input: &[f32], channels: usize) -> Result<Moments, KernelError> {
     })
 }
 
-/// Gradients of the parameters, one value a channel.
+/// Gradients of the parameters, one value per channel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ParameterGradients {
     /// Of the scale.
@@ -54,12 +53,12 @@ pub struct ParameterGradients {
     pub beta: Vec<f32>,
 }
 
-/// Gradients of normalisation and activation: one pass over the pixels for the sums, and another
-/// for the gradient of the input, which also goes through the moments. `parameters` holds the
-/// [`moments`] of `input` `[pixels, channels]`.
+/// Gradients of normalisation and activation. A first pass over the pixels computes the sums. A
+/// second one computes the gradient of the input, which takes into account that the moments depend
+/// on the input. `parameters` must hold the [`moments`] of `input`, which is `[pixels, channels]`.
 ///
 /// # Errors
-/// Where the lengths do not fit.
+/// If the lengths do not match.
 pub fn gradients(
     input: &[f32],
     parameters: &BatchNormParameters<'_>,
@@ -82,7 +81,7 @@ pub fn gradients(
         gamma: Vec::with_capacity(channels),
         beta: sums.iter().map(|&sum| sum as f32).collect(),
     };
-    // dx = g * factor + x * slope + offset, where the factor, gamma / sigma, is the scale itself.
+    // dx = g * factor + x * slope + offset. The factor is gamma / sigma, which is the scale.
     let (mut slope, mut offset) = (Vec::with_capacity(channels), Vec::with_capacity(channels));
     for (c, (sum, product)) in sums.iter().zip(&products).enumerate() {
         let precision = 1.0 / (f64::from(parameters.variance[c]) + parameters.epsilon).sqrt();

@@ -1,4 +1,4 @@
-//! Gradients of the full convolution.
+//! Gradients of the full convolution. `g` is the gradient of the output.
 //!
 //! ```text
 //! dX[input, i]   = sum over outputs and taps that read the input, and o, of
@@ -16,7 +16,7 @@ use crate::layer::slices::weights::Weights;
 /// [`fn@crate::conv::conv`].
 ///
 /// # Errors
-/// Where a slice has not the length of its shape.
+/// If the length of a slice does not match its shape.
 pub fn input_gradient(
     weights: &[f32],
     size: &ConvSize,
@@ -39,7 +39,7 @@ pub fn input_gradient(
 /// shapes as in [`fn@crate::conv::conv`].
 ///
 /// # Errors
-/// Where a slice has not the length of its shape.
+/// If the length of a slice does not match its shape.
 pub fn weight_gradient(
     input: &[f32],
     size: &ConvSize,

@@ -6,11 +6,12 @@
 //! d loss / dlogit[b, c] = (softmax(logits)[b, c] - target[b, c]) / batch
 //! ```
 //!
-//! This is TensorFlow's `tf.losses.softmax_cross_entropy` and PyTorch's `CrossEntropyLoss`.
+//! `[c = label of b]` is 1 if this is true, else 0. The loss is that of TensorFlow's
+//! `tf.losses.softmax_cross_entropy` and PyTorch's `CrossEntropyLoss`.
 
 use crate::error::{KernelError, check_length};
 
-/// Logits of a batch with the right answers.
+/// Logits of a batch, and its labels.
 #[derive(Debug, Clone, Copy)]
 pub struct CrossEntropy<'a> {
     logits: &'a [f32],
@@ -23,8 +24,8 @@ impl<'a> CrossEntropy<'a> {
     /// `logits` `[batch, classes]`, `labels` `[batch]`, `label_smoothing` in `[0, 1]`.
     ///
     /// # Errors
-    /// Where the batch is empty, the lengths do not fit, a label names no class, or the smoothing
-    /// lies outside its range.
+    /// If the batch is empty, the lengths do not match, a label is not the index of a class, or the
+    /// smoothing is out of range.
     pub fn new(
         logits: &'a [f32],
         labels: &'a [u32],
@@ -58,11 +59,11 @@ impl<'a> CrossEntropy<'a> {
         })
     }
 
-    /// Each example's logits, label, and logarithm of the sum of exponentials.
+    /// For each example: its logits, its label, and the logarithm of the sum of the exponentials.
     fn examples(&self) -> impl Iterator<Item = (&'a [f32], usize, f64)> {
         let logits = self.logits.chunks_exact(self.classes);
         logits.zip(self.labels).map(|(logits, &label)| {
-            // A maximum of NaN or infinity gives NaN, which is what such logits are worth.
+            // Logits that are NaN or infinite make the sum NaN, on purpose: the loss must show it.
             let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             let largest = f64::from(largest);
             let exponentials = logits.iter().map(|&x| (f64::from(x) - largest).exp());
@@ -74,7 +75,7 @@ impl<'a> CrossEntropy<'a> {
         })
     }
 
-    /// The loss.
+    /// The loss, which is the mean over the batch.
     pub fn loss(&self) -> f64 {
         let losses = self.examples().map(|(logits, label, log_sum)| {
             let sum: f64 = logits.iter().map(|&x| f64::from(x)).sum();
@@ -85,10 +86,11 @@ impl<'a> CrossEntropy<'a> {
         losses.sum::<f64>() / self.labels.len() as f64
     }
 
-    /// The gradient of the logits, `[batch, classes]`, times `factor` (the gradient of the loss).
+    /// The gradient of the logits, `[batch, classes]`, times `factor`, which is the gradient of the
+    /// loss.
     ///
     /// # Errors
-    /// Where `gradient` has another length.
+    /// If `gradient` has the wrong length.
     pub fn gradient(&self, factor: f64, gradient: &mut [f32]) -> Result<(), KernelError> {
         check_length("gradient", gradient.len(), &[self.logits.len()])?;
         let factor = factor / self.labels.len() as f64;

@@ -1,4 +1,5 @@
-//! Gradients of the depthwise convolution.
+//! Gradients of the depthwise convolution. `g` is the gradient of the output, `m` the channel
+//! multiplier.
 //!
 //! ```text
 //! dX[input, c]       = sum over outputs and taps that read the input, and j < m, of
@@ -14,7 +15,7 @@ use crate::layer::slices::depthwise::Depthwise;
 /// [`fn@crate::depthwise::depthwise`].
 ///
 /// # Errors
-/// Where a slice has not the length of its shape.
+/// If the length of a slice does not match its shape.
 pub fn input_gradient(
     weights: &[f32],
     size: &ConvSize,
@@ -31,7 +32,7 @@ pub fn input_gradient(
 /// shapes as in [`fn@crate::depthwise::depthwise`].
 ///
 /// # Errors
-/// Where a slice has not the length of its shape.
+/// If the length of a slice does not match its shape.
 pub fn weight_gradient(
     input: &[f32],
     size: &ConvSize,

@@ -1,4 +1,5 @@
-//! Gradients of the pointwise convolution, both matrix products:
+//! Gradients of the pointwise convolution, both as matrix products. `g` is the gradient of the
+//! output.
 //!
 //! ```text
 //! dX [pixels, in]  = g [pixels, out] * W [out, in]
@@ -14,7 +15,7 @@ use crate::layer::slices::weights::Weights;
 /// [`fn@crate::pointwise::pointwise`].
 ///
 /// # Errors
-/// Where a slice has not the length of its shape.
+/// If the length of a slice does not match its shape.
 pub fn input_gradient(
     weights: &[f32],
     pixels: usize,
@@ -40,7 +41,7 @@ pub fn input_gradient(
 /// [`fn@crate::pointwise::pointwise`].
 ///
 /// # Errors
-/// Where a slice has not the length of its shape.
+/// If the length of a slice does not match its shape.
 pub fn weight_gradient(
     input: &[f32],
     pixels: usize,

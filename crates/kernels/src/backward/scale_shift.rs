@@ -1,11 +1,11 @@
-//! Gradients of [`crate::batch_norm::scale_shift`]: of batch normalisation by running statistics,
-//! and of a bias.
+//! Gradients of [`crate::batch_norm::scale_shift`], which is batch normalisation by running
+//! statistics, or a bias.
 
 use crate::activation::Activation;
 use crate::error::KernelError;
 use crate::layer::slices::normalization::{Affine, Map};
 
-/// Gradients of scale and shift, one value a channel.
+/// Gradients of scale and shift, one value per channel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ParameterGradients {
     /// Of the scale.
@@ -17,7 +17,7 @@ pub struct ParameterGradients {
 /// The gradients of scale and shift; shapes as in [`crate::batch_norm::scale_shift`].
 ///
 /// # Errors
-/// Where the lengths do not fit.
+/// If the lengths do not match.
 pub fn parameter_gradients(
     input: &[f32],
     scale: &[f32],
@@ -39,7 +39,7 @@ pub fn parameter_gradients(
 /// The gradient of the input; shapes as in [`crate::batch_norm::scale_shift`].
 ///
 /// # Errors
-/// Where the lengths do not fit.
+/// If the lengths do not match.
 pub fn input_gradient(
     input: &[f32],
     scale: &[f32],

@@ -1,4 +1,5 @@
-//! The specification of the backward kernels. With `g` the gradient of the output:
+//! The specification of the backward kernels. `g` is the gradient of the output, `sigma` is
+//! `sqrt(variance + epsilon)`, and `xhat` is `(x - mean) / sigma`.
 //!
 //! ```text
 //! conv        dX[input] = sum over outputs and taps that read it of g * w;  dW likewise of g * x
@@ -60,7 +61,7 @@ pub fn depthwise_gradients(
     (input_gradient, weight_gradient)
 }
 
-/// Moments of a batch, one value a channel; the variance is the biased one.
+/// Moments of a batch, one value per channel. The variance is the biased one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BatchStatistics {
     /// Mean.
@@ -69,7 +70,7 @@ pub struct BatchStatistics {
     pub variance: Vec<f64>,
 }
 
-/// Batch normalisation of `[pixels, channels]` by the moments of the batch itself, then the
+/// Batch normalisation of `[pixels, channels]` by the moments of this batch, followed by the
 /// activation.
 pub fn batch_norm_of_batch(
     input: &[f64],

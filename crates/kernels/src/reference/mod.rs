@@ -1,5 +1,5 @@
-//! The specification of every kernel: the defining sums, written as they read, in f64. Slow on
-//! purpose; the tests compare every kernel with these.
+//! The specification of every kernel: its defining sums, computed directly and in f64. It is slow
+//! on purpose; the tests compare every kernel with it.
 
 mod gradients;
 
@@ -11,8 +11,8 @@ pub use gradients::{
     BatchStatistics, batch_norm_gradients, batch_norm_of_batch, conv_gradients, depthwise_gradients,
 };
 
-/// Calls `visit(output pixel, input pixel, tap)` for each tap of each window that falls inside
-/// the input; pixels are counted through all images.
+/// Calls `visit(output pixel, input pixel, tap)` for each tap of each window that falls inside the
+/// input. Pixels are numbered through all images.
 fn for_each_tap(size: &ConvSize, mut visit: impl FnMut(usize, usize, usize)) {
     let (rows, columns) = (&size.rows, &size.columns);
     for image in 0..size.batch {
