@@ -8,11 +8,11 @@ use mobilenet_model::checkpoint::CheckpointError;
 
 use crate::data::DataError;
 
-/// A setting out of its range, data of another size than stated, a file that cannot be used.
+/// An error of training: invalid settings, wrong sizes, unusable files.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
-    /// A setting out of its range.
+    /// A setting is out of range.
     #[error("{setting} must be {range}, was {found}")]
     Setting {
         /// Name of the setting.
@@ -22,10 +22,10 @@ pub enum TrainError {
         /// The value given.
         found: String,
     },
-    /// A slice of another length than what it belongs to.
+    /// A slice has the wrong length.
     #[error("expected {expected} values of {what}, found {found}")]
     Length {
-        /// What the values are.
+        /// Meaning of the values.
         what: String,
         /// Values needed.
         expected: usize,
@@ -45,15 +45,15 @@ pub enum TrainError {
         /// Where it begins.
         found: usize,
     },
-    /// Stored optimiser state without one of the slots of this optimiser, or with another.
+    /// Stored optimiser state does not have exactly the slots of this optimiser.
     #[error("the optimiser has the slots {expected:?}, found {found:?}")]
     Slots {
         /// Names of this optimiser's slots.
         expected: Vec<&'static str>,
-        /// Names stored.
+        /// Names of the stored slots.
         found: Vec<String>,
     },
-    /// A label that is no class.
+    /// A label is not a class.
     #[error("example {example}: expected a label below {classes}, found {found}")]
     Label {
         /// Position in the batch.
@@ -63,23 +63,23 @@ pub enum TrainError {
         /// The label given.
         found: u32,
     },
-    /// A file that cannot be written.
+    /// A file cannot be written.
     #[error("cannot write {path}: {problem}", path = path.display())]
     Write {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         problem: String,
     },
-    /// A file that cannot be read.
+    /// A file cannot be read.
     #[error("cannot read {path}: {problem}", path = path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         problem: String,
     },
-    /// Training diverged; the state is that before the step.
+    /// Training diverged. The state is still that before the step.
     #[error("the {what} of step {step} is not finite: the training has diverged")]
     NotFinite {
         /// The step, counted from 0.
@@ -97,10 +97,10 @@ pub enum TrainError {
         step: u64,
         /// What is not finite.
         what: &'static str,
-        /// Photos of the batch, the first few by name.
+        /// The photos of the batch, with the first few names.
         photos: String,
     },
-    /// The folder has a training already.
+    /// The folder already has a training.
     #[error(
         "{path} is there already: resume it, or use another folder",
         path = path.display()
@@ -109,7 +109,7 @@ pub enum TrainError {
         /// Its newest checkpoint.
         path: PathBuf,
     },
-    /// A checkpoint of a training by other rules.
+    /// The checkpoint belongs to a training with another recipe.
     #[error(
         "{path} is of another recipe: {difference}; use another folder, or the settings of before",
         path = path.display()
@@ -120,27 +120,27 @@ pub enum TrainError {
         /// The first setting that differs.
         difference: String,
     },
-    /// Data that cannot be used.
+    /// The data cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// A network that cannot be trained so.
+    /// The network cannot be built, or not be trained in this way.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// Weights that cannot be written.
+    /// The weights cannot be written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// A figure of the report that cannot be drawn.
+    /// A figure of the report cannot be drawn.
     #[error("cannot draw {figure}: {problem}")]
     Draw {
-        /// What was to be drawn.
+        /// Name of the figure.
         figure: &'static str,
-        /// What the drawing library says.
+        /// Message of the drawing library.
         problem: String,
     },
 }
 
 impl TrainError {
-    /// For `map_err`: a file that cannot be written.
+    /// For `map_err`: the file cannot be written.
     pub(crate) fn write<E: Display>(path: &Path) -> impl FnOnce(E) -> Self {
         move |problem| Self::Write {
             path: path.to_path_buf(),
@@ -148,7 +148,7 @@ impl TrainError {
         }
     }
 
-    /// For `map_err`: a file that cannot be read.
+    /// For `map_err`: the file cannot be read.
     pub(crate) fn read<E: Display>(path: &Path) -> impl FnOnce(E) -> Self {
         move |problem| Self::Read {
             path: path.to_path_buf(),
@@ -156,7 +156,7 @@ impl TrainError {
         }
     }
 
-    /// `Err` where lengths differ.
+    /// An error if the lengths differ.
     pub(crate) fn check_length(
         what: &str,
         expected: usize,

@@ -11,18 +11,18 @@ use crate::data::{EvaluationBatches, EvaluationConfig, ImageDataset, Skipped};
 use crate::error::TrainError;
 use crate::metrics::Evaluation;
 
-/// How to evaluate.
+/// Options of an evaluation.
 #[derive(Debug, Clone)]
 pub struct EvaluationOptions {
-    /// Images that are computed together.
+    /// Number of images that are computed together.
     pub batch_size: usize,
-    /// Threads of the network, and as many that decode.
+    /// Number of threads of the network. As many more decode.
     pub threads: usize,
     /// Share of photos that may be unusable.
     pub max_skipped_share: f64,
-    /// How many of the most wrong images are kept.
+    /// Number of images with the highest loss that are kept.
     pub worst: usize,
-    /// Added to the data's class numbers: 1 if the network has a background class and the data has
+    /// Added to the data's class numbers. 1 if the network has a background class and the data has
     /// none.
     pub label_offset: u32,
 }
@@ -41,7 +41,7 @@ pub struct EvaluationOutcome {
 /// Evaluates parameters on every photo of a data set.
 ///
 /// # Errors
-/// If the network has no classifier or cannot take the preprocessing's size, a label is no
+/// If the network has no classifier or cannot take the preprocessing's size, a label is not a
 /// class, or too many photos are unusable.
 pub fn evaluate(
     config: &MobileNetV1Config,

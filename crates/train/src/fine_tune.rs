@@ -1,4 +1,4 @@
-//! Trained weights as the initial weights for other classes.
+//! Adapts trained weights to other classes, as initial weights of a training.
 
 use mobilenet_model::architecture::LOGITS_LAYER;
 use mobilenet_model::array::ShapeError;
@@ -8,18 +8,18 @@ use mobilenet_model::{Array, ModelError};
 
 use crate::error::TrainError;
 
-/// What happens to the classifier.
+/// What to do with the classifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Logits {
-    /// It stays; the classes must be as many.
+    /// Keep it. The number of classes must be the same.
     Keep,
-    /// It is initialised again (slim's `checkpoint_exclude_scopes`).
+    /// Initialise it anew (slim's `checkpoint_exclude_scopes`).
     Exclude,
-    /// Rows of classes that the weights know by the same name stay, the others are initialised again.
+    /// Keep the rows of classes with the same names, and initialise the others anew.
     Slice,
 }
 
-/// Weights for the classes of a data set, and how many classes kept their row.
+/// Weights for the classes of a data set, and the number of classes that kept their row.
 ///
 /// # Errors
 /// With [`Logits::Keep`], if the weights have another number of classes.
@@ -60,7 +60,7 @@ pub fn adapt(
     Ok((adapted, kept))
 }
 
-/// For each name the old class that has it. ImageNet's labels list synonyms after commas.
+/// For each name, the old class with this name. ImageNet's labels list synonyms after commas.
 fn matching_rows(labels: &Labels, old_classes: usize, names: &[String]) -> Vec<Option<usize>> {
     let plain = |name: &str| name.trim().replace(['_', '-'], " ").to_lowercase();
     let row = |name: &String| {
@@ -75,7 +75,7 @@ fn matching_rows(labels: &Labels, old_classes: usize, names: &[String]) -> Vec<O
     names.iter().map(row).collect()
 }
 
-/// For each class the old row where there is one, or else the new.
+/// For each class the old row if there is one, otherwise the new row.
 fn slice(old: &Array, new: &Array, rows: &[Option<usize>]) -> Result<Array, ShapeError> {
     let length = new.values().len() / rows.len().max(1);
     let mut values = Vec::with_capacity(new.values().len());

@@ -1,7 +1,7 @@
-//! Training of MobileNetV1 after slim's scripts: data and its augmentation, optimisers, schedules,
-//! losses and metrics on plain slices, logs, and a report. Every part is usable alone.
+//! Training of MobileNetV1 after slim's scripts: data and augmentation, optimisers, schedules,
+//! losses and metrics on plain slices, logs, and a report. Every part can be used alone.
 //!
-//! The feature `report` (on by default) brings the library that draws the report's figures.
+//! The feature `report` (on by default) adds the library that draws the report's figures.
 
 pub mod augment;
 pub mod checkpoint;

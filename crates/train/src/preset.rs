@@ -9,7 +9,7 @@ use crate::schedule::{Cosine, Schedule};
 /// Decay of batch normalisation's running statistics in runs of a few thousand steps.
 const SHORT_BATCH_NORM_DECAY: f64 = 0.99;
 
-/// The same in runs of a few hundred, which soon have to forget the statistics of other photos.
+/// Decay in runs of a few hundred steps, which must soon forget the statistics of the old photos.
 const FINE_TUNING_BATCH_NORM_DECAY: f64 = 0.9;
 
 fn nesterov() -> OptimizerConfig {
@@ -29,8 +29,8 @@ fn cosine(learning_rate: f64, warm_up_steps: u64, total_steps: u64) -> Schedule 
 }
 
 impl Recipe {
-    /// Fashion-MNIST from scratch, `epochs` of it: at width 0.25 and 20 epochs the recipe of the
-    /// weights that the facade embeds. See docs/recipes/fashion_mnist.md.
+    /// Fashion-MNIST from scratch for `epochs` epochs. With width 0.25 and 20 epochs, this is the
+    /// recipe of the weights embedded in the facade. See docs/recipes/fashion_mnist.md.
     pub fn fashion_mnist(epochs: u64) -> Self {
         let (batch_size, resolution) = (128, 96);
         let steps_per_epoch = 60_000 / batch_size as u64;

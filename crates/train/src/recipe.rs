@@ -1,5 +1,5 @@
-//! Everything that decides what a training does, except data and network: stored with its
-//! checkpoints, so that a resumed training continues by the same rules.
+//! The settings of a training, except data and network. They are stored in its checkpoints, so that
+//! a resumed training uses the same settings.
 
 use mobilenet_model::architecture::{LayerName, Parameter};
 use mobilenet_model::{FlatLayout, MobileNetV1Config};
@@ -19,9 +19,9 @@ pub enum Trainable {
     /// All of them.
     #[default]
     All,
-    /// Those of layers whose names begin with one of these (slim's `trainable_scopes`), for
-    /// instance `Logits`. Layers before the first of them are frozen: they normalise by their
-    /// running statistics and cost no backward pass.
+    /// Parameters of layers whose names begin with one of these (slim's `trainable_scopes`), for
+    /// example `Logits`. Layers before the first of them are frozen: they use their running
+    /// statistics and need no backward pass.
     Scopes(Vec<String>),
 }
 
@@ -34,9 +34,9 @@ pub enum Target {
         /// Share of the probability that is spread evenly over all classes.
         label_smoothing: f64,
     },
-    /// A teacher's logits, alone or mixed with labels (the paper, section 4.5).
+    /// A teacher's logits, alone or mixed with labels (section 4.5 of the paper).
     Teacher(Distillation),
-    /// A teacher's embedding, which the last layer reproduces (section 4.7).
+    /// A teacher's embedding, which the last layer learns to reproduce (section 4.7).
     Embedding,
 }
 
@@ -44,44 +44,44 @@ pub enum Target {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
-    /// Steps from beginning to end.
+    /// Number of steps of the whole training.
     pub steps: u64,
-    /// Images of a step.
+    /// Number of images per step.
     pub batch_size: usize,
     /// Rows and columns of an image.
     pub resolution: usize,
-    /// Fixes initial values, order, augmentation and dropout.
+    /// Seed of initial values, order, augmentation and dropout.
     pub seed: u64,
-    /// How gradients become steps.
+    /// The optimiser and its settings.
     pub optimizer: OptimizerConfig,
     /// Learning rate of each step.
     pub schedule: Schedule,
-    /// L2 of convolution and logits weights.
+    /// L2 of the weights of convolutions and logits.
     pub weight_decay: f64,
-    /// Whether depthwise weights are decayed, too; the paper advises against it.
+    /// Whether weight decay includes depthwise weights. The paper advises against it.
     pub decay_depthwise: bool,
-    /// `running = running * decay + batch * (1 - decay)` of batch normalisation. slim's 0.9997
-    /// needs tens of thousands of steps; short runs take less.
+    /// Decay of batch normalisation: `running = running * decay + batch * (1 - decay)`. slim's
+    /// 0.9997 needs tens of thousands of steps. Short runs need a smaller decay.
     pub batch_norm_decay: f64,
-    /// Probability with which a pooled feature is kept.
+    /// Probability with which dropout keeps a pooled feature.
     pub dropout_keep_prob: f64,
-    /// Average of the weights that is evaluated and saved instead of them.
+    /// Average of the weights, which is evaluated and saved in their place.
     pub moving_average: Option<MovingAverageConfig>,
-    /// Limit of gradients.
+    /// Clipping of gradients.
     pub clipping: Option<GradientClipping>,
-    /// What happens to photos.
+    /// Random changes of photos.
     pub augmentation: Augmentation,
     /// What the network learns from.
     pub target: Target,
     /// Which parameters are trained.
     pub trainable: Trainable,
-    /// Whether batch normalisation keeps to its running statistics everywhere.
+    /// Whether all batch normalisation uses its running statistics.
     pub frozen_batch_norm: bool,
 }
 
 impl Recipe {
-    /// `mobilenet_v1_train.py` for so many steps: plain gradient descent at 0.045 with batches of
-    /// 64, slim's staircase, decay and augmentation.
+    /// `mobilenet_v1_train.py` for a number of steps: plain gradient descent at 0.045 with batches
+    /// of 64, slim's staircase, weight decay and augmentation.
     pub fn slim(steps: u64) -> Self {
         Self {
             steps,
@@ -105,8 +105,7 @@ impl Recipe {
         }
     }
 
-    /// Whether numbers are in their ranges; what optimiser, average and loader check themselves is
-    /// left to them.
+    /// Checks the ranges of numbers. Optimiser, average and loader check their own settings.
     pub(crate) fn check(&self) -> Result<(), TrainError> {
         let share = |setting, value: f64| match (0.0..=1.0).contains(&value) {
             true => Ok(()),
@@ -141,7 +140,7 @@ impl Recipe {
     /// The parameters of a network as groups, in order.
     ///
     /// # Errors
-    /// [`TrainError::Setting`] if a scope names no layer.
+    /// [`TrainError::Setting`] if a scope is not the beginning of any layer's name.
     pub fn groups(&self, layout: &FlatLayout) -> Result<Vec<ParameterGroup>, TrainError> {
         if let Trainable::Scopes(scopes) = &self.trainable {
             let names = || layout.entries().iter().map(|(p, _)| p.layer.to_string());
@@ -176,7 +175,7 @@ impl Recipe {
         Ok(layout.entries().iter().map(group).collect())
     }
 
-    /// How many of the body's first layers are frozen, so that no gradient has to reach them.
+    /// Number of first layers of the body that are frozen, so that no gradient has to reach them.
     pub(crate) fn frozen_layers(&self, layout: &FlatLayout) -> usize {
         let mut layers: Vec<LayerName> = layout.entries().iter().map(|(p, _)| p.layer).collect();
         layers.dedup();
@@ -185,7 +184,7 @@ impl Recipe {
         layers.iter().take_while(body).take_while(frozen).count()
     }
 
-    /// The network's settings with those of the recipe.
+    /// The network's configuration with the settings of the recipe.
     pub fn network(&self, mut config: MobileNetV1Config) -> MobileNetV1Config {
         let scope = &mut config.base.arg_scope;
         if let mobilenet_model::Normalizer::BatchNorm(batch_norm) = &mut scope.normalizer {

@@ -1,9 +1,9 @@
 //! The format of a checkpoint.
 //!
 //! ```text
-//! NAME                        the parameter: the file is an ordinary file of weights, too
+//! NAME                        a parameter, so the file is also an ordinary file of weights
 //! NAME.ExponentialMovingAverage
-//! NAME.SLOT                   the optimiser's, of trainable parameters
+//! NAME.SLOT                   a slot of the optimiser, for trainable parameters
 //! metadata "training"         step, recipe, checksum of all values
 //! ```
 
@@ -24,14 +24,14 @@ use crate::trainer::State;
 /// Key of our entry in the file's metadata.
 const KEY: &str = "training";
 
-/// slim's name of averages.
+/// slim's name for averages.
 const AVERAGE: &str = "ExponentialMovingAverage";
 
-/// Largest checkpoint that is read: the largest published network with AdamW's slots and an
-/// average takes 68 MB.
+/// Largest checkpoint that is read, in bytes. The largest published network with AdamW's slots and
+/// an average takes 68 MB.
 const LARGEST: u64 = 1 << 32;
 
-/// What a checkpoint holds beside its tensors.
+/// Content of a checkpoint besides its tensors.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Entry {
     step: u64,
@@ -59,7 +59,7 @@ fn tensor_name(parameter: &str, suffix: &str) -> String {
     }
 }
 
-/// The bytes of a checkpoint; `path` is for errors.
+/// The bytes of a checkpoint. `path` is used in errors.
 pub(super) fn to_bytes(
     state: &State,
     recipe: &Recipe,
@@ -110,7 +110,7 @@ pub(super) fn to_bytes(
 /// Vectors by suffix.
 pub(super) type Vectors = Vec<(String, Vec<f32>)>;
 
-/// What a checkpoint holds.
+/// Reads a checkpoint.
 pub(super) fn load(path: &Path, layout: &FlatLayout) -> Result<(Entry, Vectors), TrainError> {
     let size = std::fs::metadata(path)
         .map_err(TrainError::read(path))?
@@ -140,7 +140,7 @@ pub(super) fn load(path: &Path, layout: &FlatLayout) -> Result<(Entry, Vectors),
         .filter_map(|name| name.strip_prefix(&first))
         .map(|suffix| suffix.trim_start_matches('.').to_string())
         .collect();
-    // Weights, average, then slots as the optimiser names them: the order of the checksum.
+    // Weights, average, then slots in the optimiser's order, which is the order of the checksum.
     let slots = slot_names(&entry, layout)?;
     let rank = |suffix: &str| match suffix {
         "" => 0,
@@ -189,7 +189,7 @@ fn slot_names(entry: &Entry, layout: &FlatLayout) -> Result<Vec<String>, TrainEr
     Ok(slots.iter().map(|(name, _)| name.to_string()).collect())
 }
 
-/// The state that a checkpoint holds.
+/// Restores the state of a checkpoint.
 pub(super) fn restore(
     entry: Entry,
     vectors: Vectors,

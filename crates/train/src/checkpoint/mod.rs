@@ -1,4 +1,4 @@
-//! Checkpoints of a training: all of its state in one safetensors file, whole or not at all.
+//! Checkpoints of a training: the whole state in one safetensors file, written atomically.
 
 mod format;
 
@@ -13,7 +13,7 @@ use crate::recipe::Recipe;
 use crate::trainer::State;
 use format::{load, restore, to_bytes};
 
-/// The checkpoints of one training, in a folder of their own.
+/// The checkpoints of one training, in their own folder.
 #[derive(Debug, Clone)]
 pub struct Checkpoints {
     folder: PathBuf,
@@ -21,7 +21,7 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Checkpoints in a folder, of which the newest `keep` (at least 1) stay.
+    /// Checkpoints in a folder. The newest `keep` (at least 1) are kept.
     pub fn new(folder: PathBuf, keep: usize) -> Self {
         Self {
             folder,
@@ -29,10 +29,10 @@ impl Checkpoints {
         }
     }
 
-    /// The files there are, newest first.
+    /// The existing files, newest first.
     ///
     /// # Errors
-    /// If the folder is there and cannot be read.
+    /// If the folder exists, but cannot be read.
     pub fn files(&self) -> Result<Vec<PathBuf>, TrainError> {
         if !self.folder.exists() {
             return Ok(Vec::new());
@@ -48,10 +48,10 @@ impl Checkpoints {
         Ok(files.into_iter().map(|(_, path)| path).collect())
     }
 
-    /// Saves a state, then removes what is too old.
+    /// Saves a state, then deletes old checkpoints.
     ///
     /// # Errors
-    /// If the file cannot be written; older ones are left as they are then.
+    /// If the file cannot be written. Old checkpoints are then kept.
     pub fn save(
         &self,
         state: &State,
@@ -74,12 +74,11 @@ impl Checkpoints {
         Ok(path)
     }
 
-    /// The state of the newest good checkpoint, and what is wrong with newer ones; `None` if
-    /// there is no checkpoint at all.
+    /// The state of the newest good checkpoint, and the errors of newer ones. `None` if there is no
+    /// checkpoint at all.
     ///
     /// # Errors
-    /// If there are checkpoints, but none is good; or if the newest good one is of another
-    /// recipe.
+    /// If there are checkpoints, but none is good, or the newest good one has another recipe.
     pub fn newest(
         &self,
         recipe: &Recipe,
@@ -110,7 +109,8 @@ fn step_of(path: &Path) -> Option<u64> {
     step.parse().ok()
 }
 
-/// The first setting in which two recipes differ. The number of steps may: a run can be prolonged.
+/// The first setting in which two recipes differ. The number of steps may differ, so that a run can
+/// be prolonged.
 fn difference(stored: &Recipe, given: &Recipe) -> Option<String> {
     let fields = |recipe: &Recipe| match serde_json::to_value(recipe) {
         Ok(serde_json::Value::Object(fields)) => fields,

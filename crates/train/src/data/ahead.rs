@@ -1,5 +1,5 @@
-//! Batches made on worker threads ahead of the step that takes them: in order, and never more than
-//! a fixed number at once.
+//! Batches prepared by worker threads before they are needed. They are returned in order, and their
+//! number is limited.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,17 +10,17 @@ use std::thread::JoinHandle;
 use super::skipped::guarded;
 use super::{Batch, DataError, Skipped};
 
-/// Batches that may be ready beside those in the workers' hands.
+/// Number of ready batches, besides those that workers prepare.
 const READY: u64 = 2;
 
-/// Makes the batch of a step, a function of the step alone; returns the photos it left out. Looks at
-/// the flag between photos, and stops where it is set.
+/// Prepares the batch of a step, which depends on the step only. Returns the photos it left out.
+/// Checks the flag between photos, and stops if it is set.
 pub(super) type Fill =
     dyn Fn(u64, &mut Batch, &AtomicBool) -> Result<Vec<Skipped>, DataError> + Send + Sync;
 
 type Made = Result<(Batch, Vec<Skipped>), DataError>;
 
-/// Worker threads and what they have made.
+/// Worker threads, and the batches that are ready.
 pub(super) struct Ahead {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
@@ -28,7 +28,7 @@ pub(super) struct Ahead {
 
 struct Shared {
     fill: Box<Fill>,
-    /// How far the workers may be ahead of the taker.
+    /// How many steps the workers may be ahead.
     depth: u64,
     stop: AtomicBool,
     queue: Mutex<Queue>,
@@ -36,9 +36,9 @@ struct Shared {
 }
 
 struct Queue {
-    /// The next step that a worker begins.
+    /// The next step for a worker.
     begin: u64,
-    /// The next step that is taken.
+    /// The next step to return.
     take: u64,
     end: u64,
     ready: BTreeMap<u64, Made>,
@@ -67,7 +67,7 @@ impl Ahead {
             }),
             changed: Condvar::new(),
         });
-        // Threads that started end by this value's drop if a later one cannot.
+        // If a thread cannot be started, dropping this value ends those that were.
         let mut ahead = Self {
             shared,
             workers: Vec::with_capacity(workers),
@@ -83,7 +83,7 @@ impl Ahead {
         Ok(ahead)
     }
 
-    /// The next step's batch, waiting for it if need be; `None` after the last.
+    /// The batch of the next step, or `None` after the last. Waits until the batch is ready.
     pub(super) fn next(&self) -> Option<Made> {
         let mut queue = self.shared.lock();
         if queue.take >= queue.end {
@@ -100,7 +100,7 @@ impl Ahead {
         }
     }
 
-    /// Lets another step use a batch's memory.
+    /// Returns a batch's memory for another step.
     pub(super) fn give_back(&self, batch: Batch) {
         let mut queue = self.shared.lock();
         if (queue.spare.len() as u64) < self.shared.depth {
@@ -111,13 +111,14 @@ impl Ahead {
 
 impl Drop for Ahead {
     fn drop(&mut self) {
-        // Under the lock: a worker between its look at the flag and its sleep would miss the call.
+        // Under the lock. Otherwise a worker that has checked the flag, but does not sleep yet,
+        // would miss the notification.
         let queue = self.shared.lock();
         self.shared.stop.store(true, Ordering::Relaxed);
         drop(queue);
         self.shared.changed.notify_all();
         for worker in self.workers.drain(..) {
-            // A worker catches its panics; nothing is left to report.
+            // A worker catches its panics, so there is nothing to report.
             let _ = worker.join();
         }
     }
@@ -136,7 +137,7 @@ impl Shared {
         }
     }
 
-    /// Waits for a step to begin; `None` at the end.
+    /// Waits for a step to begin. `None` at the end.
     fn begin(&self) -> Option<(u64, Batch)> {
         let mut queue = self.lock();
         loop {
@@ -152,7 +153,8 @@ impl Shared {
         }
     }
 
-    /// No code that can panic runs under the lock, so its data are whole in any case.
+    /// Locks the queue. No code that can panic runs under the lock, so a poisoned one is
+    /// consistent.
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }

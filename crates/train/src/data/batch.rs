@@ -3,15 +3,15 @@
 /// Photos of one step with their classes.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Batch {
-    /// Which step of the run this is, counted from 0; in evaluation, which batch.
+    /// Number of the step in the run, from 0. In evaluation, number of the batch.
     pub step: u64,
-    /// Which pass over the data set this is, counted from 0.
+    /// Number of the pass over the data set, from 0.
     pub epoch: u64,
     /// Normalised pixels, `[batch, rows, columns, channels]`.
     pub images: Vec<f32>,
     /// Class indices, `[batch]`.
     pub labels: Vec<u32>,
-    /// Which photos of the data set these are, `[batch]`.
+    /// Indices of the photos in the data set, `[batch]`.
     pub indices: Vec<usize>,
 }
 
@@ -26,7 +26,7 @@ impl Batch {
         self.labels.is_empty()
     }
 
-    /// Empties the batch for another step; its memory stays.
+    /// Empties the batch for another step, but keeps its memory.
     pub(super) fn restart(&mut self, step: u64, epoch: u64) {
         self.step = step;
         self.epoch = epoch;

@@ -17,12 +17,12 @@ const HEADERS: [&str; 7] = [
     "image_path",
 ];
 
-/// Opens a list. Paths are relative to the list's folder, and are first touched when a photo is
-/// loaded. A field may stand in double quotes. The first line is a header where its path is a usual
-/// heading (`path`, `file`, `filename`, `image`, ...) and no such file exists.
+/// Opens a list. Paths are relative to the list's folder, and files are first opened when a photo
+/// is loaded. Fields may have double quotes. The first line is a header if its path is a usual
+/// heading (`path`, `file`, `filename`, `image`, ...) and no file has this name.
 ///
-/// Labels are class indices if all of them are numbers, else names. Classes are `class_names`
-/// where given; otherwise `0` to the highest index, or the sorted names.
+/// If all labels are numbers, they are class indices, otherwise names. Classes are `class_names` if
+/// given, otherwise the numbers from `0` to the highest index, or the sorted names.
 ///
 /// # Errors
 /// If the list cannot be read, is empty, or a line has no comma or an unknown label.
@@ -93,7 +93,7 @@ fn location(list: &Path, number: usize) -> String {
     format!("{}, line {number}", list.display())
 }
 
-/// A field without its quotes; a doubled quote within stands for one.
+/// A field without its quotes. A doubled quote inside stands for one.
 fn unquoted(field: &str) -> String {
     let field = field.trim();
     match field

@@ -12,20 +12,20 @@ pub enum DataError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: std::io::Error,
     },
     /// A photo cannot be decoded or preprocessed.
     #[error(transparent)]
     Photo(#[from] PhotoError),
-    /// The contents are not what the format asks for.
+    /// The content does not follow the format.
     #[error("{location}: expected {expected}, found {found}")]
     Malformed {
         /// File, and line or record.
         location: String,
-        /// What should be there.
+        /// What was expected.
         expected: String,
-        /// What is there.
+        /// What was found.
         found: String,
     },
     /// Reading on would take more memory than allowed.
@@ -33,7 +33,7 @@ pub enum DataError {
     TooLarge {
         /// File, and record.
         location: String,
-        /// Bytes that it says it needs.
+        /// Bytes that would be needed.
         needed: u64,
         /// Bytes that are allowed.
         limit: u64,
@@ -48,30 +48,30 @@ pub enum DataError {
         /// How to get it.
         advice: &'static str,
     },
-    /// Settings that do not go together.
+    /// Settings that contradict each other.
     #[error("cannot load data: {0}")]
     Settings(String),
-    /// Code of a decoder or a data set panicked on a photo.
+    /// A decoder or data set panicked on a photo.
     #[error("{name}: its decoder failed: {message}")]
     Panicked {
         /// The photo.
         name: String,
-        /// What the panic said.
+        /// Message of the panic.
         message: String,
     },
-    /// More photos than allowed had to be left out.
+    /// More photos are unusable than allowed.
     #[error(
         "{skipped} of {images} photos cannot be used, more than the allowed share of {allowed}; \
          the first: {first}"
     )]
     TooManySkipped {
-        /// Photos left out so far.
+        /// Unusable photos so far.
         skipped: usize,
         /// Photos of the data set.
         images: usize,
-        /// Share that may be left out.
+        /// Share that may be unusable.
         allowed: f64,
-        /// What is wrong with the first of them.
+        /// The error of the first of them.
         first: String,
     },
 }

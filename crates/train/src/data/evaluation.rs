@@ -1,4 +1,4 @@
-//! Batches for evaluation: every photo once, in order, by the rule that inference uses.
+//! Batches for evaluation: every photo once, in order, with the preprocessing of inference.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,23 +9,23 @@ use super::ahead::Ahead;
 use super::skipped::{SkippedList, Tolerance, guarded};
 use super::{Batch, DataError, ImageDataset, Skipped};
 
-/// How batches for evaluation are made.
+/// Settings of [`EvaluationBatches`].
 #[derive(Debug, Clone)]
 pub struct EvaluationConfig {
-    /// Photos of a batch; the last may have fewer.
+    /// Photos per batch. The last batch may have fewer.
     pub batch_size: usize,
-    /// The rule of the weights.
+    /// The preprocessing of the weights.
     pub preprocessing: Preprocessing,
-    /// Threads that decode and preprocess; 0 counts as 1.
+    /// Threads that decode and preprocess. 0 counts as 1.
     pub workers: usize,
-    /// Share of the photos that may be unusable before that is an error.
+    /// Share of the photos that may be unusable. More are an error.
     pub max_skipped_share: f64,
 }
 
-/// The batches of one evaluation, made ahead on worker threads.
+/// The batches of one evaluation, prepared by worker threads.
 ///
-/// `images` is `[batch, rows, columns, channels]` by the preprocessing. An unusable photo is left
-/// out of its batch. The iterator ends after an error.
+/// `images` is `[batch, rows, columns, channels]`, as the preprocessing gives it. Unusable photos
+/// are left out. The iterator ends after an error.
 pub struct EvaluationBatches {
     ahead: Ahead,
     skipped: SkippedList,
@@ -33,10 +33,10 @@ pub struct EvaluationBatches {
 }
 
 impl EvaluationBatches {
-    /// Starts to make the batches.
+    /// Starts to prepare the batches.
     ///
     /// # Errors
-    /// [`DataError::Settings`] if the data set has no photos or a number cannot be used.
+    /// [`DataError::Settings`] if the data set has no photos, or a number is invalid.
     pub fn new(
         dataset: Arc<dyn ImageDataset>,
         config: EvaluationConfig,
@@ -84,12 +84,12 @@ impl EvaluationBatches {
         })
     }
 
-    /// Photos found unusable so far.
+    /// Unusable photos so far.
     pub fn skipped(&self) -> &[Skipped] {
         self.skipped.as_slice()
     }
 
-    /// Lets a later batch use the memory of one that is no longer needed.
+    /// Returns a batch that is no longer needed, so that a later one can use its memory.
     pub fn give_back(&self, batch: Batch) {
         self.ahead.give_back(batch);
     }
@@ -101,7 +101,7 @@ impl EvaluationBatches {
                 self.skipped.add(skipped)?;
                 Ok(batch)
             });
-            // All photos of a batch may have been left out.
+            // A batch is empty if all of its photos are unusable.
             match batch {
                 Ok(batch) if batch.is_empty() => self.give_back(batch),
                 batch => return Some(batch),

@@ -1,12 +1,13 @@
-//! Fashion-MNIST (Xiao et al., arXiv 1708.07747): 60,000 and 10,000 grey images of 28x28, ten
-//! classes. Taken from Debian's package `dataset-fashion-mnist`, or from a folder of one's own.
+//! Fashion-MNIST (Xiao et al., arXiv 1708.07747): 60,000 training and 10,000 test images, grey,
+//! 28x28, in ten classes. Read from Debian's package `dataset-fashion-mnist`, or from another
+//! folder.
 
 use std::path::{Path, PathBuf};
 
 use super::idx::IdxImages;
 use super::{DataError, Splits};
 
-/// Names the folder that holds the four files, where it is not Debian's.
+/// Environment variable with the folder of the four files, if it is not Debian's.
 pub const FOLDER_VARIABLE: &str = "MOBILENET_FASHION_MNIST";
 
 const DEBIAN_FOLDER: &str = "/usr/share/datasets/fashion-mnist";
@@ -25,10 +26,10 @@ pub const CLASS_NAMES: [&str; 10] = [
     "Ankle boot",
 ];
 
-/// Opens the data set in the folder that [`FOLDER_VARIABLE`] names, or in that of Debian's package.
+/// Opens the data set in the folder of [`FOLDER_VARIABLE`], or in that of Debian's package.
 ///
 /// # Errors
-/// If it is not there (the message says how to get it), or a file is broken.
+/// If it is missing (the message says how to get it), or a file is broken.
 pub fn open() -> Result<Splits<IdxImages>, DataError> {
     let folder = std::env::var_os(FOLDER_VARIABLE)
         .map_or_else(|| PathBuf::from(DEBIAN_FOLDER), PathBuf::from);

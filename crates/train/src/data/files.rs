@@ -1,4 +1,4 @@
-//! Photos in files of their own: what folders and lists come to.
+//! Photos in separate files, from a folder or a list.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ pub struct ImageFiles {
 }
 
 impl ImageFiles {
-    /// Photos as (path, class index). The files are first touched when they are loaded.
+    /// Photos as (path, class index). A file is first opened when its photo is loaded.
     ///
     /// # Errors
     /// If a class index has no name.
@@ -31,7 +31,7 @@ impl ImageFiles {
         })
     }
 
-    /// The same photos, decoded within other limits.
+    /// The same photos with other limits of decoding.
     pub fn with_limits(self, limits: DecodeLimits) -> Self {
         Self { limits, ..self }
     }

@@ -1,5 +1,5 @@
-//! IDX, MNIST's format: two zero bytes, the type of the values, the number of dimensions, each as a
-//! big-endian u32, then the values; often within gzip.
+//! IDX, MNIST's format: two zero bytes, the type of the values, the number of dimensions, each
+//! dimension as a big-endian u32, then the values. Files are often compressed by gzip.
 
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read};
@@ -10,7 +10,7 @@ use mobilenet_model::preprocess::Photo;
 
 use super::{DataError, ImageDataset, numbered};
 
-/// Values of a file, decompressed, that are held in memory at most.
+/// Most decompressed bytes of a file that are held in memory.
 const MOST_BYTES: u64 = 2 << 30;
 
 /// Type of a file whose values are bytes.
@@ -29,11 +29,12 @@ pub struct IdxImages {
 
 impl IdxImages {
     /// Reads a file of images `[count, rows, columns]` and one of labels `[count]`, both of bytes,
-    /// compressed by gzip or not. Classes are `class_names` where given, else `0` to the highest.
+    /// with or without gzip. Classes are `class_names` if given, otherwise the numbers from `0` to
+    /// the highest label.
     ///
     /// # Errors
-    /// If a file cannot be read, is no IDX file of that shape, or has fewer or more bytes than it
-    /// says; if the numbers of images and labels differ, or a label has no class.
+    /// If a file cannot be read, is not an IDX file of this shape, or its length differs from what
+    /// it says. Also if the numbers of images and labels differ, or a label has no class.
     pub fn open(
         images: &Path,
         labels: &Path,
@@ -79,7 +80,7 @@ impl ImageDataset for IdxImages {
         usize::from(self.labels[index])
     }
 
-    /// Grey becomes red, green and blue of that value.
+    /// A grey image as RGB with three equal channels.
     fn load(&self, index: usize) -> Result<Photo, DataError> {
         let size = self.rows as usize * self.columns as usize;
         let grey = &self.pixels[index * size..][..size];
@@ -166,7 +167,7 @@ fn read_values<const DIMENSIONS: usize>(
         });
     }
     bytes.clear();
-    // Grows with what is really there, not with what the header says.
+    // Memory grows with the actual content, not with the size in the header.
     take(&mut bytes, needed + 1)?;
     if bytes.len() as u64 != needed {
         let found = match bytes.len() as u64 {

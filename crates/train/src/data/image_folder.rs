@@ -1,4 +1,4 @@
-//! A folder of class folders with photos. The class index is the position of the folder's name among
+//! A folder of class folders with photos. The class index is the position of a folder's name among
 //! the sorted names.
 
 use std::collections::BTreeMap;
@@ -6,26 +6,26 @@ use std::path::{Path, PathBuf};
 
 use super::{DataError, ImageDataset, ImageFiles, Splits};
 
-/// Endings of the formats that are decoded.
+/// File extensions of the supported formats.
 const ENDINGS: [&str; 6] = ["jpg", "jpeg", "png", "bmp", "webp", "gif"];
 
-/// Names of the folder to evaluate on, beside `train`.
+/// Names of the folder for evaluation. That for training is `train`.
 const TEST_FOLDERS: [&str; 3] = ["test", "validation", "val"];
 
-/// Without a test folder, every so many photos one is kept out of training.
+/// Without a test folder, one of this many photos is used for evaluation only.
 const TEST_EVERY: usize = 5;
 
-/// Opens a folder as a training and a test part.
+/// Opens a folder as a part for training and one for evaluation.
 ///
-/// * `train/` and `test/`, `validation/` or `val/`, with class folders in each: these.
-/// * Otherwise the class folders are `dir`'s own, or those of `train/`, and in each class the
-///   photos 5, 10, 15, ... in the order of their names are the test part.
+/// * With `train/` and one of `test/`, `validation/` and `val/`, each with class folders: these.
+/// * Otherwise the class folders are those of `dir` or of `train/`. In each class, photos 5, 10,
+///   15, ... in the order of their names are for evaluation.
 ///
-/// Hidden files, folders within class folders and files without a photo's ending are passed over.
+/// Hidden files, folders inside class folders, and files without a photo's extension are ignored.
 ///
 /// # Errors
-/// If a folder cannot be read, has no class folders or a class no photos, or if the test part
-/// has a class that the training part lacks.
+/// If a folder cannot be read, has no class folders, a class has no photos, or the test part has a
+/// class that the training part lacks.
 pub fn open(dir: &Path) -> Result<Splits<ImageFiles>, DataError> {
     let train = dir.join("train");
     let root = if train.is_dir() { &train } else { dir };
@@ -44,7 +44,7 @@ pub fn open(dir: &Path) -> Result<Splits<ImageFiles>, DataError> {
     })
 }
 
-/// Opens a folder of class folders whole, for instance to evaluate on it.
+/// Opens a folder of class folders as one part, for example for evaluation.
 ///
 /// # Errors
 /// As [`open()`].
@@ -84,7 +84,7 @@ pub(super) fn photos(dir: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(entries(dir)?.into_iter().filter(is_photo).collect())
 }
 
-/// What a folder holds, sorted by name, without hidden entries.
+/// Content of a folder, sorted by name, without hidden entries.
 fn entries(dir: &Path) -> Result<Vec<PathBuf>, DataError> {
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(DataError::read(dir))? {

@@ -10,32 +10,32 @@ use super::skipped::{SkippedList, Tolerance, guarded};
 use super::{Batch, DataError, ImageDataset, Photo, Skipped};
 use crate::augment::{Augmentation, MeanStd};
 
-/// How batches are made.
+/// Settings of a [`Loader`].
 #[derive(Debug, Clone)]
 pub struct LoaderConfig {
-    /// Photos of a batch, of all ranks together.
+    /// Photos per batch, of all ranks together.
     pub batch_size: usize,
     /// Which photos of each batch this loader makes.
     pub part: Part,
     /// Rows and columns of the network's input.
     pub resolution: usize,
-    /// Fixes the order of the photos and all that augmentation does.
+    /// Seed of the order of photos and of augmentation.
     pub seed: u64,
-    /// Threads that decode and augment; 0 counts as 1.
+    /// Threads that decode and augment. 0 counts as 1.
     pub workers: usize,
-    /// What happens to each photo.
+    /// Random changes of each photo.
     pub augmentation: Augmentation,
-    /// How its pixels are scaled.
+    /// Normalisation of the pixels.
     pub normalization: MeanStd,
-    /// Whether the photos at an epoch's end that do not fill a batch are left out; otherwise they
-    /// make a smaller one.
+    /// Whether photos at the end of an epoch that do not fill a batch are left out. Otherwise they
+    /// are a smaller batch.
     pub drop_last: bool,
-    /// Share of the photos that may be unusable before that is an error.
+    /// Share of the photos that may be unusable. More are an error.
     pub max_skipped_share: f64,
 }
 
 impl Default for LoaderConfig {
-    /// slim's script: batches of 64 at 224; as many threads as the machine has.
+    /// As slim's script: batches of 64 at size 224. Uses as many threads as the machine has.
     fn default() -> Self {
         Self {
             batch_size: 64,
@@ -51,14 +51,14 @@ impl Default for LoaderConfig {
     }
 }
 
-/// Batches of a training run, without end, made ahead on worker threads.
+/// Endless batches of a training run, prepared by worker threads.
 ///
-/// Each epoch has a new order of all photos. A batch is a function of the data set, the seed and the
-/// step: neither the number of workers nor the first step changes it. The parts of several ranks,
-/// one after the other, are the batch of one. An unusable photo is replaced by the next good one of
-/// the epoch's order, with an augmentation of its own.
+/// Each epoch has a new order of all photos. A batch depends only on the data set, the seed and the
+/// step, not on the number of workers or the first step. The parts of all ranks, one after the
+/// other, are the batch of a single process. An unusable photo is replaced by the next good one in
+/// the epoch's order, which is augmented differently than at its own position.
 ///
-/// Memory: at most `workers + 2` batches, and one photo a worker. Dropping the loader ends its
+/// Memory: at most `workers + 2` batches, and one photo per worker. Dropping the loader ends its
 /// threads within the time of one photo.
 pub struct Loader {
     ahead: Ahead,
@@ -67,11 +67,11 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// Starts to make batches from a step on: 0, or where a run is resumed.
+    /// Starts to prepare batches from a step on: 0, or the step at which a run is resumed.
     ///
     /// # Errors
     /// [`DataError::Settings`] if the data set has no photos, or too few for one batch with
-    /// `drop_last`; if a size is 0, or a number cannot be used.
+    /// `drop_last`. Also if a size is 0, or a number is invalid.
     pub fn new(
         dataset: Arc<dyn ImageDataset>,
         config: LoaderConfig,
@@ -120,7 +120,7 @@ impl Loader {
         })
     }
 
-    /// The next batch, waiting for it if need be.
+    /// The next batch. Waits until it is ready.
     ///
     /// # Errors
     /// [`DataError::TooManySkipped`] if more photos are unusable than allowed.
@@ -131,17 +131,17 @@ impl Loader {
         Ok(batch)
     }
 
-    /// Lets a later batch use the memory of one that is no longer needed.
+    /// Returns a batch that is no longer needed, so that a later one can use its memory.
     pub fn give_back(&self, batch: Batch) {
         self.ahead.give_back(batch);
     }
 
-    /// Photos found unusable so far, each once, in the order of the batches taken.
+    /// Unusable photos so far, each once, in the order of the batches taken.
     pub fn skipped(&self) -> &[Skipped] {
         self.skipped.as_slice()
     }
 
-    /// Batches of an epoch.
+    /// Number of batches per epoch.
     pub fn steps_per_epoch(&self) -> u64 {
         self.steps_per_epoch
     }
@@ -175,7 +175,8 @@ impl Source {
             let start = batch.images.len();
             batch.images.resize(start + pixels, 0.0);
             let out = &mut batch.images[start..];
-            // The position's own photo, else the next good one; round the end to the beginning.
+            // The photo at this position, otherwise the next good one, continuing at the start of
+            // the order.
             let candidates = order[position..].iter().chain(&order[..position]);
             for &index in candidates {
                 if stop.load(Ordering::Relaxed) || self.tolerance.exceeded(skipped.len()) {

@@ -1,17 +1,17 @@
 //! Labelled photos for training and evaluation, and their batches.
 //!
-//! | item | what |
+//! | item | content |
 //! |---|---|
-//! | [`ImageDataset`] | what every data set can do |
-//! | [`open`] | a data set of any kind, by the name or path that a user gives |
+//! | [`ImageDataset`] | the trait of all data sets |
+//! | [`open`] | opens a data set of any kind by its name or path |
 //! | [`image_folder`] | a folder of class folders |
 //! | [`csv`] | a list of paths and labels |
-//! | [`photo_list`] | a folder of photos, and a file with one class index a line |
+//! | [`photo_list`] | a folder of photos, and a file with one class index per line |
 //! | [`idx`], [`fashion_mnist`] | MNIST's format, and the built-in data set |
 //! | [`tfrecord`] | slim's ImageNet shards |
-//! | [`Loader`] | random batches of a training, made ahead on worker threads |
-//! | [`Part`] | which photos of each batch one of several processes makes |
-//! | [`EvaluationBatches`] | every photo once, in order, by the weights' own preprocessing |
+//! | [`Loader`] | random batches for training, prepared by worker threads |
+//! | [`Part`] | the share of one process in each batch |
+//! | [`EvaluationBatches`] | every photo once, in order, with the weights' preprocessing |
 
 mod ahead;
 mod batch;
@@ -40,12 +40,12 @@ pub use open::{OpenData, open};
 pub use part::Part;
 pub use skipped::Skipped;
 
-/// Most classes that a data set may have; bounds what a wild label can make us allocate.
+/// Most classes of a data set. It limits the memory that a wrong label can make us allocate.
 pub const MOST_CLASSES: usize = 1 << 20;
 
-/// Photos with one class each, read on demand from any thread.
+/// Photos with one class each, which any thread can read on demand.
 ///
-/// Methods that take an index panic where it is not below [`len`](Self::len), as slices do.
+/// Methods that take an index panic if it is not below [`len`](Self::len), as slices do.
 pub trait ImageDataset: Send + Sync {
     /// Number of photos.
     fn len(&self) -> usize;
@@ -64,19 +64,19 @@ pub trait ImageDataset: Send + Sync {
     /// Reads and decodes a photo.
     ///
     /// # Errors
-    /// If it cannot be read, or is no photo.
+    /// If the file cannot be read, or is not a photo.
     fn load(&self, index: usize) -> Result<Photo, DataError>;
 
-    /// What to call a photo in messages: its path, or its file and number.
+    /// Name of a photo in messages: its path, or its file and number.
     fn name(&self, index: usize) -> String;
 }
 
 /// A data set in two parts with the same classes.
 #[derive(Debug, Clone)]
 pub struct Splits<D> {
-    /// To train on.
+    /// The part for training.
     pub train: D,
-    /// To evaluate on.
+    /// The part for evaluation.
     pub test: D,
 }
 

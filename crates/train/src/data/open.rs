@@ -1,4 +1,4 @@
-//! Opens a data set by the name or path that a user gives.
+//! Opens a data set by its name or path.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,23 +6,24 @@ use std::sync::Arc;
 use super::tfrecord::{TfRecordOptions, TfRecords};
 use super::{DataError, ImageDataset, csv, fashion_mnist, image_folder};
 
-/// Names of the shards to evaluate on, beside `train-*`.
+/// Prefixes of the shards for evaluation. Those for training are `train-*`.
 const TEST_SHARDS: [&str; 2] = ["validation", "test"];
 
 /// A data set of any kind.
 #[derive(Clone)]
 pub struct OpenData {
-    /// To train on.
+    /// The part for training.
     pub train: Arc<dyn ImageDataset>,
-    /// To evaluate on, if there is such a part.
+    /// The part for evaluation, if there is one.
     pub test: Option<Arc<dyn ImageDataset>>,
 }
 
-/// Opens
+/// Opens one of these:
 /// * `fashion-mnist`, the built-in data set;
 /// * a folder of TFRecord shards `train-*` and `validation-*` or `test-*`;
 /// * a folder of class folders (see [`image_folder::open`]);
-/// * a CSV list of paths and labels, to train on; `LIST.csv,TEST.csv` has one to evaluate on.
+/// * a CSV list of paths and labels for training, or `LIST.csv,TEST.csv` with a second list for
+///   evaluation.
 ///
 /// # Errors
 /// If it is none of these, or cannot be read.

@@ -1,5 +1,5 @@
-//! The order of the photos, and the random generators: functions of seed, epoch and position only,
-//! so that a run can be resumed at any step, with any number of workers.
+//! The order of the photos, and random generators. They depend on seed, epoch and position only, so
+//! that a run can be resumed at any step with any number of workers.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,14 +7,14 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-/// Epochs whose order is kept: workers that are ahead may already be in a later one.
+/// Number of epochs whose order is kept, because some workers may already be in a later epoch.
 const KEPT: usize = 4;
 
 /// The order of the photos in each epoch.
 pub(super) struct EpochOrder {
     seed: u64,
     images: usize,
-    /// Orders that were made last.
+    /// The most recent orders.
     recent: Mutex<Vec<(u64, Arc<[usize]>)>>,
 }
 
@@ -44,17 +44,17 @@ impl EpochOrder {
     }
 }
 
-/// What random numbers are for.
+/// Purpose of a random generator.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Purpose {
     /// The order of an epoch.
     Order,
-    /// The photo at a position of an epoch's order. Not the photo's index: a photo that stands in
-    /// for a broken one comes twice, and should look different.
+    /// Augmentation of the photo at a position of an epoch's order. It is not the photo's index,
+    /// because a photo that replaces a broken one occurs twice and should look different.
     Augmentation(u64),
 }
 
-/// A generator of its own for each purpose.
+/// A separate generator for each purpose.
 pub(super) fn generator(seed: u64, epoch: u64, purpose: Purpose) -> ChaCha8Rng {
     let (tag, position) = match purpose {
         Purpose::Order => (0, 0),

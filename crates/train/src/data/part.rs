@@ -1,31 +1,31 @@
-//! Which photos of a batch one of several processes makes.
+//! The share of one process in each batch, if several processes train together.
 
 use std::ops::Range;
 
 use super::DataError;
 
-/// A process among those that train together: each takes a contiguous part of every batch. Which
-/// photos these are is a function of seed, epoch, step, rank and world.
+/// One of several processes that train together. Each takes a contiguous part of every batch, which
+/// depends on seed, epoch, step, rank and world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part {
-    /// The number of the process, from 0.
+    /// Number of the process, from 0.
     pub rank: usize,
-    /// How many processes there are.
+    /// Number of processes.
     pub world: usize,
 }
 
 impl Part {
-    /// One process alone: the whole batch.
+    /// A single process, which takes the whole batch.
     pub const WHOLE: Self = Self { rank: 0, world: 1 };
 
-    /// The rank's share of a batch's positions. The shares of all ranks follow each other without a
-    /// gap, and their sizes differ by at most 1.
+    /// The rank's share of a batch's positions. The shares of all ranks follow each other without
+    /// gaps, and their sizes differ by at most 1.
     pub(super) fn of(self, batch: Range<usize>) -> Range<usize> {
         let bound = |rank: usize| batch.start + batch.len() * rank / self.world;
         bound(self.rank)..bound(self.rank + 1)
     }
 
-    /// Refuses a rank outside the world, and a world with ranks that would have no photos.
+    /// Checks that the rank is below `world`, and that every rank gets at least one photo.
     pub(super) fn check(self, batch_size: usize) -> Result<(), DataError> {
         let Self { rank, world } = self;
         if rank < world && world <= batch_size {

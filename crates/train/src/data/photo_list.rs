@@ -1,5 +1,5 @@
-//! A folder of photos whose file names sort in class order, and a file with one class index a line:
-//! how validation sets are often handed out.
+//! A folder of photos, and a file with one class index per line, in the order of the photos' names.
+//! Validation sets are often published so.
 
 use std::fs::File;
 use std::io::Read;
@@ -11,11 +11,11 @@ use super::{DataError, ImageFiles, MOST_CLASSES, numbered};
 /// Longest list that is read, in bytes.
 const LIST_BYTES: u64 = 256 << 20;
 
-/// Opens the photos of `dir`, of which the n-th by name has the class on line n of `labels`.
-/// Classes are `class_names` where given, else `0` to the highest index.
+/// Opens the photos of `dir`. The n-th photo by name has the class on line n of `labels`. Classes
+/// are `class_names` if given, otherwise the numbers from `0` to the highest index.
 ///
 /// # Errors
-/// If one of them cannot be read, a line is no class index, or the numbers of photos and lines
+/// If a file cannot be read, a line is not a class index, or the numbers of photos and lines
 /// differ.
 pub fn open(
     dir: &Path,
@@ -50,7 +50,7 @@ pub fn open(
     ImageFiles::new(photos.into_iter().zip(classes).collect(), names)
 }
 
-/// The highest class index of a list, if it is a sane one.
+/// The highest class index of a list. An unreasonably high one is an error.
 pub(super) fn highest(list: &Path, classes: &[usize]) -> Result<usize, DataError> {
     let highest = classes.iter().copied().max().unwrap_or(0);
     if highest >= MOST_CLASSES {

@@ -1,4 +1,4 @@
-//! Photos that cannot be used: left out, reported once, and an error when they are too many.
+//! Photos that cannot be used. They are left out and reported once. Too many are an error.
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,7 +16,7 @@ pub struct Skipped {
     pub reason: String,
 }
 
-/// How many photos may be left out.
+/// Limit of the photos that are left out.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tolerance {
     pub(super) images: usize,
@@ -32,7 +32,7 @@ impl Tolerance {
         Ok(Self { images, share })
     }
 
-    /// Whether more photos are left out than allowed. All of them is always too many.
+    /// Whether more photos are left out than allowed. All of them are always too many.
     pub(super) fn exceeded(&self, skipped: usize) -> bool {
         skipped as f64 > self.share * self.images as f64 || (skipped > 0 && skipped == self.images)
     }
@@ -78,7 +78,7 @@ impl SkippedList {
     }
 }
 
-/// Runs code that may panic on a photo: a decoder's fault costs the photo, not the run.
+/// Runs code that may panic on a photo. A panic becomes an error of that photo, not of the run.
 pub(super) fn guarded<T>(
     name: impl Fn() -> String,
     run: impl FnOnce() -> Result<T, DataError>,

@@ -5,14 +5,14 @@ use rayon::prelude::*;
 use super::{Loss, check_labels, examples, softmax};
 use crate::error::TrainError;
 
-/// Cross-entropy of logits `[B, classes]` with one label an example, where the target is
-/// `1 - label_smoothing` on the label plus `label_smoothing / classes` on every class
-/// (TensorFlow's and PyTorch's rule; slim's scripts and the paper use none, 0).
+/// Cross-entropy of logits `[B, classes]` with one label per example. The target is `1 -
+/// label_smoothing` on the label plus `label_smoothing / classes` on every class, as in TensorFlow
+/// and PyTorch. slim's scripts and the paper use no smoothing, 0.
 ///
-/// Writes the derivative of the mean loss by the logits to `gradient`, `[B, classes]`.
+/// Writes the gradient of the mean loss with respect to the logits to `gradient`, `[B, classes]`.
 ///
 /// # Errors
-/// If lengths do not agree, a label is no class, or the smoothing is outside 0 to 1.
+/// If lengths do not agree, a label is not a class, or the smoothing is outside 0 to 1.
 ///
 /// ```
 /// use mobilenet_train::loss::softmax_cross_entropy;
@@ -54,7 +54,7 @@ pub fn softmax_cross_entropy(
     Ok(Loss::new(losses.collect()))
 }
 
-/// Loss of one example; its derivative times `scale`.
+/// Loss of one example. Also writes its gradient times `scale`.
 pub(super) fn row(
     logits: &[f32],
     label: usize,

@@ -1,6 +1,6 @@
-//! Learning from a teacher: its logits (the paper's section 4.5 trains a classifier to emulate
-//! a larger one, so that unlabelled data can be used) or its embeddings (section 4.7: the squared
-//! difference to FaceNet's output).
+//! Learning from a teacher. Section 4.5 of the paper trains a classifier on the logits of a larger
+//! one, so that unlabelled data can be used. Section 4.7 uses an embedding: the squared difference
+//! from FaceNet's output.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -13,21 +13,21 @@ use crate::error::TrainError;
 ///
 /// `weight * T^2 * KL(softmax(teacher / T) || softmax(student / T)) + (1 - weight) * CE(label)`
 ///
-/// with `T^2` so that gradients keep their size at any temperature. The paper uses the teacher
+/// The factor `T^2` keeps the size of gradients at any temperature. The paper uses the teacher
 /// alone: weight 1, temperature 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Distillation {
-    /// Share of the teacher, 0 to 1.
+    /// Weight of the teacher's part, 0 to 1.
     pub weight: f64,
-    /// `T`, what both networks' logits are divided by.
+    /// `T`, the divisor of both networks' logits.
     pub temperature: f64,
-    /// Smoothing of the labels' part.
+    /// Label smoothing in the labels' part.
     pub label_smoothing: f64,
 }
 
 impl Distillation {
-    /// The paper's: nothing but the teacher's probabilities.
+    /// The paper's settings: the teacher's probabilities only.
     pub fn paper() -> Self {
         Self {
             weight: 1.0,
@@ -36,12 +36,12 @@ impl Distillation {
         }
     }
 
-    /// The loss of logits `[B, classes]` with the teacher's, and with labels, which only a weight
-    /// of 1 can go without (`None`). Writes the derivative of the mean loss by the student's
-    /// logits to `gradient`.
+    /// The loss of logits `[B, classes]` with the teacher's logits and with labels. Labels may be
+    /// `None` only with weight 1. Writes the gradient of the mean loss with respect to the
+    /// student's logits to `gradient`.
     ///
     /// # Errors
-    /// If lengths do not agree, a label is missing or not a class, or a setting is out of its range.
+    /// If lengths do not agree, a label is missing or not a class, or a setting is out of range.
     pub fn loss(
         &self,
         logits: &[f32],
@@ -90,7 +90,7 @@ impl Distillation {
         Ok(Loss::new(losses.collect()))
     }
 
-    /// `KL(teacher || student)`; leaves both distributions in the buffers.
+    /// `KL(teacher || student)`. The buffers hold both distributions afterwards.
     fn divergence(
         &self,
         logits: &[f32],
@@ -137,8 +137,8 @@ fn out_of_range(setting: &'static str, range: &'static str, found: f64) -> Train
     }
 }
 
-/// Squared difference of embeddings `[B, width]`: summed over the width, averaged over examples.
-/// Writes the derivative of the mean by `embeddings` to `gradient`.
+/// Squared difference of embeddings `[B, width]`, summed over the width and averaged over the
+/// examples. Writes the gradient of the mean with respect to `embeddings` to `gradient`.
 ///
 /// # Errors
 /// If lengths do not agree.

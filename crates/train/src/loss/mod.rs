@@ -1,6 +1,6 @@
-//! Losses of a batch on plain slices: the mean over examples, and its derivative by what the
-//! network put out. Sums are in f64; logarithms of sums of exponentials cannot overflow. Logits
-//! that are not finite give a loss that is not finite, never a panic.
+//! Losses of a batch on plain slices: the mean over examples, and its gradient with respect to the
+//! network's output. Sums are in f64. Logarithms of sums of exponentials cannot overflow. Logits
+//! that are not finite give a loss that is not finite, but no panic.
 
 mod cross_entropy;
 mod distillation;
@@ -13,15 +13,15 @@ use crate::error::TrainError;
 /// A batch's loss.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loss {
-    /// Mean over the examples; 0 for none.
+    /// Mean over the examples. 0 if there are none.
     pub mean: f64,
-    /// Of each example.
+    /// Loss of each example.
     pub examples: Vec<f64>,
 }
 
 impl Loss {
     fn new(examples: Vec<f64>) -> Self {
-        // In the order of the examples, whichever thread computed them.
+        // In the order of the examples, whatever the number of threads.
         let sum: f64 = examples.iter().sum();
         Self {
             mean: sum / examples.len().max(1) as f64,
@@ -30,7 +30,7 @@ impl Loss {
     }
 }
 
-/// Examples in `outputs`, where each has `width` values and the gradient is as long.
+/// Number of examples in `outputs`, with `width` values each. The gradient must be as long.
 fn examples(
     what: &str,
     outputs: &[f32],
@@ -42,7 +42,7 @@ fn examples(
     Ok(examples)
 }
 
-/// Examples in `outputs`, where each has `width` values.
+/// Number of examples in `outputs`, with `width` values each.
 pub(crate) fn check_rows(what: &str, outputs: &[f32], width: usize) -> Result<usize, TrainError> {
     if width == 0 || !outputs.len().is_multiple_of(width) {
         return Err(TrainError::Length {
@@ -54,7 +54,7 @@ pub(crate) fn check_rows(what: &str, outputs: &[f32], width: usize) -> Result<us
     Ok(outputs.len() / width)
 }
 
-/// Labels are one an example and name a class.
+/// Checks that there is one label per example, and that labels are classes.
 pub(crate) fn check_labels(
     labels: &[u32],
     examples: usize,

@@ -1,4 +1,4 @@
-//! A whole training: data -> steps -> evaluations, checkpoints, logs; resumed where it was stopped.
+//! A whole training: data, steps, evaluations, checkpoints and logs. It can be resumed.
 //!
 //! ```text
 //! OUT/model.safetensors   weights after the last evaluation, an ordinary file of weights
@@ -24,12 +24,12 @@ use crate::error::TrainError;
 use crate::recipe::Recipe;
 use training::Training;
 
-/// Trains. `initial` are the weights before the first step, with their metadata. Setting `stop`
-/// makes it finish the step, save, and return.
+/// Trains. `initial` has the weights before the first step, and their metadata. If `stop` is set,
+/// the run finishes the step, saves, and returns.
 ///
 /// # Errors
-/// If settings, data or files cannot be used, or the training diverges. Checkpoints that were saved
-/// before stay good.
+/// If settings, data or files cannot be used, or the training diverges. Earlier checkpoints stay
+/// valid.
 pub fn run(
     recipe: Recipe,
     initial: Checkpoint,

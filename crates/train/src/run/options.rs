@@ -1,4 +1,4 @@
-//! How a training is run, who watches it, and how it ends.
+//! Options, observer and outcome of a run.
 
 use std::path::PathBuf;
 
@@ -7,24 +7,24 @@ use crate::data::Skipped;
 use crate::evaluation::EvaluationOutcome;
 use crate::log::Record;
 
-/// Where and how to run.
+/// Options of a run.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
-    /// Folder of everything that is written.
+    /// Folder for all output.
     pub out: PathBuf,
     /// Threads of the network.
     pub threads: usize,
     /// Threads that decode and augment photos.
     pub workers: usize,
-    /// Continue from the newest good checkpoint, if there is one.
+    /// Whether to continue from the newest good checkpoint, if there is one.
     pub resume: bool,
-    /// Steps between checkpoints; `None`: one epoch.
+    /// Steps between checkpoints. `None`: one epoch.
     pub save_every: Option<u64>,
-    /// Checkpoints that are kept.
+    /// Number of checkpoints that are kept.
     pub keep: usize,
     /// Steps between records.
     pub log_every: u64,
-    /// Share of the photos that may be unusable before that is an error.
+    /// Share of the photos that may be unusable. More are an error.
     pub max_skipped_share: f64,
 }
 
@@ -35,9 +35,9 @@ impl RunOptions {
     }
 }
 
-/// Watches a training.
+/// Observes a training.
 pub trait Observer {
-    /// It begins, or continues, with `step` of `steps` steps done.
+    /// The training begins, or continues, with `step` of `steps` steps done.
     fn begin(&mut self, step: u64, steps: u64);
     /// A step is done.
     fn step(&mut self, step: u64, loss: f64);
@@ -47,15 +47,15 @@ pub trait Observer {
     fn message(&mut self, text: &str);
 }
 
-/// How a training ended.
+/// Result of a run.
 #[derive(Debug)]
 pub struct RunOutcome {
     /// Steps done.
     pub step: u64,
-    /// Whether it was asked to stop. It can be resumed then.
+    /// Whether it was asked to stop. It can then be resumed.
     pub interrupted: bool,
     /// The last evaluation.
     pub evaluation: Option<EvaluationOutcome>,
-    /// Photos that could not be used.
+    /// Unusable photos.
     pub skipped: Vec<Skipped>,
 }

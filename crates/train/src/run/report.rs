@@ -9,7 +9,7 @@ use crate::log::History;
 use crate::recipe::Recipe;
 use crate::report::{Report, WrongPhoto};
 
-/// Writes the report of a training that was evaluated on `data` into a folder.
+/// Writes the report of a training to a folder. `data` is the data set of its evaluation.
 pub(super) fn write(
     folder: &Path,
     title: &str,
@@ -29,7 +29,7 @@ pub(super) fn write(
     report.write(folder)
 }
 
-/// The photos with the highest loss. One that can no longer be read is left out.
+/// The photos with the highest loss, except those that can no longer be read.
 fn worst_photos(outcome: &EvaluationOutcome, data: &dyn ImageDataset) -> Vec<WrongPhoto> {
     let wrong = outcome.evaluation.most_wrong().iter();
     wrong

@@ -1,4 +1,4 @@
-//! The course of a training: steps, logs, checkpoints and evaluations, in this order.
+//! The sequence of a training: steps, logs, checkpoints, evaluations.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -16,10 +16,10 @@ use crate::log::{EpochRecord, History, JsonLines, Record, StepRecord, TensorBoar
 use crate::recipe::Recipe;
 use crate::trainer::{State, Trainer};
 
-/// Photos of the evaluation that are kept for the report.
+/// Number of evaluated photos that are kept for the report.
 const WORST: usize = 12;
 
-/// A training in progress, with all that it reads and writes.
+/// A training in progress.
 pub(super) struct Training<'a> {
     trainer: Trainer,
     loader: Loader,
@@ -31,7 +31,7 @@ pub(super) struct Training<'a> {
     log: JsonLines<std::fs::File>,
     board: TensorBoard,
     observer: &'a mut dyn Observer,
-    /// Skipped photos that the observer knows of.
+    /// Number of skipped photos that were reported to the observer.
     reported_skips: usize,
     evaluated_at: Option<(u64, Option<EvaluationOutcome>)>,
 }
@@ -96,7 +96,7 @@ impl<'a> Training<'a> {
         })
     }
 
-    /// Does the remaining steps; returns whether it was asked to stop.
+    /// Does the remaining steps. Returns whether it was asked to stop.
     pub(super) fn steps(&mut self, stop: &AtomicBool) -> Result<bool, TrainError> {
         let steps_per_epoch = self.loader.steps_per_epoch();
         let save_every = self.options.save_every.unwrap_or(steps_per_epoch).max(1);
@@ -105,7 +105,7 @@ impl<'a> Training<'a> {
         let epochs = self.history.epochs().map(|record| record.epoch).max();
         if done > 0 && done.is_multiple_of(steps_per_epoch) && epochs < Some(done / steps_per_epoch)
         {
-            // It was stopped between the epoch's checkpoint and its evaluation.
+            // The previous run stopped between the epoch's checkpoint and its evaluation.
             self.evaluate()?;
         }
         let (mut since, mut losses) = (Instant::now(), (0.0, 0u32));
@@ -154,7 +154,7 @@ impl<'a> Training<'a> {
         Ok(())
     }
 
-    /// Saves the weights and evaluates them, if there is a test part.
+    /// Saves the weights, and evaluates them if there is a test part.
     fn evaluate(&mut self) -> Result<(), TrainError> {
         let step = self.trainer.state().step;
         if matches!(self.evaluated_at, Some((at, _)) if at == step) {
@@ -276,7 +276,7 @@ fn loader_config(
     })
 }
 
-/// Names the photos of a diverged step.
+/// Adds the names of a diverged step's photos to the error.
 fn name_photos(error: TrainError, batch: &Batch, data: &dyn ImageDataset) -> TrainError {
     const NAMED: usize = 4;
     match error {

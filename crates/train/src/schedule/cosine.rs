@@ -2,16 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Step `s` of the warm-up has the rate `initial * (s + 1) / warm_up_steps`, so that no step is
-/// lost; from there to `total_steps` the rate falls along half a cosine to `end` (PyTorch's
-/// `CosineAnnealingLR` with `T_max = total_steps - warm_up_steps`), and stays.
+/// Step `s` of the warm-up has the rate `initial * (s + 1) / warm_up_steps`, so no step has rate 0.
+/// Then, until `total_steps`, the rate falls along half a cosine to `end`, as PyTorch's
+/// `CosineAnnealingLR` with `T_max = total_steps - warm_up_steps`. After that it stays.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Cosine {
-    /// Highest rate, the first after the warm-up.
+    /// Highest rate: that of the first step after the warm-up.
     pub initial: f64,
-    /// Steps of the warm-up, 0 for none.
+    /// Steps of the warm-up. 0: no warm-up.
     pub warm_up_steps: u64,
-    /// Steps of the whole training, warm-up included.
+    /// Steps of the whole training, including the warm-up.
     pub total_steps: u64,
     /// Rate at the end.
     pub end: f64,

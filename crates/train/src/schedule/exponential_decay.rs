@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Images that `mobilenet_v1_train.py` takes ImageNet to have; the data set has 1,281,167, a slip
-/// of one digit. The published recipe is what the script does.
+/// Number of ImageNet images in `mobilenet_v1_train.py`. The data set has 1,281,167, so this is a
+/// typing error of one digit. We keep it, because the published recipe is what the script does.
 const SLIM_IMAGENET_SIZE: u64 = 1_271_167;
 
-/// A rate that is multiplied by a factor every so many steps (TensorFlow's `exponential_decay`
-/// with `staircase=True`).
+/// A rate that is multiplied by a factor at fixed intervals (TensorFlow's `exponential_decay` with
+/// `staircase=True`).
 ///
 /// ```
 /// use mobilenet_train::schedule::ExponentialDecay;
@@ -19,9 +19,9 @@ const SLIM_IMAGENET_SIZE: u64 = 1_271_167;
 pub struct ExponentialDecay {
     /// Rate of the first step.
     pub initial: f64,
-    /// What it is multiplied by.
+    /// The factor.
     pub factor: f64,
-    /// After how many steps each time.
+    /// Number of steps between multiplications.
     pub steps: u64,
 }
 

@@ -26,11 +26,11 @@ pub enum Schedule {
         /// The rate.
         learning_rate: f64,
     },
-    /// Multiplied by a factor every so many steps: slim's default.
+    /// Multiplied by a factor at fixed intervals: slim's default.
     Exponential(ExponentialDecay),
-    /// Falls along a power of the steps that are left: slim's `polynomial`.
+    /// Falls as a power of the remaining steps: slim's `polynomial`.
     Polynomial(PolynomialDecay),
-    /// Rises along a line, falls along half a cosine.
+    /// Rises linearly, then falls along half a cosine.
     Cosine(Cosine),
 }
 

@@ -2,18 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A rate that falls from `initial` to `end` along a power of the steps that are left
-/// (TensorFlow's `polynomial_decay` without cycles). `train_image_classifier.py` uses power 1 and
-/// an end of 0.0001.
+/// A rate that falls from `initial` to `end` as a power of the remaining steps (TensorFlow's
+/// `polynomial_decay` without cycles). `train_image_classifier.py` uses power 1 and end 0.0001.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PolynomialDecay {
     /// Rate of the first step.
     pub initial: f64,
     /// Rate after `steps`.
     pub end: f64,
-    /// Length of the fall.
+    /// Number of steps until the rate is `end`.
     pub steps: u64,
-    /// Power; 1 is a line.
+    /// Power. 1: the rate falls linearly.
     pub power: f64,
 }
 

@@ -1,4 +1,4 @@
-//! What we need of a `tf.train.Example`.
+//! The parts of a `tf.train.Example` that we need.
 //!
 //! ```text
 //! Example   { Features features = 1 }
@@ -8,12 +8,13 @@
 //! Int64List { repeated int64 value = 1 }
 //! ```
 //!
-//! Walked in place: decoded into structs, two bytes of a hostile file could become a hundred.
+//! Messages are read without decoding them into structs. In a hostile file, two bytes could become
+//! a struct of a hundred bytes.
 
 use prost::bytes::Buf;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
-/// A photo with its label, as it lies in a record.
+/// A photo with its label, as stored in a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Example<'a> {
     /// `image/encoded`.
@@ -25,7 +26,7 @@ pub(super) struct Example<'a> {
 }
 
 impl<'a> Example<'a> {
-    /// The error is what is missing or broken.
+    /// Parses a record. The error says what is missing or broken.
     pub(super) fn parse(record: &'a [u8]) -> Result<Self, String> {
         let (mut encoded, mut label, mut text) = (None, None, None);
         for_each(record, 1, |features| {
@@ -67,7 +68,7 @@ fn first_bytes(feature: &[u8]) -> Result<Option<&[u8]>, String> {
     Ok(first)
 }
 
-/// Writers pack the values into one field; unpacked ones are as good.
+/// The first value of a list. Writers pack values into one field, but unpacked ones are valid too.
 fn first_int64(feature: &[u8]) -> Result<Option<i64>, String> {
     let mut first = None;
     for_each(feature, 3, |mut list| {
@@ -92,7 +93,7 @@ enum Value<'a> {
     Other,
 }
 
-/// Visits the fields of bytes with one tag.
+/// Visits the byte fields with one tag.
 fn for_each<'a>(
     mut message: &'a [u8],
     wanted: u32,

@@ -1,5 +1,5 @@
 //! TFRecord's framing: length (u64), its checksum (u32), the record, its checksum (u32), all
-//! little-endian; checksums are CRC-32C, masked.
+//! little-endian. Checksums are masked CRC-32C.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -11,7 +11,7 @@ use crate::data::DataError;
 /// Bytes before a record: its length and the length's checksum.
 const HEADER: u64 = 12;
 
-/// Walks the records of a file from its start.
+/// Reads the records of a file from its start.
 pub(super) struct Records<'a> {
     path: &'a Path,
     file: BufReader<File>,
@@ -33,7 +33,7 @@ impl<'a> Records<'a> {
         })
     }
 
-    /// Reads the next record into `record` and returns where it starts; `None` at the file's end.
+    /// Reads the next record into `record`, and returns its offset. `None` at the end of the file.
     pub(super) fn next_into(&mut self, record: &mut Vec<u8>) -> Result<Option<u64>, DataError> {
         let location = || location(self.path, self.count, self.offset);
         let mut header = Vec::new();
@@ -73,7 +73,7 @@ impl<'a> Records<'a> {
     }
 }
 
-/// Reads one record whose location is known.
+/// Reads one record at a known offset.
 pub(super) fn read_at(path: &Path, start: u64, length: u32) -> Result<Vec<u8>, DataError> {
     let mut record = Vec::new();
     File::open(path)
@@ -91,7 +91,7 @@ fn location(path: &Path, count: usize, offset: u64) -> String {
     format!("{}, record {count} at byte {offset}", path.display())
 }
 
-/// Takes the checksum off a record's end and verifies it.
+/// Removes the checksum at a record's end, and verifies it.
 fn split_checksum(
     record: &mut Vec<u8>,
     length: usize,

@@ -1,5 +1,5 @@
-//! TFRecord files in the layout of slim's ImageNet: one `tf.train.Example` a photo, with
-//! `image/encoded` (JPEG or PNG), `image/class/label` (int64) and, if present, `image/class/text`.
+//! TFRecord files in the layout of slim's ImageNet: one `tf.train.Example` per photo, with
+//! `image/encoded` (JPEG or PNG), `image/class/label` (int64) and optionally `image/class/text`.
 
 mod example;
 mod framing;
@@ -12,10 +12,10 @@ use super::{DataError, ImageDataset, MOST_CLASSES};
 use example::Example;
 use framing::{Records, read_at};
 
-/// What a record may hold beside its photo, in bytes.
+/// Most bytes of a record besides its photo.
 const BESIDE_PHOTO: u64 = 1 << 20;
 
-/// Longest class name that is kept, in bytes; a longer one is left out.
+/// Longest class name that is kept, in bytes. Longer names are ignored.
 const NAME_BYTES: usize = 1024;
 
 /// How to read records.
@@ -23,7 +23,7 @@ const NAME_BYTES: usize = 1024;
 pub struct TfRecordOptions {
     /// Subtracted from each label (slim's `labels_offset`): 1 drops ImageNet's background class.
     pub label_offset: i64,
-    /// Names by class index, after the offset. Otherwise they are the texts of the records, or
+    /// Names by class index, after the offset. `None`: names are the texts of the records, or
     /// numbers.
     pub class_names: Option<Vec<String>>,
     /// Limits of each photo.
@@ -49,10 +49,10 @@ struct Record {
 
 impl TfRecords {
     /// Opens the shards of one part of a data set: the files of a folder whose names begin with
-    /// `split` and a hyphen, for instance `train-00000-of-01024`.
+    /// `split` and a hyphen, for example `train-00000-of-01024`.
     ///
     /// # Errors
-    /// As [`Self::open`], and if there are none.
+    /// As [`Self::open`], and if there are no such files.
     pub fn open_split(
         dir: &Path,
         split: &str,
@@ -74,15 +74,15 @@ impl TfRecords {
         Self::open(shards, options)
     }
 
-    /// Opens shards. Every record is read once, to learn where it lies and its label; photos are
-    /// read and decoded when they are asked for.
+    /// Opens shards. Every record is read once to find its offset and label. Photos are read and
+    /// decoded when they are needed.
     ///
     /// # Errors
-    /// If a shard cannot be read, a record is broken, lacks its photo or label, or is longer
-    /// than the limits, or if a label has no class.
+    /// If a shard cannot be read, a record is broken, lacks its photo or label, or exceeds the
+    /// limits, or a label has no class.
     pub fn open(shards: Vec<PathBuf>, options: TfRecordOptions) -> Result<Self, DataError> {
         let limit = options.limits.file_bytes.saturating_add(BESIDE_PHOTO);
-        // A length is kept as a u32.
+        // A length is stored as a u32.
         let limit = limit.min(u64::from(u32::MAX));
         let classes = options.class_names.as_ref().map_or(MOST_CLASSES, Vec::len);
         let mut records = Vec::new();
