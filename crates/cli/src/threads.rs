@@ -3,7 +3,7 @@
 #[cfg(feature = "candle")]
 use anyhow::{Context, Result};
 
-/// Runs `work`, which is candle's, on a rayon pool of `threads` threads, or on the default pool for `None`.
+/// Runs `work`, which uses candle, on a rayon pool of `threads` threads. `None`: the default pool.
 #[cfg(feature = "candle")]
 pub(crate) fn install<T: Send>(
     threads: Option<u64>,

@@ -12,8 +12,8 @@ pub fn argmax(logits: &[f32]) -> usize {
 }
 
 /// Whether a label is among the `k` best, by the rule of `tf.math.in_top_k`: fewer than `k` classes
-/// have a larger logit. So all classes that tie at the limit count. False if the label's logit is
-/// not finite.
+/// have a larger logit. So all classes that tie at the limit count. False if any logit is not
+/// finite.
 pub fn in_top_k(logits: &[f32], label: usize, k: usize) -> bool {
     let Some(&of_label) = logits.get(label) else {
         return false;

@@ -25,7 +25,7 @@ pub struct RawTensor {
 /// or one per index of an axis.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Quantization {
-    /// Differences that one integer step stands for.
+    /// How much the value grows when the integer grows by 1.
     pub scales: Vec<f32>,
     /// The integers that mean 0. Empty: 0 for all.
     pub zero_points: Vec<i64>,
