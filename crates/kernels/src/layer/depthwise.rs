@@ -1,15 +1,18 @@
-//! Depthwise convolution and its gradients by bands of rows of one image: the band's inputs and
-//! gradients lie in scratch with zeros around them, so that there are no edges.
+//! Depthwise convolution and its gradients, in bands of rows of one image. A band's inputs and
+//! gradients are copied to scratch with zeros around them, so that there are no edges.
+//!
+//! `a` is the layer's input and `z` its output before normalisation. `da`, `dz` and `dw` are the
+//! gradients of `a`, `z` and the weights `w`. `s` is the stride, `d` the dilation.
 //!
 //! ```text
-//! forward   z[y, x]  = sum over taps of a[y*s + ky*d - top, x*s + kx*d - left] * w[ky, kx]
-//! backward  da[y, x] = sum over taps of dz[(y + top - ky*d) / s, (x + left - kx*d) / s] * w[ky, kx]
-//!           dw[ky, kx] = sum over y, x of a[y*s + ky*d - top, x*s + kx*d - left] * dz[y, x]
+//! forward  z[y, x]  = sum over taps of a[y*s + ky*d - top, x*s + kx*d - left] * w[ky, kx]
+//! backward da[y, x] = sum over taps of dz[(y + top - ky*d) / s, (x + left - kx*d) / s] * w[ky, kx]
+//!          dw[ky, kx] = sum over y, x of a[y*s + ky*d - top, x*s + kx*d - left] * dz[y, x]
 //! ```
 //!
-//! In `da` only taps take part for which the quotients are whole. Which those are depends on the
-//! remainders of `y + top` and `x + left`, the phases (see `phase`): the pixels of one phase are
-//! a plain depthwise convolution of `dz`, and computed by the same kernel as the forward pass.
+//! Only taps for which both quotients are integers contribute to `da`. Which taps these are depends
+//! on the remainders of `y` and `x` by `s`, called the phase (see `phase`). The pixels of one phase
+//! are a plain depthwise convolution of `dz`, computed by the same kernel as the forward pass.
 
 use std::ops::Range;
 
@@ -21,20 +24,21 @@ use crate::geometry::ConvSize;
 use crate::partition::{part, parts};
 use crate::simd::{Simd, depthwise, depthwise_weight_gradient};
 
-/// A depthwise convolution, cut into bands.
+/// A depthwise convolution, divided into bands.
 #[derive(Debug)]
 pub(crate) struct Bands {
     size: ConvSize,
-    /// Channels with the zeros that fill up the last vector, and from pixel to pixel in scratch.
+    /// Channels, including the zeros that fill up the last vector; and values from pixel to pixel
+    /// in scratch.
     width: usize,
     pixel: usize,
     phases: Vec<Phase>,
     /// Columns of zeros left and right of the input, and of the gradient.
     input_zeros: [usize; 2],
     gradient_zeros: [usize; 2],
-    /// Bands that an image is cut into.
+    /// Bands per image.
     bands: usize,
-    /// Most rows of a band's input and gradient, in scratch.
+    /// Most rows that a band has of its input, and of its gradient, in scratch.
     input_rows: usize,
     gradient_rows: usize,
 }
@@ -43,15 +47,15 @@ pub(crate) struct Bands {
 #[derive(Debug)]
 pub(crate) struct Band {
     pub(crate) image: usize,
-    /// Output rows: of `z` forward, and whose share of the weight gradient is taken.
+    /// Output rows that are computed, and whose share of the weight gradient is added.
     pub(crate) outputs: Range<usize>,
     /// Input rows whose gradient is computed.
     pub(crate) inputs: Range<usize>,
-    /// Output rows whose gradient is needed for both.
+    /// Output rows whose gradient the backward pass reads.
     gradients: Range<usize>,
 }
 
-/// Where a band lies in scratch.
+/// The parts of a thread's scratch.
 #[derive(Clone, Copy)]
 pub(crate) struct Scratch {
     inputs: *mut f32,
@@ -61,8 +65,8 @@ pub(crate) struct Scratch {
 }
 
 impl Bands {
-    /// For `width` channels, a whole number of vectors. As few bands of an image as leave scratch
-    /// in the cache, and at least `least`, if there are as many rows.
+    /// For `width` channels, a whole number of vectors. An image has as few bands as keep scratch
+    /// in the cache, but at least `least` if it has that many rows.
     pub(crate) fn new(size: &ConvSize, width: usize, least: usize) -> Self {
         let taps = size.rows.kernel * size.columns.kernel;
         let mut result = Self {
@@ -91,7 +95,6 @@ impl Bands {
         result
     }
 
-    /// Number of taps.
     pub(crate) fn taps(&self) -> usize {
         self.size.rows.kernel * self.size.columns.kernel
     }
@@ -102,12 +105,12 @@ impl Bands {
         self.width * last.map_or(0, |phase| phase.weights + phase.count() + 1)
     }
 
-    /// Values of sums of the weight gradient.
+    /// Values in the sums of the weight gradient.
     pub(crate) fn sums_len(&self) -> usize {
         self.taps() * self.width
     }
 
-    /// Values of scratch for a thread: input, gradient, and a row of zeros.
+    /// Values of scratch per thread: input, gradient, and a row of zeros.
     pub(crate) fn scratch_len(&self) -> usize {
         self.input_rows * self.input_row() + (self.gradient_rows + 1) * self.gradient_row()
     }
@@ -120,7 +123,7 @@ impl Bands {
         outputs.max(inputs) * self.width
     }
 
-    /// Scratch that begins there.
+    /// The scratch that begins at `start`.
     pub(crate) fn scratch(&self, start: *mut f32) -> Scratch {
         let zeros = start.wrapping_add(self.input_rows * self.input_row());
         Scratch {
@@ -138,12 +141,12 @@ impl Bands {
         (self.gradient_zeros[0] + self.size.columns.output + self.gradient_zeros[1]) * self.pixel
     }
 
-    /// Bands of all images.
+    /// Number of bands of all images.
     pub(crate) fn count(&self) -> usize {
         self.size.batch * self.bands
     }
 
-    /// A band, counted through all images.
+    /// A band, by its number through all images.
     pub(crate) fn band(&self, index: usize) -> Band {
         let rows = &self.size.rows;
         let (image, index) = (index / self.bands, index % self.bands);
@@ -166,7 +169,7 @@ impl Bands {
         }
     }
 
-    /// Input rows under the windows of a band's outputs; some lie beyond the map.
+    /// Input rows under the windows of a band's outputs. Some lie outside the map.
     fn rows_under(&self, band: &Band) -> Range<isize> {
         let rows = &self.size.rows;
         if band.outputs.is_empty() {
@@ -177,13 +180,13 @@ impl Bands {
         first..first + count as isize
     }
 
-    /// Output pixels of a band, counted through all images.
+    /// Output pixels of a band, numbered through all images.
     pub(crate) fn output_pixels(&self, band: &Band) -> Range<usize> {
         let (height, width) = (self.size.rows.output, self.size.columns.output);
         pixels(band.image * height, width, &band.outputs)
     }
 
-    /// Input pixels of a band, counted through all images.
+    /// Input pixels of a band, numbered through all images.
     pub(crate) fn input_pixels(&self, band: &Band) -> Range<usize> {
         let (height, width) = (self.size.rows.input, self.size.columns.input);
         pixels(band.image * height, width, &band.inputs)
@@ -192,7 +195,7 @@ impl Bands {
     /// Packs a vector of channels for the forward pass, as `[taps][LANES]` and a bias.
     ///
     /// # Safety
-    /// `to` must have room for [`Self::weights_len`] values, and the vector's be nobody else's.
+    /// `to` must have room for [`Self::weights_len`] values; no other thread may use this vector's.
     pub(crate) unsafe fn pack(
         &self,
         lanes: usize,
@@ -211,13 +214,14 @@ impl Bands {
                 } else {
                     bias(channel)
                 };
-                // SAFETY: inside the packed weights, and in the caller's vector.
+                // SAFETY: `to` has room for all packed weights, and these are of the caller's
+                // vector.
                 unsafe { to.add(tap * lanes + lane).write(value) }
             }
         }
     }
 
-    /// The same for the input's gradient: for each phase its taps, and biases of 0.
+    /// The same for the gradient of the input: for each phase its taps, and biases of 0.
     ///
     /// # Safety
     /// As [`Self::pack`].
@@ -234,14 +238,15 @@ impl Bands {
             for (index, tap) in phase.taps().map(Some).chain([None]).enumerate() {
                 for lane in 0..lanes {
                     let value = tap.map_or(0.0, |tap| weight(vector * lanes + lane, tap));
-                    // SAFETY: inside the packed weights, and in the caller's vector.
+                    // SAFETY: `to` has room for all packed weights, and these are of the caller's
+                    // vector.
                     unsafe { to.add(index * lanes + lane).write(value) }
                 }
             }
         }
     }
 
-    /// Writes the zeros beside a row of scratch and returns where the row's pixels begin.
+    /// Writes the zeros on both sides of a row of scratch and returns where its pixels begin.
     ///
     /// # Safety
     /// The row must have room for the columns and the zeros on both sides.
@@ -252,7 +257,7 @@ impl Bands {
         columns: usize,
         [left, right]: [usize; 2],
     ) -> *mut f32 {
-        // SAFETY: passed on from the caller.
+        // SAFETY: the caller guarantees room for all of this.
         unsafe {
             let start = row.add(left * self.pixel);
             row.write_bytes(0, left * self.pixel);
@@ -263,10 +268,10 @@ impl Bands {
         }
     }
 
-    /// Loads what lies under the windows of a band's outputs, with zeros around it.
+    /// Loads the input rows under the windows of a band's outputs, with zeros around them.
     ///
     /// # Safety
-    /// Scratch must have room for [`Self::scratch_len`] values and be nobody else's.
+    /// Scratch must have room for [`Self::scratch_len`] values and be used by no other thread.
     #[inline(always)]
     pub(crate) unsafe fn load_input<S: Simd>(
         &self,
@@ -281,7 +286,7 @@ impl Bands {
             let inside = usize::try_from(y)
                 .ok()
                 .filter(|&y| y < self.size.rows.input);
-            // SAFETY: the row lies in scratch.
+            // SAFETY: the row is inside the scratch, whose size the caller guarantees.
             unsafe {
                 let Some(y) = inside else {
                     row.write_bytes(0, self.input_row());
@@ -309,7 +314,7 @@ impl Bands {
         scratch: Scratch,
     ) {
         let columns = self.size.columns.output;
-        // SAFETY: all rows lie in scratch.
+        // SAFETY: all rows are inside the scratch, whose size the caller guarantees.
         unsafe {
             scratch.zeros.write_bytes(0, self.gradient_row());
             for (index, y) in band.gradients.clone().enumerate() {
@@ -323,11 +328,12 @@ impl Bands {
         }
     }
 
-    /// A band's outputs from its inputs in scratch: pixels `output_pixel` values apart.
+    /// Computes a band's outputs from its inputs in scratch. Pixels are `output_pixel` values
+    /// apart.
     ///
     /// # Safety
-    /// The inputs must be loaded, the weights packed, the band's outputs writable and nobody
-    /// else's.
+    /// The inputs must be loaded and the weights packed. The band's outputs must be writable and
+    /// used by no other thread.
     #[inline(always)]
     #[expect(clippy::too_many_arguments, reason = "one value each")]
     pub(crate) unsafe fn forward<S: Simd>(
@@ -364,7 +370,8 @@ impl Bands {
                 output: output.wrapping_add(y * columns.output * output_pixel),
                 output_stride: output_pixel,
             };
-            // SAFETY: the rows lie in scratch, zeros included; the caller vouches for the output.
+            // SAFETY: the rows and their zeros are loaded in scratch; the caller guarantees the
+            // output.
             unsafe { depthwise::row(simd, &row) }
         }
     }
@@ -372,7 +379,7 @@ impl Bands {
     /// Adds a band's share of the weight gradient to sums, `[vectors][taps][LANES]`.
     ///
     /// # Safety
-    /// Inputs and gradients must be loaded, the sums writable and nobody else's.
+    /// Inputs and gradients must be loaded, the sums writable and used by no other thread.
     #[inline(always)]
     pub(crate) unsafe fn weight_gradient<S: Simd>(
         &self,
@@ -401,14 +408,16 @@ impl Bands {
             sums,
         };
         // SAFETY: scratch holds the band's gradients and the inputs under its windows; the caller
-        // vouches for the sums.
+        // guarantees the sums.
         unsafe { depthwise_weight_gradient::run(simd, &job) }
     }
 
-    /// Gradient of a band's inputs, phase by phase: pixels `output_pixel` values apart.
+    /// Computes the gradient of a band's inputs, phase by phase. Pixels are `output_pixel` values
+    /// apart.
     ///
     /// # Safety
-    /// The gradients must be loaded, the weights packed, the outputs writable and nobody else's.
+    /// The gradients must be loaded and the weights packed. The outputs must be writable and used
+    /// by no other thread.
     #[inline(always)]
     pub(crate) unsafe fn input_gradient<S: Simd>(
         &self,
@@ -448,7 +457,7 @@ impl Bands {
                     output: output.wrapping_add(first * output_pixel),
                     output_stride: columns.stride * output_pixel,
                 };
-                // SAFETY: the rows lie in scratch, zeros included; the caller vouches for the
+                // SAFETY: the rows and their zeros are loaded in scratch; the caller guarantees the
                 // output.
                 unsafe { depthwise::row(simd, &row) }
             }
@@ -464,8 +473,8 @@ impl Bands {
         y: usize,
         rows: &mut [*const f32],
     ) {
-        // Where the first tap of the phase's first column lies; the zeros on the left make it no
-        // less than 0.
+        // Column of the first tap for the phase's first pixel: at least 0, due to the zeros on the
+        // left.
         let offset = (phase.columns.shift + self.gradient_zeros[0] as isize).max(0) as usize;
         for (index, row) in rows.iter_mut().enumerate() {
             let quotient = (y / self.size.rows.stride) as isize
@@ -483,7 +492,7 @@ impl Bands {
     }
 }
 
-/// Some rows after `first` as pixels.
+/// The pixels of some rows, counted from row `first`.
 fn pixels(first: usize, width: usize, rows: &Range<usize>) -> Range<usize> {
     (first + rows.start) * width..(first + rows.end) * width
 }

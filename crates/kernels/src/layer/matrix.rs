@@ -11,41 +11,44 @@ use crate::panels::PanelLayout;
 use crate::partition::{part, parts};
 use crate::simd::{Simd, outer, tile};
 
-/// Most pixels of a block. More of them would make the outer products' loads and stores of sums
-/// rarer still, but they are below a fiftieth of the work already.
+/// Most pixels of a block. With more, the outer products would load and store their sums less
+/// often, but that is below 2 % of the work already.
 pub(crate) const LARGEST_BLOCK: usize = 252;
 
-/// At least the tile of every instruction set.
+/// No instruction set has a larger tile.
 const LARGEST_TILE: usize = 16;
 
 /// A block of rows times packed panels.
 pub(crate) struct Product<'a> {
-    /// First value of each segment of the first row, values of a segment, and from row to row.
+    /// Start of each segment of the first row.
     pub(crate) input: &'a [*const f32],
+    /// Values in a segment.
     pub(crate) length: usize,
+    /// Values from a row to the next.
     pub(crate) stride: usize,
     /// Packed weights, and which of their panels to multiply by.
     pub(crate) layout: PanelLayout,
     pub(crate) panels: Range<usize>,
     pub(crate) weights: *const f32,
-    /// What is read after these panels, to be asked for meanwhile; `None` is what follows them.
+    /// What is read after these panels, to be prefetched meanwhile; `None` is the memory after
+    /// them.
     pub(crate) next: Option<*const f32>,
-    /// One value a column; `None` is 0.
+    /// One value per column; `None` is 0.
     pub(crate) bias: Option<*const f32>,
     /// Bounds of the activation.
     pub(crate) bounds: (f32, f32),
-    /// Column 0 of the first row, and from row to row.
+    /// Where to write column 0 of the first row, and values from a row to the next.
     pub(crate) output: *mut f32,
     pub(crate) output_stride: usize,
 }
 
-/// Bounds that nothing reaches.
+/// Bounds for no activation.
 pub(crate) const UNBOUNDED: (f32, f32) = (f32::NEG_INFINITY, f32::INFINITY);
 
 impl Product<'_> {
     /// # Safety
-    /// All values that sizes and strides describe must be readable, the output writable and
-    /// nobody else's.
+    /// All values that sizes and strides describe must be readable. The output must be writable and
+    /// used by no other thread.
     #[inline(always)]
     pub(crate) unsafe fn run<S: Simd>(&self, simd: S, rows: usize) {
         // A panel has at most this many lanes on every instruction set.
@@ -65,7 +68,7 @@ impl Product<'_> {
                 for (offset, row) in offsets.iter_mut().zip(tile_rows.clone()) {
                     *offset = row * self.output_stride;
                 }
-                // The panel after this one, in equal parts by the tiles.
+                // Each tile prefetches an equal part of the next panel.
                 let next = self.next.filter(|_| index + 1 == self.panels.end);
                 let next = next.unwrap_or(weights.wrapping_add(panel.len()));
                 let ahead = next.wrapping_add(panel.len() * tile / tiles);
@@ -82,33 +85,33 @@ impl Product<'_> {
                     prefetch: (ahead, panel.width / tiles),
                 };
                 let offsets = &offsets[..tile_rows.len()];
-                // SAFETY: passed on from the caller.
+                // SAFETY: the caller guarantees that all this memory is valid.
                 unsafe { tile::run(simd, &job, vectors, offsets) }
             }
         }
     }
 }
 
-/// A block of pixels, by vectors ([`super::Target::by_vectors`]), of which outer products are
-/// summed. The sums lie as packed weights do.
+/// Sums of outer products over a block of pixels. The pixels are stored by vectors
+/// ([`super::Target::by_vectors`]), the sums like packed weights.
 pub(crate) struct Outer {
     pub(crate) left: *const f32,
     pub(crate) right: *const f32,
-    /// Pixels, and how many there is room for.
+    /// Number of pixels, and the number that the block has room for.
     pub(crate) count: usize,
     pub(crate) block: usize,
-    /// Of the sums: columns are `right`'s channels, `k` are all lanes of `left`.
+    /// Layout of the sums. Columns are the channels of `right`; `k` runs over all lanes of `left`.
     pub(crate) layout: PanelLayout,
     pub(crate) panels: Range<usize>,
     pub(crate) sums: *mut f32,
-    /// Whether to add to what is there.
+    /// Whether to add to the values that are there, or to overwrite them.
     pub(crate) add: bool,
 }
 
 impl Outer {
     /// # Safety
-    /// All values that the sizes describe must be readable, the sums of the panels writable and
-    /// nobody else's.
+    /// All values that the sizes describe must be readable. The sums of the panels must be writable
+    /// and used by no other thread.
     #[inline(always)]
     pub(crate) unsafe fn run<S: Simd>(&self, simd: S) {
         let vector = self.block * S::LANES;
@@ -133,7 +136,7 @@ impl Outer {
                     row: panel.width,
                     add: self.add,
                 };
-                // SAFETY: passed on from the caller.
+                // SAFETY: the caller guarantees that all this memory is valid.
                 unsafe { outer::run(simd, &job) }
             }
         }

@@ -7,30 +7,31 @@
 //! o = m + (remainder + before - k * dilation) / stride
 //! ```
 //!
-//! for the taps for which the quotient is whole, which depends on the remainder alone. From one
-//! such tap to the next lower one, `o` grows by a constant.
+//! for those taps for which the quotient is an integer. Which taps these are depends on the
+//! remainder alone, so all inputs of one remainder form a phase. From one such tap to the next
+//! lower one, `o` grows by a constant.
 
 use crate::geometry::{Axis, ConvSize};
 
-/// The taps that reach inputs of one remainder along one axis.
+/// A phase along one axis: the taps that reach the inputs of one remainder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AxisPhase {
     pub(crate) remainder: usize,
     /// Taps, highest first.
     pub(crate) taps: Vec<usize>,
-    /// `o - m` of the first of them.
+    /// `o - m` of the first tap.
     pub(crate) shift: isize,
     /// How much `o` grows from one tap to the next.
     pub(crate) tap_stride: usize,
 }
 
-/// A remainder of both axes.
+/// A phase of both axes.
 #[derive(Debug, Clone)]
 pub(crate) struct Phase {
     pub(crate) rows: AxisPhase,
     pub(crate) columns: AxisPhase,
     kernel_columns: usize,
-    /// Values of packed weights before this phase's, for each channel.
+    /// Values per channel of the packed weights that precede those of this phase.
     pub(crate) weights: usize,
 }
 
@@ -74,7 +75,7 @@ fn axis_phases(axis: &Axis) -> Vec<AxisPhase> {
         .collect()
 }
 
-/// All phases of a window. Their packed weights follow `weights` values a channel.
+/// All phases of a window. Their packed weights are preceded by `weights` values per channel.
 pub(crate) fn phases(size: &ConvSize, mut weights: usize) -> Vec<Phase> {
     let columns = axis_phases(&size.columns);
     let pairs = axis_phases(&size.rows).into_iter().flat_map(|rows| {
@@ -96,7 +97,7 @@ pub(crate) fn phases(size: &ConvSize, mut weights: usize) -> Vec<Phase> {
         .collect()
 }
 
-/// Zeros that the phases of an axis need before and after the outputs.
+/// Number of zeros that the phases of an axis need before and after the outputs.
 pub(crate) fn reach(axis: &Axis) -> [usize; 2] {
     let (mut before, mut after) = (0, 0);
     for phase in axis_phases(axis) {

@@ -1,11 +1,11 @@
-//! How the pixels that a kernel reads come into scratch.
+//! Sources of the pixels that a kernel reads. They write the pixels to scratch memory.
 
 use std::ops::Range;
 
 use crate::geometry::ConvSize;
 use crate::simd::Simd;
 
-/// Where vectors of pixels go: `start + p * pixel + v * vector`.
+/// Where to write pixels: vector `v` of pixel `p` goes to `start + p * pixel + v * vector`.
 #[derive(Clone, Copy)]
 pub(crate) struct Target {
     pub(crate) start: *mut f32,
@@ -14,7 +14,7 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Each pixel's vectors one after the other.
+    /// Pixel after pixel; the vectors of a pixel are contiguous.
     pub(crate) fn by_pixels(start: *mut f32, pixel: usize, lanes: usize) -> Self {
         Self {
             start,
@@ -23,7 +23,7 @@ impl Target {
         }
     }
 
-    /// Each vector's pixels one after the other, with room for `block` pixels.
+    /// Vector after vector, with room for `block` pixels of each.
     pub(crate) fn by_vectors(start: *mut f32, block: usize, lanes: usize) -> Self {
         Self {
             start,
@@ -33,13 +33,14 @@ impl Target {
     }
 }
 
-/// Pixels of a map, made when they are read.
+/// Pixels of a map that are computed when a kernel needs them.
 pub(crate) trait Rows {
-    /// Writes some pixels, and of them some vectors of channels; zeros fill up the last vector.
+    /// Writes a range of pixels, and of each a range of vectors of channels. Zeros fill up the last
+    /// vector.
     ///
     /// # Safety
-    /// The target must have room for them and be nobody else's; what they are made from must be
-    /// readable.
+    /// The target must have room for them and be used by no other thread. Everything that they are
+    /// computed from must be readable.
     unsafe fn load<S: Simd>(
         &self,
         simd: S,
@@ -49,7 +50,7 @@ pub(crate) trait Rows {
     );
 }
 
-/// Pixels of a slice, copied, each channel so many times in a row.
+/// Pixels that are copied from a slice. Each channel is repeated `multiplier` times.
 #[derive(Clone, Copy)]
 pub(crate) struct Pixels<'a> {
     pub(crate) values: &'a [f32],
@@ -80,7 +81,8 @@ impl Rows for Pixels<'_> {
             let source = &self.values[pixel * self.channels..][..self.channels];
             for (v, vector) in vectors.clone().enumerate() {
                 let first = vector * S::LANES;
-                // SAFETY: the caller vouches for the target; the source is as long as that.
+                // SAFETY: the caller guarantees the target. A vector is loaded only if it lies in
+                // `source`.
                 unsafe {
                     let to = target.start.add(p * target.pixel + v * target.vector);
                     if self.multiplier == 1 && first + S::LANES <= self.channels {
@@ -97,8 +99,8 @@ impl Rows for Pixels<'_> {
     }
 }
 
-/// The window of each output pixel of a full convolution, `[rows, columns, channels]`, and zeros
-/// where it reaches beyond the image. Always all vectors of it.
+/// The window of each output pixel of a full convolution, `[rows, columns, channels]`, with zeros
+/// where it reaches beyond the image. All its vectors are loaded, whatever range is asked for.
 #[derive(Clone, Copy)]
 pub(crate) struct Patches<'a> {
     pub(crate) images: &'a [f32],
@@ -107,15 +109,15 @@ pub(crate) struct Patches<'a> {
 }
 
 impl Patches<'_> {
-    /// Calls for each run of neighbouring values of an output pixel's patch: which of the
-    /// patch's values, and where they begin in the images, or `None` beyond them.
+    /// Calls `call(values, from)` for each contiguous run of an output pixel's patch. `values` is
+    /// its range in the patch, `from` its offset in the images, or `None` if it is padding.
     #[inline(always)]
     pub(crate) fn runs(&self, output: usize, mut call: impl FnMut(Range<usize>, Option<usize>)) {
         let (rows, columns) = (&self.size.rows, &self.size.columns);
         let (row, x) = (output / columns.output, output % columns.output);
         let (image, y) = (row / rows.output, row % rows.output);
         let inside = columns.taps(x);
-        // Taps are neighbours where there are no gaps between them.
+        // Without dilation, all taps of a row that are inside are one run.
         let run = if columns.dilation == 1 {
             inside.len()
         } else {
@@ -154,7 +156,8 @@ impl Rows for Patches<'_> {
             let pixel = target.start.wrapping_add(p * target.pixel);
             let write = |k: usize, value: f32| {
                 let offset = k / S::LANES * target.vector + k % S::LANES;
-                // SAFETY: `k` is below vectors * LANES, for which the target has room.
+                // SAFETY: `k` is below `vectors * LANES`, and the target has room for that many
+                // values.
                 unsafe { pixel.add(offset).write(value) }
             };
             self.runs(output, |run, from| match from {

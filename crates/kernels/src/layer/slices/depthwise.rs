@@ -1,5 +1,5 @@
-//! Depthwise convolution on slices. Where a channel has several filters it is loaded as often, and
-//! the gradients of its copies are added.
+//! Depthwise convolution on slices. If a channel has several filters, it is copied to scratch once
+//! per filter, and the gradients of the copies are added.
 
 use super::{Epilogue, Output, for_each_task, store};
 use crate::error::{KernelError, check_length};
@@ -9,7 +9,7 @@ use crate::layer::rows::Pixels;
 use crate::partition::{part, parts};
 use crate::simd::{Isa, Kernel, Simd, dispatch};
 
-/// Parts of the sum of a weight gradient: enough to keep many threads busy to the end.
+/// Most parts of the sum of a weight gradient: enough to keep many threads busy to the end.
 const PARTS: usize = 32;
 
 /// A depthwise convolution.
@@ -17,9 +17,9 @@ const PARTS: usize = 32;
 pub(crate) struct Depthwise<'a> {
     pub(crate) size: &'a ConvSize,
     pub(crate) channels: usize,
-    /// Filters a channel.
+    /// Filters per channel.
     pub(crate) multiplier: usize,
-    /// Values of weights from a filter's tap to the next, and from a filter to the next.
+    /// Values in the weights from a filter's tap to its next, and from a filter to the next.
     pub(crate) strides: [usize; 2],
 }
 
@@ -46,7 +46,7 @@ impl<'a> Depthwise<'a> {
         }
     }
 
-    /// Number of filters, which is that of output channels.
+    /// Number of filters, which is the number of output channels.
     pub(crate) fn filters(&self) -> Result<usize, KernelError> {
         if self.channels == 0 || self.multiplier == 0 {
             return Err(KernelError::Zero { what: "channels" });
@@ -63,7 +63,7 @@ impl<'a> Depthwise<'a> {
         Ok(filters)
     }
 
-    /// The bands that tasks take: as many as threads can share, as long as each is worth it.
+    /// The bands, one per task. There are at least two per thread, if there are several threads.
     fn bands(&self, isa: Isa, filters: usize) -> Bands {
         let threads = rayon::current_num_threads();
         let least = if threads == 1 { 1 } else { 2 * threads };
@@ -71,7 +71,7 @@ impl<'a> Depthwise<'a> {
         Bands::new(self.size, filters.next_multiple_of(isa.lanes()), least)
     }
 
-    /// The weight of a filter's tap; 0 for what fills up the last vector.
+    /// The weight of a filter's tap. It is 0 for the padding of the last vector.
     fn weight(&self, weights: &[f32], filter: usize, tap: usize) -> f32 {
         if filter < self.channels * self.multiplier {
             weights[tap * self.strides[0] + filter * self.strides[1]]
@@ -80,7 +80,7 @@ impl<'a> Depthwise<'a> {
         }
     }
 
-    /// Packed weights of the forward pass, with what follows folded in.
+    /// Packed weights of the forward pass, with the epilogue's scale and shift folded in.
     fn pack(&self, isa: Isa, bands: &Bands, weights: &[f32], epilogue: &Epilogue<'_>) -> Vec<f32> {
         let filters = self.channels * self.multiplier;
         let mut packed = vec![0.0; bands.weights_len()];
@@ -96,7 +96,7 @@ impl<'a> Depthwise<'a> {
             }
         };
         for vector in 0..filters.div_ceil(isa.lanes()) {
-            // SAFETY: there is room for all weights, as the bands say.
+            // SAFETY: `packed` has the length that the bands require.
             unsafe { bands.pack(isa.lanes(), vector, weight, bias, packed.as_mut_ptr()) }
         }
         packed
@@ -236,7 +236,7 @@ struct Job<'a> {
     gradient: Option<Pixels<'a>>,
     weights: &'a [f32],
     bounds: (f32, f32),
-    /// Of a pixel of the output, and channels in scratch for each of them.
+    /// Channels of an output pixel, and the number of channels in scratch for each of them.
     channels: usize,
     multiplier: usize,
 }
@@ -258,8 +258,8 @@ impl Kernel for Forward<'_> {
         let (direct, weights) = (job.channels % S::LANES == 0, job.weights.as_ptr());
         let width = job.channels.next_multiple_of(S::LANES);
         let to = if direct { output } else { results };
-        // SAFETY: scratch is this thread's and large enough, `pack` made the weights, the band's
-        // pixels of the output are this task's, and the lengths were checked.
+        // SAFETY: scratch is this thread's and large enough. `pack` made the weights. The band's
+        // pixels of the output are this task's. The lengths were checked.
         unsafe {
             bands.load_input(simd, &band, &input, scratch);
             bands.forward(simd, &band, scratch, weights, job.bounds, to, width);
@@ -287,7 +287,7 @@ impl Kernel for InputGradient<'_> {
         let direct = job.multiplier == 1 && job.channels % S::LANES == 0;
         let width = (job.channels * job.multiplier).next_multiple_of(S::LANES);
         let (to, weights) = (if direct { output } else { results }, job.weights.as_ptr());
-        // SAFETY: as in `Forward`.
+        // SAFETY: as in `Forward`, with the weights of `pack_phases`.
         unsafe {
             bands.load_gradient(simd, &band, &gradient, scratch);
             bands.input_gradient(simd, &band, scratch, weights, to, width);

@@ -1,5 +1,5 @@
-//! Matrix products on slices: pointwise convolution, full convolution by its patches, and the
-//! gradients of both.
+//! Matrix products on slices: pointwise convolution, full convolution as a product of its patches,
+//! and the gradients of both.
 
 use std::ops::Range;
 
@@ -14,20 +14,20 @@ use crate::panels::PanelLayout;
 use crate::partition::{part, parts};
 use crate::simd::{self, Isa, Kernel, Simd, dispatch};
 
-/// Packed weights of a task stay in the L2 cache: up to 256 KiB of them are packed at once, larger
-/// matrices panel by panel.
+/// Most weights, 256 KiB, that a task packs at once, so that they stay in the L2 cache. Larger
+/// matrices are packed panel by panel.
 const LARGEST_WEIGHTS: usize = 1 << 16;
 
-/// Sums that one task keeps for itself, 512 KiB; larger ones are shared out by panels.
+/// Most sums, 512 KiB, of which each task has its own copy. Larger ones are divided by panels.
 const LARGEST_OWN_SUMS: usize = 1 << 17;
 
-/// Parts of a sum over pixels.
+/// Most parts that a sum over pixels is divided into.
 const PARTS: usize = 16;
 
-/// Fewest pixels for which a task packs weights.
+/// Pixels per task, about: with fewer, packing the weights for each task would not pay.
 const LEAST_PIXELS: usize = 112;
 
-/// Rows of a product.
+/// The rows of a product.
 #[derive(Clone, Copy)]
 pub(crate) enum Input<'a> {
     /// `[pixels, channels]`.
@@ -37,7 +37,7 @@ pub(crate) enum Input<'a> {
 }
 
 impl Input<'_> {
-    /// Number of rows, and of values in each, after a check.
+    /// Checks the length. Returns the number of rows, and of values in each.
     fn shape(&self, what: &'static str) -> Result<[usize; 2], KernelError> {
         match *self {
             Self::Pixels(_, 0) => Err(KernelError::Zero { what: "channels" }),
@@ -62,7 +62,7 @@ impl Input<'_> {
     /// As [`Rows::load`], for all vectors of some rows.
     #[inline(always)]
     unsafe fn load<S: Simd>(&self, simd: S, pixels: Range<usize>, vectors: usize, target: Target) {
-        // SAFETY: passed on from the caller.
+        // SAFETY: the caller guarantees the target.
         unsafe {
             match *self {
                 Self::Pixels(values, channels) => {
@@ -100,7 +100,8 @@ pub(crate) fn multiply(
     let isa = Isa::current()?;
     let layout = panels(isa, shape.columns, depth);
     let threads = rayon::current_num_threads();
-    // Several panels a task, and several tasks for each thread by pixels; or one panel a task.
+    // A small matrix is divided by pixels only. A large one has one task per panel, and is also
+    // divided by pixels if there are fewer panels than threads.
     let whole = layout.len() <= LARGEST_WEIGHTS;
     let panel_tasks = if whole { 1 } else { layout.count() };
     let pixel_tasks = if threads == 1 || panel_tasks >= threads {
@@ -135,23 +136,24 @@ struct Multiply<'a> {
     weights: &'a [f32],
     epilogue: &'a Epilogue<'a>,
     layout: PanelLayout,
-    /// Parts that panels and pixels are cut into.
+    /// Number of parts of the panels, and of the pixels.
     tasks: [usize; 2],
     pixels: usize,
-    /// Pixels of a block, and from row to row of patches.
+    /// Pixels of a block, and values from row to row of patches.
     block: usize,
     row: usize,
     output: Output<'a>,
 }
 
 impl Multiply<'_> {
-    /// Biases, packed weights, patches and results: as if a task had the widest panels, or all.
+    /// Values of scratch of a task: biases, packed weights, patches and results. It is computed as
+    /// if all panels had full width.
     fn scratch(&self) -> usize {
         let width = self.width();
         width * (1 + self.layout.depth()) + self.block * (self.row + width) + 64
     }
 
-    /// Columns of a task with padding, at most.
+    /// Most columns of a task, padding included.
     fn width(&self) -> usize {
         let widest = self.layout.panel(0).width;
         self.layout.count().div_ceil(self.tasks[0]) * widest
@@ -176,8 +178,9 @@ impl Kernel for MultiplyTask<'_> {
         let weights = scratch.wrapping_add(job.width());
         let rows = weights.wrapping_add(job.width() * job.layout.depth());
         let results = rows.wrapping_add(job.block * job.row);
-        // SAFETY: scratch is this thread's and has room for all of this; the lengths of slices were
-        // checked; pixels and columns of the output are this task's.
+        // SAFETY: scratch is this thread's and has room for all of this (see `Multiply::scratch`).
+        // `multiply` checked the lengths of the slices. These pixels and columns of the output are
+        // this task's.
         unsafe {
             for lane in 0..width {
                 let bias = if lane < columns {
@@ -218,7 +221,7 @@ impl Kernel for MultiplyTask<'_> {
                     layout: job.layout,
                     panels: panels.clone(),
                     weights: weights.wrapping_sub(first.offset()),
-                    // Columns of the next task, where they lie one after the other.
+                    // The weights of the next task, if the columns are contiguous.
                     next: Some(
                         job.weights
                             .as_ptr()
@@ -241,8 +244,9 @@ impl Kernel for MultiplyTask<'_> {
     }
 }
 
-/// The gradient of a full convolution's input: the product of gradient and weights is the gradient
-/// of each patch, and every value of an image is in several of them. Image by image.
+/// The gradient of a full convolution's input, image by image. The product of the output's gradient
+/// and the weights is the gradient of each patch. A value of the image is in several patches, whose
+/// gradients are added.
 pub(crate) fn input_gradient(
     size: &ConvSize,
     channels: usize,
@@ -286,8 +290,8 @@ pub(crate) fn input_gradient(
     Ok(())
 }
 
-/// The gradient of weights: for each column and `k` the sum over pixels of
-/// `right[p, column] * left[p, k]`.
+/// The gradient of weights: for each column and `k`, the sum over pixels of `right[p, column] *
+/// left[p, k]`.
 pub(crate) fn weight_gradient(
     left: Input<'_>,
     right: &[f32],
@@ -341,11 +345,11 @@ struct OuterJob<'a> {
     left: Input<'a>,
     right: Pixels<'a>,
     layout: PanelLayout,
-    /// Parts that panels and pixels are cut into.
+    /// Number of parts of the panels, and of the pixels.
     tasks: [usize; 2],
     pixels: usize,
     block: usize,
-    /// One of all panels for each part of the pixels.
+    /// The sums of all panels, one copy per part of the pixels.
     sums: Output<'a>,
 }
 
@@ -379,8 +383,8 @@ impl Kernel for OuterTask<'_> {
                 sums: job.sums.at(pixel_task * job.layout.len()),
                 add: true,
             };
-            // SAFETY: scratch is this thread's and has room for a block of both; the lengths were
-            // checked; the panels' sums are this task's.
+            // SAFETY: scratch is this thread's and has room for a block of both factors. The
+            // lengths were checked. These sums of the panels are this task's.
             unsafe {
                 let target = Target::by_vectors(of_panels, job.block, S::LANES);
                 job.right.load(simd, block.clone(), vectors.clone(), target);

@@ -1,7 +1,7 @@
 //! Schedules of single layers on plain slices and the threads of the current rayon pool.
 //!
-//! Sums over pixels are cut by sizes alone and added in order, and every other value is computed by
-//! one thread in one order: any number of threads gives the same bits.
+//! The parts of a sum over pixels depend on sizes alone and are added in order. Every other value
+//! is computed by one thread in a fixed order. So any number of threads gives the same bits.
 //!
 //! Each function checks the lengths of its slices and then writes every value of its output.
 
@@ -21,14 +21,14 @@ use crate::activation::Activation;
 use crate::error::{KernelError, check_length};
 use crate::simd::AlignedBuffer;
 
-/// What follows a convolution, folded into its weights: `activation(sum * scale + shift)`.
+/// What follows a convolution and is computed together with it: `activation(sum * scale + shift)`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Epilogue<'a> {
-    /// A factor a channel; `None` is 1.
+    /// One factor per channel; `None` is 1.
     pub scale: Option<&'a [f32]>,
-    /// A summand a channel; `None` is 0.
+    /// One summand per channel; `None` is 0.
     pub shift: Option<&'a [f32]>,
-    /// What follows; `None` is nothing.
+    /// The activation; `None` is none.
     pub activation: Option<Activation>,
 }
 
@@ -55,7 +55,7 @@ impl Epilogue<'_> {
     }
 }
 
-/// Values that tasks write, each its own; perhaps not initialised before.
+/// Output values. Each task writes its own part. They may be uninitialised before.
 #[derive(Clone, Copy)]
 pub(crate) struct Output<'a> {
     start: *mut f32,
@@ -63,9 +63,9 @@ pub(crate) struct Output<'a> {
     values: PhantomData<&'a mut [f32]>,
 }
 
-// SAFETY: tasks write different values.
+// SAFETY: each task writes only its own values, so no value is accessed by two threads.
 unsafe impl Sync for Output<'_> {}
-// SAFETY: as above.
+// SAFETY: as for `Sync`.
 unsafe impl Send for Output<'_> {}
 
 impl<'a> From<&'a mut [f32]> for Output<'a> {
@@ -84,7 +84,7 @@ impl Output<'_> {
     }
 }
 
-/// A vector that a schedule of this folder fills, without writing zeros first.
+/// A new vector that `fill`, a schedule of this folder, fills. It is not set to zero first.
 pub(crate) fn fresh(
     len: usize,
     fill: impl FnOnce(Output<'_>) -> Result<(), KernelError>,
@@ -95,12 +95,13 @@ pub(crate) fn fresh(
         len,
         values: PhantomData,
     })?;
-    // SAFETY: there is room for them, and a schedule that returns no error has written all.
+    // SAFETY: the capacity is `len`, and a schedule that returns no error has written all values.
     unsafe { values.set_len(len) }
     Ok(values)
 }
 
-/// Runs tasks on the current pool, each with scratch of its thread, whose values are arbitrary.
+/// Runs tasks on the current pool. Each task gets its thread's scratch of `scratch` values, whose
+/// contents are arbitrary.
 fn for_each_task(tasks: usize, scratch: usize, task: impl Fn(usize, *mut f32) + Sync) {
     if tasks == 1 {
         return with_scratch(scratch, |scratch| task(0, scratch));
@@ -110,7 +111,7 @@ fn for_each_task(tasks: usize, scratch: usize, task: impl Fn(usize, *mut f32) + 
         .for_each(|index| with_scratch(scratch, |scratch| task(index, scratch)));
 }
 
-/// The same, with what each task gives, in order.
+/// The same, returning the tasks' results in order.
 fn map_tasks<R: Send>(
     tasks: usize,
     scratch: usize,
@@ -123,7 +124,7 @@ fn map_tasks<R: Send>(
 }
 
 thread_local! {
-    /// Kept from call to call: fresh memory costs a page fault every 4 KiB.
+    /// Kept between calls, because fresh memory costs a page fault every 4 KiB.
     static SCRATCH: Cell<Option<AlignedBuffer>> = const { Cell::new(None) };
 }
 
@@ -136,11 +137,11 @@ fn with_scratch<R>(len: usize, job: impl FnOnce(*mut f32) -> R) -> R {
     result
 }
 
-/// Copies `count` rows of scratch, `pixel` values apart, to pixels of `channels` channels, each of
-/// them the sum of `multiplier` neighbours.
+/// Copies `count` rows of scratch, which are `pixel` values apart, to pixels of `channels`
+/// channels. Each channel is the sum of `multiplier` neighbouring values.
 ///
 /// # Safety
-/// The rows must be readable, the pixels writable and nobody else's.
+/// The rows must be readable. The pixels must be writable and used by no other thread.
 #[inline(always)]
 unsafe fn store(
     rows: *const f32,
@@ -151,7 +152,7 @@ unsafe fn store(
     output: *mut f32,
 ) {
     for p in 0..count {
-        // SAFETY: passed on from the caller.
+        // SAFETY: the caller guarantees readable rows and writable pixels.
         unsafe {
             let (row, output) = (rows.add(p * pixel), output.add(p * channels));
             if multiplier == 1 {

@@ -1,5 +1,5 @@
-//! Normalisation and its gradients on `[pixels, channels]`, some pixels at a time. Where channels
-//! are no whole vectors, pixels pass through scratch.
+//! Normalisation and its gradients on `[pixels, channels]`, a block of pixels at a time. If the
+//! channels are not whole vectors, the pixels are copied to scratch and back.
 
 use super::{Output, for_each_task, map_tasks, store};
 use crate::error::{KernelError, check_length};
@@ -10,10 +10,10 @@ use crate::simd::{Isa, Kernel, Simd, dispatch, normalization};
 /// Pixels that are summed in f32 before they are added to a sum in f64.
 const BLOCK: usize = 64;
 
-/// Parts of a sum over pixels.
+/// Most parts of a sum over pixels.
 const PARTS: usize = 32;
 
-/// A map and what its channels are multiplied with, in whole vectors.
+/// A map of `[pixels, channels]`, and the number of its channels in whole vectors, `width`.
 pub(crate) struct Map<'a> {
     input: &'a [f32],
     channels: usize,
@@ -57,7 +57,7 @@ impl<'a> Map<'a> {
         self.pixels
     }
 
-    /// A value a channel in whole vectors.
+    /// One value per channel, padded with zeros to whole vectors.
     fn padded(&self, what: &'static str, values: &[f32]) -> Result<Vec<f32>, KernelError> {
         check_length(what, values.len(), &[self.channels])?;
         let mut padded = values.to_vec();
@@ -78,7 +78,8 @@ impl<'a> Map<'a> {
         self.width == self.channels
     }
 
-    /// Where a block of `values` can be read in whole vectors: where it lies, or in scratch.
+    /// A pointer to a block of `values` in whole vectors: to the values themselves, or to a padded
+    /// copy in scratch.
     ///
     /// # Safety
     /// Scratch must have room for a block.
@@ -95,12 +96,12 @@ impl<'a> Map<'a> {
         }
         let target = Target::by_pixels(scratch, self.width, S::LANES);
         let vectors = 0..self.width / S::LANES;
-        // SAFETY: passed on from the caller.
+        // SAFETY: the caller guarantees room for a block in scratch.
         unsafe { Pixels::new(values, self.channels).load(simd, block, vectors, target) }
         scratch
     }
 
-    /// Moments of all pixels, of which there must be some.
+    /// Moments of all pixels. There must be at least one pixel.
     pub(crate) fn moments(&self) -> Moments {
         let count = parts(self.blocks(), self.blocks().div_ceil(PARTS), 1);
         let mut all = vec![0.0f32; self.blocks() * 2 * self.width];
@@ -118,7 +119,7 @@ impl<'a> Map<'a> {
             let count = self.block(index).len() as f64;
             let merged = seen + count;
             let (mean, deviations) = of_block.split_at(self.width);
-            // Chan's formula.
+            // Merges the block by Chan's formula.
             for channel in 0..self.channels {
                 let delta = f64::from(mean[channel]) - moments.mean[channel];
                 moments.mean[channel] += delta * count / merged;
@@ -152,7 +153,7 @@ impl<'a> Map<'a> {
         Ok(())
     }
 
-    /// Tasks of what is no sum.
+    /// Number of tasks, for work that is not a sum.
     fn tasks(&self) -> usize {
         match rayon::current_num_threads() {
             1 => 1,
@@ -160,8 +161,8 @@ impl<'a> Map<'a> {
         }
     }
 
-    /// The gradient of `affine`'s result, taken through its bounds into `gated`; and sums over
-    /// pixels of that, and of that times `input - centre`.
+    /// Takes the gradient of `affine`'s result through its bounds and writes it to `gated`. Returns
+    /// the sums over pixels of the gated gradient, and of it times `input - centre`.
     pub(crate) fn gate(
         &self,
         affine: Affine<'_>,
@@ -238,7 +239,8 @@ impl Kernel for Statistics<'_> {
             let block = map.block(index);
             let mean = output.at(index * 2 * map.width);
             let deviations = mean.wrapping_add(map.width);
-            // SAFETY: scratch holds a block; the block's moments, zeros before, are this task's.
+            // SAFETY: scratch has room for a block. The block's moments are this task's, and were 0
+            // before.
             unsafe {
                 let input = map.read(simd, map.input, block.clone(), scratch);
                 normalization::statistics(
@@ -268,7 +270,7 @@ impl Kernel for Normalize<'_> {
             let block = map.block(index);
             let output = output.at(block.start * map.channels);
             let results = scratch.wrapping_add(BLOCK * map.width);
-            // SAFETY: scratch holds two blocks; the block of the output is this task's.
+            // SAFETY: scratch has room for two blocks. The block of the output is this task's.
             unsafe {
                 let job = normalization::Normalize {
                     input: map.read(simd, map.input, block.clone(), scratch),
@@ -313,8 +315,8 @@ impl Kernel for GateBlocks<'_> {
         let mut sums = vec![0.0f64; 2 * map.width];
         for index in blocks {
             let block = map.block(index);
-            // SAFETY: scratch holds two blocks and two rows of sums; the block of the gated gradient
-            // is this task's.
+            // SAFETY: scratch has room for two blocks and two rows of sums. The block of the gated
+            // gradient is this task's.
             unsafe {
                 let target = Target::by_pixels(gradient, map.width, S::LANES);
                 let vectors = 0..map.width / S::LANES;
@@ -369,8 +371,8 @@ impl Kernel for DifferentialBlocks<'_> {
             let block = map.block(index);
             let own = job.gradient.at(block.start * map.channels);
             let count = block.len();
-            // SAFETY: scratch holds two blocks; the block of the gradient is this task's, and
-            // initialised, for `gate` wrote it.
+            // SAFETY: scratch has room for two blocks. The block of the gradient is this task's. It
+            // is initialised, because `gate` wrote it.
             unsafe {
                 let gradient = if map.direct() {
                     own

@@ -1,9 +1,9 @@
-//! Where a matrix of weights lies in a slice, and how its panels are packed at each call.
+//! The layout of a matrix of weights in a slice, and the packing of its panels at each call.
 
 use super::Epilogue;
 use crate::panels::Panel;
 
-/// A matrix of weights in a slice: that of column `c` and `k = n * inner + i` lies at
+/// Layout of a matrix of weights in a slice. The weight of column `c` and `k = n * inner + i` is at
 /// `c * column + n * outer_stride + i * inner_stride`.
 #[derive(Clone, Copy)]
 pub(crate) struct Weights {
@@ -60,7 +60,7 @@ impl Weights {
             + (k - outer * self.inner) * self.inner_stride
     }
 
-    /// Packs a panel, each column times its scale.
+    /// Packs a panel, with each column multiplied by its scale.
     ///
     /// # Safety
     /// `to` must have room for the panel.
@@ -72,7 +72,7 @@ impl Weights {
         epilogue: &Epilogue<'_>,
         to: *mut f32,
     ) {
-        // SAFETY: all indices of a panel lie in it.
+        // SAFETY: all indices are inside the panel, for which the caller guarantees room.
         unsafe {
             if panel.columns < panel.width {
                 to.write_bytes(0, panel.len());
@@ -99,14 +99,14 @@ impl Weights {
     }
 }
 
-/// Columns and `k` that are transposed at once, in registers.
+/// Number of columns, and of `k`, that are transposed at once in registers.
 const SQUARE: usize = 4;
 
-/// The `k` of a block: some cache lines of each column, so that those are read in runs, and so few
-/// that what is written for a whole panel stays in L1.
+/// Values of `k` that are read at once from each column. They are several cache lines, so that a
+/// column is read in long runs, but few enough that what is written for a whole panel stays in L1.
 const RUN: usize = 64;
 
-/// Packs columns that lie one after the other, each times its scale.
+/// Packs columns whose values are contiguous, with each column multiplied by its scale.
 ///
 /// # Safety
 /// `to` must have room for the panel.
@@ -128,7 +128,7 @@ unsafe fn transpose(values: &[f32], panel: &Panel, scale: impl Fn(usize) -> f32,
                 let turned: [[f32; SQUARE]; SQUARE] =
                     std::array::from_fn(|i| square.map(|row| row[i]));
                 for (i, &row) in turned.iter().enumerate() {
-                    // SAFETY: inside the panel.
+                    // SAFETY: inside the panel, for which the caller guarantees room.
                     unsafe {
                         let to = to.add((start + k * SQUARE + i) * width + lane);
                         to.cast::<[f32; SQUARE]>().write_unaligned(row);
@@ -137,7 +137,7 @@ unsafe fn transpose(values: &[f32], panel: &Panel, scale: impl Fn(usize) -> f32,
             }
             for (l, row) in rows.iter().enumerate() {
                 for (k, &value) in row.iter().enumerate().skip(run / SQUARE * SQUARE) {
-                    // SAFETY: inside the panel.
+                    // SAFETY: inside the panel, for which the caller guarantees room.
                     unsafe {
                         let to = to.add((start + k) * width + lane + l);
                         to.write(value * scales[l]);
@@ -148,7 +148,7 @@ unsafe fn transpose(values: &[f32], panel: &Panel, scale: impl Fn(usize) -> f32,
         for lane in squares..panel.columns {
             let (row, scale) = (&values[lane * depth + start..][..run], scale(lane));
             for (k, &value) in row.iter().enumerate() {
-                // SAFETY: inside the panel.
+                // SAFETY: inside the panel, for which the caller guarantees room.
                 unsafe { to.add((start + k) * width + lane).write(value * scale) }
             }
         }

@@ -1,23 +1,24 @@
-//! The gradient of depthwise weights: for every tap and channel a sum over pixels of input times
-//! gradient, the sums of all taps of a vector of channels in registers.
+//! The gradient of depthwise weights: for every tap and channel, the sum over pixels of input times
+//! gradient. The sums of 9 taps by one vector of channels are kept in registers.
 
 use crate::simd::Simd;
 
-/// WeightGradient that are summed at once.
+/// Taps that are summed at once.
 const MOST: usize = 9;
 
-/// Some output rows of one image.
+/// A range of output rows of one image.
 pub(crate) struct WeightGradient {
-    /// Gradient of output row 0, column 0; from one row, and from one pixel to the next.
+    /// Gradient of output row 0, column 0.
     pub(crate) gradient: *const f32,
+    /// Values from one row to the next, and from one pixel to the next.
     pub(crate) gradient_row: usize,
     pub(crate) gradient_pixel: usize,
-    /// Input under tap (0, 0) of output row 0, column 0, zeros around it; from one output row, and
-    /// from one output column to the next.
+    /// Input under tap (0, 0) of output row 0, column 0. There are zeros around the input.
     pub(crate) input: *const f32,
+    /// Values from one output row to the next, and from one output column to the next.
     pub(crate) input_row: usize,
     pub(crate) input_column: usize,
-    /// From one tap to the next, downwards and to the right.
+    /// Values from one tap to the next, downwards and to the right.
     pub(crate) tap_row: usize,
     pub(crate) tap_column: usize,
     /// Rows and columns of taps.
@@ -26,13 +27,13 @@ pub(crate) struct WeightGradient {
     pub(crate) rows: usize,
     pub(crate) columns: usize,
     pub(crate) vectors: usize,
-    /// `[vectors][taps][LANES]`; added to.
+    /// `[vectors][taps][LANES]`; the new sums are added to it.
     pub(crate) sums: *mut f32,
 }
 
 /// # Safety
-/// All memory that the sizes and strides describe must be readable, the sums writable and nobody
-/// else's.
+/// All memory that the sizes and strides describe must be readable. The sums must be writable and
+/// used by no other thread.
 #[inline(always)]
 pub(crate) unsafe fn run<S: Simd>(simd: S, taps: &WeightGradient) {
     let count = taps.kernel[0] * taps.kernel[1];
@@ -40,7 +41,8 @@ pub(crate) unsafe fn run<S: Simd>(simd: S, taps: &WeightGradient) {
         let mut first = 0;
         while first < count {
             let size = (count - first).min(MOST);
-            // SAFETY: passed on from the caller.
+            // SAFETY: the caller guarantees that all this memory is valid; `first + size` is at
+            // most `count`.
             unsafe {
                 if size == MOST {
                     fixed::<S, MOST>(simd, taps, vector, first, count);
@@ -65,7 +67,7 @@ unsafe fn fixed<S: Simd, const TAPS: usize>(
     count: usize,
 ) {
     let channel = vector * S::LANES;
-    // SAFETY: the caller vouches for all this memory.
+    // SAFETY: the caller guarantees that all this memory is valid.
     unsafe {
         let starts: [*const f32; TAPS] = std::array::from_fn(|t| {
             let (ky, kx) = ((first + t) / taps.kernel[1], (first + t) % taps.kernel[1]);

@@ -1,5 +1,8 @@
-//! Batch normalisation in training, each piece in one pass over pixels that are in the cache, or
-//! that have to be read for another reason.
+//! Batch normalisation in training. Each function makes one pass over pixels that are in the cache,
+//! or that have to be read for another reason.
+//!
+//! `z` is a layer's output before normalisation, and `a` its activation. `g` is the gradient of
+//! `a`, and `dz` that of `z`.
 //!
 //! ```text
 //! statistics   mean and sum of squared deviations of z, per channel
@@ -12,14 +15,13 @@
 
 use crate::simd::Simd;
 
-/// Adds `count` pixels to running statistics of one thread: `seen` pixels with `mean` and
-/// `deviations` (sum of squared deviations), one value a channel. The new pixels are summed as
-/// differences from their first one, so that a large mean costs no precision, and merged by Chan's
-/// formula.
+/// Adds `count` pixels to the statistics of `seen` pixels: `mean` and `deviations` (sum of squared
+/// deviations), one value per channel. The new pixels are summed as differences from the first of
+/// them, so that a large mean costs no precision. They are merged by Chan's formula.
 ///
 /// # Safety
-/// `count` pixels of `vectors` vectors must be readable; `mean` and `deviations` must hold as many
-/// vectors and be nobody else's.
+/// `count` pixels of `vectors` vectors must be readable. `mean` and `deviations` must hold that
+/// many vectors and be used by no other thread.
 #[inline(always)]
 #[expect(clippy::too_many_arguments, reason = "one value each")]
 pub(crate) unsafe fn statistics<S: Simd>(
@@ -42,11 +44,12 @@ pub(crate) unsafe fn statistics<S: Simd>(
     );
     for vector in 0..vectors {
         let channel = vector * S::LANES;
-        // SAFETY: the caller vouches for all this memory.
+        // SAFETY: the caller guarantees that all this memory is valid.
         unsafe {
             let input = input.add(channel);
             let pivot = simd.load(input);
-            // Two sums of each kind: one chain of additions would wait for itself.
+            // Two sums of each kind, because each addition to a single sum would wait for the one
+            // before.
             let (mut even, mut odd) = ([zero; 2], [zero; 2]);
             for pair in 0..count / 2 {
                 let values = input.add(2 * pair * pixel);
@@ -84,8 +87,8 @@ fn add_difference<S: Simd>(simd: S, value: S::Vector, pivot: S::Vector, sums: &m
     sums[1] = simd.mul_add(difference, difference, sums[1]);
 }
 
-/// `z * scale + shift`, rounded twice: where `z` is the mean, product and shift cancel, which a
-/// fused multiply-add would not let them do.
+/// `z * scale + shift`, rounded twice on purpose. Where `z` is the mean, product and shift cancel;
+/// in a fused multiply-add they would not.
 #[inline(always)]
 fn affine<S: Simd>(simd: S, z: S::Vector, scale: S::Vector, shift: S::Vector) -> S::Vector {
     simd.add(simd.mul_add(z, scale, simd.splat(0.0)), shift)
@@ -93,32 +96,33 @@ fn affine<S: Simd>(simd: S, z: S::Vector, scale: S::Vector, shift: S::Vector) ->
 
 /// Pixels to be normalised.
 pub(crate) struct Normalize {
-    /// Values before normalisation, and from one pixel to the next.
+    /// `z`.
     pub(crate) input: *const f32,
+    /// Values from one pixel to the next.
     pub(crate) pixel: usize,
     pub(crate) count: usize,
     pub(crate) vectors: usize,
-    /// One value a channel.
+    /// One value per channel.
     pub(crate) scale: *const f32,
     pub(crate) shift: *const f32,
     /// Bounds of the activation.
     pub(crate) bounds: (f32, f32),
-    /// Where vector `v` of pixel `p` goes: `output + p * output_pixel + v * output_vector`.
+    /// Vector `v` of pixel `p` is written to `output + p * output_pixel + v * output_vector`.
     pub(crate) output: *mut f32,
     pub(crate) output_pixel: usize,
     pub(crate) output_vector: usize,
 }
 
 /// # Safety
-/// All memory that the sizes and strides describe must be readable, the output writable and nobody
-/// else's.
+/// All memory that the sizes and strides describe must be readable. The output must be writable and
+/// used by no other thread.
 #[inline(always)]
 pub(crate) unsafe fn normalize<S: Simd>(simd: S, job: &Normalize) {
     let (low, high) = (simd.splat(job.bounds.0), simd.splat(job.bounds.1));
     for p in 0..job.count {
         for v in 0..job.vectors {
             let channel = v * S::LANES;
-            // SAFETY: the caller vouches for all this memory.
+            // SAFETY: the caller guarantees that all this memory is valid.
             unsafe {
                 let z = simd.load(job.input.add(p * job.pixel + channel));
                 let scale = simd.load(job.scale.add(channel));
@@ -130,37 +134,38 @@ pub(crate) unsafe fn normalize<S: Simd>(simd: S, job: &Normalize) {
     }
 }
 
-/// Pixels whose gradient goes back through activation and normalisation.
+/// Pixels whose gradient is taken back through the activation.
 pub(crate) struct Gate {
-    /// Gradient of the activation's output; becomes that of its input.
+    /// Gradient of `a`. It is replaced by the gradient of the activation's input.
     pub(crate) gradient: *mut f32,
-    /// Values before normalisation.
+    /// `z`.
     pub(crate) input: *const f32,
-    /// Values from one pixel to the next, of both.
+    /// Values from one pixel to the next, in both.
     pub(crate) pixel: usize,
     pub(crate) count: usize,
     pub(crate) vectors: usize,
-    /// One value a channel.
+    /// One value per channel.
     pub(crate) scale: *const f32,
     pub(crate) shift: *const f32,
     pub(crate) mean: *const f32,
     /// Bounds of the activation.
     pub(crate) bounds: (f32, f32),
-    /// Sums over pixels of the gradient, and of gradient times `input - mean`; added to.
+    /// Sum over pixels of the gradient. The new sum is added to it.
     pub(crate) sums: *mut f32,
+    /// The same for gradient times `z - mean`.
     pub(crate) products: *mut f32,
 }
 
 /// # Safety
-/// All memory that the sizes and strides describe must be readable; gradient and sums writable and
-/// nobody else's.
+/// All memory that the sizes and strides describe must be readable. Gradient and sums must be
+/// writable and used by no other thread.
 #[inline(always)]
 pub(crate) unsafe fn gate<S: Simd>(simd: S, job: &Gate) {
     let (low, high) = (simd.splat(job.bounds.0), simd.splat(job.bounds.1));
     let (minus, zero) = (simd.splat(-1.0), simd.splat(0.0));
     for v in 0..job.vectors {
         let channel = v * S::LANES;
-        // SAFETY: the caller vouches for all this memory.
+        // SAFETY: the caller guarantees that all this memory is valid.
         unsafe {
             let scale = simd.load(job.scale.add(channel));
             let shift = simd.load(job.shift.add(channel));
@@ -190,7 +195,7 @@ pub(crate) unsafe fn gate<S: Simd>(simd: S, job: &Gate) {
     }
 }
 
-/// What [`gate`] needs of a vector of channels.
+/// Values of one vector of channels for [`gate`].
 struct OfChannel<S: Simd> {
     scale: S::Vector,
     shift: S::Vector,
@@ -199,9 +204,9 @@ struct OfChannel<S: Simd> {
     bounds: (S::Vector, S::Vector),
 }
 
-/// One vector of one pixel; adds to its sums of gradient and product. A function rather than a
-/// closure, because only that can be made to be inlined, without which each vector operation would
-/// be a call.
+/// Takes one vector of one pixel through the activation, and adds to `sums`, which are those of the
+/// gradient and of the product. This is a function because a closure cannot be forced to be
+/// inlined. Without inlining, each vector operation would be a call.
 ///
 /// # Safety
 /// As [`gate`], for the vector at `offset`.
@@ -214,7 +219,7 @@ unsafe fn gate_pixel<S: Simd>(
     sums: &mut [S::Vector; 2],
 ) {
     let (low, high) = of_channel.bounds;
-    // SAFETY: passed on from the caller.
+    // SAFETY: the caller guarantees that this memory is valid.
     unsafe {
         let z = simd.load(job.input.add(offset));
         let y = affine(simd, z, of_channel.scale, of_channel.shift);
@@ -225,21 +230,21 @@ unsafe fn gate_pixel<S: Simd>(
     }
 }
 
-/// Pixels whose gradient goes back to before the normalisation.
+/// Pixels whose gradient is taken back through the normalisation.
 pub(crate) struct BatchNormBackward {
-    /// Gated gradient.
+    /// Gradient after [`gate`].
     pub(crate) gradient: *const f32,
-    /// Values before normalisation.
+    /// `z`.
     pub(crate) input: *const f32,
-    /// Values from one pixel to the next, of both.
+    /// Values from one pixel to the next, in both.
     pub(crate) pixel: usize,
     pub(crate) count: usize,
     pub(crate) vectors: usize,
-    /// One value a channel.
+    /// One value per channel.
     pub(crate) factor: *const f32,
     pub(crate) slope: *const f32,
     pub(crate) offset: *const f32,
-    /// Where vector `v` of pixel `p` goes: `output + p * output_pixel + v * output_vector`.
+    /// Vector `v` of pixel `p` is written to `output + p * output_pixel + v * output_vector`.
     pub(crate) output: *mut f32,
     pub(crate) output_pixel: usize,
     pub(crate) output_vector: usize,
@@ -253,7 +258,7 @@ pub(crate) unsafe fn batch_norm_backward<S: Simd>(simd: S, job: &BatchNormBackwa
         for v in 0..job.vectors {
             let channel = v * S::LANES;
             let place = p * job.pixel + channel;
-            // SAFETY: the caller vouches for all this memory.
+            // SAFETY: the caller guarantees that all this memory is valid.
             unsafe {
                 let z = simd.load(job.input.add(place));
                 let slope = simd.load(job.slope.add(channel));
