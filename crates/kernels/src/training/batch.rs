@@ -1,10 +1,10 @@
-//! What a batch is computed from.
+//! The inputs of one batch.
 
-/// What a batch is computed from.
+/// The inputs of one batch.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Batch<'a> {
     pub(super) parameters: &'a [f32],
     pub(super) images: &'a [f32],
-    /// Factors of the features, `[batch, channels]`.
+    /// Dropout factors of the features, `[batch, channels]`.
     pub(super) dropout: Option<&'a [f32]>,
 }

@@ -1,4 +1,5 @@
-//! What a thread sees of a pass: the arena, the caller's slices, and the other threads.
+//! What a thread needs during a pass: the arena, the caller's slices, and the barrier with the
+//! other threads.
 
 use super::offsets::{SharedBuffers, Vectors};
 use super::planned_layer::{Coefficient, PlannedLayer};
@@ -16,7 +17,7 @@ pub(super) struct PassContext<'a> {
     pub(super) epsilon: f64,
     pub(super) parameters: &'a [f32],
     pub(super) images: &'a [f32],
-    /// Factors of the features, `[batch, channels]`.
+    /// Dropout factors of the features, `[batch, channels]`.
     pub(super) dropout: Option<&'a [f32]>,
     pub(super) shared: &'a SharedBuffers,
     pub(super) arena: &'a SharedBuffer,
@@ -24,7 +25,7 @@ pub(super) struct PassContext<'a> {
     pub(super) gradients: GradientPointer,
 }
 
-/// The caller's gradients, of which every thread writes its own.
+/// The caller's gradients. Every thread writes its own part.
 #[derive(Clone, Copy)]
 pub(super) struct GradientPointer(pub(super) *mut f32);
 
@@ -32,7 +33,7 @@ pub(super) struct GradientPointer(pub(super) *mut f32);
 unsafe impl Sync for GradientPointer {}
 
 impl PassContext<'_> {
-    /// The arena from an offset on.
+    /// A pointer into the arena.
     #[inline(always)]
     pub(super) fn pointer(&self, offset: usize) -> *mut f32 {
         self.arena.pointer(offset)
@@ -56,7 +57,7 @@ impl PassContext<'_> {
         self.pointer(self.shared.gradients[(layer.index + 1) % 2])
     }
 
-    /// The gradient of the parameters from an offset on.
+    /// A pointer into the gradient of the parameters.
     #[inline(always)]
     pub(super) fn parameter_gradient(&self, offset: usize) -> *mut f32 {
         self.gradients.0.wrapping_add(offset)
@@ -77,8 +78,7 @@ impl PassContext<'_> {
         self.barrier.wait();
     }
 
-    /// Packs the thread's panels of a matrix. What fills up the last vector stays 0 as the arena
-    /// was made.
+    /// Packs the thread's panels of a matrix. The padding of the last vector is 0 from the start.
     pub(super) fn pack(
         &self,
         layout: &PanelLayout,
@@ -89,15 +89,15 @@ impl PassContext<'_> {
         for index in part(layout.count(), thread, self.threads) {
             let panel = layout.panel(index);
             let target = self.pointer(to + panel.offset());
-            // SAFETY: the panel is this thread's.
+            // SAFETY: the panel is this thread's, and the arena has room for the whole matrix.
             panel.for_each(|column, k, index| unsafe {
                 target.add(index).write(weight(column, k));
             });
         }
     }
 
-    /// The same for a matrix whose row `k` begins at parameter `from + k * columns`, its columns
-    /// one after the other. Rows beyond the matrix stay 0, too.
+    /// The same for a matrix `[rows, columns]` whose rows are contiguous, from parameter `from` on.
+    /// Rows of the panels beyond `rows` are 0 from the start, too.
     pub(super) fn pack_rows(
         &self,
         layout: &PanelLayout,
@@ -111,7 +111,7 @@ impl PassContext<'_> {
             for k in 0..rows {
                 let source = &self.parameters[from + k * columns + panel.first..][..panel.columns];
                 let target = self.pointer(to + panel.offset() + panel.row(k).start);
-                // SAFETY: the panel is this thread's, and has more rows than that.
+                // SAFETY: the panel is this thread's, and it has at least `rows` rows.
                 unsafe { target.copy_from_nonoverlapping(source.as_ptr(), panel.columns) }
             }
         }

@@ -1,4 +1,5 @@
-//! Depthwise convolution in training: a thread's bands, forward and backward.
+//! Depthwise convolution in training. Each thread computes its bands, forward and backward. `z` is
+//! the layer's output before normalisation.
 
 use super::context::PassContext;
 use super::network::{TrainingLayer, TrainingOptions};
@@ -36,12 +37,12 @@ impl DepthwiseLayer {
         }
     }
 
-    /// Values of sums of the weight gradient.
+    /// Values in the sums of the weight gradient.
     pub(super) fn weight_sums(&self) -> usize {
         self.bands.sums_len()
     }
 
-    /// Values of scratch for a thread.
+    /// Values of scratch per thread.
     pub(super) fn scratch(&self) -> usize {
         self.bands.scratch_len()
     }
@@ -58,7 +59,7 @@ impl DepthwiseLayer {
         };
         let (lanes, to) = (context.vectors.lanes, context.pointer(self.weights));
         for vector in part(layer.vectors, thread, context.threads) {
-            // SAFETY: the vector is this thread's.
+            // SAFETY: the vector is this thread's, and the arena has room for all packed weights.
             unsafe {
                 self.bands.pack(lanes, vector, weight, |_| 0.0, to);
                 self.bands.pack_phases(lanes, vector, weight, to);
@@ -70,7 +71,7 @@ impl DepthwiseLayer {
         part(self.bands.count(), thread, context.threads).map(|index| self.bands.band(index))
     }
 
-    /// The thread's bands of `z`, and their statistics.
+    /// Computes the thread's bands of `z`, and their statistics.
     #[inline(always)]
     pub(super) fn forward<S: Simd>(
         &self,
@@ -108,7 +109,7 @@ impl DepthwiseLayer {
         }
     }
 
-    /// The thread's part of the input's gradient and of the weights'.
+    /// Computes the thread's part of the gradients of input and weights.
     #[inline(always)]
     pub(super) fn backward<S: Simd>(
         &self,
@@ -152,7 +153,7 @@ impl DepthwiseLayer {
         }
     }
 
-    /// Adds the sums of all threads and writes the thread's share of the weights' gradient.
+    /// Adds the sums of all threads, and writes the thread's share of the gradient of the weights.
     pub(super) fn finish(&self, context: &PassContext<'_>, layer: &PlannedLayer, thread: usize) {
         let (lanes, taps) = (context.vectors.lanes, self.bands.taps());
         for channel in part(layer.spec.out_channels, thread, context.threads) {

@@ -1,4 +1,4 @@
-//! Pooling, dropout and classifier, forward and backward.
+//! Pooling, dropout and classifier, forward and backward. `a` is the activation of the last layer.
 //!
 //! ```text
 //! features[b, c] = mean over the window of a[b, y, x, c]
@@ -23,23 +23,23 @@ use crate::simd::{Simd, outer};
 pub(super) struct PlannedHead {
     pub(super) head: TrainingHead,
     pub(super) channels: usize,
-    /// Channels and classes with the zeros that fill up their last vectors.
+    /// Number of channels and of classes, including the zeros that fill up the last vector.
     pub(super) width: usize,
     pub(super) class_width: usize,
-    /// `[batch, width]`.
+    /// Offset of the features, `[batch, width]`.
     pub(super) features: usize,
-    /// Features times dropout's factors.
+    /// Offset of the features times the dropout factors.
     dropped: usize,
     feature_gradients: usize,
-    /// `[batch, class_width]`; the gradient's too.
+    /// Offset of the logits, and later of their gradient, `[batch, class_width]`.
     pub(super) logits: usize,
-    /// Packed weights: a column for each class, or for each channel.
+    /// Packed weights, with a column per class; and transposed, with a column per channel.
     layout: PanelLayout,
     weights: usize,
     bias: usize,
     transposed_layout: PanelLayout,
     transposed: usize,
-    /// `[class_width, width]`.
+    /// Offset of the sums of the weight gradient, `[class_width, width]`.
     sums: usize,
     /// Rows and columns that are averaged.
     window: [usize; 2],
@@ -91,13 +91,13 @@ impl PlannedHead {
         );
         for class in part(self.head.classes, thread, context.threads) {
             let bias = context.parameters[self.head.bias + class];
-            // SAFETY: the class is this thread's. What fills up the last vector stays 0 as the
-            // arena was made.
+            // SAFETY: the class is this thread's. The padding of the last vector is 0 from the
+            // start.
             unsafe { context.pointer(self.bias + class).write(bias) }
         }
     }
 
-    /// Features of the thread's images, then logits of the thread's panels.
+    /// Computes the features of the thread's images, then the logits of the thread's panels.
     #[inline(always)]
     pub(super) fn forward<S: Simd>(
         &self,
@@ -123,11 +123,12 @@ impl PlannedHead {
             output: context.pointer(self.logits),
             output_stride: self.class_width,
         };
-        // SAFETY: features and packed weights have these sizes; the panels' logits are this thread's.
+        // SAFETY: features and packed weights have these sizes. The panels' logits are this
+        // thread's.
         unsafe { product.run(simd, context.batch) }
     }
 
-    /// Features of an image, and the same after dropout.
+    /// Computes the features of an image, and the same after dropout.
     #[inline(always)]
     fn pool<S: Simd>(
         &self,
@@ -146,7 +147,7 @@ impl PlannedHead {
         let target = Target::by_pixels(scratch, self.width, S::LANES);
         let features = context.pointer(self.features + image * self.width);
         let share = simd.splat(1.0 / (rows * columns) as f32);
-        // SAFETY: the image's features are this thread's, its scratch holds a pixel.
+        // SAFETY: the image's features are this thread's, and its scratch has room for a pixel.
         unsafe {
             features.write_bytes(0, self.width);
             for y in 0..rows {
@@ -177,7 +178,7 @@ impl PlannedHead {
             .map_or(1.0, |dropout| dropout[image * self.channels + channel])
     }
 
-    /// Gradients of the classifier's parameters and of the last activation.
+    /// Computes the gradients of the classifier's parameters and of the last activation.
     #[inline(always)]
     pub(super) fn backward<S: Simd>(
         &self,
@@ -218,7 +219,7 @@ impl PlannedHead {
         context.wait();
     }
 
-    /// Sums over the batch for the thread's classes.
+    /// Computes the weight gradient of the thread's classes: sums over the batch.
     #[inline(always)]
     fn weight_gradient<S: Simd>(&self, simd: S, context: &PassContext<'_>, thread: usize) {
         let vectors = self.width / S::LANES;
@@ -268,7 +269,8 @@ impl PlannedHead {
         }
     }
 
-    /// Writes an image's gradient of the last activation: the features' over the window, 0 elsewhere.
+    /// Writes the gradient of the last activation for an image: that of the features inside the
+    /// window, 0 outside.
     fn spread(&self, context: &PassContext<'_>, last: &PlannedLayer, image: usize) {
         let [rows, columns] = self.window;
         let (height, width) = (last.size.rows.output, last.size.columns.output);

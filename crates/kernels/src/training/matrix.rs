@@ -1,5 +1,8 @@
-//! Pointwise convolution in training, and the full one of the first layer by its patches: a
-//! thread's blocks of pixels.
+//! Pointwise convolution in training, and the full convolution of the first layer as a product of
+//! its patches. Each thread computes its blocks of pixels.
+//!
+//! `a` is the layer's input and `z` its output before normalisation. `da`, `dz` and `dw` are the
+//! gradients of `a`, `z` and the weights `w`.
 //!
 //! ```text
 //! forward   z[p, o]  = sum over k of a[p, k] * w[o, k]
@@ -23,31 +26,32 @@ use crate::panels::PanelLayout;
 use crate::partition::{part, parts};
 use crate::simd::Simd;
 
-/// Sums of a thread of its own up to 512 KiB; larger ones would not stay in its L2 cache from
-/// block to block.
+/// Most sums, 512 KiB, of which each thread has its own copy. Larger ones would not stay in its L2
+/// cache from block to block.
 const LARGEST_OWN_SUMS: usize = 1 << 17;
 
-/// A matrix product.
+/// A layer that is a matrix product.
 #[derive(Debug)]
 pub(super) struct MatrixLayer {
     taps: usize,
-    /// Values of a patch, input channels times taps, as such and in whole vectors.
+    /// Values of a patch, which are input channels times taps; and the same in whole vectors.
     depth: usize,
     depth_width: usize,
     /// Output channels in whole vectors.
     width: usize,
-    /// Packed weights: a column for each output channel, or for each value of a patch.
+    /// Packed weights, with a column per output channel; and transposed, with a column per value of
+    /// a patch.
     layout: PanelLayout,
     weights: usize,
     transposed_layout: PanelLayout,
     transposed: usize,
-    /// Of the sums of the weight gradient.
+    /// Layout of the sums of the weight gradient.
     sums: PanelLayout,
-    /// Number of blocks that the pixels are cut into, and pixels of the largest.
+    /// Number of blocks of pixels, and number of pixels of the largest.
     blocks: usize,
     block: usize,
-    /// Threads share the weight gradient by panels of output channels; otherwise by pixels, each
-    /// with sums of its own.
+    /// Whether threads divide the weight gradient by panels of output channels. Otherwise they
+    /// divide it by pixels, and each has its own sums.
     pub(super) splits_panels: bool,
 }
 
@@ -84,13 +88,13 @@ impl MatrixLayer {
         }
     }
 
-    /// Values of scratch for a thread.
+    /// Values of scratch per thread.
     pub(super) fn scratch(&self) -> usize {
         self.block * (self.depth_width + gap(self.depth_width)).max(self.depth_width + self.width)
             + 64
     }
 
-    /// Values of sums of the weight gradient.
+    /// Values in the sums of the weight gradient.
     pub(super) fn weight_sums(&self) -> usize {
         self.sums.len()
     }
@@ -141,7 +145,7 @@ impl MatrixLayer {
         target: Target,
     ) {
         let vectors = 0..self.depth_width / S::LANES;
-        // SAFETY: passed on from the caller.
+        // SAFETY: the caller guarantees the target.
         unsafe {
             match before {
                 Some(before) => {
@@ -163,7 +167,7 @@ impl MatrixLayer {
         }
     }
 
-    /// The thread's blocks of `z`, and their statistics.
+    /// Computes the thread's blocks of `z`, and their statistics.
     #[inline(always)]
     pub(super) fn forward<S: Simd>(
         &self,
@@ -192,8 +196,8 @@ impl MatrixLayer {
                 output: context.pointer(layer.map + pixels.start * layer.width),
                 output_stride: layer.width,
             };
-            // SAFETY: scratch is this thread's and holds the rows, the packed weights have this
-            // size, and the block of the map is this thread's.
+            // SAFETY: scratch is this thread's and has room for the rows. The packed weights have
+            // this size. The block of the map is this thread's.
             unsafe {
                 let target = Target::by_pixels(scratch, row, S::LANES);
                 self.load(simd, context, layer, before, pixels.clone(), target);
@@ -203,7 +207,7 @@ impl MatrixLayer {
         }
     }
 
-    /// The thread's part of the input's gradient and of the weights'.
+    /// Computes the thread's part of the gradients of input and weights.
     #[inline(always)]
     pub(super) fn backward<S: Simd>(
         &self,
@@ -282,8 +286,8 @@ impl MatrixLayer {
     }
 
     /// # Safety
-    /// `right` must hold the gradient of the pixels by vectors, and be this thread's, and so must
-    /// the pixels.
+    /// `right` must hold the gradient of the pixels by vectors. It and the pixels must be this
+    /// thread's.
     #[inline(always)]
     unsafe fn input_gradient<S: Simd>(
         &self,
@@ -313,12 +317,12 @@ impl MatrixLayer {
                 .wrapping_add(pixels.start * before.width),
             output_stride: before.width,
         };
-        // SAFETY: the packed weights have a row for each channel of the gradient, zeros included;
-        // the caller vouches for the rest.
+        // SAFETY: the packed weights have a row for each channel of the gradient, padding included.
+        // The caller guarantees the rest.
         unsafe { product.run(simd, pixels.len()) }
     }
 
-    /// Adds the sums of all threads and writes the thread's share of the weights' gradient.
+    /// Adds the sums of all threads, and writes the thread's share of the gradient of the weights.
     pub(super) fn finish(&self, context: &PassContext<'_>, layer: &PlannedLayer, thread: usize) {
         let copies = if self.splits_panels {
             1

@@ -1,23 +1,26 @@
-//! A network in training as one program: forward, backward, and the statistics between.
+//! A network in training as one program: the forward pass, the statistics, and the backward pass.
+//!
+//! `z` is a layer's output before normalisation, `a` its activation after it. `X` is the layer's
+//! input and `W` its weights; `dz`, `dX` and `dW` are gradients.
 //!
 //! ```text
-//! forward   for each layer:  z = conv(a of the layer before),  statistics of z,  a = clamp(norm(z))
-//! backward  for each layer:  dz from the gradient of a,  dX,  dW
+//! forward  for each layer:  z = conv(a of the layer before),  statistics of z,  a = clamp(norm(z))
+//! backward for each layer:  dz from the gradient of a,  dX,  dW
 //! ```
 //!
-//! Training a separable network is bound by memory as much as by arithmetic, so the passes over
-//! maps are few:
+//! Training a separable network is bound by memory as much as by arithmetic. So there are few
+//! passes over maps:
 //!
-//! * Only `z` is kept of a layer. `a = clamp(z * scale + shift)` is made again, in the cache, by
-//!   whoever reads it.
-//! * A convolution takes the statistics of the block of pixels that it has just written.
-//! * The two sums that batch normalisation's gradient needs are taken by the layer that makes the
-//!   incoming gradient, block by block, together with the activation's gate. The next layer can
-//!   then turn a gradient into `dz` while it loads it.
-//! * Two buffers hold all gradients of maps in turn.
+//! * Of a layer, only `z` is kept. Whoever reads `a = clamp(z * scale + shift)` computes it again,
+//!   in the cache.
+//! * A convolution computes the statistics of the block of pixels that it has just written.
+//! * The gradient of batch normalisation needs two sums. The layer that computes the incoming
+//!   gradient computes them too, block by block, and takes the gradient through the activation. The
+//!   next layer can then turn the gradient into `dz` while it loads it.
+//! * Two buffers hold the gradients of all maps, in turn.
 //!
-//! Threads have fixed shares of every layer, and their sums are added in order: the same number of
-//! threads gives the same bits.
+//! Each thread has a fixed share of every layer, and the sums of the threads are added in order. So
+//! the same number of threads gives the same bits.
 
 mod batch;
 mod context;

@@ -1,11 +1,12 @@
-//! What is trained: layers, and where the values of each lie in one flat vector of parameters.
+//! The network to be trained: its layers, and the offsets of their values in one flat vector of
+//! parameters.
 
 use crate::activation::Activation;
 use crate::error::KernelError;
 use crate::geometry::ConvGeometry;
 use crate::network::{ConvKind, Pooling};
 
-/// A convolution, its batch normalisation and activation. Offsets are into the parameters.
+/// A convolution, its batch normalisation and its activation. Offsets are into the parameters.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TrainingLayer {
     /// Full convolution (weights `[out, in, rows, columns]`) or depthwise (`[channels, 1, rows,
@@ -27,7 +28,7 @@ pub struct TrainingLayer {
     pub running_mean: usize,
     /// Offset of the running variance, `[out]`.
     pub running_variance: usize,
-    /// What follows.
+    /// The activation.
     pub activation: Activation,
 }
 
@@ -53,7 +54,7 @@ pub struct TrainingNetwork {
     pub pooling: Pooling,
     /// The classifier.
     pub head: TrainingHead,
-    /// Added to variances.
+    /// Added to every variance.
     pub epsilon: f64,
     /// Number of parameters, running statistics included.
     pub parameters: usize,
@@ -66,15 +67,15 @@ pub struct TrainingOptions {
     pub batch: usize,
     /// Number of threads, the caller's included.
     pub threads: usize,
-    /// So many first layers are not trained: they normalise by their running statistics, and have
-    /// no gradient. All of them: only the classifier is trained.
+    /// Number of first layers that are not trained. They normalise by their running statistics and
+    /// have no gradient. If it is all layers, only the classifier is trained.
     pub frozen_layers: usize,
     /// Whether every layer normalises by its running statistics.
     pub frozen_batch_norm: bool,
 }
 
 impl TrainingNetwork {
-    /// Whether offsets and channels fit.
+    /// Checks offsets, channels, and the kinds of the layers.
     pub(super) fn check(&self) -> Result<(), KernelError> {
         let mut channels = self.image[2];
         for (index, layer) in self.layers.iter().enumerate() {

@@ -1,9 +1,9 @@
-//! Offsets into the one arena, and sizes in vectors.
+//! Offsets into the arena, and sizes in vectors.
 
 use crate::panels::PanelLayout;
 use crate::simd::{self, Isa};
 
-/// What depends on the instruction set.
+/// Sizes that depend on the instruction set.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Vectors {
     /// Values in a vector.
@@ -24,18 +24,18 @@ impl Vectors {
         channels.div_ceil(self.lanes)
     }
 
-    /// Channels with the zeros that fill up the last vector.
+    /// Number of channels, including the zeros that fill up the last vector.
     pub(super) fn width(&self, channels: usize) -> usize {
         self.count(channels) * self.lanes
     }
 
-    /// A matrix in the panels of the instruction set.
+    /// Layout of a matrix in panels of the instruction set.
     pub(super) fn panels(&self, columns: usize, depth: usize) -> PanelLayout {
         PanelLayout::new(columns, depth, self.lanes, self.panel)
     }
 }
 
-/// Gives out offsets on cache lines, one range after the other.
+/// Assigns ranges of the arena, one after the other, each from a cache line on.
 #[derive(Default)]
 pub(super) struct Offsets(usize);
 
@@ -46,13 +46,13 @@ impl Offsets {
         offset
     }
 
-    /// Values given out so far.
+    /// Number of values that are assigned so far.
     pub(super) fn end(&self) -> usize {
         self.0
     }
 }
 
-/// One range for each thread.
+/// One range per thread.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PerThread {
     start: usize,
@@ -75,14 +75,14 @@ impl PerThread {
     }
 }
 
-/// Ranges that layers use in turn.
+/// Ranges that all layers use, one after the other.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SharedBuffers {
-    /// Two buffers of gradients: layer `i` reads the one of its parity.
+    /// Two buffers of gradients. Layer `i` reads number `i % 2` and writes the other one.
     pub(super) gradients: [usize; 2],
     /// A vector that holds the number of pixels, and two rows of sums.
     pub(super) partials: PerThread,
-    /// Sums of weight gradients: one of each thread, or one in which threads share the panels.
+    /// Sums of weight gradients: a copy per thread, or one copy whose panels the threads divide.
     pub(super) weight_sums: PerThread,
     pub(super) scratch: PerThread,
 }

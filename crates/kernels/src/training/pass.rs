@@ -1,11 +1,11 @@
-//! A batch between its forward pass and its backward one.
+//! A batch between its forward pass and its backward pass.
 
 use super::batch::Batch;
 use super::program::TrainingProgram;
 use crate::error::{KernelError, check_length};
 
-/// A batch whose activations the program holds: as long as this lives, neither the program nor what
-/// the batch was computed from can change.
+/// A batch whose activations the program holds. It borrows the program and the inputs of the batch,
+/// so that neither can change before the backward pass.
 #[derive(Debug)]
 #[must_use = "a forward pass alone trains nothing"]
 pub struct Pass<'p, 'a> {
@@ -14,12 +14,12 @@ pub struct Pass<'p, 'a> {
 }
 
 impl TrainingProgram {
-    /// Computes logits. What comes back goes on to the gradients.
+    /// Computes the logits. The returned pass can compute the gradients.
     ///
     /// `dropout` holds a factor for each pooled feature, `[batch, channels]`.
     ///
     /// # Errors
-    /// Where a slice has the wrong length; nothing is computed then.
+    /// If a slice has the wrong length. Nothing is computed then.
     pub fn forward<'a>(
         &mut self,
         parameters: &'a [f32],
@@ -46,11 +46,11 @@ impl Pass<'_, '_> {
         self.program.features()
     }
 
-    /// Computes the gradient of every parameter from that of the logits. Running statistics and
-    /// frozen layers have gradient 0.
+    /// Computes the gradient of every parameter from the gradient of the logits. Running statistics
+    /// and frozen layers have gradient 0.
     ///
     /// # Errors
-    /// Where a slice has the wrong length; nothing is computed then.
+    /// If a slice has the wrong length. Nothing is computed then.
     pub fn backward(
         self,
         logit_gradients: &[f32],

@@ -1,15 +1,18 @@
-//! What all layers have: sizes, and the offsets of their map and coefficients.
+//! What all kinds of layers have: sizes, and the offsets of their map and coefficients.
+//!
+//! `z` is a layer's output before normalisation, `a` its activation. `g` is the gradient of `a`
+//! after it was taken back through the activation, `dz` the gradient of `z`.
 
 use super::network::TrainingLayer;
 use crate::geometry::ConvSize;
 
-/// What a layer keeps for each channel, as rows of the layer's width.
+/// Values that a layer keeps for each channel. Each is a row of the layer's width.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Coefficient {
     /// `a = clamp(z * scale + shift)`.
     Scale,
     Shift,
-    /// Of the batch, or the running ones of a frozen layer.
+    /// Of the batch, or the running ones if the statistics are fixed.
     Mean,
     Variance,
     /// `1 / sqrt(variance + epsilon)`.
@@ -30,14 +33,14 @@ pub(super) struct PlannedLayer {
     pub(super) size: ConvSize,
     /// Output pixels of all images.
     pub(super) pixels: usize,
-    /// Output channels in vectors, and in values.
+    /// Output channels in vectors, and in values with padding.
     pub(super) vectors: usize,
     pub(super) width: usize,
     /// Offset of `z`.
     pub(super) map: usize,
     /// Offset of the coefficients.
     pub(super) coefficients: usize,
-    /// Normalises by running statistics.
+    /// Whether it normalises by its running statistics.
     pub(super) fixed_statistics: bool,
 }
 

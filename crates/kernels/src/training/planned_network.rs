@@ -1,4 +1,4 @@
-//! The whole program: its layers, and an offset in the arena for all that they keep.
+//! The whole program: its layers, and an arena offset for everything that they keep.
 
 use super::context::PassContext;
 use super::depthwise::DepthwiseLayer;
@@ -26,7 +26,7 @@ pub(super) struct PlannedNetwork {
     /// One for each layer.
     convolutions: Vec<Convolution>,
     pub(super) head: PlannedHead,
-    /// First layer that has gradients.
+    /// Index of the first layer that has gradients.
     pub(super) first_trained: usize,
     pub(super) shared: SharedBuffers,
     /// Values of the arena.
@@ -128,7 +128,7 @@ impl PlannedNetwork {
         self.head.pack(context, thread);
     }
 
-    /// The thread's share of a layer's `z`.
+    /// Computes the thread's share of a layer's `z`, the output before normalisation.
     #[inline(always)]
     pub(super) fn forward<S: Simd>(
         &self,
@@ -145,12 +145,13 @@ impl PlannedNetwork {
             (Convolution::Depthwise(depthwise), Some(before)) => {
                 depthwise.forward(simd, context, layer, before, thread);
             }
-            // `TrainingNetwork::check` refuses it as the first layer.
+            // `TrainingNetwork::check` refuses a depthwise first layer.
             (Convolution::Depthwise(_), None) => {}
         }
     }
 
-    /// The thread's share of a layer's gradients; weights' are not yet those of all threads.
+    /// Computes the thread's share of a layer's gradients. Those of the weights are not added up
+    /// over the threads yet.
     #[inline(always)]
     pub(super) fn backward<S: Simd>(
         &self,
@@ -172,7 +173,7 @@ impl PlannedNetwork {
         }
     }
 
-    /// The thread's share of a layer's weight gradient, from the sums of all threads.
+    /// Adds up the weight gradients of all threads, for the thread's share of the weights.
     pub(super) fn finish(&self, context: &PassContext<'_>, layer: &PlannedLayer, thread: usize) {
         match &self.convolutions[layer.index] {
             Convolution::Matrix(matrix) => matrix.finish(context, layer, thread),

@@ -11,8 +11,8 @@ use crate::error::{KernelError, check_length};
 use crate::simd::team::{Barrier, Team};
 use crate::simd::{Isa, Kernel, SharedBuffer, Simd, dispatch};
 
-/// A network for one batch size, ready to train. Holds activations and statistics; parameters and
-/// gradients are the caller's flat vectors.
+/// A network for one batch size, ready to train. It holds activations and statistics. Parameters
+/// and gradients are the caller's flat vectors.
 #[derive(Debug)]
 pub struct TrainingProgram {
     plan: PlannedNetwork,
@@ -75,8 +75,8 @@ impl TrainingProgram {
     /// Plans the layers, allocates the arena, starts the threads.
     ///
     /// # Errors
-    /// Where offsets or channels of the network do not fit, a window does not fit the image, or no
-    /// thread can be started.
+    /// If offsets or channels of the network do not match, a window does not fit the image, or a
+    /// thread cannot be started.
     pub fn new(
         isa: Isa,
         network: &TrainingNetwork,
@@ -123,7 +123,7 @@ impl TrainingProgram {
         self.isa
     }
 
-    /// Computes logits of a batch; the arena holds what its gradients need.
+    /// Computes the logits of a batch. The arena then holds what the gradients need.
     pub(super) fn compute(
         &mut self,
         batch: &Batch<'_>,
@@ -146,7 +146,7 @@ impl TrainingProgram {
         Ok(())
     }
 
-    /// Computes the gradient of every parameter for the batch of the last forward pass.
+    /// Computes the gradient of every parameter, for the batch of the last forward pass.
     pub(super) fn backward(
         &mut self,
         batch: &Batch<'_>,
@@ -175,12 +175,12 @@ impl TrainingProgram {
         })
     }
 
-    /// Moves the running statistics towards those of the last batch:
-    /// `running = running * decay + batch * (1 - decay)`, the variance by its unbiased estimate, as
-    /// TensorFlow's fused batch norm does. Layers with fixed statistics stay as they are.
+    /// Moves the running statistics towards those of the last batch: `running = running * decay +
+    /// batch * (1 - decay)`. The batch's variance is the unbiased estimate, as in TensorFlow's
+    /// fused batch norm. Layers with fixed statistics stay as they are.
     ///
     /// # Errors
-    /// Where `parameters` has the wrong length.
+    /// If `parameters` has the wrong length.
     pub fn update_running_statistics(
         &self,
         parameters: &mut [f32],

@@ -1,5 +1,7 @@
-//! What a layer reads: the activation of the layer before, made again from its `z`, and the gradient
-//! of its own `z`, made from that of its activation.
+//! What a layer reads, computed when it is loaded. `z` is a layer's output before normalisation.
+//!
+//! * The activation of the layer before, from that layer's `z`.
+//! * The gradient of the layer's own `z`, from the gradient of its activation.
 
 use std::ops::Range;
 
@@ -43,13 +45,13 @@ impl Rows for LayerActivation<'_> {
             output_pixel: target.pixel,
             output_vector: target.vector,
         };
-        // SAFETY: the pixels lie in the map, which no thread writes now; the caller vouches for the
+        // SAFETY: the pixels are in the map, which no thread writes now. The caller guarantees the
         // target.
         unsafe { normalize(simd, &job) }
     }
 }
 
-/// The gradient with respect to a layer's `z`.
+/// The gradient of a layer's `z`.
 #[derive(Clone, Copy)]
 pub(super) struct MapGradient<'a> {
     pub(super) context: &'a PassContext<'a>,
@@ -87,8 +89,8 @@ impl Rows for MapGradient<'_> {
     }
 }
 
-/// Takes the gradient of a layer's activation, just written, through the activation, and adds to
-/// the thread's sums.
+/// Takes the gradient of a layer's activation back through the activation, and adds to the thread's
+/// sums. This thread has just written the gradient.
 #[inline(always)]
 pub(super) fn gate_gradient<S: Simd>(
     simd: S,
@@ -111,7 +113,6 @@ pub(super) fn gate_gradient<S: Simd>(
         sums: partial.first,
         products: partial.second,
     };
-    // SAFETY: the pixels of the gradient are this thread's, the map is only read, the sums are this
-    // thread's.
+    // SAFETY: these pixels of the gradient and the sums are this thread's. The map is only read.
     unsafe { gate(simd, &job) }
 }

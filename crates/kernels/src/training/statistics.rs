@@ -1,5 +1,8 @@
-//! Batch normalisation's numbers between the passes: from the sums of all threads to a layer's
-//! coefficients, in f64, each thread for its own channels.
+//! Batch normalisation between the passes: computes a layer's coefficients from the sums of all
+//! threads, in f64. Each thread computes its own channels.
+//!
+//! `z` is a layer's output before normalisation, `dz` its gradient. `g` is the gradient after it
+//! was taken back through the activation.
 
 use std::ops::Range;
 
@@ -12,9 +15,9 @@ use crate::simd::{Simd, normalization};
 pub(super) struct Partial {
     /// Number of pixels.
     pub(super) count: *mut f32,
-    /// Mean, or sum of gradients, a channel.
+    /// Mean, or sum of gradients, per channel.
     pub(super) first: *mut f32,
-    /// Squared deviations, or sum of gradient times deviation, a channel.
+    /// Sum of squared deviations, or sum of gradient times deviation, per channel.
     pub(super) second: *mut f32,
 }
 
@@ -30,7 +33,7 @@ impl Partial {
         }
     }
 
-    /// The same, cleared.
+    /// The same, set to 0.
     pub(super) fn cleared(context: &PassContext<'_>, width: usize, thread: usize) -> Self {
         let partial = Self::of(context, width, thread);
         // SAFETY: the sums are this thread's, with room for the widest layer.
@@ -41,7 +44,7 @@ impl Partial {
         partial
     }
 
-    /// Adds the pixels of a layer's map, just written by this thread, after `seen` others.
+    /// Adds pixels of a layer's map, which this thread has just written, after `seen` others.
     #[inline(always)]
     pub(super) fn add<S: Simd>(
         &self,
@@ -71,7 +74,7 @@ impl Partial {
         unsafe { self.count.write(*seen as f32) }
     }
 
-    /// Count and sums of a channel.
+    /// Reads the count and the sums of a channel.
     fn read(&self, channel: usize) -> (f64, f64, f64) {
         // SAFETY: all threads have written their sums before the barrier.
         unsafe {
@@ -84,7 +87,7 @@ impl Partial {
     }
 }
 
-/// The value of an optional parameter.
+/// The value of an optional parameter, or `otherwise`.
 fn parameter(
     context: &PassContext<'_>,
     offset: Option<usize>,
@@ -110,7 +113,7 @@ pub(super) fn finish(context: &PassContext<'_>, layer: &PlannedLayer, thread: us
             }
         };
         if channel >= spec.out_channels {
-            // What fills up the last vector is 0 before and after the normalisation.
+            // The padding of the last vector is 0 before and after the normalisation.
             for which in [
                 Coefficient::Scale,
                 Coefficient::Shift,
@@ -141,7 +144,7 @@ pub(super) fn finish(context: &PassContext<'_>, layer: &PlannedLayer, thread: us
     }
 }
 
-/// Mean and biased variance over all threads' pixels, merged by Chan's formula.
+/// Mean and biased variance over the pixels of all threads, merged by Chan's formula.
 fn batch_moments(context: &PassContext<'_>, layer: &PlannedLayer, channel: usize) -> (f64, f64) {
     let (mut count, mut mean, mut deviations) = (0.0, 0.0, 0.0);
     for thread in 0..context.threads {
