@@ -1,11 +1,11 @@
-//! What lies where in the arena: whatever is never needed at the same time may share bytes.
+//! Offsets in the arena. What is never needed at the same time may share bytes.
 
 use std::ops::RangeInclusive;
 
-/// Bytes of a cache line, on which all begins.
+/// Bytes of a cache line. Every offset is a multiple of it.
 const LINE: usize = 64;
 
-/// Collects what needs room, then gives each its offset.
+/// Collects requests for room, then assigns an offset to each.
 #[derive(Default)]
 pub(super) struct Arena {
     requests: Vec<Request>,
@@ -13,15 +13,15 @@ pub(super) struct Arena {
 
 struct Request {
     bytes: usize,
-    /// The operation that writes it first, to the last that reads it.
+    /// From the first operation that writes it to the last that reads it.
     operations: RangeInclusive<usize>,
 }
 
-/// A request, to be exchanged for its offset.
+/// A request's number, by which its offset is found later.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Room(usize);
 
-/// Offsets in bytes.
+/// The offsets of all requests, in bytes.
 #[derive(Debug)]
 pub(super) struct Rooms {
     offsets: Vec<usize>,
@@ -34,7 +34,7 @@ impl Rooms {
         self.offsets[room.0]
     }
 
-    /// Adds room that is needed all the time, and so shared with nothing.
+    /// Adds room that is needed all the time and therefore shared with nothing.
     pub(super) fn append(&mut self, bytes: usize) -> usize {
         let offset = self.bytes;
         self.bytes += bytes.next_multiple_of(LINE);
@@ -49,8 +49,8 @@ impl Arena {
         Room(self.requests.len() - 1)
     }
 
-    /// The largest first, each at the lowest offset where nothing lies that is needed at the same
-    /// time.
+    /// Assigns the offsets, the largest request first. Each gets the lowest offset at which it
+    /// overlaps nothing that is needed at the same time.
     pub(super) fn assign(self) -> Rooms {
         let mut order: Vec<usize> = (0..self.requests.len()).collect();
         order.sort_by_key(|&index| std::cmp::Reverse(self.requests[index].bytes));

@@ -5,18 +5,18 @@ use super::input::ImageLayout;
 use crate::geometry::ConvGeometry;
 use crate::network::Pooling;
 
-/// What a program gives.
+/// An output of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Output {
-    /// The classifier's output.
+    /// The logits of the classifier.
     #[default]
     Logits,
     /// Pooled features.
     Features,
-    /// The map that the layer of this number gives, counted from 0.
+    /// The map of the layer of this index.
     ///
-    /// Not that of a depthwise layer whose next layer, a pointwise one, runs too and is packed by
-    /// Strassen's scheme: the two are always one operation.
+    /// A depthwise layer's map is not available if the program also runs the next layer, and that
+    /// is a pointwise one packed by Strassen's scheme: the two are always one operation.
     Map(usize),
 }
 
@@ -27,9 +27,10 @@ pub struct ProgramConfig {
     pub height: usize,
     /// Columns of an image.
     pub width: usize,
-    /// Windows of the layers, in order; fewer than the network has end it early.
+    /// Windows of the layers, in order. If there are fewer than the network has layers, it ends
+    /// early.
     pub geometries: Vec<ConvGeometry>,
-    /// What it gives, in any number and order.
+    /// The outputs, in any number and order.
     pub outputs: Vec<Output>,
     /// Which part of the last map is averaged.
     pub pooling: Pooling,

@@ -1,4 +1,4 @@
-//! What a thread sees while an image goes through the operations.
+//! What a thread needs while an image goes through the operations.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -10,74 +10,76 @@ use crate::partition::part;
 use crate::simd::SharedBuffer;
 use crate::simd::team::Barrier;
 
-/// Offsets of what all operations share in the arena, in bytes.
+/// Offsets in the arena of what all operations share, in bytes.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Offsets {
     /// A row of zeros.
     pub(super) zeros: usize,
-    /// Where each thread keeps a tile's partial results, and from a thread's to the next.
+    /// Where the first thread keeps a tile's partial results, and bytes from a thread's to the
+    /// next.
     pub(super) partial: usize,
     pub(super) partial_stride: usize,
-    /// Room for a pixel that nobody reads. One map at most has such a pixel at a time, and threads
+    /// Room for a pixel that nobody reads. At most one map at a time has such a pixel, and threads
     /// write different channels of it.
     pub(super) discarded: usize,
 }
 
-/// One image's way through the operations.
+/// One pass of an image through the operations.
 pub(super) struct Context<'a> {
     pub(super) offsets: &'a Offsets,
     pub(super) layout: ImageLayout,
     pub(super) images: &'a Images<'a>,
-    /// Number of the image in the batch.
+    /// Index of the image in the batch.
     pub(super) image: usize,
     /// Replaces the first layer's weights where the images are 8-bit frames.
     pub(super) frames: Option<&'a Frames>,
-    /// Number of threads that share the image.
+    /// Number of threads that compute the image together.
     pub(super) threads: usize,
     pub(super) barrier: &'a Barrier,
     pub(super) arena: &'a SharedBuffer,
     pub(super) weights: &'a [f32],
-    /// Where the caller wants each output, of all images.
+    /// Where each output is written, for all images.
     pub(super) outputs: &'a [AtomicPtr<f32>],
 }
 
 /// One output of a program.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OutputSlot {
-    /// Its number.
+    /// Its index.
     pub(super) index: usize,
-    /// Values of one image's.
+    /// Number of its values for one image.
     pub(super) len: usize,
 }
 
 impl Context<'_> {
-    /// The arena from byte `offset` on.
+    /// A pointer to byte `offset` of the arena.
     #[inline(always)]
     pub(super) fn pointer<T>(&self, offset: usize) -> *mut T {
         self.arena.at(offset)
     }
 
-    /// The packed weights from `offset` on.
+    /// A pointer to value `offset` of the packed weights.
     #[inline(always)]
     pub(super) fn weights(&self, offset: usize) -> *const f32 {
         self.weights.as_ptr().wrapping_add(offset)
     }
 
-    /// The image's values of an output. No two threads write the same one (see `operation`).
+    /// Where the image's values of an output are written. No two threads write the same value (see
+    /// `operation`).
     #[inline(always)]
     pub(super) fn output(&self, slot: OutputSlot) -> *mut f32 {
         let all = self.outputs[slot.index].load(Ordering::Relaxed);
-        // wrapping_add: bounds are the dereferencing caller's obligation.
+        // wrapping_add: whoever dereferences the pointer must stay inside the output.
         all.wrapping_add(self.image * slot.len)
     }
 
-    /// A thread's share of `count` things.
+    /// A thread's share of `count` items.
     #[inline(always)]
     pub(super) fn share(&self, count: usize, thread: usize) -> Range<usize> {
         part(count, thread, self.threads)
     }
 
-    /// The first column, zeros included, of row `y` of a window's input, or the row of zeros where
+    /// The first column, zeros included, of row `y` of a window's input; or the row of zeros, if
     /// the window reaches beyond the map.
     #[inline(always)]
     pub(super) fn input_row(&self, map: &FeatureMap, y: Option<usize>) -> *const f32 {
@@ -87,13 +89,13 @@ impl Context<'_> {
         }
     }
 
-    /// Writes the zeros beside rows of a map that belong to this thread.
+    /// Writes the zeros on both sides of the rows of a map. The rows must be this thread's.
     #[inline(always)]
     pub(super) fn zero_columns(&self, map: &FeatureMap, rows: Range<usize>) {
         let [left, right] = [map.left, map.right].map(|pixels| pixels * map.pixel * map.value);
         for y in rows {
             let (start, end) = (map.row_at(y), map.row_at(y + 1));
-            // SAFETY: the row lies in the arena, and belongs to this thread.
+            // SAFETY: the row is inside the arena, and it is this thread's.
             unsafe {
                 self.pointer::<u8>(start).write_bytes(0, left);
                 self.pointer::<u8>(end - right).write_bytes(0, right);

@@ -1,4 +1,5 @@
-//! Full convolution: a matrix product whose input pixels are windows, one output row at a time.
+//! Full convolution: a matrix product whose input rows are the windows. It is computed one output
+//! row at a time.
 
 use super::context::Context;
 use super::feature_map::{FeatureMap, MOST_TAPS};
@@ -13,12 +14,12 @@ pub(super) struct Convolution {
     pub(super) input: FeatureMap,
     pub(super) size: ConvSize,
     pub(super) matrix: MatrixProduct,
-    /// Whether it reads the image.
+    /// Whether it reads the image, that is, whether it is the first layer.
     pub(super) is_first: bool,
 }
 
 impl Convolution {
-    /// The thread's rows.
+    /// Computes the thread's rows.
     #[inline(always)]
     pub(super) fn run<S: Simd>(&self, simd: S, context: &Context<'_>, thread: usize) {
         let Self {
@@ -36,7 +37,7 @@ impl Convolution {
             _ => (matrix.source(context), context.input_row(input, None)),
         };
         let (taps_y, taps_x) = (size.rows.kernel, size.columns.kernel);
-        // Where pixels touch, a row of taps is one segment.
+        // If pixels are stored without gaps, a row of taps is one segment.
         let joined = input.pixel == input.channels && size.columns.dilation == 1;
         let per_row = if joined { 1 } else { taps_x };
         let mut segments = [std::ptr::null(); MOST_TAPS];
@@ -70,8 +71,9 @@ impl Convolution {
                         offsets: &offsets[..pixels.len()],
                         turn: (index, tiles),
                     };
-                    // SAFETY: the segments lie in the input map and its padding or in the row of
-                    // padding, as long as the schedule made them; the output row is this thread's.
+                    // SAFETY: the segments are in the input map with its padding, or in the row of
+                    // padding. The schedule made these large enough. The output row is this
+                    // thread's.
                     unsafe { matrix.tile(simd, &tile) }
                 }
             }

@@ -1,5 +1,5 @@
-//! Depthwise convolution, some vectors of channels after the others, so that the rows of a window
-//! stay in L1 from one output row to the next.
+//! Depthwise convolution. A few vectors of channels are computed for all rows before the next, so
+//! that the rows of a window stay in L1 from one output row to the next.
 
 use std::ops::Range;
 
@@ -8,12 +8,12 @@ use super::feature_map::{FeatureMap, MOST_TAPS};
 use crate::geometry::ConvSize;
 use crate::simd::{Simd, depthwise};
 
-/// Rows of input that are asked for ahead.
+/// Most rows of input that are prefetched.
 const MOST_AHEAD: usize = 2;
 
-/// Values of a window's rows: half of an L1 of 48 KiB, the other half being for weights, output
-/// and what is asked for ahead. On Zen 5 by AVX-512, 512 channels at 14x14 take 20 us by blocks of
-/// this size, 24 by all channels at once and 24 by blocks of half the size.
+/// Values in the rows of a window: half of an L1 of 48 KiB. The other half is for weights, output
+/// and what is prefetched. On Zen 5 by AVX-512, 512 channels at 14x14 take 20 us with blocks of
+/// this size, 24 us with all channels at once, and 24 us with blocks of half the size.
 const WINDOW_VALUES: usize = 6 << 10;
 
 /// A depthwise convolution.
@@ -28,7 +28,8 @@ pub(super) struct Depthwise {
 }
 
 impl Depthwise {
-    /// Output row `y`, of some vectors of channels; pixels go to `output`, `stride` values apart.
+    /// Computes output row `y` for some vectors of channels. Pixels are written to `output`,
+    /// `stride` values apart.
     #[inline(always)]
     fn row<S: Simd>(
         &self,
@@ -49,7 +50,7 @@ impl Depthwise {
                 .input_row(input, size.rows.source(y, ky))
                 .wrapping_add(channel);
         }
-        // The rows that are new to the window of the next output row.
+        // The rows that the window of the next output row reads for the first time.
         let mut ahead = [std::ptr::null(); MOST_AHEAD];
         let new = size.rows.stride.min(MOST_AHEAD);
         let last = size.rows.source(y, size.rows.kernel - 1);
@@ -71,12 +72,12 @@ impl Depthwise {
             output: output.wrapping_add(channel),
             output_stride: stride,
         };
-        // SAFETY: the rows lie in the input map and its zeros or in the row of zeros, which
-        // the schedule made large enough; the output row's channels are this thread's.
+        // SAFETY: the rows are in the input map with its zeros, or in the row of zeros. The
+        // schedule made these large enough. These channels of the output row are this thread's.
         unsafe { depthwise::row(simd, &row) }
     }
 
-    /// Some output rows, without gaps between them.
+    /// Computes some output rows, which are written one after the other without gaps.
     #[inline(always)]
     pub(super) fn rows<S: Simd>(
         &self,
@@ -93,7 +94,7 @@ impl Depthwise {
         }
     }
 
-    /// Vectors of channels in blocks whose windows of `parts` blocks fit L1 together.
+    /// Divides vectors of channels into blocks. The windows of `parts` blocks fit into L1 together.
     #[inline(always)]
     pub(super) fn blocks<S: Simd>(
         &self,
@@ -109,7 +110,7 @@ impl Depthwise {
             .map(move |first| first..end.min(first + block))
     }
 
-    /// The thread's rows, into a map.
+    /// Computes the thread's rows and writes them to a map.
     #[inline(always)]
     pub(super) fn run<S: Simd>(
         &self,

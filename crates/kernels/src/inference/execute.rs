@@ -4,7 +4,7 @@ use super::context::Context;
 use super::operation::Operation;
 use crate::simd::{Kernel, Simd};
 
-/// All operations of one thread.
+/// The work of one thread: all operations, with a barrier after each.
 pub(super) struct Thread<'a> {
     pub(super) operations: &'a [Operation],
     pub(super) context: &'a Context<'a>,

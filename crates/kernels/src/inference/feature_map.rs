@@ -1,32 +1,32 @@
-//! Where an activation lies in the arena.
+//! Where an activation is in the arena.
 //!
 //! ```text
 //! value (y, x, c) at  start + y * row + (left + x) * pixel + c
 //! ```
 //!
-//! The start is counted in bytes, distances within a map in its values.
+//! `start` is in bytes; distances inside a map are in values.
 //!
-//! `left` and `right` columns of zeros stand beside the map where the next layer's window reaches
-//! beyond it; whoever writes the map writes them. Rows beyond the map are one row of zeros that
+//! A map has `left` and `right` columns of zeros where the window of the next layer reaches beyond
+//! it. Whoever writes the map writes these zeros. All rows outside a map are one row of zeros that
 //! all layers share.
 
 use crate::geometry::ConvSize;
 
-/// Most taps of a window that reads a map: 7x7, more than any kernel in use has. The schedule
+/// Most taps of a window that reads a map. 7x7 is more than any kernel in use has. The schedule
 /// refuses larger ones.
 pub(super) const MOST_TAPS: usize = 49;
 
 /// Layout of one activation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct FeatureMap {
-    /// Bytes from the arena's start to the map's, a multiple of a value's.
+    /// Bytes from the arena's start to the map's, a multiple of `value`.
     pub(super) start: usize,
     /// Bytes of a value.
     pub(super) value: usize,
     pub(super) height: usize,
     pub(super) width: usize,
     pub(super) channels: usize,
-    /// Columns of zeros on either side.
+    /// Columns of zeros on each side.
     pub(super) left: usize,
     pub(super) right: usize,
     /// Values from a pixel to the next.
@@ -57,8 +57,8 @@ impl FeatureMap {
         self.row_at(y) + (self.left + x) * self.pixel * self.value
     }
 
-    /// Pixels in the order of rows, from the one numbered `first`, counted from row `y`: values
-    /// from the arena's start to each.
+    /// Offsets of pixels, in values from the arena's start. The pixels are in the order of rows,
+    /// from the one numbered `first`, counted from the start of row `y`.
     #[inline(always)]
     pub(super) fn offsets(&self, y: usize, first: usize) -> impl Iterator<Item = usize> {
         let mut x = first % self.width;

@@ -1,14 +1,14 @@
-//! 8-bit frames: their normalisation folded into the first convolution, so that a byte becomes an
-//! f32 and nothing else is done to it.
+//! 8-bit frames. Their normalisation is folded into the first convolution, so that a byte is only
+//! converted to f32.
 //!
 //! ```text
 //! normalised = byte * scale + shift
 //! w' = w * scale,  b' = b + sum of w * shift       over the whole window
 //! ```
 //!
-//! The layer's padding is zero after normalisation. Its window sees bytes, so what stands beside
-//! the map is not 0 but the value that becomes 0: `-shift / scale`, a fraction as a rule, of which
-//! the map of f32 is capable.
+//! The layer's padding is zero after normalisation, but the window reads values before it. So the
+//! padding beside the map is the value that normalises to 0, `-shift / scale`. It is usually a
+//! fraction, which the map of f32 can hold.
 
 use super::packed::{PackedLayer, PackedWeights};
 use crate::error::{KernelError, check_length};
@@ -16,19 +16,19 @@ use crate::network::ConvKind;
 use crate::panels::PanelLayout;
 use crate::simd::{AlignedBuffer, WeightType, panel_vectors};
 
-/// What makes a network's input of 8-bit values: `value * scale + shift`, channel by channel.
+/// Turns 8-bit values into a network's input: `value * scale + shift`, channel by channel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Normalization {
-    /// One factor a channel.
+    /// One factor per channel.
     pub scale: Vec<f32>,
-    /// One summand a channel.
+    /// One summand per channel.
     pub shift: Vec<f32>,
 }
 
 /// The first convolution for bytes.
 #[derive(Debug)]
 pub(super) struct Frames {
-    /// Weights and biases, packed as the layer's own.
+    /// Weights and biases, packed like the layer's own.
     stem: AlignedBuffer,
     /// Offset of the biases.
     bias: usize,
@@ -37,7 +37,7 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    /// For an input map whose rows hold `row` values, zeros included.
+    /// For an input map whose rows have `row` values, zeros included.
     pub(super) fn new(
         network: &PackedWeights,
         row: usize,
@@ -83,7 +83,7 @@ impl Frames {
     }
 }
 
-/// The packed layer with the normalisation in it.
+/// The packed layer with the normalisation folded in.
 fn fold(
     network: &PackedWeights,
     layer: &PackedLayer,

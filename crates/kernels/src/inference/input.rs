@@ -1,4 +1,4 @@
-//! Images of several layouts -> the first map of a program.
+//! Images of several layouts, and their conversion to a program's first map.
 
 use super::feature_map::FeatureMap;
 
@@ -18,7 +18,7 @@ pub enum Images<'a> {
     /// Normalised values.
     F32(&'a [f32], ImageLayout),
     /// Camera frames, `[batch, height, width, channels]`, for a program that was built with their
-    /// normalisation. The zeros of the first layer's padding are zeros after normalisation.
+    /// normalisation. The padding of the first layer is zero after normalisation.
     U8(&'a [u8]),
 }
 

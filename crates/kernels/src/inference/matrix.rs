@@ -1,4 +1,4 @@
-//! Tiles and panels: how a matrix product over many pixels is cut into calls of the tile kernel.
+//! Tiles and panels: divides a matrix product over many pixels into calls of the tile kernel.
 
 use half::{bf16, f16};
 
@@ -9,17 +9,17 @@ use crate::panels::PanelLayout;
 use crate::simd::weight::Weight;
 use crate::simd::{Simd, WeightType, tile};
 
-/// At least the tile of every instruction set.
+/// No instruction set has a larger tile.
 pub(super) const LARGEST_TILE: usize = 16;
 
 /// A matrix product.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MatrixProduct {
-    /// Values between input pixels.
+    /// Values from an input pixel to the next.
     pub(super) pixel: usize,
-    /// Its weights: a column is an output channel.
+    /// Layout of its weights. A column is an output channel.
     pub(super) layout: PanelLayout,
-    /// The packed weights and biases.
+    /// How its weights are packed, and where they and the biases are.
     pub(super) weight_type: WeightType,
     pub(super) scheme: Scheme,
     pub(super) weights: usize,
@@ -38,24 +38,24 @@ pub(super) struct Source {
 /// One tile of a product.
 pub(super) struct Tile<'a> {
     pub(super) source: Source,
-    /// Number of the panel.
+    /// Index of the panel.
     pub(super) panel: usize,
-    /// First value of each segment, for the first pixel.
+    /// Start of each segment, for the first pixel.
     pub(super) segments: &'a [*const f32],
     /// Values in a segment.
     pub(super) length: usize,
-    /// Values between the segments of neighbouring pixels.
+    /// Values from a pixel's segment to the next pixel's.
     pub(super) stride: usize,
-    /// Where channel 0 of a pixel goes, without its offset.
+    /// Where channel 0 of a pixel is written, without the pixel's offset.
     pub(super) output: *mut f32,
-    /// The output pixels.
+    /// The offsets of the output pixels.
     pub(super) offsets: &'a [usize],
-    /// Which of how many tiles of the panel it is: its share of the prefetching.
+    /// Index of the tile, and number of tiles of the panel: each prefetches an equal part.
     pub(super) turn: (usize, usize),
 }
 
 impl MatrixProduct {
-    /// Panels, or pairs of panels, that threads can compute independently.
+    /// Number of panels, or of pairs of panels, that threads can compute independently.
     pub(super) fn panels(&self) -> usize {
         match self.scheme {
             Scheme::Plain => self.layout.count(),
@@ -63,7 +63,7 @@ impl MatrixProduct {
         }
     }
 
-    /// Where the network has them.
+    /// The weights and biases of the network.
     #[inline(always)]
     pub(super) fn source(&self, context: &Context<'_>) -> Source {
         Source {
@@ -78,7 +78,7 @@ impl MatrixProduct {
     /// As [`tile::run`].
     #[inline(always)]
     pub(super) unsafe fn tile<S: Simd>(&self, simd: S, tile: &Tile<'_>) {
-        // SAFETY: passed on from the caller, with the type in which the weights were packed.
+        // SAFETY: the caller guarantees the memory. The weights were packed as `weight_type`.
         unsafe {
             match self.weight_type {
                 WeightType::F32 => self.tile_of::<S, f32>(simd, tile),
@@ -95,7 +95,7 @@ impl MatrixProduct {
         let part = self.layout.panel(tile.panel);
         let weights: *const W = tile.source.weights.cast();
         let weights = weights.wrapping_add(part.offset());
-        // The panel after this one, or the next layer's first, in equal parts by the tiles.
+        // Each tile prefetches an equal part of the next panel, or of the next layer's first.
         let (turn, turns) = tile.turn;
         let ahead = weights.wrapping_add(part.len() + part.len() * turn / turns);
         let panel = tile::Panel {
@@ -108,7 +108,8 @@ impl MatrixProduct {
             output: tile.output.wrapping_add(part.first),
             prefetch: (ahead, part.width / turns),
         };
-        // SAFETY: passed on from the caller; weights and biases are packed to these sizes.
+        // SAFETY: the caller guarantees input and output. Weights and biases are packed in these
+        // sizes.
         unsafe { tile::run(simd, &panel, part.width / S::LANES, tile.offsets) }
     }
 }

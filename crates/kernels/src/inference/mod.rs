@@ -1,27 +1,27 @@
-//! A whole network of convolutions as a program: weights packed once, activations in one arena,
-//! work split over a team of threads, nothing allocated while it runs.
+//! A whole network of convolutions as a program. Weights are packed once, activations share one
+//! arena, a team of threads divides the work, and nothing is allocated while it runs.
 //!
 //! ```text
 //! Layers (weights, folded) -> PackedWeights (shared by all programs, Arc)
 //! PackedWeights + ProgramConfig (input size, outputs, threads) -> Program -> run(input, output)
 //! ```
 //!
-//! A file uses only those above it:
+//! A file of this folder uses only those above it:
 //!
-//! | file | what |
+//! | file | content |
 //! |---|---|
-//! | `feature_map` | where an activation lies in the arena, and the zeros around it |
+//! | `feature_map` | where an activation is in the arena, and the zeros around it |
 //! | `input` | images of several layouts -> the first map |
 //! | `packed`, `strassen`'s weights, `packer` | weights in the order in which kernels read them |
-//! | `frames` | 8-bit images: their normalisation folded into the first convolution |
+//! | `frames` | 8-bit images: folds their normalisation into the first convolution |
 //! | `config` | what a program is built for |
-//! | `context` | what a thread sees while an image goes through the operations |
-//! | `matrix`, `strassen` | a product over many pixels; the same by 7 products in place of 8 |
+//! | `context` | what a thread needs while an image goes through the operations |
+//! | `matrix`, `strassen` | a product over many pixels; the same with 7 products instead of 8 |
 //! | `convolution`, `depthwise`, `separable` | what one thread does in a convolution |
 //! | `operation`, `execute` | all operations, and the loop over them |
-//! | `arena` | what lies where, and when |
+//! | `arena` | offsets of everything in the arena, from when it is needed |
 //! | `sized`, `schedule` | layers and an input size -> operations |
-//! | `program` | arenas, team, and who runs which image |
+//! | `program` | arenas, the team, and which thread computes which image |
 
 mod arena;
 mod config;

@@ -1,8 +1,8 @@
-//! The operations of a program, and those that are no convolution.
+//! The operations of a program, and the code of those that are not a convolution.
 //!
-//! All offsets in the arena come from `schedule`, which gives every thread its own rows, channels
-//! or panels of each output; a barrier stands between a operation that writes a map and the one that
-//! reads it. That is why the pointers here and in the other files are sound.
+//! The pointers in this and the other files are sound for two reasons. All offsets in the arena
+//! come from `schedule`, which gives every thread its own rows, channels or panels of each output.
+//! A barrier separates the operation that writes a map from the one that reads it.
 
 use half::{bf16, f16};
 
@@ -24,16 +24,16 @@ pub(super) enum Operation {
     Load(FeatureMap),
     /// Full convolution.
     Convolution(Convolution),
-    /// Depthwise and pointwise convolution.
+    /// Depthwise convolution and the pointwise one after it.
     Separable(Separable),
     /// Depthwise convolution alone, into a map.
     Depthwise(Depthwise, FeatureMap),
     /// Mean of a map's first rows and columns.
     Pool {
         map: FeatureMap,
-        /// How many.
+        /// Number of rows and columns.
         window: [usize; 2],
-        /// Offset of the mean, in whole vectors.
+        /// Offset of the mean, which has whole vectors.
         pooled: usize,
     },
     /// Classifier on pooled features, into an output.
@@ -48,14 +48,14 @@ pub(super) enum Operation {
 #[derive(Debug, Clone)]
 pub(super) struct Head {
     pub(super) layer: PackedLayer,
-    /// Offsets of pooled features and of logits, in whole vectors.
+    /// Offsets of the pooled features and of the logits, both in whole vectors.
     pub(super) pooled: usize,
     pub(super) logits: usize,
     pub(super) output: OutputSlot,
 }
 
 impl Operation {
-    /// The thread's part of the operation.
+    /// Computes the thread's part of the operation.
     #[inline(always)]
     pub(super) fn run<S: Simd>(&self, simd: S, context: &Context<'_>, thread: usize) {
         match self {
@@ -84,7 +84,7 @@ impl Operation {
 #[inline(always)]
 fn load(context: &Context<'_>, map: &FeatureMap, thread: usize) {
     for y in context.share(map.height, thread) {
-        // SAFETY: the row lies in the arena, is initialised, and belongs to this thread.
+        // SAFETY: the row is in the arena, is initialised, and is this thread's.
         let row = unsafe {
             std::slice::from_raw_parts_mut(context.pointer::<f32>(map.row_at(y)), map.row())
         };
@@ -122,7 +122,7 @@ fn mean<S: Simd>(
         channels: vectors.len() * S::LANES,
         output: context.pointer::<f32>(pooled).wrapping_add(channel),
     };
-    // SAFETY: the window lies in the map; the vectors of the mean are this thread's.
+    // SAFETY: the window is in the map; these vectors of the mean are this thread's.
     unsafe { pool::mean(simd, &mean) }
 }
 
@@ -148,11 +148,11 @@ impl Head {
                 output: logits,
                 prefetch: (weights.wrapping_add(AHEAD), part.width),
             };
-            // SAFETY: features, packed weights and the room for logits have these sizes, and the
+            // SAFETY: features, packed weights and the room for logits have these sizes. The
             // panel's logits are this thread's.
             unsafe { tile::run_single(simd, &panel, part.width / S::LANES) }
-            // SAFETY: the logits were just written by this thread; the output has room for all
-            // classes, and these are this thread's.
+            // SAFETY: this thread has just written the logits. The output has room for all classes,
+            // and these are this thread's.
             unsafe {
                 output
                     .add(part.first)
@@ -162,7 +162,8 @@ impl Head {
     }
 }
 
-/// How far ahead the classifier's weights are asked for: they come once and from far away.
+/// How far ahead the classifier's weights are prefetched, in weights. They are read only once and
+/// come from far away.
 const AHEAD: usize = 4096;
 
 fn export(context: &Context<'_>, map: &FeatureMap, output: OutputSlot, thread: usize) {
@@ -175,8 +176,8 @@ fn export(context: &Context<'_>, map: &FeatureMap, output: OutputSlot, thread: u
                     ImageLayout::Nhwc => (y * map.width + x) * map.channels + c,
                     ImageLayout::Nchw => (c * map.height + y) * map.width + x,
                 };
-                // SAFETY: the pixel lies in the map; the output has room for all values, and those
-                // of this row are this thread's.
+                // SAFETY: the pixel is in the map. The output has room for all values, and those of
+                // this row are this thread's.
                 unsafe { output.add(index).write(pixel.add(c).read()) }
             }
         }

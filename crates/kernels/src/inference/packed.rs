@@ -1,26 +1,26 @@
-//! What a network is before it is packed, and after.
+//! The types of a network before and after its weights are packed.
 //!
-//! Weights of pointwise layers and of the classifier are f32, or halves in half the memory. All
-//! others stay f32: they are one in a hundred, and each of them acts on more of the result.
+//! Weights of pointwise layers and of the classifier are f32, or 16 bits to save half the memory.
+//! All other weights stay f32: they are 1 % of all, and each of them affects more of the result.
 
 use crate::Activation;
 use crate::geometry::ConvGeometry;
 use crate::network::ConvKind;
 use crate::simd::{AlignedBuffer, Isa, WeightType};
 
-/// What is known of a layer before its weights are.
+/// The description of a layer without its weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LayerShape {
-    /// What it does.
+    /// Kind of convolution.
     pub kind: ConvKind,
-    /// The window it is packed for. A program may use another stride or padding, not another
-    /// kernel size; a layer packed by Strassen's scheme keeps stride 1.
+    /// The window that it is packed for. A program may use another stride or padding, but not
+    /// another kernel size. A layer that is packed by Strassen's scheme keeps stride 1.
     pub geometry: ConvGeometry,
     /// Input channels.
     pub in_channels: usize,
     /// Output channels.
     pub out_channels: usize,
-    /// What follows.
+    /// The activation.
     pub activation: Activation,
 }
 
@@ -35,24 +35,24 @@ impl LayerShape {
         [self.out_channels, inputs, rows, columns]
     }
 
-    /// Products that make one output value.
+    /// Number of products that are summed for one output value.
     pub(super) fn depth(&self) -> usize {
         self.weights()[1..].iter().product()
     }
 }
 
-/// One layer as the caller has it, batch normalisation folded in.
+/// One layer with the caller's weights. Batch normalisation is folded in.
 #[derive(Debug, Clone, Copy)]
 pub struct LayerWeights<'a> {
-    /// What it is.
+    /// Description of the layer.
     pub shape: LayerShape,
     /// Weights.
     pub weights: &'a [f32],
-    /// One value an output channel.
+    /// One value per output channel.
     pub bias: &'a [f32],
 }
 
-/// The classifier: a matrix on pooled features.
+/// The classifier, which is a matrix on the pooled features.
 #[derive(Debug, Clone, Copy)]
 pub struct HeadWeights<'a> {
     /// Number of classes.
@@ -68,11 +68,11 @@ pub struct HeadWeights<'a> {
 pub(super) enum Scheme {
     /// One sum over all channels.
     Plain,
-    /// By halves.
+    /// Strassen's scheme, by halves of the channels.
     Strassen,
 }
 
-/// Where a packed layer's weights are, in values from the start of the buffer.
+/// A packed layer. `weights` and `bias` are in values from the start of the buffer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct PackedLayer {
     pub(super) kind: ConvKind,
@@ -82,14 +82,14 @@ pub(super) struct PackedLayer {
     pub(super) activation: Activation,
     pub(super) weight_type: WeightType,
     pub(super) scheme: Scheme,
-    /// First panel, or first vector of a depthwise layer.
+    /// The first panel, or the first vector of a depthwise layer.
     pub(super) weights: usize,
-    /// Biases of a matrix.
+    /// The biases of a matrix.
     pub(super) bias: usize,
 }
 
-/// Packed weights of a network for one instruction set; read-only, shared by programs of any
-/// input size, stride and number of threads.
+/// Packed weights of a network for one instruction set. They are read-only, and programs of any
+/// input size, stride and number of threads share them.
 #[derive(Debug)]
 pub struct PackedWeights {
     pub(super) isa: Isa,
@@ -99,8 +99,8 @@ pub struct PackedWeights {
     pub(super) buffer: AlignedBuffer,
 }
 
-/// Vectors in a panel of the classifier. One pixel alone has one sum a vector, so it takes this
-/// many to cover the multiply-add's latency of 4 cycles on 2 units.
+/// Vectors in a panel of the classifier. A single pixel has only one sum per vector, so it takes
+/// this many to cover the multiply-add's latency of 4 cycles on 2 units.
 pub(super) const HEAD_PANEL: usize = 8;
 
 impl PackedWeights {

@@ -1,4 +1,4 @@
-//! Writes weights in the order in which kernels read them.
+//! Packs weights in the order in which kernels read them.
 //!
 //! ```text
 //! matrix     [panels], see `panels`, then all biases [vectors][LANES]
@@ -6,9 +6,10 @@
 //! depthwise  [vectors][taps + bias][LANES]
 //! ```
 //!
-//! All layers lie in one buffer in the order of computation, so that prefetching beyond the end of
-//! one layer brings in the next. Channels are padded with zeros to whole vectors: a padded
-//! channel's sum is 0, its activation 0, and no tail needs other code.
+//! All layers are in one buffer, in the order of computation, so that prefetching beyond the end of
+//! one layer fetches the next. Channels are padded with zeros to whole vectors. The sum and the
+//! activation of a padded channel are 0, so that no kernel needs special code for the last
+//! channels.
 
 use half::{bf16, f16};
 
@@ -23,16 +24,16 @@ use crate::simd::weight::Weight;
 use crate::simd::{AlignedBuffer, Isa, WeightType};
 use crate::{Activation, simd};
 
-/// Packs a network layer by layer, so that its weights need not all be in memory a second time.
+/// Packs a network layer by layer, so that not all of its weights must be in memory twice.
 ///
-/// They are written one after the other into a buffer that is large enough from the start: growing
-/// it would take twice the memory.
+/// The weights are written one after the other to a buffer that is large enough from the start.
+/// Growing the buffer would need twice the memory.
 #[derive(Debug)]
 pub struct Packer {
     weight_type: WeightType,
     isa: Isa,
     lanes: usize,
-    /// The layers that are to come, the next one last.
+    /// The layers that are not packed yet, the next one last.
     coming: Vec<Coming>,
     classes: Option<usize>,
     layers: Vec<PackedLayer>,
@@ -40,7 +41,7 @@ pub struct Packer {
     len: usize,
 }
 
-/// A layer without weights.
+/// A layer whose weights have not come yet.
 #[derive(Debug)]
 struct Coming {
     shape: LayerShape,
@@ -49,11 +50,12 @@ struct Coming {
 }
 
 impl Packer {
-    /// Makes room for a network of these layers, and of a classifier if there are classes;
-    /// pointwise weights but for a first layer's, and the classifier's, are stored as a type.
+    /// Makes room for a network of these layers, and for a classifier if `classes` is given. The
+    /// classifier's weights and the pointwise ones, except a first layer's, are stored as
+    /// `weight_type`.
     ///
     /// # Errors
-    /// Where a size is zero, or channels do not fit each other.
+    /// If a size is zero, or channels do not match.
     pub fn new(
         weight_type: WeightType,
         isa: Isa,
@@ -95,7 +97,7 @@ impl Packer {
                 lanes,
             )?);
         }
-        // A buffer's bytes are counted by an isize.
+        // The size of an allocation in bytes must not exceed `isize::MAX`.
         if room > isize::MAX as usize / VALUE - LINE {
             return Err(KernelError::Overflow { what: "weights" });
         }
@@ -114,7 +116,7 @@ impl Packer {
     /// Packs the next layer's weights and biases.
     ///
     /// # Errors
-    /// Where they have not the length of its shape, or a weight is beyond the type's range.
+    /// If the lengths do not match the layer's shape, or a weight is out of the type's range.
     pub fn layer(&mut self, weights: &[f32], bias: &[f32]) -> Result<(), KernelError> {
         let Some(coming) = self.coming.pop() else {
             return Err(KernelError::Length {
@@ -146,7 +148,8 @@ impl Packer {
                 }
             }
             ConvKind::Conv => {
-                // k runs over taps, then input channels: the order of values in a map.
+                // k runs over taps, and for each tap over input channels: the order of values in a
+                // map.
                 let weight = |o, k| match taps {
                     1 => weights[o * inputs + k],
                     _ => weights[(o * inputs + k % inputs) * taps + k / inputs],
@@ -178,11 +181,11 @@ impl Packer {
         Ok(())
     }
 
-    /// Packs the classifier's weights `[classes, channels]` and biases, and ends.
+    /// Packs the classifier's weights `[classes, channels]` and biases, and finishes.
     ///
     /// # Errors
-    /// Where they have not that length, a weight is beyond the type's range, or a layer or the
-    /// number of classes was not given.
+    /// If the lengths do not match, a weight is out of the type's range, a layer is missing, or no
+    /// number of classes was given.
     pub fn head(mut self, weights: &[f32], bias: &[f32]) -> Result<PackedWeights, KernelError> {
         let (Some(classes), Some(last)) = (self.classes, self.layers.last()) else {
             return Err(KernelError::Zero { what: "classes" });
@@ -215,10 +218,10 @@ impl Packer {
         })
     }
 
-    /// Ends without a classifier.
+    /// Finishes without a classifier.
     ///
     /// # Errors
-    /// Where a layer was not given.
+    /// If a layer is missing.
     pub fn finish(self) -> Result<PackedWeights, KernelError> {
         let missing = self.coming.len();
         if missing > 0 {
@@ -255,7 +258,8 @@ impl Packer {
         layout.pack(values, |output, k| W::from_f32(value(output, k)));
     }
 
-    /// Seven blocks for each pair of panels, each packed as a panel of half the depth.
+    /// Packs seven blocks for each pair of panels. Each block is packed as a panel of half the
+    /// depth.
     fn strassen(&mut self, layout: &PanelLayout, weight: impl Fn(usize, usize) -> f32) {
         for pair in layout.pairs().panels() {
             let (width, half) = (pair.width / 2, pair.depth / 2);
@@ -281,7 +285,7 @@ impl Packer {
         }
     }
 
-    /// Those of a pair's first panel, and what is added to them for its second.
+    /// Packs the biases of each pair's first panel, and the differences to those of the second.
     fn strassen_biases(&mut self, layout: &PanelLayout, bias: &[f32]) {
         for pair in layout.pairs().panels() {
             let (left, right) = bias[pair.first..][..pair.width].split_at(pair.width / 2);
@@ -300,7 +304,7 @@ impl Packer {
         }
     }
 
-    /// One vector of output channels, zeros beyond the last.
+    /// Packs one vector of output channels, with zeros beyond the last.
     fn vector(&mut self, vector: usize, outputs: usize, value: impl Fn(usize) -> f32) {
         let first = vector * self.lanes;
         let values = self.take::<f32>(self.lanes);
@@ -309,14 +313,14 @@ impl Packer {
         }
     }
 
-    /// The next weights of the buffer.
+    /// Takes the next `count` weights of the buffer.
     fn take<W: Weight>(&mut self, count: usize) -> &mut [W] {
         let start = self.len;
         self.len += (count * size_of::<W>()).div_ceil(VALUE);
         self.buffer.weights_mut(start, count)
     }
 
-    /// The next cache line.
+    /// Skips to the next cache line.
     fn align(&mut self) -> usize {
         self.len = self.len.next_multiple_of(LINE);
         self.len
@@ -327,7 +331,7 @@ impl PackedWeights {
     /// Packs layers and a classifier as f32.
     ///
     /// # Errors
-    /// As those of [`Packer`].
+    /// As for [`Packer`].
     pub fn new(
         isa: Isa,
         layers: &[LayerWeights<'_>],
@@ -336,18 +340,18 @@ impl PackedWeights {
         Self::of_type(WeightType::F32, isa, layers, head)
     }
 
-    /// Packs layers and a classifier, pointwise weights and the classifier's rounded to a type.
+    /// Packs layers and a classifier. Pointwise weights and the classifier's are rounded to a type.
     /// The first layer stays f32 in any case.
     ///
     /// # Errors
-    /// As those of [`Packer`].
+    /// As for [`Packer`].
     pub fn of_type(
         weight_type: WeightType,
         isa: Isa,
         layers: &[LayerWeights<'_>],
         head: Option<&HeadWeights<'_>>,
     ) -> Result<Self, KernelError> {
-        // Before memory is taken by what the shapes say.
+        // Checked first, because the shapes decide how much memory is allocated.
         for layer in layers {
             check_length("weights", layer.weights.len(), &layer.shape.weights())?;
         }
@@ -368,7 +372,7 @@ impl PackedWeights {
     }
 }
 
-/// Whether a layer can be, and can follow the one before.
+/// Checks that a layer is possible, and that it can follow the one before.
 fn check_shape(shape: &LayerShape, before: Option<&LayerShape>) -> Result<(), KernelError> {
     let [rows, columns] = shape.geometry.kernel;
     let (inputs, outputs) = (shape.in_channels, shape.out_channels);
@@ -392,8 +396,8 @@ fn check_shape(shape: &LayerShape, before: Option<&LayerShape>) -> Result<(), Ke
     Ok(())
 }
 
-/// The type of a layer's weights and how its product is computed. Halves keep the plain form: the
-/// scheme's weights are more, and sums of them would have to be rounded again.
+/// The type of a layer's weights, and how its product is computed. Weights of 16 bits keep the
+/// plain scheme: Strassen's has more weights, and their sums would have to be rounded again.
 fn form(
     shape: &LayerShape,
     before: Option<&LayerShape>,
@@ -413,7 +417,7 @@ fn form(
     (weight_type, scheme)
 }
 
-/// Values that weights and biases take; both end on a cache line.
+/// Number of values that weights and biases take. Both end on a cache line.
 fn room_of(
     outputs: usize,
     depth: usize,
@@ -433,7 +437,7 @@ fn room_of(
     Ok(values.saturating_add(padded).saturating_add(2 * LINE))
 }
 
-/// Whether the largest weight is finite in a type as it is in f32.
+/// Checks that the largest weight stays finite in its type, if it is finite as f32.
 fn check_range(weights: &[f32], weight_type: WeightType) -> Result<(), KernelError> {
     let largest = weights.iter().fold(0f32, |largest, w| largest.max(w.abs()));
     if largest.is_finite() && !weight_type.round(largest).is_finite() {
@@ -445,6 +449,7 @@ fn check_range(weights: &[f32], weight_type: WeightType) -> Result<(), KernelErr
     Ok(())
 }
 
-/// Values in a cache line, and bytes of a value.
+/// f32 values in a cache line.
 const LINE: usize = 16;
+/// Bytes of an f32.
 const VALUE: usize = size_of::<f32>();

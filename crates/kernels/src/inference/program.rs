@@ -1,4 +1,4 @@
-//! A network for one input size: arenas, team, and who runs which image.
+//! A network for one input size: its arenas, its team, and which thread computes which image.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicPtr;
@@ -19,16 +19,16 @@ use crate::simd::{SharedBuffer, dispatch};
 #[derive(Debug)]
 pub struct Program {
     weights: Arc<PackedWeights>,
-    /// How all threads run one image together.
+    /// The schedule by which all threads compute one image together.
     together: Schedule,
     arena: SharedBuffer,
     barrier: Barrier,
-    /// How each thread runs an image of its own, where there are several threads.
+    /// For batches, if there are several threads: each computes an image of its own.
     alone: Option<Alone>,
     frames: Option<Frames>,
     layout: ImageLayout,
     team: Team,
-    /// The caller's outputs while it runs; kept, so that a run allocates nothing.
+    /// The caller's outputs during a run. They are kept so that a run allocates nothing.
     outputs: Vec<AtomicPtr<f32>>,
 }
 
@@ -36,7 +36,7 @@ pub struct Program {
 #[derive(Debug)]
 struct Alone {
     schedule: Schedule,
-    /// One a thread; memory that no batch has used yet is not taken from the system.
+    /// One per thread. The system provides their memory only when a batch first uses it.
     arenas: Vec<SharedBuffer>,
     barrier: Barrier,
 }
@@ -57,7 +57,7 @@ impl Program {
     /// Plans the operations, allocates the arena, starts the threads.
     ///
     /// # Errors
-    /// Where a layer's window does not fit, an output does not exist, or no thread can be started.
+    /// If a layer's window does not fit, an output does not exist, or a thread cannot be started.
     pub fn new(weights: Arc<PackedWeights>, config: &ProgramConfig) -> Result<Self, KernelError> {
         if config.threads == 0 {
             return Err(KernelError::Zero { what: "threads" });
@@ -97,23 +97,23 @@ impl Program {
         &self.together.outputs
     }
 
-    /// Those of the first output.
+    /// Rows, columns and channels of the first output.
     pub fn output_shape(&self) -> [usize; 3] {
         self.together.outputs.first().copied().unwrap_or_default()
     }
 
-    /// Values of one image.
+    /// Number of values of one image.
     pub fn input_len(&self) -> usize {
         let input = &self.together.input;
         input.height * input.width * input.channels
     }
 
-    /// Values of one image's first output.
+    /// Number of values of one image's first output.
     pub fn output_len(&self) -> usize {
         self.output_shape().iter().product()
     }
 
-    /// Bytes of activations of an image that all threads compute together.
+    /// Bytes of the arena in which all threads compute an image together.
     pub fn arena_bytes(&self) -> usize {
         self.together.arena
     }
@@ -123,21 +123,18 @@ impl Program {
         self.team.threads()
     }
 
-    /// [`Self::run_all`] of a program with one output.
-    ///
-    /// # Errors
-    /// As those of [`Self::run_all`].
+    /// [`Self::run_all`] for a program with one output.
     pub fn run(&mut self, images: &Images<'_>, output: &mut [f32]) -> Result<(), KernelError> {
         self.run_all(images, &mut [output])
     }
 
-    /// Runs a batch and writes each output, `[batch, ...]`, to its own slice: as many images as can
-    /// be shared out evenly each by one thread, the rest one by one by all threads together, with
-    /// the same bits either way. Allocates nothing.
+    /// Runs a batch and writes each output, `[batch, ...]`, to its own slice. As many images as can
+    /// be divided evenly are computed by one thread each. All threads together compute the rest one
+    /// by one. The bits are the same either way. Nothing is allocated.
     ///
     /// # Errors
-    /// Where input or an output have the wrong length, there are more or fewer outputs than the
-    /// program has, or frames come without a normalisation; nothing is computed then.
+    /// If the input or an output has the wrong length, the number of outputs is not the program's,
+    /// or frames come without a normalisation. Nothing is computed then.
     pub fn run_all(
         &mut self,
         images: &Images<'_>,

@@ -1,4 +1,4 @@
-//! Layers and an input size -> operations, and where their maps lie in the arena.
+//! Computes the operations from layers and an input size, and the arena offsets of their maps.
 
 use super::arena::{Arena, Rooms};
 use super::config::{Output, ProgramConfig};
@@ -14,7 +14,7 @@ use crate::error::KernelError;
 use crate::network::ConvKind;
 use crate::simd;
 
-/// Everything that a program's run needs to know.
+/// Everything that running a program needs to know.
 #[derive(Debug)]
 pub(super) struct Schedule {
     pub(super) operations: Vec<Operation>,
@@ -28,10 +28,10 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    /// How `threads` threads run one image.
+    /// The schedule by which `threads` threads compute one image.
     ///
-    /// The operations: the image is loaded; each group of layers computes a map, which is exported right
-    /// after if it is an output; the last map is averaged if an output needs that.
+    /// First the image is loaded. Each group of layers then computes a map, which is exported right
+    /// after if it is an output. The last map is averaged if an output needs that.
     pub(super) fn new(
         weights: &PackedWeights,
         config: &ProgramConfig,
@@ -48,10 +48,10 @@ impl Schedule {
         let is_pooled = |output: &Output| !matches!(output, Output::Map(_));
         let is_pooled = config.outputs.iter().any(is_pooled);
 
-        // What is needed for some operations only.
+        // What is needed by some operations only.
         let mut arena = Arena::default();
         let mut input = input_map(config, first);
-        // The last pixel is read as whole vectors.
+        // The last pixel is read in whole vectors.
         let input_room = arena.request(input.bytes() + lanes * VALUE, 0..=1);
         let mut maps = Vec::new();
         for (index, group) in groups.iter().enumerate() {
@@ -137,18 +137,19 @@ impl Schedule {
     }
 }
 
-/// Layers that are one operation: one alone, or a depthwise layer and the pointwise one after it.
+/// Layers that are one operation: a single layer, or a depthwise one and the pointwise one after
+/// it.
 struct Group {
     first: usize,
     last: usize,
-    /// Number of the operation.
+    /// Index of the operation.
     operation: usize,
-    /// Outputs that are its map, each exported by a operation of its own.
+    /// Outputs that are its map. Each is exported by an operation of its own.
     outputs: Vec<usize>,
 }
 
 impl Group {
-    /// The operation after its own and its exports.
+    /// Index of the operation after its own and its exports.
     fn after(&self) -> usize {
         self.operation + 1 + self.outputs.len()
     }
@@ -217,7 +218,7 @@ fn input_map(config: &ProgramConfig, first: &Sized) -> FeatureMap {
         channels: first.layer.in_channels,
         left,
         right,
-        // Without gaps, so that a row of taps is one run of values.
+        // No gaps, so that a row of taps is one run of values.
         pixel: first.layer.in_channels,
     }
 }
@@ -256,7 +257,7 @@ fn output_shapes(
     config.outputs.iter().map(shape).collect()
 }
 
-/// One scratch for all separable operations: a part for each thread, or one for all.
+/// Assigns one scratch for all separable operations, with a part per thread or one for all.
 fn place_scratch(operations: &mut [Operation], rooms: &mut Rooms, threads: usize) {
     let needed = |operation: &Operation| match operation {
         Operation::Separable(operation) if operation.split == Split::Rows => {

@@ -1,5 +1,5 @@
-//! Depthwise convolution and the pointwise one that reads it, band by band: the depthwise result
-//! of a few rows stays in the L2 cache until it is read.
+//! Depthwise convolution and the pointwise one that reads it, band by band. The depthwise result of
+//! a few rows stays in the L2 cache until it is read.
 
 use std::ops::Range;
 
@@ -11,12 +11,13 @@ use super::strassen;
 use crate::partition::{part, parts};
 use crate::simd::Simd;
 
-/// How threads share a separable operation.
+/// How threads divide a separable operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Split {
     /// Each thread has its own rows, from the depthwise input to the pointwise output.
     Rows,
-    /// Each thread has its own channels of the depthwise result, and then its own panels.
+    /// Each thread has its own channels of the depthwise result, and then its own panels of the
+    /// pointwise one.
     Channels,
 }
 
@@ -26,12 +27,13 @@ pub(super) struct Separable {
     pub(super) depthwise: Depthwise,
     pub(super) matrix: MatrixProduct,
     pub(super) split: Split,
-    /// Rows that stay together.
+    /// Number of rows that must not be separated.
     pub(super) unit: usize,
-    /// Rows of the depthwise result that are made and read before the next.
+    /// Number of rows of the depthwise result that are computed and read before the next ones.
     pub(super) band: usize,
-    /// Bytes: where the depthwise result lies, its sums from there, and from a thread's to the next.
+    /// Offset in bytes of the depthwise result.
     pub(super) scratch: usize,
+    /// Bytes from there to its sums, and from a thread's scratch to the next one's.
     pub(super) sums: usize,
     pub(super) scratch_stride: usize,
 }
@@ -65,8 +67,8 @@ impl Separable {
         }
     }
 
-    /// The depthwise result of some rows, and its sums where the product needs them: part `share.0`
-    /// of `share.1` of the channels.
+    /// Computes the depthwise result of some rows, and its sums where the product needs them, for
+    /// part `share.0` of `share.1` of the channels.
     #[inline(always)]
     fn depthwise_rows<S: Simd>(
         &self,
@@ -86,8 +88,8 @@ impl Separable {
                 }
             }
             Scheme::Strassen => {
-                // Sums are of both halves of the channels; they are made while the pixels are in
-                // L1.
+                // A sum combines both halves of the channels. The sums are computed while the
+                // pixels are in L1.
                 let band = self.band(context, rows, scratch, 0);
                 let pixels = self.unit * width;
                 for first in depthwise.blocks::<S>(part(vectors / 2, share.0, share.1), 2) {
@@ -98,7 +100,7 @@ impl Separable {
                         depthwise.rows(simd, context, &rows, &first, output, pixel);
                         depthwise.rows(simd, context, &rows, &second, output, pixel);
                         let pairs = index * pixels / 2..(index + 1) * pixels / 2;
-                        // SAFETY: the pixels' channels were written just now, by this thread.
+                        // SAFETY: this thread has just written these channels of the pixels.
                         unsafe { band.add_pixels(simd, pairs, &first) }
                     }
                 }
@@ -106,7 +108,7 @@ impl Separable {
         }
     }
 
-    /// A band as Strassen's scheme sees it.
+    /// A band for Strassen's scheme.
     #[inline(always)]
     fn band(
         &self,
@@ -125,7 +127,7 @@ impl Separable {
         }
     }
 
-    /// The product of some rows: part `share.0` of `share.1` of the panels.
+    /// Computes the product of some rows, for part `share.0` of `share.1` of the panels.
     #[inline(always)]
     fn pointwise_rows<S: Simd>(
         &self,
@@ -139,8 +141,8 @@ impl Separable {
         let panels = part(self.matrix.panels(), share.0, share.1);
         match self.matrix.scheme {
             Scheme::Plain => self.plain_rows(simd, context, rows, scratch, panels),
-            // SAFETY: the depthwise result of these rows and its sums are complete; the output's
-            // rows or panels are this thread's.
+            // SAFETY: the depthwise result of these rows and its sums are complete. These rows or
+            // panels of the output are this thread's.
             Scheme::Strassen => unsafe {
                 let band = self.band(context, rows, scratch, thread);
                 band.multiply(simd, context, rows.start, panels);
@@ -185,8 +187,8 @@ impl Separable {
                     offsets,
                     turn: (index, tiles),
                 };
-                // SAFETY: the depthwise result of these rows is in the scratch; the output rows
-                // or panels are this thread's.
+                // SAFETY: the depthwise result of these rows is in the scratch. These rows or
+                // panels of the output are this thread's.
                 unsafe { self.matrix.tile(simd, &tile) }
             }
         }
