@@ -1,4 +1,4 @@
-//! Where an activation is in the arena.
+//! Position of an activation in the arena.
 //!
 //! ```text
 //! value (y, x, c) at  start + y * row + (left + x) * pixel + c

@@ -133,8 +133,8 @@ impl Program {
     /// by one. The bits are the same either way. Nothing is allocated.
     ///
     /// # Errors
-    /// If the input or an output has the wrong length, the number of outputs is not the program's,
-    /// or frames come without a normalisation. Nothing is computed then.
+    /// If the input or an output has the wrong length, the number of outputs differs from the
+    /// program's, or frames come without a normalisation. Nothing is computed then.
     pub fn run_all(
         &mut self,
         images: &Images<'_>,

@@ -147,7 +147,7 @@ pub(super) fn pixel_stride(channels: usize, lanes: usize) -> usize {
     }
 }
 
-/// A depthwise layer and the product of its result.
+/// A depthwise layer combined with the product that reads its result.
 pub(super) fn separable(depthwise: Depthwise, matrix: MatrixProduct, threads: usize) -> Separable {
     let (height, width) = (depthwise.size.rows.output, depthwise.size.columns.output);
     // A pair of pixels must stay in one band.

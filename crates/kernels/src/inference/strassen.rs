@@ -1,7 +1,8 @@
-//! Strassen's matrix product in Winograd's form: 7 products of quarters in place of 8.
+//! Strassen's matrix product in Winograd's form: 7 products of half the depth instead of 8.
 //!
-//! Pixels are paired in the order of rows, channels in halves: `A` is a pair of pixels by the two
-//! halves of the input channels, `B` the weights of two panels, `C` the pair by the two panels.
+//! `A` is a pair of neighbouring pixels, each with two halves of the input channels. `B` is the
+//! weights of two panels, by the same halves. `C` is the pair of output pixels, each with the
+//! channels of the two panels.
 //!
 //! ```text
 //! S1 = A21 + A22    T1 = B12 - B11     P1 = A11 B11    P5 = S1 T1
@@ -13,18 +14,19 @@
 //!                   U3 = U2 + P7    C22 = U3 + P5    U4  = U2 + P5
 //! ```
 //!
-//! * The sums of weights are made when weights are packed, in f64; a panel's seven blocks lie in
-//!   the order of their use.
-//! * The sums of pixels are made once a band, for all panels.
-//! * The sums of products are made a tile at a time: a product begins with the sums of the one
-//!   before, in registers, and only what is needed twice is stored, in L1. So a tile of a pair of
-//!   pixels costs 7 tile products of half the depth and one pass over the sums.
-//! * The bias is what `P1` begins with, `P5` with the difference of the two panels' biases.
+//! * The sums of weights (`T`) are computed in f64 when weights are packed. The seven blocks of a
+//!   pair of panels are stored in the order in which they are used.
+//! * The sums of pixels (`S`) are computed once per band, for all panels.
+//! * The sums of products (`U`, `C`) are computed per tile. A product starts with the sums of the
+//!   one before, which are in registers; only what is needed twice is stored, in L1. So a tile of
+//!   pairs of pixels costs 7 tile products of half the depth and one pass over the sums.
+//! * `P1` starts with the bias of the first panel, `P5` with the difference of the two panels'
+//!   biases.
 //!
-//! Rounding errors are those of a plain sum or a little more, but relative to the largest
-//! activation of a pair of pixels and not to each one's own; after ReLU6 these differ little.
-//! Pairs are the pixels whose numbers in the map are `2i` and `2i + 1`, whatever the bands and the
-//! threads, so a result does not depend on them.
+//! Rounding errors are about those of a plain sum. But they are relative to the largest activation
+//! of a pair of pixels, and not to each pixel's own; after ReLU6 these differ little. A pair is the
+//! pixels `2i` and `2i + 1` of the map, whatever the bands and the threads are, so the result does
+//! not depend on them.
 
 use std::ops::Range;
 
@@ -35,21 +37,22 @@ use crate::partition::{part, parts};
 pub(super) use crate::simd::strassen::PRODUCTS;
 use crate::simd::{Simd, strassen};
 
-/// Fewest channels, in and out: below, a tile's prologue and epilogue cost more than the saved
-/// multiply-adds. On Zen 5, 64 -> 128 channels at 56x56 take 0.205 ms for a
-/// plain sum's 0.211 by AVX-512, and 0.377 for 0.413 by AVX2.
+/// Fewest channels, in and out. Below, the prologue and epilogue of a tile cost more than the saved
+/// multiply-adds. On Zen 5, 64 -> 128 channels at 56x56 take 0.205 ms instead of a plain sum's
+/// 0.211 ms by AVX-512, and 0.377 instead of 0.413 ms by AVX2.
 const FEWEST_CHANNELS: usize = 64;
 
-/// Weights above which nothing is gained: there are 7/4 of them, and those of the last blocks,
-/// which act on few pixels, come from far away as it is. On Zen 5 by AVX-512, 1.0/224 takes
-/// 4.53 ms by plain sums, 4.53 with the scheme everywhere, and 4.32 with it up to 512 -> 512; when
-/// others use the L3 cache, 4.83 and 4.78. By AVX2, 8.97 and 8.47.
+/// Number of weights above which nothing is gained. The scheme has 7/4 as many weights, and those
+/// of the last layers act on few pixels and come from far away as it is. Measured on Zen 5 by
+/// AVX-512 at width 1.0 and 224x224: 4.53 ms with plain sums, 4.53 ms with the scheme everywhere,
+/// and 4.32 ms with it up to 512 -> 512 channels; when other processes use the L3 cache, 4.83 ms
+/// with plain sums and 4.78 ms with the scheme. By AVX2, 8.97 and 8.47 ms.
 const MOST_WEIGHTS: usize = 512 * 512;
 
-/// Values between the pairs' sums beyond the sums themselves; see `schedule::PIXEL_GAP`.
+/// Values between the sums of two pairs beyond the sums themselves. See `sized::PIXEL_GAP`.
 const SUMS_GAP: usize = 16;
 
-/// How a pointwise convolution on a depthwise result is computed.
+/// Chooses how a pointwise convolution of a depthwise result is computed.
 pub(super) fn scheme(in_channels: usize, out_channels: usize, lanes: usize) -> Scheme {
     let in_halves = |channels: usize| channels.is_multiple_of(2 * lanes);
     if in_halves(in_channels)
@@ -63,7 +66,7 @@ pub(super) fn scheme(in_channels: usize, out_channels: usize, lanes: usize) -> S
     }
 }
 
-/// The weights of all blocks from `[B11, B12, B21, B22]`: `T4` comes negated, so that all products
+/// The weights of all blocks, from `[B11, B12, B21, B22]`. `T4` is negated, so that all products
 /// are added.
 pub(super) fn weights(b: [f32; 4]) -> [f32; PRODUCTS] {
     let [b11, b12, b21, b22] = b.map(f64::from);
@@ -72,40 +75,40 @@ pub(super) fn weights(b: [f32; 4]) -> [f32; PRODUCTS] {
     [b11, b21, t2, b22 - b12, b21 - t2, t1, b22].map(|weight| weight as f32)
 }
 
-/// Pairs of pixels of a band.
+/// Number of pairs of pixels of a band.
 pub(super) fn pairs(pixels: usize) -> usize {
     pixels.div_ceil(2)
 }
 
-/// Values between the sums of two pairs.
+/// Values from the sums of a pair to those of the next.
 pub(super) fn sums_stride(depth: usize) -> usize {
     2 * depth + SUMS_GAP
 }
 
-/// Values of a tile's partial results: `P1`, then `U2` in its stead, and `U3`.
+/// Values of a tile's partial results: `P1`, which `U2` replaces later, and `U3`.
 pub(super) fn partial_values(panel: usize, lanes: usize) -> usize {
     2 * LARGEST_TILE * panel * lanes
 }
 
-/// A band of the depthwise result and what belongs to it.
+/// A band of the depthwise result, and its scratch.
 pub(super) struct Band<'a> {
     pub(super) matrix: &'a MatrixProduct,
-    /// Its pixels, and the first of them.
+    /// Number of its pixels, and pointer to the first.
     pub(super) pixels: usize,
     pub(super) input: *mut f32,
     /// `S1` to `S4`.
     pub(super) sums: *mut f32,
-    /// Partial results of a tile.
+    /// The partial results of a tile.
     pub(super) partial: *mut f32,
 }
 
 impl Band<'_> {
-    /// Makes the sums of some pairs of pixels, for some vectors of half the channels. A pixel
-    /// without a second is paired with zeros.
+    /// Computes the sums of some pairs of pixels, for some vectors of half the channels. A last
+    /// pixel without a partner is paired with zeros.
     ///
     /// # Safety
-    /// The band's pixels, with room for an even number of them, and their sums must be the
-    /// thread's in these channels.
+    /// These channels of the band's pixels and of their sums must be the thread's. There must be
+    /// room for an even number of pixels.
     #[inline(always)]
     pub(super) unsafe fn add_pixels<S: Simd>(
         &self,
@@ -116,7 +119,7 @@ impl Band<'_> {
         let pixel = self.matrix.pixel;
         let depth = self.matrix.layout.depth();
         let half = depth / 2;
-        // SAFETY: as the caller says.
+        // SAFETY: the caller guarantees pixels and sums, with room for an even number of pixels.
         unsafe {
             for pair in all.start..all.end.min(pairs(self.pixels)) {
                 let first = self.input.add(2 * pair * pixel);
@@ -133,10 +136,10 @@ impl Band<'_> {
         }
     }
 
-    /// Computes some pairs of panels; the band begins with row `row` of the output.
+    /// Computes some pairs of panels. The band begins with row `row` of the output.
     ///
     /// # Safety
-    /// The band's pixels and sums must be complete; the output's rows or panels must be the
+    /// The band's pixels and sums must be complete. These rows or panels of the output must be the
     /// thread's.
     #[inline(always)]
     pub(super) unsafe fn multiply<S: Simd>(
@@ -152,7 +155,7 @@ impl Band<'_> {
         for panel in panels {
             for index in 0..tiles {
                 let Range { start, end } = part(pairs, index, tiles);
-                // A pixel that is not there goes where nobody reads.
+                // The output of a pixel that does not exist is discarded.
                 let discarded = context.offsets.discarded / size_of::<f32>();
                 let mut offsets = [[discarded; LARGEST_TILE]; 2];
                 let count = (2 * end).min(self.pixels) - 2 * start;
@@ -166,7 +169,7 @@ impl Band<'_> {
                     even: &offsets[0][..end - start],
                     odd: &offsets[1][..end - start],
                 };
-                // SAFETY: passed on from the caller.
+                // SAFETY: the caller guarantees the band and the output.
                 unsafe { self.tile(simd, context, &tile) }
             }
         }
@@ -186,7 +189,7 @@ impl Band<'_> {
         let block = half * width;
         let weights = context.weights(matrix.weights + PRODUCTS * pair.offset() / 4);
         let bias = context.weights(matrix.bias + left);
-        // Each input with its stride from a pair to the next.
+        // Each input, with its stride from a pair to the next.
         let input = |offset: usize| {
             let input = self.input.wrapping_add(2 * tile.first * pixel + offset);
             (input.cast_const(), 2 * pixel)
@@ -198,7 +201,8 @@ impl Band<'_> {
             (sum.cast_const(), stride)
         };
         let [s1, s2, s3, s4] = [0, 1, 2, 3].map(sum);
-        // The pair of panels after this one, or the next layer's first, in equal parts by tiles.
+        // Each tile prefetches an equal part of the next pair of panels, or of the next layer's
+        // first.
         let (turn, turns) = tile.turn;
         let ahead = weights.wrapping_add(PRODUCTS * block + block * turn / turns);
         let pair_tile = strassen::PairTile {
@@ -214,8 +218,8 @@ impl Band<'_> {
             partial: self.partial,
             prefetch: (ahead, block, width / turns),
         };
-        // SAFETY: inputs, weights and sums were made in these sizes; partial results are the
-        // thread's, the output by the caller's word.
+        // SAFETY: inputs, weights and sums were made in these sizes. The partial results are the
+        // thread's, and the caller guarantees the output.
         unsafe { strassen::tile(simd, &pair_tile) }
     }
 }
@@ -223,7 +227,7 @@ impl Band<'_> {
 /// A tile of pairs of pixels and a pair of panels.
 struct Tile<'a> {
     panel: usize,
-    /// The first pair.
+    /// Index of the first pair.
     first: usize,
     turn: (usize, usize),
     /// Offsets of the first pixels of the pairs, and of the second ones.

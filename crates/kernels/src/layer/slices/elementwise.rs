@@ -5,7 +5,7 @@ use crate::error::{KernelError, check_length};
 use crate::simd::elementwise::{Clamp, ClampGradient, clamp, clamp_gradient};
 use crate::simd::{Isa, Kernel, Simd, dispatch};
 
-/// Values of a task: fewer are not worth another thread.
+/// Values per task. With fewer, another thread does not pay.
 const CHUNK: usize = 1 << 14;
 
 /// `output = clamp(input)`.

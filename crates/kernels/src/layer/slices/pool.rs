@@ -1,4 +1,4 @@
-//! Average pooling and its gradient, a row of a map after the other.
+//! Average pooling and its gradient, one row of a map at a time.
 
 use super::{Output, for_each_task};
 use crate::error::{KernelError, check_length};
@@ -33,7 +33,7 @@ pub(crate) fn average(
     Ok(())
 }
 
-/// The gradient of the input: each pixel takes its share of the windows that it lies in.
+/// The gradient of the input. Each pixel sums its share of every window that contains it.
 pub(crate) fn average_gradient(
     size: &ConvSize,
     channels: usize,
@@ -72,7 +72,7 @@ fn check(size: &ConvSize, channels: usize) -> Result<(), KernelError> {
     }
 }
 
-/// One output row, counted over all images.
+/// One output row, numbered through all images.
 struct Forward<'a> {
     input: &'a [f32],
     size: &'a ConvSize,
@@ -92,7 +92,7 @@ impl Kernel for Forward<'_> {
         let taps_y = rows.taps(y);
         for x in 0..columns.output {
             let taps_x = columns.taps(x);
-            // A window that lies on padding alone has no first tap.
+            // A window that covers only padding has no first tap.
             let first = match taps_y.is_empty() || taps_x.is_empty() {
                 true => 0,
                 false => {
@@ -113,7 +113,7 @@ impl Kernel for Forward<'_> {
     }
 }
 
-/// One input row, counted over all images.
+/// One input row, numbered through all images.
 struct Backward<'a> {
     gradient: &'a [f32],
     size: &'a ConvSize,

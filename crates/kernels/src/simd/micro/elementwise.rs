@@ -1,4 +1,4 @@
-//! Element by element on values of any number.
+//! Element-wise operations on any number of values.
 
 use super::part::{load_part, store_part};
 use crate::simd::Simd;
@@ -29,13 +29,13 @@ pub(crate) struct AddScaled {
 }
 
 /// # Safety
-/// Input and output must have the length; the output is nobody else's.
+/// Input and output must have `len` values. The output must be used by no other thread.
 #[inline(always)]
 pub(crate) unsafe fn clamp<S: Simd>(simd: S, job: &Clamp) {
     let (low, high) = (simd.splat(job.bounds.0), simd.splat(job.bounds.1));
     for at in (0..job.len).step_by(S::LANES) {
         let count = job.len - at;
-        // SAFETY: `count` values are left of each.
+        // SAFETY: the caller guarantees `len` values of each, and `count` of them are left.
         unsafe {
             let x = load_part(simd, job.input.add(at), count);
             store_part(simd, job.output.add(at), simd.clamp(x, low, high), count);
@@ -50,7 +50,7 @@ pub(crate) unsafe fn clamp_gradient<S: Simd>(simd: S, job: &ClampGradient) {
     let (low, high) = (simd.splat(job.bounds.0), simd.splat(job.bounds.1));
     for at in (0..job.len).step_by(S::LANES) {
         let count = job.len - at;
-        // SAFETY: `count` values are left of each.
+        // SAFETY: the caller guarantees `len` values of each, and `count` of them are left.
         unsafe {
             let x = load_part(simd, job.input.add(at), count);
             let g = load_part(simd, job.gradient.add(at), count);
@@ -66,7 +66,7 @@ pub(crate) unsafe fn add_scaled<S: Simd>(simd: S, job: &AddScaled) {
     let factor = simd.splat(job.factor);
     for at in (0..job.len).step_by(S::LANES) {
         let count = job.len - at;
-        // SAFETY: `count` values are left of each.
+        // SAFETY: the caller guarantees `len` values of each, and `count` of them are left.
         unsafe {
             let x = load_part(simd, job.input.add(at), count);
             let sum = load_part(simd, job.output.add(at), count);

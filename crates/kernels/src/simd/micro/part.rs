@@ -1,8 +1,8 @@
-//! Vectors at the end of a slice, of which only the first values exist.
+//! Loads and stores of the last vector of a slice, of which only some lanes exist.
 
 use crate::simd::Simd;
 
-/// At least the lanes of every instruction set.
+/// No instruction set has more lanes.
 const MOST_LANES: usize = 16;
 
 /// Loads `count` values, or a whole vector if `count` is larger; the other lanes are 0.
@@ -11,7 +11,7 @@ const MOST_LANES: usize = 16;
 /// That many values must be readable at `from`.
 #[inline(always)]
 pub(crate) unsafe fn load_part<S: Simd>(simd: S, from: *const f32, count: usize) -> S::Vector {
-    // SAFETY: passed on from the caller; `part` holds a whole vector.
+    // SAFETY: the caller guarantees `count` values; `part` holds a whole vector.
     unsafe {
         if count >= S::LANES {
             return simd.load(from);
@@ -28,7 +28,7 @@ pub(crate) unsafe fn load_part<S: Simd>(simd: S, from: *const f32, count: usize)
 /// That many values must be writable at `to`.
 #[inline(always)]
 pub(crate) unsafe fn store_part<S: Simd>(simd: S, to: *mut f32, vector: S::Vector, count: usize) {
-    // SAFETY: passed on from the caller; `part` holds a whole vector.
+    // SAFETY: the caller guarantees `count` values; `part` holds a whole vector.
     unsafe {
         if count >= S::LANES {
             return simd.store(to, vector);
