@@ -67,7 +67,7 @@ pub enum KernelError {
     WeightRange {
         /// The largest weight of its layer.
         weight: String,
-        /// The type.
+        /// The type in which it is stored.
         weight_type: crate::simd::WeightType,
     },
     /// A program cannot take 8-bit frames. It needs their normalisation, and a full convolution as

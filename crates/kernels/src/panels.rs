@@ -63,7 +63,6 @@ impl PanelLayout {
         self.width.div_ceil(self.panel)
     }
 
-    /// A panel.
     #[inline(always)]
     pub(crate) fn panel(&self, index: usize) -> Panel {
         let first = index * self.panel;

@@ -19,7 +19,7 @@
 //! | `matrix`, `strassen` | a product over many pixels; the same with 7 products instead of 8 |
 //! | `convolution`, `depthwise`, `separable` | what one thread does in a convolution |
 //! | `operation`, `execute` | all operations, and the loop over them |
-//! | `arena` | offsets of everything in the arena, from when it is needed |
+//! | `arena` | offsets in the arena; what is never needed at the same time shares memory |
 //! | `sized`, `schedule` | layers and an input size -> operations |
 //! | `program` | arenas, the team, and which thread computes which image |
 

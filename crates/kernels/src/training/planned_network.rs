@@ -1,4 +1,4 @@
-//! The whole program: its layers, and an arena offset for everything that they keep.
+//! All layers of a training program, and an arena offset for everything that they keep.
 
 use super::context::PassContext;
 use super::depthwise::DepthwiseLayer;
@@ -11,14 +11,14 @@ use crate::error::KernelError;
 use crate::network::ConvKind;
 use crate::simd::Simd;
 
-/// What a layer computes.
+/// The convolution of a layer.
 #[derive(Debug)]
 pub(super) enum Convolution {
     Matrix(MatrixLayer),
     Depthwise(DepthwiseLayer),
 }
 
-/// A program.
+/// The layers of a program, and the arena offsets of everything that they share.
 #[derive(Debug)]
 pub(super) struct PlannedNetwork {
     pub(super) image: [usize; 3],

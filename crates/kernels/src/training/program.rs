@@ -1,4 +1,4 @@
-//! The program: its arena and team, and the loops over layers.
+//! The training program: its arena, its team, and the loops over layers.
 
 use super::batch::Batch;
 use super::context::{GradientPointer, PassContext};

@@ -186,7 +186,7 @@ pub(super) fn finish_gradient(context: &PassContext<'_>, layer: &PlannedLayer, t
             offset = -scale * sum / count - slope * mean;
         }
         for (which, value) in [(Coefficient::Slope, slope), (Coefficient::Offset, offset)] {
-            // SAFETY: as above.
+            // SAFETY: the channel is this thread's.
             unsafe {
                 context
                     .coefficient(layer, which)
@@ -197,7 +197,7 @@ pub(super) fn finish_gradient(context: &PassContext<'_>, layer: &PlannedLayer, t
         if channel < spec.out_channels {
             for (offset, value) in [(spec.gamma, product * inverse), (spec.beta, sum)] {
                 if let Some(offset) = offset {
-                    // SAFETY: as above.
+                    // SAFETY: the channel is this thread's.
                     unsafe {
                         context
                             .parameter_gradient(offset + channel)

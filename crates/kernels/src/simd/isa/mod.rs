@@ -24,7 +24,7 @@ pub use peak::measure_peak;
 pub enum Isa {
     /// Portable code.
     Scalar,
-    /// x86-64 with AVX2 and FMA.
+    /// x86-64 with AVX2, FMA and F16C.
     Avx2,
     /// x86-64 with AVX-512F.
     Avx512,
