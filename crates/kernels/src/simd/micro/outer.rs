@@ -1,36 +1,38 @@
-//! The gradient of a matrix's weights: a sum over pixels of outer products, the sums of a few rows
-//! by a panel of columns in registers.
+//! The gradient of a matrix of weights: a sum of outer products over pixels. The sums of a few rows
+//! by one panel of columns are kept in registers.
 //!
 //! ```text
 //! sums[i][j] (+)= sum over p of left[p * left_stride + i] * right[j][p * right_stride ..]
 //! ```
 //!
-//! `i` runs over input channels (a value broadcast), `j` over vectors of output channels.
+//! `i` runs over input channels (one value, broadcast), `j` over vectors of output channels.
 
 use crate::simd::Simd;
 
-/// One block of sums and where its factors are.
+/// One block of sums, and its factors.
 pub(crate) struct Outer<'a> {
-    /// First row's value at pixel 0, and from one pixel to the next.
+    /// The first row's value at pixel 0.
     pub(crate) left: *const f32,
+    /// Values from one pixel to the next.
     pub(crate) left_stride: usize,
-    /// Each vector at pixel 0, and from one pixel to the next.
+    /// Each vector at pixel 0.
     pub(crate) right: &'a [*const f32],
+    /// Values from one pixel to the next.
     pub(crate) right_stride: usize,
     /// Number of pixels.
     pub(crate) count: usize,
-    /// Where row `i`'s vector `j` goes: `sums + i * row + j * LANES`.
+    /// Vector `j` of row `i` is written to `sums + i * row + j * LANES`.
     pub(crate) sums: *mut f32,
     pub(crate) row: usize,
-    /// Whether to add to what is there.
+    /// Whether to add to the values that are there, or to overwrite them.
     pub(crate) add: bool,
 }
 
 /// Computes [`Simd::OUTER_ROWS`] rows by `right.len()` (1 to [`Simd::PANEL`]) vectors.
 ///
 /// # Safety
-/// All memory that the sizes and strides describe must be readable, the sums writable and nobody
-/// else's.
+/// All memory that the sizes and strides describe must be readable. The sums must be writable and
+/// used by no other thread.
 #[inline(always)]
 #[expect(
     clippy::collapsible_match,
@@ -42,7 +44,7 @@ pub(crate) unsafe fn run<S: Simd>(simd: S, outer: &Outer<'_>) {
             match (S::OUTER_ROWS, outer.right.len()) {
                 $($(($rows, $vectors) => {
                     if const { $rows == S::OUTER_ROWS && $vectors <= S::PANEL } {
-                        // SAFETY: passed on from the caller.
+                        // SAFETY: the caller guarantees that all this memory is valid.
                         unsafe { fixed::<S, $rows, $vectors>(simd, outer) }
                     }
                 })*)*
@@ -61,7 +63,7 @@ pub(crate) unsafe fn run<S: Simd>(simd: S, outer: &Outer<'_>) {
 /// As [`run`], for `ROWS` and `VECTORS`.
 #[inline(always)]
 unsafe fn fixed<S: Simd, const ROWS: usize, const VECTORS: usize>(simd: S, outer: &Outer<'_>) {
-    // SAFETY: the caller vouches for all this memory.
+    // SAFETY: the caller guarantees that all this memory is valid.
     unsafe {
         let mut sums = [[simd.splat(0.0); VECTORS]; ROWS];
         let mut left = outer.left;

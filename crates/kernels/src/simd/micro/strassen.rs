@@ -1,17 +1,19 @@
-//! The sums of Strassen's scheme that are no matrix products (see `inference/strassen.rs`).
+//! Micro-kernels of Strassen's scheme: the sums of inputs, and a tile of all its products. See
+//! `inference/strassen.rs` for the scheme and its names.
 
 use std::ops::Range;
 
 use crate::simd::{Kernel, Simd};
 
-/// Products of halves that make one product.
+/// Number of products of half the depth that replace one product.
 pub(crate) const PRODUCTS: usize = 7;
 
-/// `S1` to `S4` of a pair of pixels, for some vectors of half a pixel's channels: of pixels
-/// `[A11 A12]` and `[A21 A22]`, halves `half` values long, into four halves at `output`.
+/// Computes `S1` to `S4` of a pair of pixels, `[A11 A12]` and `[A21 A22]`, for some vectors of half
+/// a pixel's channels. A half has `half` values. The four sums are written to `output`, `half`
+/// values apart.
 ///
 /// # Safety
-/// Both pixels must be readable, the output writable and nobody else's.
+/// Both pixels must be readable. The output must be writable and used by no other thread.
 #[inline(always)]
 pub(crate) unsafe fn input_sums<S: Simd>(
     simd: S,
@@ -21,10 +23,10 @@ pub(crate) unsafe fn input_sums<S: Simd>(
     output: *mut f32,
 ) {
     let minus = simd.splat(-1.0);
-    // a - b, exactly as rounded as a subtraction.
+    // a - b, rounded as a subtraction is.
     let subtract = |a, b| simd.mul_add(b, minus, a);
     for channel in vectors.clone().map(|vector| vector * S::LANES) {
-        // SAFETY: the caller vouches for this memory.
+        // SAFETY: the caller guarantees that this memory is valid.
         unsafe {
             let [a11, a21] = pixels.map(|pixel| simd.load(pixel.add(channel)));
             let [a12, a22] = pixels.map(|pixel| simd.load(pixel.add(half + channel)));
@@ -41,39 +43,40 @@ pub(crate) unsafe fn input_sums<S: Simd>(
 
 /// A tile of pairs of pixels times a pair of panels of `vectors` vectors each.
 pub(crate) struct PairTile<'a> {
-    /// For each product in order: the first pair's input, and values from a pair to the next.
+    /// For each product in order: the first pair's input, and the values from a pair to the next.
     pub(crate) inputs: [(*const f32, usize); PRODUCTS],
     /// Half the input channels.
     pub(crate) depth: usize,
     /// `[PRODUCTS][depth][vectors * LANES]`.
     pub(crate) weights: *const f32,
-    /// What `P1` and `P5` begin with, `[vectors * LANES]` each.
+    /// Initial sums of `P1` and `P5`, `[vectors * LANES]` each.
     pub(crate) biases: [*const f32; 2],
     pub(crate) vectors: usize,
     pub(crate) bounds: (f32, f32),
-    /// Where the panels' first channels of pixel 0 go.
+    /// Where the panels' first channels are written, without a pixel's offset.
     pub(crate) outputs: [*mut f32; 2],
-    /// Pointers to the first pixel of each pair, and to the second.
+    /// Offset of the first pixel of each pair in the outputs.
     pub(crate) even: &'a [usize],
+    /// Offset of the second pixel of each pair.
     pub(crate) odd: &'a [usize],
-    /// Room for two sums of every output of a panel.
+    /// Scratch for two sums per output of a panel.
     pub(crate) partial: *mut f32,
-    /// What to ask into the cache meanwhile: where for the first product, from a product to the
-    /// next, and values for each input channel.
+    /// What to prefetch meanwhile: where to start for the first product, how many values further on
+    /// for each product, and for each input channel.
     pub(crate) prefetch: (*const f32, usize, usize),
 }
 
 /// Computes a tile of 1 to [`Simd::TILE`] pairs by 1 to [`Simd::PANEL`] vectors.
 ///
 /// # Safety
-/// Inputs, weights, biases and room must be as the fields say; the outputs must be writable at the
-/// pointers of the pairs and nobody else's.
+/// Inputs, weights, biases and `partial` must be as the fields say. At the pairs' offsets, the
+/// outputs must be writable and used by no other thread.
 #[inline(always)]
 pub(crate) unsafe fn tile<S: Simd>(simd: S, tile: &PairTile<'_>) {
     simd.vectorize(Call(tile));
 }
 
-/// A kernel of its own, so that its many sizes are compiled once.
+/// A separate kernel, so that its many sizes are compiled once.
 struct Call<'a>(&'a PairTile<'a>);
 
 impl Kernel for Call<'_> {
@@ -81,19 +84,19 @@ impl Kernel for Call<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        // Only the sizes that the instruction set has are compiled for it.
+        // Only the sizes that occur on an instruction set are compiled for it.
         macro_rules! choose {
             ($($vectors:literal: $($pairs:literal)*;)*) => {
                 match (self.0.vectors, self.0.even.len()) {
                     $($(($vectors, $pairs) => {
-                        // A number of pairs known at compile time: with any other, the sums would be
-                        // in memory.
+                        // The number of pairs is known at compile time here. Otherwise the sums
+                        // would be in memory.
                         if const { $vectors <= S::PANEL && $pairs <= S::TILE }
                             && let (Some(even), Some(odd)) =
                                 (self.0.even.first_chunk(), self.0.odd.first_chunk())
                         {
-                            // SAFETY: only `tile` makes a call, whose caller vouches for
-                            // all this memory.
+                            // SAFETY: only `tile` makes a `Call`, and its caller guarantees that
+                            // all this memory is valid.
                             unsafe { fixed::<S, $pairs, $vectors>(simd, self.0, even, odd) }
                         }
                     })*)*
@@ -125,7 +128,7 @@ unsafe fn fixed<S: Simd, const PAIRS: usize, const VECTORS: usize>(
     let u = tile.partial;
     let u3 = u.wrapping_add(PAIRS * VECTORS * S::LANES);
     let [left, right] = tile.outputs;
-    // SAFETY: the caller vouches for all this memory.
+    // SAFETY: the caller guarantees that all this memory is valid.
     unsafe {
         let begin = |bias: *const f32| -> Sums<S, PAIRS, VECTORS> {
             [std::array::from_fn(|j| simd.load(bias.add(j * S::LANES))); PAIRS]
@@ -166,7 +169,7 @@ unsafe fn add_product<S: Simd, const PAIRS: usize, const VECTORS: usize>(
     let (mut input, stride) = tile.inputs[index];
     let (ahead, ahead_block, ahead_step) = tile.prefetch;
     let mut ahead = ahead.wrapping_add(index * ahead_block);
-    // SAFETY: passed on from the caller.
+    // SAFETY: the caller guarantees that this memory is valid.
     unsafe {
         let mut weights = tile.weights.add(index * block);
         for _ in 0..tile.depth {
@@ -186,10 +189,10 @@ unsafe fn add_product<S: Simd, const PAIRS: usize, const VECTORS: usize>(
     }
 }
 
-/// Stores sums, pixels one after the other.
+/// Stores sums, one pixel after the other.
 ///
 /// # Safety
-/// The sums must have room at `to`.
+/// There must be room for the sums at `to`.
 #[inline(always)]
 unsafe fn keep<S: Simd, const PAIRS: usize, const VECTORS: usize>(
     simd: S,
@@ -198,13 +201,13 @@ unsafe fn keep<S: Simd, const PAIRS: usize, const VECTORS: usize>(
 ) {
     for (i, sums) in sums.iter().enumerate() {
         for (j, &sum) in sums.iter().enumerate() {
-            // SAFETY: passed on from the caller.
+            // SAFETY: the caller guarantees that this memory is valid.
             unsafe { simd.store(to.add((i * VECTORS + j) * S::LANES), sum) }
         }
     }
 }
 
-/// What [`keep`] stored.
+/// Loads the sums that [`keep`] stored.
 ///
 /// # Safety
 /// The sums must be readable at `from`.
@@ -216,14 +219,14 @@ unsafe fn kept<S: Simd, const PAIRS: usize, const VECTORS: usize>(
     let mut sums = [[simd.splat(0.0); VECTORS]; PAIRS];
     for (i, sums) in sums.iter_mut().enumerate() {
         for (j, sum) in sums.iter_mut().enumerate() {
-            // SAFETY: passed on from the caller.
+            // SAFETY: the caller guarantees that this memory is valid.
             *sum = unsafe { simd.load(from.add((i * VECTORS + j) * S::LANES)) };
         }
     }
     sums
 }
 
-/// Sums plus what [`keep`] stored.
+/// Adds the sums that [`keep`] stored.
 ///
 /// # Safety
 /// As [`kept`].
@@ -235,7 +238,7 @@ unsafe fn plus_kept<S: Simd, const PAIRS: usize, const VECTORS: usize>(
 ) -> Sums<S, PAIRS, VECTORS> {
     for (i, sums) in sums.iter_mut().enumerate() {
         for (j, sum) in sums.iter_mut().enumerate() {
-            // SAFETY: passed on from the caller.
+            // SAFETY: the caller guarantees that this memory is valid.
             let kept = unsafe { simd.load(from.add((i * VECTORS + j) * S::LANES)) };
             *sum = simd.add(*sum, kept);
         }
@@ -243,10 +246,10 @@ unsafe fn plus_kept<S: Simd, const PAIRS: usize, const VECTORS: usize>(
     sums
 }
 
-/// Writes finished sums to their pixels.
+/// Applies the activation to finished sums and writes them to their pixels.
 ///
 /// # Safety
-/// This memory must be writable and nobody else's.
+/// The pixels must be writable and used by no other thread.
 #[inline(always)]
 unsafe fn finish<S: Simd, const PAIRS: usize, const VECTORS: usize>(
     simd: S,
@@ -258,7 +261,7 @@ unsafe fn finish<S: Simd, const PAIRS: usize, const VECTORS: usize>(
     let (low, high) = (simd.splat(tile.bounds.0), simd.splat(tile.bounds.1));
     for (sums, &place) in sums.iter().zip(places) {
         for (j, &sum) in sums.iter().enumerate() {
-            // SAFETY: passed on from the caller.
+            // SAFETY: the caller guarantees that this memory is valid.
             unsafe {
                 let output = output.add(place + j * S::LANES);
                 simd.store(output, simd.clamp(sum, low, high));

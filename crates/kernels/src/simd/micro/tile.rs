@@ -8,22 +8,23 @@
 //! output[i][j] = clamp(sums[i][j])
 //! ```
 //!
-//! A pointwise convolution has one segment, the channels; a full convolution has one for each tap,
-//! or for each row of taps where pixels are stored without gaps. Sizes of tiles and panels are the
-//! instruction set's ([`Simd::TILE`], [`Simd::PANEL`]): as many sums as registers hold, so that
-//! each loaded value takes part in many multiply-adds, and twice the 4 cycles of latency times 2
-//! units are covered.
+//! A pointwise convolution has one segment, the channels. A full convolution has one per tap, or
+//! one per row of taps where pixels are stored without gaps.
+//!
+//! Each instruction set has its own sizes of tiles and panels ([`Simd::TILE`], [`Simd::PANEL`]), so
+//! that the sums fill the registers. Then each loaded value takes part in many multiply-adds, and
+//! there are more independent sums than the 8 that cover 4 cycles of latency on 2 units.
 
 use crate::simd::weight::Weight;
 use crate::simd::{Kernel, Simd};
 
-/// One panel and where its input and output are.
+/// One panel, its input and its output.
 pub(crate) struct Panel<'a, W> {
-    /// First value of each segment, for the first pixel.
+    /// Start of each segment, for the first pixel.
     pub(crate) segments: &'a [*const f32],
     /// Values in a segment.
     pub(crate) length: usize,
-    /// Values between the segments of neighbouring pixels.
+    /// Values from a pixel's segment to the next pixel's.
     pub(crate) stride: usize,
     /// `[segments * length][vectors * LANES]`.
     pub(crate) weights: *const W,
@@ -31,19 +32,19 @@ pub(crate) struct Panel<'a, W> {
     pub(crate) bias: *const f32,
     /// Bounds of the activation.
     pub(crate) bounds: (f32, f32),
-    /// Where the panel's first channel of pixel 0 goes.
+    /// Where the panel's first channel of pixel 0 is written.
     pub(crate) output: *mut f32,
-    /// What to ask into the cache meanwhile, so many values for each k.
+    /// Where to prefetch from meanwhile, and how many values further on for each `k`.
     pub(crate) prefetch: (*const W, usize),
 }
 
-/// Computes as many pixels as there are offsets (1 to [`Simd::TILE`]) by `vectors` (1 to
-/// [`Simd::PANEL`]); an offset says where a pixel's output lies.
+/// Computes `offsets.len()` pixels (1 to [`Simd::TILE`]) by `vectors` vectors of channels (1 to
+/// [`Simd::PANEL`]). Pixel `i` is written to `output + offsets[i]`.
 ///
 /// # Safety
-/// For every pixel `i` and segment, `length` values must be readable at `i * stride`; weights and
-/// biases must have the stated sizes; at `output + offsets[i]`, `vectors * LANES` values must
-/// be writable and belong to nobody else.
+/// For every pixel `i`, `length` values must be readable at `i * stride` from the start of each
+/// segment. Weights and biases must have the stated sizes. `vectors * LANES` values must be
+/// writable at each `output + offsets[i]`, and used by no other thread.
 #[inline(always)]
 pub(crate) unsafe fn run<S: Simd, W: Weight>(
     simd: S,
@@ -58,8 +59,8 @@ pub(crate) unsafe fn run<S: Simd, W: Weight>(
     });
 }
 
-/// A kernel of its own, so that its many sizes are compiled once and not at each use; the
-/// call is nothing beside a tile's work.
+/// A separate kernel, so that its many sizes are compiled once and not at each use. The cost of the
+/// call is negligible compared with the work of a tile.
 struct Call<'a, W> {
     panel: &'a Panel<'a, W>,
     vectors: usize,
@@ -71,18 +72,18 @@ impl<W: Weight> Kernel for Call<'_, W> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        // Only the sizes that the instruction set has are compiled for it.
+        // Only the sizes that occur on an instruction set are compiled for it.
         macro_rules! choose {
             ($($vectors:literal: $($pixels:literal)*;)*) => {
                 match (self.vectors, self.offsets.len()) {
                     $($(($vectors, $pixels) => {
-                        // A number of offsets known at compile time: with any other, the sums would be
-                        // in memory.
+                        // The number of pixels is known at compile time here. Otherwise the sums
+                        // would be in memory.
                         if const { $vectors <= S::PANEL && $pixels <= S::TILE }
                             && let Some(offsets) = self.offsets.first_chunk()
                         {
-                            // SAFETY: only `run` makes a call, whose caller vouches for
-                            // all this memory.
+                            // SAFETY: only `run` makes a `Call`, and its caller guarantees that all
+                            // this memory is valid.
                             unsafe { fixed::<S, W, $pixels, $vectors>(simd, self.panel, offsets) }
                         }
                     })*)*
@@ -99,8 +100,8 @@ impl<W: Weight> Kernel for Call<'_, W> {
     }
 }
 
-/// Computes one pixel by up to 8 vectors: the classifier, whose panels are wider because a single
-/// pixel has only one sum a vector.
+/// Computes one pixel by 1 to 8 vectors, for the classifier. Its panels are wider, because a single
+/// pixel has only one sum per vector.
 ///
 /// # Safety
 /// As [`run`], for one pixel with offset 0.
@@ -110,7 +111,7 @@ pub(crate) unsafe fn run_single<S: Simd, W: Weight>(simd: S, panel: &Panel<'_, W
         ($($vectors:literal)*) => {
             match vectors {
                 $($vectors => {
-                    // SAFETY: passed on from the caller.
+                    // SAFETY: the caller guarantees this memory for one pixel with offset 0.
                     unsafe { fixed::<S, W, 1, $vectors>(simd, panel, &[0]) }
                 })*
                 _ => {}
@@ -128,7 +129,7 @@ unsafe fn fixed<S: Simd, W: Weight, const PIXELS: usize, const VECTORS: usize>(
     panel: &Panel<'_, W>,
     offsets: &[usize; PIXELS],
 ) {
-    // SAFETY: the caller vouches for all this memory.
+    // SAFETY: the caller guarantees that all this memory is valid.
     unsafe {
         let bias: [S::Vector; VECTORS] =
             std::array::from_fn(|j| simd.load(panel.bias.add(j * S::LANES)));

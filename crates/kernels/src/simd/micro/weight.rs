@@ -1,4 +1,4 @@
-//! How weights are stored: as f32, or in half the memory and converted as they are loaded.
+//! Types of stored weights: f32, or 16 bits that are converted to f32 when they are loaded.
 
 use std::fmt;
 
@@ -6,13 +6,13 @@ use half::{bf16, f16};
 
 use crate::simd::Simd;
 
-/// Type of stored weights. Sums are f32 whatever it is.
+/// Type of stored weights. Sums are f32 in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum WeightType {
-    /// 32 bits, as computed with.
+    /// 32 bits, the type of all arithmetic.
     #[default]
     F32,
-    /// IEEE half precision: 11 significant bits, to 65504.
+    /// IEEE half precision: 11 significant bits, values up to 65504.
     F16,
     /// The upper half of an f32: 8 significant bits, the range of f32.
     Bf16,
@@ -27,7 +27,7 @@ impl WeightType {
         }
     }
 
-    /// The stored weight that is nearest to a value, as f32.
+    /// A value rounded to this type, as f32.
     pub fn round(self, value: f32) -> f32 {
         match self {
             Self::F32 => value,
@@ -50,18 +50,19 @@ impl fmt::Display for WeightType {
 /// A stored weight.
 ///
 /// # Safety
-/// Its size must divide that of f32, its alignment not exceed it, and all its bits be a value.
+/// The type's size must divide that of f32, its alignment must not exceed that of f32, and every
+/// bit pattern must be a valid value.
 pub(crate) unsafe trait Weight: Copy + 'static {
     fn from_f32(value: f32) -> Self;
 
-    /// `S::LANES` weights as a vector.
+    /// Loads `S::LANES` weights as a vector.
     ///
     /// # Safety
-    /// They must be readable at `from`.
+    /// `S::LANES` weights must be readable at `from`.
     unsafe fn load<S: Simd>(simd: S, from: *const Self) -> S::Vector;
 }
 
-// SAFETY: it is f32.
+// SAFETY: this is f32 itself, and every bit pattern is an f32.
 unsafe impl Weight for f32 {
     fn from_f32(value: f32) -> Self {
         value
@@ -69,12 +70,12 @@ unsafe impl Weight for f32 {
 
     #[inline(always)]
     unsafe fn load<S: Simd>(simd: S, from: *const Self) -> S::Vector {
-        // SAFETY: passed on from the caller.
+        // SAFETY: the caller guarantees `S::LANES` readable weights.
         unsafe { simd.load(from) }
     }
 }
 
-// SAFETY: it is a u16.
+// SAFETY: it wraps a u16: 2 bytes, aligned to 2, and every bit pattern is valid.
 unsafe impl Weight for f16 {
     fn from_f32(value: f32) -> Self {
         f16::from_f32(value)
@@ -82,12 +83,12 @@ unsafe impl Weight for f16 {
 
     #[inline(always)]
     unsafe fn load<S: Simd>(simd: S, from: *const Self) -> S::Vector {
-        // SAFETY: passed on from the caller.
+        // SAFETY: the caller guarantees `S::LANES` readable weights.
         unsafe { simd.load_f16(from) }
     }
 }
 
-// SAFETY: it is a u16.
+// SAFETY: it wraps a u16: 2 bytes, aligned to 2, and every bit pattern is valid.
 unsafe impl Weight for bf16 {
     fn from_f32(value: f32) -> Self {
         bf16::from_f32(value)
@@ -95,7 +96,7 @@ unsafe impl Weight for bf16 {
 
     #[inline(always)]
     unsafe fn load<S: Simd>(simd: S, from: *const Self) -> S::Vector {
-        // SAFETY: passed on from the caller.
+        // SAFETY: the caller guarantees `S::LANES` readable weights.
         unsafe { simd.load_bf16(from) }
     }
 }
