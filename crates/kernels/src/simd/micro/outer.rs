@@ -67,9 +67,13 @@ unsafe fn fixed<S: Simd, const ROWS: usize, const VECTORS: usize>(simd: S, outer
     unsafe {
         let mut sums = [[simd.splat(0.0); VECTORS]; ROWS];
         let mut left = outer.left;
-        let mut right: [*const f32; VECTORS] = std::array::from_fn(|j| outer.right[j]);
+        let mut right = [outer.left; VECTORS];
+        right.copy_from_slice(&outer.right[..VECTORS]);
         for _ in 0..outer.count {
-            let values: [S::Vector; VECTORS] = std::array::from_fn(|j| simd.load(right[j]));
+            let mut values = [simd.splat(0.0); VECTORS];
+            for (value, &right) in values.iter_mut().zip(&right) {
+                *value = simd.load(right);
+            }
             for (i, sums) in sums.iter_mut().enumerate() {
                 let value = simd.splat(*left.add(i));
                 for (sum, right) in sums.iter_mut().zip(values) {

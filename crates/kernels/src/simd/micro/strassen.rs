@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use crate::simd::weight::load_vectors;
 use crate::simd::{Kernel, Simd};
 
 /// Number of products of half the depth that replace one product.
@@ -130,10 +131,7 @@ unsafe fn fixed<S: Simd, const PAIRS: usize, const VECTORS: usize>(
     let [left, right] = tile.outputs;
     // SAFETY: the caller guarantees that all this memory is valid.
     unsafe {
-        let begin = |bias: *const f32| -> Sums<S, PAIRS, VECTORS> {
-            [std::array::from_fn(|j| simd.load(bias.add(j * S::LANES))); PAIRS]
-        };
-        let mut sums = begin(tile.biases[0]);
+        let mut sums: Sums<S, PAIRS, VECTORS> = [load_vectors(simd, tile.biases[0]); PAIRS];
         add_product(simd, tile, 0, &mut sums);
         keep(simd, &sums, u);
         add_product(simd, tile, 1, &mut sums);
@@ -147,7 +145,7 @@ unsafe fn fixed<S: Simd, const PAIRS: usize, const VECTORS: usize>(
         add_product(simd, tile, 4, &mut sums);
         finish(simd, tile, &sums, left, odd);
 
-        sums = begin(tile.biases[1]);
+        sums = [load_vectors(simd, tile.biases[1]); PAIRS];
         add_product(simd, tile, 5, &mut sums);
         finish(simd, tile, &plus_kept(simd, sums, u3), right, odd);
         sums = plus_kept(simd, sums, u);
@@ -173,8 +171,7 @@ unsafe fn add_product<S: Simd, const PAIRS: usize, const VECTORS: usize>(
     unsafe {
         let mut weights = tile.weights.add(index * block);
         for _ in 0..tile.depth {
-            let w: [S::Vector; VECTORS] =
-                std::array::from_fn(|j| simd.load(weights.add(j * S::LANES)));
+            let w = load_vectors::<S, f32, VECTORS>(simd, weights);
             for (i, sums) in sums.iter_mut().enumerate() {
                 let value = simd.splat(*input.add(i * stride));
                 for (sum, w) in sums.iter_mut().zip(w) {

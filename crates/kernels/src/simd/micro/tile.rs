@@ -15,7 +15,7 @@
 //! that the sums fill the registers. Then each loaded value takes part in many multiply-adds, and
 //! there are more independent sums than the 8 that cover 4 cycles of latency on 2 units.
 
-use crate::simd::weight::Weight;
+use crate::simd::weight::{Weight, load_vectors};
 use crate::simd::{Kernel, Simd};
 
 /// One panel, its input and its output.
@@ -131,16 +131,14 @@ unsafe fn fixed<S: Simd, W: Weight, const PIXELS: usize, const VECTORS: usize>(
 ) {
     // SAFETY: the caller guarantees that all this memory is valid.
     unsafe {
-        let bias: [S::Vector; VECTORS] =
-            std::array::from_fn(|j| simd.load(panel.bias.add(j * S::LANES)));
+        let bias = load_vectors::<S, f32, VECTORS>(simd, panel.bias);
         let mut sums = [bias; PIXELS];
         let mut weights = panel.weights;
         let (mut ahead, ahead_step) = panel.prefetch;
         for &segment in panel.segments {
             let mut input = segment;
             for _ in 0..panel.length {
-                let w: [S::Vector; VECTORS] =
-                    std::array::from_fn(|j| W::load(simd, weights.add(j * S::LANES)));
+                let w = load_vectors::<S, W, VECTORS>(simd, weights);
                 for (i, sums) in sums.iter_mut().enumerate() {
                     let value = simd.splat(*input.add(i * panel.stride));
                     for (sum, w) in sums.iter_mut().zip(w) {

@@ -62,6 +62,24 @@ pub(crate) unsafe trait Weight: Copy + 'static {
     unsafe fn load<S: Simd>(simd: S, from: *const Self) -> S::Vector;
 }
 
+/// `COUNT` vectors, one after the other. A loop and not `array::from_fn`, because the compiler does
+/// not always inline the closure into vector code.
+///
+/// # Safety
+/// All their weights must be readable at `from`.
+#[inline(always)]
+pub(crate) unsafe fn load_vectors<S: Simd, W: Weight, const COUNT: usize>(
+    simd: S,
+    from: *const W,
+) -> [S::Vector; COUNT] {
+    let mut vectors = [simd.splat(0.0); COUNT];
+    for (j, vector) in vectors.iter_mut().enumerate() {
+        // SAFETY: the caller guarantees `S::LANES` readable weights.
+        *vector = unsafe { W::load(simd, from.add(j * S::LANES)) };
+    }
+    vectors
+}
+
 // SAFETY: this is f32 itself, and every bit pattern is an f32.
 unsafe impl Weight for f32 {
     fn from_f32(value: f32) -> Self {
