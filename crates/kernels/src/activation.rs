@@ -1,17 +1,17 @@
-//! Activations. Each keeps NaN as it is, so that a broken value is seen and not clamped away.
+//! Activations. NaN stays NaN, so that a broken value is noticed.
 
 use crate::error::KernelError;
 use crate::layer::slices::{elementwise, fresh};
 
-/// What follows a layer's normalisation.
+/// The function that follows a layer's normalisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Activation {
-    /// `min(max(x, 0), 6)`, slim's choice (the paper's text says ReLU).
+    /// `min(max(x, 0), 6)`, as in slim. The paper's text says ReLU.
     #[default]
     Relu6,
     /// `max(x, 0)`.
     Relu,
-    /// Nothing.
+    /// The value unchanged.
     Identity,
 }
 
@@ -46,7 +46,7 @@ pub fn activate(
     elementwise::activate(input, activation.bounds(), output.into())
 }
 
-/// The same into a new vector.
+/// Like [`activate`], but returns a new vector.
 ///
 /// # Errors
 /// If `MOBILENET_ISA` names an instruction set that cannot be used.

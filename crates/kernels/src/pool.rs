@@ -1,11 +1,11 @@
-//! Average pooling on NHWC.
+//! Average pooling of NHWC maps.
 
 use crate::error::KernelError;
 use crate::geometry::{ConvGeometry, ConvSize, Padding};
 use crate::layer::slices::pool::average;
 
 /// Averages each window of `input` `[batch, height, width, channels]` into `output`
-/// `[batch, output rows, output columns, channels]`. Padding does not count as a value, as in
+/// `[batch, output rows, output columns, channels]`. Padding is not part of the average, as in
 /// TensorFlow.
 ///
 /// # Errors
@@ -34,7 +34,7 @@ pub fn global_average_pool(
     average(input, &whole(batch, pixels)?, channels, output.into())
 }
 
-/// A window of all pixels, as one row.
+/// The window that covers all pixels. The pixels count as one row.
 pub(crate) fn whole(batch: usize, pixels: usize) -> Result<ConvSize, KernelError> {
     if pixels == 0 {
         return Err(KernelError::Zero {

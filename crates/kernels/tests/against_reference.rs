@@ -1,5 +1,5 @@
-//! Every kernel against the naive reference: sizes around the block of 16 channels, odd and
-//! non-square maps, stride 1 and 2, dilation 1, 2 and 4, SAME and explicit padding.
+//! Compares every kernel with the naive reference: channel counts around 16, odd and non-square
+//! maps, strides 1 and 2, dilations 1, 2 and 4, SAME and explicit padding.
 
 mod single_kernels;
 
@@ -158,7 +158,8 @@ fn slices_of_wrong_length_are_errors() {
     assert!(global_average_pool(&[0.0; 16], 1, 0, 1, &mut [0.0; 1]).is_err());
 }
 
-/// Large enough that weights are packed panel by panel, and sums of gradients are shared out.
+/// The sizes are large enough that weights are packed panel by panel, and that the sums of
+/// gradients are split into parts.
 #[test]
 fn large_matrices_equal_reference_on_any_number_of_threads() {
     let (pixels, i, o) = (300, 520, 300);

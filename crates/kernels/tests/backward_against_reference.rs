@@ -1,5 +1,6 @@
-//! Every gradient against the naive reference, which finite differences have checked: sizes around
-//! the block of 16 channels, odd and non-square maps, strides, dilations, paddings, multipliers.
+//! Compares every gradient with the naive reference, which was itself compared with finite
+//! differences: channel counts around 16, odd and non-square maps, strides, dilations, paddings,
+//! multipliers.
 
 mod single_kernels;
 
@@ -28,7 +29,7 @@ fn filled(
     Ok(values)
 }
 
-/// Whether a value may lie on different sides of a bound in f32 and f64.
+/// Whether f32 and f64 may place a value on different sides of a bound.
 fn near_a_bound(y: f64, activation: Activation) -> bool {
     let (low, high) = activation.bounds();
     (y - f64::from(low)).abs() < 1e-4 || (y - f64::from(high)).abs() < 1e-4
@@ -65,7 +66,7 @@ proptest! {
         assert_close(&found, &dw)?;
     }
 
-    /// A pointwise convolution is a full one of a 1x1 kernel whose weights lie the other way.
+    /// A pointwise convolution equals a full one with a 1x1 kernel and transposed weights.
     #[test]
     fn pointwise_gradients(
         p in 1usize..=90, i in channel_counts(), o in channel_counts(), seed: u64,
@@ -89,7 +90,7 @@ proptest! {
     fn batch_norm_gradients(
         p in 1usize..=300, c in channel_counts(), scaled: bool, centred: bool, seed: u64,
     ) {
-        // Far from 0, as the sums of a network may be.
+        // The mean is far from 0, as it may be in a network.
         let input: Vec<f32> = values(seed, p * c).iter().map(|v| v * 2.0 + 3.0).collect();
         let gamma: Vec<f32> = values(!seed, c).iter().map(|v| 3.0 + v).collect();
         let beta: Vec<f32> = values(seed ^ 1, c).iter().map(|v| 2.5 + v).collect();
@@ -112,7 +113,8 @@ proptest! {
             let (linear, statistics) = reference_of(Activation::Identity);
             assert_close(&moments.mean, &statistics.mean)?;
             assert_close(&moments.variance, &statistics.variance)?;
-            // One pixel leaves nothing to normalise: the value is beta, which may be a bound.
+            // With one pixel the normalised value is 0, so the output is beta, which may equal a
+            // bound.
             let blocked: Vec<f32> = g.iter().zip(&linear)
                 .map(|(&g, &y)| if near_a_bound(y, activation) { 0.0 } else { g })
                 .collect();
@@ -124,8 +126,8 @@ proptest! {
             let of_parameters = batch_norm::gradients(
                 &input, &parameters, activation, &blocked, &mut found,
             ).unwrap();
-            // Of few pixels the terms of dx cancel almost to nothing, and what f32 rounds off the
-            // moments stays: the error is relative to the largest term, gamma / sigma * g.
+            // With few pixels the terms of dx cancel to almost nothing, but the rounding error of
+            // f32 moments remains. So the error is relative to the largest term, gamma / sigma * g.
             let terms = blocked.iter().enumerate().map(|(at, &g)| {
                 let sigma = (statistics.variance[at % c] + EPSILON).sqrt();
                 (full_gamma[at % c] / sigma * f64::from(g)).abs()
@@ -140,7 +142,6 @@ proptest! {
         }
     }
 
-    /// Without normalisation the gradients are plain sums.
     #[test]
     fn scale_shift_and_activation_gradients(
         p in 1usize..=150, c in channel_counts(), seed: u64,
@@ -182,7 +183,8 @@ proptest! {
         }
     }
 
-    /// A pool is linear, so each gradient is the pool of a unit: its transpose.
+    /// A pool is linear. So the expected gradient of an input value is `g` times the pool's output
+    /// for an input that is 1 there and 0 elsewhere.
     #[test]
     fn average_pool_gradients(size in sizes(), c in 1usize..=3, seed: u64) {
         let x = values(seed, size.input_len(c).unwrap());

@@ -1,5 +1,5 @@
-//! Gradients of single kernels against PyTorch's autograd; script and version are beside the
-//! golden file.
+//! Compares gradients of single kernels with PyTorch's autograd. The script and the version are
+//! beside the golden file.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -9,7 +9,7 @@ use mobilenet_kernels::batch_norm::{BatchNormParameters, scale_shift};
 use mobilenet_kernels::{Activation, ConvGeometry, ConvSize, Padding};
 use safetensors::SafeTensors;
 
-/// `formula.py`: values in [-1, 1) from a name.
+/// The values in [-1, 1) that `formula.py` computes from a name.
 fn uniform(name: &str, count: usize) -> Vec<f32> {
     let seed = name.bytes().fold(0xCBF2_9CE4_8422_2325u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
@@ -24,7 +24,7 @@ fn uniform(name: &str, count: usize) -> Vec<f32> {
     (1..=count as u64).map(value).collect()
 }
 
-/// One case: its name, its sizes, and what PyTorch found.
+/// A case: its name, its sizes, and the file with PyTorch's results.
 struct Case<'a> {
     name: &'a str,
     sizes: HashMap<&'a str, &'a str>,
@@ -55,7 +55,7 @@ impl Case<'_> {
         geometry.resolve(batch, height, width).unwrap()
     }
 
-    /// Largest difference relative to the largest value.
+    /// Fails if a difference exceeds 1e-5 of the largest expected value.
     fn check(&self, what: &str, found: &[f32]) {
         let name = format!("{}.{what}", self.name);
         let view = self.file.tensor(&name).unwrap();

@@ -1,4 +1,4 @@
-//! The gradients of the reference against finite differences, all in f64.
+//! Compares the gradients of the reference with finite differences, all in f64.
 
 use mobilenet_kernels::{Activation, ConvGeometry, ConvSize, Padding, reference};
 
@@ -88,7 +88,7 @@ fn depthwise_convolutions() {
 fn batch_norm_and_relu6() {
     let (pixels, c, epsilon) = (7, 4, 1e-3);
     let input = values(1, pixels * c);
-    // Wide enough for both ends of ReLU6.
+    // The outputs reach both bounds of ReLU6.
     let gamma: Vec<f64> = values(2, c).iter().map(|v| 4.0 + v).collect();
     let beta: Vec<f64> = values(3, c).iter().map(|v| 3.0 + v).collect();
     let g = values(4, pixels * c);

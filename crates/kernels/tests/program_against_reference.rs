@@ -1,5 +1,6 @@
-//! Programs of a few layers against the naive reference, by every instruction set: channels around the vectors' sizes, odd and non-square maps, strides, dilations, paddings,
-//! 1 to 3 threads.
+//! Compares programs of a few layers with the naive reference, on every instruction set: channel
+//! counts around the vector length, odd and non-square maps, strides, dilations, paddings, 1 to 3
+//! threads.
 
 #[path = "support/instruction_sets.rs"]
 mod instruction_sets;
@@ -47,7 +48,7 @@ fn check(isa: Isa, layers: &[Owned], height: usize, width: usize, threads: usize
         [h, w, layers.last().unwrap().channels[1]]
     );
     let mut output = vec![f32::NAN; program.output_len()];
-    // Twice: what one run leaves in the arena must not show in the next.
+    // The second run must not read values that the first one left in the arena.
     for _ in 0..2 {
         program
             .run(&Images::F32(&input, ImageLayout::Nhwc), &mut output)
@@ -82,7 +83,8 @@ fn channels() -> impl Strategy<Value = usize> {
     ])
 }
 
-/// Stem, depthwise, pointwise, and once more: every kind of step, and maps that take turns.
+/// A stem and two separable blocks. They contain every kind of operation, and maps that share
+/// memory.
 fn chains_equal_reference(isa: Isa) {
     let kernels = prop::sample::select(vec![[3, 3], [5, 5], [3, 1], [1, 1]]);
     let activations = vec![Activation::Relu6, Activation::Relu, Activation::Identity];
@@ -249,8 +251,8 @@ fn features_logits_layouts_and_batches(isa: Isa) {
     }
 }
 
-/// A head that reads several maps while the chain goes on: every output has the bits that a program
-/// of it alone gives, also where a map lies between two layers that are otherwise one step.
+/// Several outputs from one run. Each must have the same bits as the output of a program for it
+/// alone. Some of the maps lie between two layers that are otherwise fused into one operation.
 fn several_outputs_equal_single_ones(isa: Isa) {
     let conv = |inputs, outputs, stride, seed| {
         let window = window([3, 3], stride, 1, Padding::Same);

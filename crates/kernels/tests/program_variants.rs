@@ -1,5 +1,6 @@
-//! The same program in other forms: halved weights, 8-bit frames, batches shared out over threads.
-//! Each is held against the plain form, whose numbers are the reference's.
+//! Compares variants of a program with the plain one: half-precision weights, 8-bit frames, and
+//! batches that are divided among threads. Other tests compare the plain program with the
+//! reference.
 
 #[path = "support/instruction_sets.rs"]
 mod instruction_sets;
@@ -24,7 +25,7 @@ on_each_instruction_set! {
     batches_give_the_bits_of_single_images
 }
 
-/// Stem, two separable blocks, and a full convolution, whose weights are never halved.
+/// A stem, two separable blocks, and a full convolution. The full convolution keeps f32 weights.
 fn network(channels: [usize; 3]) -> Vec<Owned> {
     let [stem, middle, last] = channels;
     let conv = |inputs, outputs, stride, seed| {
@@ -79,8 +80,8 @@ fn logits(network: &Arc<PackedWeights>, config: &ProgramConfig, images: &Images<
     logits
 }
 
-/// The conversion is exact and the order of sums the same: not a bit may differ from f32 weights
-/// that were rounded before, by the `half` crate's own conversion.
+/// The result must have the same bits as with f32 weights that the `half` crate has rounded. The
+/// reason is that the conversion to f32 is exact and the order of sums is the same.
 fn halved_weights_are_rounded_weights(isa: Isa) {
     type Round = fn(f32) -> f32;
     let types: [(WeightType, Round); 2] = [
@@ -112,7 +113,7 @@ fn halved_weights_are_rounded_weights(isa: Isa) {
                     logits(&plain, &config, &images),
                     "{weight_type}, {isa}, {threads} threads"
                 );
-                // Rounding does change the numbers, so that the comparison says something.
+                // Rounding changes the logits. Otherwise the comparison above would show nothing.
                 let exact = packed(WeightType::F32, isa, &layers, &head).unwrap();
                 assert_ne!(
                     logits(&halved, &config, &images),
@@ -124,7 +125,7 @@ fn halved_weights_are_rounded_weights(isa: Isa) {
 }
 
 fn halved_weights_take_half_the_memory(isa: Isa) {
-    // Too narrow on one side for Strassen's scheme, which has more weights.
+    // One side is too narrow for Strassen's scheme, which would store more weights.
     let layers = network([32, 512, 48]);
     let pointwise: usize = (layers.iter())
         .filter(|layer| layer.geometry.kernel == [1, 1])
@@ -150,8 +151,8 @@ fn weights_beyond_the_range_of_a_half_are_errors() {
     assert!(of_type(WeightType::F32).is_ok());
 }
 
-/// Frames against normalised images: odd sizes, every padding, dilated stems, padding larger than
-/// the map, and shifts that make the padding large.
+/// Compares frames with images that were normalised before: odd sizes, every padding, dilated
+/// stems, padding larger than the map, and shifts that give the padding large values.
 fn frames_equal_normalised_images(isa: Isa) {
     let normalization = Normalization {
         scale: vec![1.0 / 127.5, 0.02, -0.013],
@@ -248,7 +249,7 @@ fn frames_that_cannot_be_normalised_are_errors() {
     assert!(matches!(depthwise, Err(KernelError::Frames { .. })));
 }
 
-/// Whether a thread runs an image alone or with others, the bits are the same.
+/// An image has the same bits whether a thread computes it alone or with others.
 fn batches_give_the_bits_of_single_images(isa: Isa) {
     let layers = network([16, 40, 24]);
     let (height, width) = (37, 21);

@@ -1,7 +1,7 @@
-//! Separable blocks that are large enough for Strassen's scheme, against the naive reference, by
-//! every instruction set: odd and even maps, so that pixels lack a second;
-//! channels that fill the last pair of panels and that do not; 1 to 4 threads, whose results must
-//! be the same bits.
+//! Compares separable blocks that are large enough for Strassen's scheme with the naive reference,
+//! on every instruction set. The cases are maps with even and odd numbers of pixels, channels that
+//! fill the last pair of panels or do not, and 1 to 4 threads. All numbers of threads must give the
+//! same bits.
 
 #[path = "support/instruction_sets.rs"]
 mod instruction_sets;
@@ -81,7 +81,7 @@ fn blocks_equal_reference(isa: Isa) {
     });
 }
 
-/// The test above says something of the scheme only where it is used.
+/// Checks that the blocks of the test above use the scheme. Its weights are 7/4 of the plain size.
 fn large_products_have_seven_blocks_of_weights(isa: Isa) {
     let bytes = |channels| {
         let layers = block(channels, 1, Activation::Relu6, 3);
@@ -113,7 +113,7 @@ fn a_stride_that_was_not_packed_is_refused() {
     );
 }
 
-/// A shape that no machine has the memory for is an error, whether it overflows or not.
+/// Shapes whose weights exceed any memory are errors, whether or not their size overflows.
 #[test]
 fn impossible_shapes_are_refused() {
     for channels in [1 << 24, 1 << 31, 1 << 62] {

@@ -1,5 +1,6 @@
-//! A network in training against the composed reference: logits, statistics and every gradient, on
-//! every instruction set of the machine, for sizes around the vector's and any window.
+//! Compares a network in training with the composed reference: logits, statistics and every
+//! gradient. It runs on every instruction set of the machine, with channel counts around the vector
+//! length and any window.
 
 use std::ops::Range;
 
@@ -15,10 +16,12 @@ use proptest::test_runner::RngSeed;
 
 const EPSILON: f64 = 1e-3;
 
-/// Relative to the largest value of a tensor, or to a fiftieth of the largest of the network's: batch
-/// normalisation makes some gradients cancel to nothing. Five normalised layers amplify f32's
-/// rounding, and now and then it puts a value on the other side of an activation's bound: that is
-/// why cases are drawn from a fixed seed.
+/// Relative to the largest value of the tensor, or to 1/50 of the network's largest gradient if
+/// that is more. Batch normalisation makes some gradients cancel to almost nothing, so their own
+/// size is no measure.
+///
+/// Five normalised layers amplify f32's rounding. Now and then this moves a value across an
+/// activation's bound. So the cases are drawn from a fixed seed.
 const TOLERANCE: f64 = 1e-3;
 
 fn cases(usual: u32) -> u32 {
@@ -43,7 +46,7 @@ fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&v| f64::from(v)).collect()
 }
 
-/// A network whose parameters are drawn, and what it was built from.
+/// A network, its random parameters, and its options.
 #[derive(Debug, Clone)]
 struct Case {
     network: TrainingNetwork,
@@ -135,14 +138,14 @@ fn case(
     }
 }
 
-/// What the reference says of a case.
+/// The reference's results for a case.
 struct Expected {
     logits: Vec<f64>,
     gradients: Vec<f64>,
     running: Vec<f64>,
 }
 
-/// One layer's forward pass, kept for the backward one.
+/// Values of a layer's forward pass that its backward pass needs.
 struct Kept {
     size: ConvSize,
     input: Vec<f64>,
@@ -151,7 +154,7 @@ struct Kept {
     statistics: reference::BatchStatistics,
 }
 
-/// `[out, depth, taps]` of the parameters to the reference's `[taps, depth, out]`.
+/// Converts the parameters' `[out, depth, taps]` to the reference's `[taps, depth, out]`.
 fn taps_first(weights: &[f64], [out, inputs, taps]: [usize; 3]) -> Vec<f64> {
     let mut result = vec![0.0; weights.len()];
     for_each_weight([out, inputs, taps], |from, to| result[to] = weights[from]);
@@ -312,7 +315,7 @@ fn put(target: &mut [f64], place: usize, values: &[f64]) {
     target[place..place + values.len()].copy_from_slice(values);
 }
 
-/// Runs a case: logits, gradients, parameters with moved statistics.
+/// Runs a case. Returns logits, gradients, and parameters with updated running statistics.
 fn found(
     isa: Isa,
     case: &Case,
@@ -324,7 +327,7 @@ fn found(
     let mut logits = vec![0.0; program.logits_len()];
     let mut gradients = vec![f32::NAN; case.parameters.len()];
     let mut parameters = case.parameters.clone();
-    // Twice, because a second run meets an arena that is not all zeros.
+    // The second run starts with an arena that is not all zeros.
     for _ in 0..2 {
         let dropout = Some(dropout);
         let pass = program
@@ -372,7 +375,7 @@ fn close(name: &str, found: &[f32], expected: &[f64], floor: f64) -> Result<(), 
     Ok(())
 }
 
-/// The tensors of a network, by place.
+/// Names of the network's tensors, and their ranges in the parameters.
 fn tensors(network: &TrainingNetwork) -> Vec<(String, Range<usize>)> {
     let mut tensors = Vec::new();
     for (index, layer) in network.layers.iter().enumerate() {
@@ -440,7 +443,7 @@ proptest! {
         threads in 1usize..=3,
         seed: u64,
     ) {
-        // A window that does not fit is an error of the geometry, tested there.
+        // Windows that do not fit are skipped here. The tests of the geometry cover them.
         let options = TrainingOptions { batch, threads, frozen_layers: 0, frozen_batch_norm: false };
         let case = case(channels, image, [stride, dilation], padding, options);
         let fits = TrainingProgram::new(Isa::Scalar, &case.network, &case.options).is_ok();

@@ -1,10 +1,10 @@
-//! The gradient of an activation: 0 at and beyond its bounds.
+//! The gradient of an activation. It is 0 at the bounds and beyond them.
 
 use crate::activation::Activation;
 use crate::error::KernelError;
 use crate::layer::slices::elementwise::activation_gradient;
 
-/// The gradient of the input, element by element.
+/// Writes the gradient of the input, element by element.
 ///
 /// # Errors
 /// If the lengths differ.

@@ -1,4 +1,5 @@
-//! Gradients of the average pools: every input takes its share of the windows that it lies in.
+//! Gradients of average pools. An input's gradient is the sum of its shares in all windows that
+//! contain it.
 
 use crate::error::KernelError;
 use crate::geometry::ConvSize;

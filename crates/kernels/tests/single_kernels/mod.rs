@@ -1,4 +1,4 @@
-//! Shared by the tests of single kernels: random cases, and how close is close.
+//! Shared by the tests of single kernels: random cases and a comparison.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -8,7 +8,7 @@
 use mobilenet_kernels::{ConvGeometry, ConvSize, Padding};
 use proptest::prelude::*;
 
-/// Relative to the largest value; f32 sums of up to 1,000 terms stay well below this.
+/// Relative to the largest value. f32 sums of up to 1,000 terms stay well below this.
 const TOLERANCE: f64 = 1e-5;
 
 pub fn assert_close(found: &[f32], expected: &[f64]) -> Result<(), TestCaseError> {
@@ -28,7 +28,7 @@ pub fn assert_close(found: &[f32], expected: &[f64]) -> Result<(), TestCaseError
     Ok(())
 }
 
-/// Random cases of a property; `PROPTEST_CASES` overrides it, for slow machines.
+/// The number of random cases of a property. `PROPTEST_CASES` overrides it for slow machines.
 pub fn cases(usual: u32) -> u32 {
     let wanted = std::env::var("PROPTEST_CASES").ok();
     wanted.and_then(|cases| cases.parse().ok()).unwrap_or(usual)
@@ -72,7 +72,7 @@ fn paddings() -> impl Strategy<Value = Padding> {
     ]
 }
 
-/// A window and an input that it fits.
+/// A window and an input size that it fits.
 pub fn sizes() -> impl Strategy<Value = ConvSize> {
     let kernels = prop::sample::select(vec![[3, 3], [1, 1], [2, 3], [5, 5]]);
     let dilations = prop::sample::select(vec![1, 2, 4]);

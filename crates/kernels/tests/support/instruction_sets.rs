@@ -1,11 +1,12 @@
-//! Tests that run once on each instruction set, under its name: `avx2::name_of_the_test`.
+//! Runs a test once on each instruction set. The test's name contains the set:
+//! `avx2::name_of_the_test`.
 
 use std::io::Write;
 
 use mobilenet_kernels::simd::Isa;
 
-/// Runs a test on an instruction set, or reports that the machine lacks it. The report goes past
-/// libtest, which would show to nobody what a passing test prints.
+/// Runs a test on an instruction set, or reports that the machine lacks the set. The report is
+/// written to standard error directly, because libtest hides what a passing test prints.
 pub(crate) fn run_on(isa: Isa, name: &str, test: impl FnOnce(Isa)) {
     if isa.is_available() {
         return test(isa);
@@ -16,7 +17,7 @@ pub(crate) fn run_on(isa: Isa, name: &str, test: impl FnOnce(Isa)) {
     drop(std::io::stderr().write_all(report.as_bytes()));
 }
 
-/// Makes a test of each function of an instruction set, for each set that the target may have.
+/// Declares each function as a test, once per instruction set of the target architecture.
 macro_rules! on_each_instruction_set {
     ($($test:ident)*) => {
         $crate::instruction_sets::on_each_instruction_set!(@ scalar Scalar: $($test)*);

@@ -1,4 +1,4 @@
-//! Layers with values, the reference on them, and programs of them.
+//! Layers with their weights, the reference applied to them, and settings of programs.
 #![allow(
     dead_code,
     reason = "a module of several test binaries, each of which uses its own part"
@@ -21,7 +21,7 @@ pub(crate) fn values(seed: u64, len: usize) -> Vec<f32> {
         .collect()
 }
 
-/// A layer with its values.
+/// A layer that owns its weights.
 #[derive(Debug, Clone)]
 pub(crate) struct Owned {
     pub(crate) kind: ConvKind,
@@ -70,7 +70,8 @@ impl Owned {
         }
     }
 
-    /// The reference's layouts: [rows, columns, in, out], and [rows, columns, channels].
+    /// Output, height and width by the reference. It needs weights as `[rows, columns, in, out]`,
+    /// or `[rows, columns, channels]` for a depthwise layer.
     pub(crate) fn reference(
         &self,
         input: &[f32],
@@ -103,7 +104,8 @@ impl Owned {
     }
 }
 
-/// Differences are relative to the largest expected value, or to 1 where that is smaller.
+/// Compares each value. Differences are relative to the largest expected value, or to 1 if that is
+/// larger.
 pub(crate) fn assert_within(tolerance: f64, found: &[f32], expected: &[f32], what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
     let scale = expected
@@ -156,7 +158,7 @@ pub(crate) fn window(
     }
 }
 
-/// Random cases of a property; `PROPTEST_CASES` overrides it, for slow machines.
+/// The number of random cases of a property. `PROPTEST_CASES` overrides it for slow machines.
 pub(crate) fn cases(usual: u32) -> u32 {
     let wanted = std::env::var("PROPTEST_CASES").ok();
     wanted.and_then(|cases| cases.parse().ok()).unwrap_or(usual)
