@@ -1,4 +1,4 @@
-//! The program's output, files and exit codes.
+//! Tests of the program's output, files and exit codes.
 
 mod support;
 
@@ -59,12 +59,12 @@ fn classify_reports_each_photo_and_goes_on_after_a_bad_one() {
     assert!(stdout(&output).contains("good.png") && stdout(&output).contains(" %  class "));
 }
 
-/// `predict` computes the logits that transformers computed (golden files).
+/// `predict` computes the same logits as transformers (golden files).
 #[test]
 fn predict_gives_another_frameworks_numbers() {
     let folder = Folder::new();
     let (input, output) = (folder.path("in.npy"), folder.path("out.npy"));
-    // formula.py: the tensor named "input", [2, 3, 96, 96].
+    // The tensor "input" of formula.py, `[2, 3, 96, 96]`.
     let seed = "input"
         .bytes()
         .fold(0xCBF2_9CE4_8422_2325u64, |hash, byte| {
@@ -274,7 +274,7 @@ fn a_closed_pipe_is_no_failure() {
     );
 }
 
-/// Hostile files through the command line, with a limit of 256 MiB of address space. The process
+/// Gives hostile files to the program, whose address space is limited to 256 MiB. The process
 /// itself takes about 100 MiB, so a file can make it allocate only a little.
 #[cfg(target_os = "linux")]
 #[test]

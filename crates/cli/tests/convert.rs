@@ -1,4 +1,4 @@
-//! `convert` between files of weights: what it reports, writes and refuses.
+//! Tests of `convert` between files of weights: what it reports, writes and refuses.
 
 mod support;
 
@@ -31,7 +31,7 @@ fn convert_reports_and_writes_half_precision() {
             String::from_utf8_lossy(&text[..4000])
                 .contains(&format!("\"dtype\":\"{expected_dtype}\""))
         );
-        // What was written can be used.
+        // The written file can be read.
         assert!(run(&["inspect", &output]).status.success());
         std::fs::metadata(output).unwrap().len()
     };
@@ -92,7 +92,7 @@ fn convert_fails_on_what_it_cannot_use() {
     }
 }
 
-/// `--ema`, `--to`, and `--verify`, which decides whether a file is written.
+/// Tests `--ema`, `--to`, and `--verify`. A file is written only if the verification succeeds.
 #[test]
 fn convert_takes_averages_verifies_and_writes_for_frameworks() {
     let folder = Folder::new();
@@ -111,7 +111,7 @@ fn convert_takes_averages_verifies_and_writes_for_frameworks() {
     let applied = &inspected[0]["report"]["applied"];
     assert_eq!(applied[0]["source"], "MobilenetV1/Conv2d_0/weights");
 
-    // The reference is the output of `predict`, first unchanged, then with one logit changed.
+    // The reference is the output of `predict`, first with one logit changed, then unchanged.
     let (input, output) = (folder.path("input.npy"), folder.path("output.npy"));
     let pixels: Vec<f32> = (0..64 * 64 * 3)
         .map(|i| (i % 97) as f32 / 48.5 - 1.0)

@@ -1,4 +1,4 @@
-//! `convert` to and from files that describe their network, and the flags that override them.
+//! Tests of `convert` with files that describe their network, and of the flags that override them.
 
 mod support;
 

@@ -1,5 +1,5 @@
-//! The commands `train` and `eval`: photos in folders, killed and resumed runs, broken photos,
-//! divergence.
+//! Tests of the commands `train` and `eval`: photos in folders, killed and resumed runs, broken
+//! photos, divergence.
 
 mod support;
 
@@ -10,8 +10,8 @@ use std::time::Duration;
 use serde_json::Value;
 use support::lines;
 
-/// Writes photos of two classes that a small network can tell apart: per class 12 to train on and 4
-/// to test with.
+/// Writes photos of two classes that a small network can tell apart. Per class, 12 are for training
+/// and 4 for testing.
 fn photos(folder: &Path) -> PathBuf {
     let data = folder.join("photos");
     for (part, count) in [("train", 12), ("test", 4)] {
@@ -98,7 +98,7 @@ fn a_folder_of_photos_becomes_weights() {
         (&8.into(), &1.0.into())
     );
 
-    // A second training must not write over the first.
+    // A second training must not overwrite the first.
     let again = train(&data, &out, &["--epochs", "1"]).output().unwrap();
     assert_eq!(again.status.code(), Some(1));
     assert!(text(&again.stderr).contains("is there already"));
@@ -151,7 +151,8 @@ fn kill(mut command: Command, out: &Path, wait_for_checkpoint: bool, millisecond
     killed
 }
 
-/// The final weights, and the state of the last checkpoint; a header's entries have no fixed order.
+/// The final weights, and the tensors of the last checkpoint. The checkpoint's header is left out,
+/// because its entries have no fixed order.
 fn results(out: &Path) -> (Vec<u8>, Vec<u8>) {
     let last = newest(out).unwrap();
     let state = std::fs::read(out.join("checkpoints").join(last)).unwrap();
@@ -174,7 +175,7 @@ fn runs_killed_twenty_times_end_in_the_same_bits() {
     while kills < 20 {
         runs += 1;
         let broken = folder.path().join(format!("broken {runs}"));
-        // Every second kill waits for a checkpoint; the others may come before the first step.
+        // Every second kill waits for a checkpoint. The others may come before the first step.
         while kills < 20
             && kill(
                 train(&data, &broken, &arguments),
@@ -193,7 +194,7 @@ fn runs_killed_twenty_times_end_in_the_same_bits() {
     println!("{kills} kills of {runs} runs");
 }
 
-/// Imitates a full disk by a limit on the size of files: the write fails midway.
+/// Imitates a full disk by a limit on file sizes, so that a write fails midway.
 #[cfg(unix)]
 #[test]
 fn a_full_disk_leaves_the_last_checkpoint() {

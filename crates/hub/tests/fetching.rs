@@ -1,8 +1,8 @@
-//! Fetching from a hub on this machine that serves the golden Hugging Face folder: first use,
+//! Fetches from a hub on this machine that serves the golden Hugging Face folder: first use,
 //! offline use, two processes at once, an interrupted download, a damaged cache.
 //!
-//! One test function does it all, because the hub's address is an environment variable of the
-//! process: the test starts itself again with the variable set.
+//! One test function does all of this. The hub's address is an environment variable, so the test
+//! starts this program again with the variable set.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -17,7 +17,7 @@ fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/golden/hugging_face_tiny")
 }
 
-/// Answers as the hub does; the weights end after `limit` bytes.
+/// Answers a request as the hub does. Weights are cut off after `limit` bytes.
 fn answer(mut stream: TcpStream, limit: usize) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut line = String::new();
@@ -57,7 +57,7 @@ fn answer(mut stream: TcpStream, limit: usize) -> std::io::Result<()> {
     stream.write_all(&content)
 }
 
-/// Starts a hub. Returns its address and its count of requests.
+/// Starts a hub. Returns its address and the number of requests so far.
 fn serve(limit: usize) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -72,7 +72,7 @@ fn serve(limit: usize) -> (String, Arc<AtomicUsize>) {
     (address, requests)
 }
 
-/// Runs the test `child` of this binary in a process of its own.
+/// Prepares a process that runs the test `child` of this program.
 fn process(endpoint: &str, cache: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
@@ -95,7 +95,7 @@ fn process(endpoint: &str, cache: &Path) -> Command {
 
 #[test]
 fn child() {
-    // Does nothing unless `hub` below started it.
+    // This test does nothing unless `hub` below started it.
     if std::env::var_os("MOBILENET_TEST_CHILD").is_none() {
         return;
     }
@@ -123,13 +123,13 @@ fn hub() {
     let cache = tempfile::tempdir().unwrap();
     let file = Cache::at(cache.path()).file("hf:someone/tiny");
 
-    // An interrupted download is an error and leaves nothing that looks like weights.
+    // An interrupted download is an error and leaves no file of weights.
     let (broken, _) = serve(2_000);
     let error = result(process(&broken, cache.path()));
     assert!(error.starts_with("cannot fetch hf:someone/tiny"), "{error}");
     assert!(!file.exists());
 
-    // Two processes at once: one fetches, the other waits for it.
+    // Of two processes at once, one fetches and the other waits for it.
     let (address, requests) = serve(usize::MAX);
     let spawn = || {
         let mut command = process(&address, cache.path());

@@ -1,5 +1,5 @@
-//! Inference on a device: takes a photo and weights, prints names. No candle, no network access, no
-//! training. To build a small program:
+//! Classifies a photo on a device. Takes a photo and weights, and prints names of classes. It
+//! contains no candle, no network access and no training. To build a small program:
 //!
 //! ```sh
 //! cargo build --profile device -p mobilenet --no-default-features --example device

@@ -1,9 +1,9 @@
-//! Google's weights on photos. Needs the converted weights, in the file that
-//! `MOBILENET_REAL_WEIGHTS` names or in the user's cache; without them the tests are skipped.
+//! Tests Google's weights on photos. The converted weights are in the file that
+//! `MOBILENET_REAL_WEIGHTS` names, or in the user's cache. Without them the tests are skipped.
 //!
 //! The expected probabilities come from an independent forward pass in numpy, on photos that
-//! Pillow's bilinear filter squeezed to 224. Only `chelsea` is in the repository; the other photos
-//! are read from a folder `shared/data/photos` beside it, if they are there.
+//! Pillow's bilinear filter resized to 224x224. Only `chelsea` is in the repository. The other
+//! photos are read from the folder `shared/data/photos` beside the repository, if they exist.
 
 #[allow(unreachable_pub, reason = "shared with the model's tests")]
 #[path = "../../model/tests/support/skipped.rs"]
@@ -32,7 +32,7 @@ fn weights() -> Option<Checkpoint> {
     Some(load(&path, ReadLimits::default()).unwrap())
 }
 
-/// Photo, expected name, expected probability.
+/// Photos, their expected class names, and the expected probabilities.
 const EXPECTED: [(&str, &str, f32); 4] = [
     ("docs/images/chelsea.jpg", "Egyptian cat", 0.93),
     ("../shared/data/photos/bird.bmp", "chickadee", 0.999),
@@ -44,7 +44,7 @@ const EXPECTED: [(&str, &str, f32); 4] = [
     ),
 ];
 
-/// The photos that are there.
+/// The photos that exist.
 fn photos() -> Vec<(PathBuf, &'static str, f32)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     EXPECTED

@@ -1,4 +1,4 @@
-//! Shared by the tests: runs the program.
+//! Runs the program. Shared by the tests.
 #![allow(
     dead_code,
     unreachable_pub,
