@@ -1,5 +1,5 @@
-//! What slim's own tests leave out: the second table of the reference, row by row. Its figures are
-//! tested in `sizes.rs`, the learning rate schedule in `mobilenet-train`.
+//! Tests what slim's own tests do not: the second table of the reference, row by row. Its sizes are
+//! tested in `sizes.rs`, and the learning rate schedule in `mobilenet-train`.
 
 use candle_core::{Device, IndexOp, Tensor};
 use candle_nn::ModuleT;
@@ -24,7 +24,7 @@ fn classifier(config: &MobileNetV1Config) -> MobileNetV1 {
     .unwrap()
 }
 
-/// Width 0.25, so that whole networks take milliseconds.
+/// A narrow network, so that it runs in milliseconds.
 fn narrow() -> MobileNetV1Config {
     MobileNetV1Config {
         num_classes: Some(10),
@@ -73,7 +73,8 @@ fn strides_and_dilations_of_each_output_stride() {
     assert_eq!(windows(Some(8)), eight);
 }
 
-/// The same weights at every output stride: the coarse map is a sampling of the fine one.
+/// With the same weights, a map of a larger output stride is an exact sampling of one with a
+/// smaller stride.
 #[test]
 fn output_strides_are_exact_samplings() {
     let xs = images(224, 224);
@@ -177,7 +178,7 @@ fn unknown_final_endpoints_are_errors() {
     assert_eq!(error.to_string(), "unknown endpoint `Conv2d_14_pointwise`");
     let error = "Mixed_5a".parse::<mobilenet_model::Endpoint>().unwrap_err();
     assert_eq!(error.to_string(), "unknown endpoint `Mixed_5a`");
-    // Custom layers that end before the default endpoint.
+    // The custom layers end before the default endpoint.
     let short = BaseConfig {
         conv_defs: vec![ConvDef::conv(2, 32)],
         ..BaseConfig::default()
@@ -197,7 +198,7 @@ fn rank_3_input_is_an_error_that_names_the_rank() {
         error.to_string(),
         "invalid input tensor rank, expected 4, was: 3"
     );
-    // The same through candle's trait.
+    // Through candle's trait the error is the same.
     let error = ModuleT::forward_t(&network, &xs, false).unwrap_err();
     assert!(error.to_string().contains("expected 4, was: 3"));
 }

@@ -1,4 +1,4 @@
-//! Our own files: what is saved comes back; half precision; the load report.
+//! Our own files: saved weights are read back the same. Also half precision and the load report.
 
 mod support;
 
@@ -50,7 +50,7 @@ fn what_is_saved_comes_back() {
     assert_eq!(loaded.report.applied.len(), 137);
     assert!(loaded.report.unused.is_empty());
     assert_eq!(logits(&loaded), logits(&original));
-    // Saved again, the same bytes; and nothing else is left in the folder.
+    // Saving again gives the same bytes, and leaves no other file in the folder.
     let again = folder.path().join("again.safetensors");
     save(&again, &loaded, WeightsDtype::F32).unwrap();
     assert_eq!(
@@ -74,7 +74,8 @@ fn half_precision_is_half_the_size_and_close() {
     };
     let (full, _) = size_of(WeightsDtype::F32);
     let expected = logits(&original);
-    // Errors of one rounding of all weights: 2^-11 and 2^-8, carried through 28 layers.
+    // Rounding changes weights by up to 2^-11 and 2^-8 of their value. The error grows through 28
+    // layers.
     for (dtype, tolerance) in [(WeightsDtype::F16, 4e-3), (WeightsDtype::Bf16, 3e-2)] {
         let (half, loaded) = size_of(dtype);
         assert!(
@@ -177,7 +178,7 @@ fn what_the_file_says_of_the_network_is_found() {
     assert_eq!((keras.padding, keras.min_depth), (PaddingRule::Keras, 1));
 }
 
-/// A file with some tensors taken away or changed.
+/// Loads a file of which some tensors were removed or changed.
 fn edited(edit: impl Fn(&mut Vec<(String, Tensor)>)) -> Result<Checkpoint, CheckpointError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("edited.safetensors");
@@ -202,7 +203,7 @@ fn a_missing_tensor_does_not_pass() {
         error.to_string().contains(&format!("missing {name}")),
         "{error}"
     );
-    // Half a classifier is no bare body.
+    // A file with only half of the classifier is no body either.
     let bias_only = edited(|tensors| tensors.retain(|(n, _)| n != "Logits.Conv2d_1c_1x1.weight"));
     assert!(matches!(bias_only, Err(CheckpointError::Incomplete { .. })));
     let body = edited(|tensors| tensors.retain(|(n, _)| !n.starts_with("Logits"))).unwrap();

@@ -1,5 +1,5 @@
-//! Files that we write for frameworks: their own names and shapes, the same network when read
-//! again. `golden/exported.py` loads such files into the frameworks themselves.
+//! Files that we write for frameworks have the framework's names and shapes, and give the same
+//! network when read again. `golden/exported.py` loads such files into the frameworks.
 
 mod support;
 
@@ -32,7 +32,7 @@ fn logits(checkpoint: &Checkpoint) -> Vec<f32> {
     logits.flatten_all().unwrap().to_vec1().unwrap()
 }
 
-/// Written for a framework, a file has the tensors of the file that the framework wrote itself.
+/// A file that we write for a framework has the same tensors as the framework's own file.
 #[test]
 fn names_and_shapes_are_the_frameworks_own() {
     let folder = tempfile::tempdir().unwrap();
@@ -59,7 +59,7 @@ fn names_and_shapes_are_the_frameworks_own() {
     }
 }
 
-/// What a framework's network cannot do is refused, before a file is written.
+/// Settings that a framework's network does not support are refused before a file is written.
 #[test]
 fn a_framework_without_such_a_network_gets_no_file() {
     let folder = tempfile::tempdir().unwrap();
@@ -94,7 +94,7 @@ fn a_framework_without_such_a_network_gets_no_file() {
     }
 }
 
-/// An npz of arrays, uncompressed.
+/// Writes arrays as an uncompressed npz.
 fn npz(path: &std::path::Path, arrays: &[(&str, &Tensor)]) {
     Tensor::write_npz(arrays, path).unwrap();
 }

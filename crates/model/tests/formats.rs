@@ -1,5 +1,5 @@
-//! Files that frameworks wrote, in every format, through the whole loader, against the logits of
-//! that framework. Scripts and versions are beside the golden files.
+//! Loads files that frameworks wrote, in every format, and compares the logits with those of the
+//! framework. Scripts and versions are beside the golden files.
 
 mod support;
 
@@ -35,7 +35,7 @@ fn averages() -> LoadOptions {
     }
 }
 
-/// Of two partitioned variables, moving averages, slots and a counter.
+/// The checkpoint contains two partitioned variables, moving averages, slots and a counter.
 #[test]
 fn tensorflow_v2_checkpoint() {
     let checkpoint = load(&golden("slim_v2"), ReadLimits::default()).unwrap();
@@ -102,7 +102,7 @@ fn numpy_arrays() {
     check(&checkpoint, SLIM, "logits", 64);
 }
 
-/// The object graph gives the names; the epsilon is a constant in a function.
+/// The names come from the object graph, and the epsilon from a constant in a function.
 #[test]
 fn saved_model_of_tensorflow_2() {
     let checkpoint = load(&golden("keras_saved_model"), ReadLimits::default()).unwrap();
@@ -112,7 +112,7 @@ fn saved_model_of_tensorflow_2() {
     assert!(checkpoint.report.unused.is_empty());
 }
 
-/// Shards, and weights of 8 and 16 bits and of half precision.
+/// The file has shards, and weights of 8 bits, 16 bits and half precision.
 #[test]
 fn tensorflow_js() {
     for path in ["tfjs", "tfjs/model.json"] {
@@ -122,7 +122,8 @@ fn tensorflow_js() {
     }
 }
 
-/// Nested, from DataParallel, beside averages and an optimiser's state.
+/// The weights are nested and come from DataParallel. The file also has averages and an optimiser's
+/// state.
 #[test]
 fn pytorch_before_1_6() {
     let path = golden("timm_legacy.tar");
@@ -198,7 +199,7 @@ fn safetensors_in_several_files() {
     );
 }
 
-/// Scopes, keys and modules around the network, as detectors and training programs add them.
+/// Prefixes of scopes, keys and modules, as detectors and training programs add them.
 #[test]
 fn names_behind_a_prefix() {
     let folder = tempfile::tempdir().unwrap();
@@ -237,7 +238,7 @@ fn names_behind_a_prefix() {
     }
 }
 
-/// A flipped bit in the values, which only the checksum can tell, and a data file cut short.
+/// Tests a flipped bit in the values, which only the checksum reveals, and a truncated data file.
 #[test]
 fn broken_data_of_a_tensorflow_checkpoint_is_named() {
     let folder = tempfile::tempdir().unwrap();
@@ -253,7 +254,7 @@ fn broken_data_of_a_tensorflow_checkpoint_is_named() {
             .unwrap_err()
             .to_string()
     };
-    // The last bytes are the counter's, an integer that is not read.
+    // The last bytes belong to the counter, an integer that is not read.
     for at in [0, good.len() / 2, good.len() - 9] {
         let mut flipped = good.clone();
         flipped[at] ^= 1;

@@ -1,7 +1,7 @@
-//! The fuzz targets' corpus, and mutations of it, through every reader: no panic, no second of
-//! time, and no more memory than the limits allow.
+//! Gives the corpus of the fuzz targets, and random changes of it, to every reader. No reader may
+//! panic, take a second, or use more memory than the limits allow.
 //!
-//! `MOBILENET_FUZZ_INPUTS` is the number of inputs a reader, 20,000 by default.
+//! `MOBILENET_FUZZ_INPUTS` is the number of inputs per reader, 20,000 by default.
 
 #[path = "../../../fuzz/src/lib.rs"]
 mod fuzz;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use mobilenet_model::checkpoint::Format;
 
-/// splitmix64.
+/// The random generator splitmix64.
 struct Random(u64);
 
 impl Random {
@@ -28,7 +28,7 @@ impl Random {
     }
 }
 
-/// Numbers at which sizes and offsets go wrong.
+/// Sizes and offsets that often reveal errors.
 const NUMBERS: [u64; 9] = [
     0,
     1,
@@ -41,7 +41,7 @@ const NUMBERS: [u64; 9] = [
     u64::MAX,
 ];
 
-/// One change of some bytes.
+/// Changes some bytes.
 fn mutate(bytes: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut Random) {
     let at = random.below(bytes.len());
     let length = random.below(16).min(bytes.len() - at);
@@ -72,7 +72,7 @@ fn mutate(bytes: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut Random) {
     }
 }
 
-/// Peak of the process' memory, where the system tells.
+/// The process' peak memory in bytes, if the system reports it.
 fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status
@@ -109,7 +109,7 @@ fn mutations_of_the_corpus_do_no_harm() {
             .iter()
             .map(|file| std::fs::read(file).unwrap())
             .collect();
-        // A corpus that no reader likes would test nothing.
+        // If no seed could be read, the corpus would test nothing.
         let good = seeds
             .iter()
             .filter(|seed| check(format, seed, "seed"))
@@ -131,7 +131,8 @@ fn mutations_of_the_corpus_do_no_harm() {
     if let (Some(before), Some(after)) = (before, peak_memory()) {
         let grown = (after - before) >> 20;
         println!("peak memory grew by {grown} MiB");
-        // The limits allow 1 MiB beyond four times a file of kilobytes; the rest is the test's.
+        // The limits allow 1 MiB plus four times the size of a file, which is a few kilobytes. The
+        // rest is the test's own memory.
         assert!(grown < 32, "peak memory grew by {grown} MiB");
     }
 }

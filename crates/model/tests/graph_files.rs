@@ -1,5 +1,5 @@
-//! ONNX and TFLite files, made by PyTorch's and TensorFlow's exporters, against those frameworks'
-//! logits; and our own export, read back.
+//! Loads ONNX and TFLite files that PyTorch's and TensorFlow's exporters wrote, and compares the
+//! logits with those frameworks'. Also reads our own export.
 
 mod support;
 
@@ -63,7 +63,7 @@ fn onnx_of_timm_by_the_new_exporter() {
     assert!(metadata.folded);
 }
 
-/// TensorFlow's converter writes Keras' padding as SAME where they are the same, as here.
+/// TensorFlow's converter writes Keras' padding as SAME if the two are equal, as here.
 #[test]
 fn tflite_in_single_and_half_precision() {
     for name in ["float.tflite", "float16.tflite"] {
@@ -73,7 +73,7 @@ fn tflite_in_single_and_half_precision() {
     }
 }
 
-/// The converter saw the two images, so their range is the input's.
+/// The converter saw only the two images, so the input's range is that of the images.
 #[test]
 fn tflite_quantised() {
     for name in ["int8.tflite", "uint8_input.tflite"] {
@@ -85,7 +85,7 @@ fn tflite_quantised() {
     }
 }
 
-/// As TFLite's metadata library packs them: a zip behind the model.
+/// The labels are in a zip behind the model, as TFLite's metadata library writes them.
 #[test]
 fn tflite_with_labels() {
     let mut bytes = Cursor::new(Archive::open("tflite_files.zip").read("int8.tflite"));
@@ -132,7 +132,7 @@ fn our_own_onnx_comes_back() {
     }
 }
 
-/// For `golden/onnx_export.py`, which runs them in ONNX Runtime.
+/// Writes files that `golden/onnx_export.py` runs in ONNX Runtime.
 #[test]
 #[ignore = "writes files for a Python script"]
 fn onnx_for_the_runtime() {

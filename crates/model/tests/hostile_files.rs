@@ -1,5 +1,5 @@
-//! Files that lie. Each reader gets its own lies, and every format every truncation and a flipped
-//! bit at many places: a typed error that names the place, or a checkpoint, never a panic.
+//! Hostile files. Each reader gets its own, and every format gets truncations and flipped bits at
+//! many offsets. The result is a typed error that names the place, or a checkpoint, never a panic.
 
 mod support;
 
@@ -40,7 +40,8 @@ fn every_truncation_is_an_error() {
         assert_eq!(Format::detect(&bytes), Some(format), "{name}");
         let ends = (0..bytes.len()).filter(|end| end % 97 == 0 || *end < 300);
         for end in ends {
-            // A graph cut between two nodes is still a graph; what it lacks is found by loading.
+            // A graph that is cut between two nodes is still a graph. Loading finds what is
+            // missing.
             let result = read(format, &bytes[..end]);
             assert!(
                 result.is_err() || format == Format::GraphDef,
@@ -132,7 +133,7 @@ fn varint(tag: u8, mut value: u64) -> Vec<u8> {
     message
 }
 
-/// A graph of one constant.
+/// A graph with one constant.
 fn constant(tensor: &[u8]) -> Vec<u8> {
     let entry = [field(1, b"value"), field(2, &field(8, tensor))].concat();
     let node = [field(1, b"weights"), field(2, b"Const"), field(5, &entry)].concat();
@@ -173,7 +174,7 @@ fn graph_lies() {
         &constant(&negative),
         "tensor `weights`: a negative size",
     );
-    // One value and a shape of 4 GiB: refused before it is allocated.
+    // One value with a shape of 4 GiB is refused before memory is allocated.
     let fill = [
         float.clone(),
         shape(&[1 << 30]),
@@ -207,8 +208,8 @@ fn pytorch(pickle: &[u8]) -> Vec<u8> {
     archive.finish().unwrap().into_inner()
 }
 
-/// The pickle of `{"w": tensor}` over storage 0 of `elements`, with offset, sizes and strides as
-/// pickled integers.
+/// The pickle of `{"w": tensor}`. The tensor uses storage 0, which has `elements` elements. Offset,
+/// sizes and strides are pickled integers.
 fn tensor_pickle(class: &str, elements: &str, offset: &str, sizes: &str, strides: &str) -> Vec<u8> {
     let mut pickle =
         b"\x80\x02}X\x01\0\0\0wctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\n"
@@ -270,9 +271,10 @@ fn pytorch_lies() {
         &tensor("4", "-1", "2,2", "2,1"),
         "tensor `w`: a broken description",
     );
-    // Strides of 0 repeat one element: 4 GiB from 16 bytes, refused before it is allocated.
+    // Strides of 0 repeat one element, so 16 bytes become 4 GiB. This is refused before memory is
+    // allocated.
     assert_error(format, &tensor("4", "0", "1073741824", "0"), "more than");
-    // An integer tensor is listed and not read.
+    // An integer tensor is listed but not read.
     assert!(
         read(
             format,
@@ -285,17 +287,18 @@ fn pytorch_lies() {
 #[test]
 fn pickles_that_would_run_grow_or_recurse() {
     let format = Format::PyTorch;
-    // A call of os.system is recorded and never made.
+    // A call of os.system is recorded but never executed.
     let call = b"\x80\x02cos\nsystem\nX\x09\0\0\0echo oops\x85R.";
     assert_error(format, &pytorch(call), "no dict of tensors");
-    // Each level holds the one before twice: 2^64 values if they were copied.
+    // Each level contains the one before twice. Copying them would make 2^64 values.
     let mut billion = b"\x80\x02}X\x01\0\0\0w)q\x000".to_vec();
     for _ in 0..64 {
         billion.extend(b"h\0h\0\x86q\x000");
     }
     billion.extend(b"h\0s.");
     assert_error(format, &pytorch(&billion), "no dict of tensors");
-    // The same with dicts, through which tensors are looked for: 16^16 of them, if nobody counted.
+    // The same with dicts, which are searched for tensors. Without a limit the search would visit
+    // 16^16 of them.
     let mut dicts = b"\x80\x02}q\x000".to_vec();
     for _ in 0..16 {
         dicts.extend(b"}(");
@@ -306,7 +309,7 @@ fn pickles_that_would_run_grow_or_recurse() {
     }
     dicts.extend(b"h\0.");
     assert_error(format, &pytorch(&dicts), "more than");
-    // A million tuples within each other.
+    // A million nested tuples.
     let mut deep = b"\x80\x02}X\x01\0\0\0w)".to_vec();
     deep.extend(vec![0x85; 1_000_000]);
     deep.extend(b"s.");

@@ -1,5 +1,5 @@
-//! HDF5, Keras, ONNX and TFLite files that lie: a typed error or a checkpoint, never a panic, a hang,
-//! or more memory than the limit.
+//! Hostile HDF5, Keras, ONNX and TFLite files. They give a typed error or a checkpoint, never a
+//! panic or a hang, and use no more memory than the limit.
 
 mod support;
 
@@ -20,7 +20,7 @@ const FILES: [(&str, &str, Format); 8] = [
     ("tflite_files.zip", "int8.tflite", Format::Tflite),
 ];
 
-/// Slowest read of a whole file here takes milliseconds.
+/// Longest time for reading a file. A whole file takes milliseconds.
 const LIMIT: Duration = Duration::from_secs(1);
 
 fn read(format: Format, bytes: &[u8]) -> Result<(), ReadError> {
@@ -34,7 +34,7 @@ fn error(format: Format, bytes: &[u8]) -> String {
     read(format, bytes).unwrap_err().to_string()
 }
 
-/// splitmix64, so that a failure can be repeated.
+/// The random generator splitmix64, so that a failure can be repeated.
 struct Random(u64);
 
 impl Random {
@@ -71,7 +71,7 @@ fn truncations_do_not_panic() {
     }
 }
 
-/// Bytes, words and copied pieces, most of them where structure is rather than values.
+/// Changes bits, bytes and words, and copies pieces.
 #[test]
 fn mutations_do_not_panic() {
     let folder = tempfile::tempdir().unwrap();
@@ -101,11 +101,11 @@ fn mutations_do_not_panic() {
             }
         }
     }
-    // Mutations that hit values or gaps leave a checkpoint.
+    // Changes of values or of unused bytes leave a checkpoint that can be loaded.
     assert!(loaded > 0);
 }
 
-/// A superblock of version 2 whose root object begins at 48.
+/// A superblock of version 2 whose root object is at offset 48.
 fn hdf5(root: &[u8]) -> Vec<u8> {
     let mut bytes = b"\x89HDF\r\n\x1a\n".to_vec();
     bytes.extend([2, 8, 8, 0]);
@@ -144,13 +144,13 @@ fn hdf5_lies() {
     narrow[9] = 4;
     assert!(error(&narrow).contains("only 8 are supported"));
     assert!(error(&hdf5(&[])).contains("object header"));
-    // A continuation that leads to the message itself.
+    // A continuation that points to its own message.
     let circle = hdf5(&object(0x10, &words(&[48 + 16, 24])));
     assert!(error(&circle).contains("do not end"));
     let beyond = hdf5(&object(0x10, &words(&[1 << 40, 24])));
     assert!(error(&beyond).contains("beyond the file"));
 
-    // A group whose tree's only child is the tree: its level gives it away.
+    // A group whose tree contains itself as the only child. The reader notices the wrong level.
     let heap = 48 + 40;
     let tree = heap + 40;
     let mut group = object(0x11, &words(&[tree, heap]));
@@ -161,7 +161,8 @@ fn hdf5_lies() {
     circle.extend(header(1));
     circle.extend(words(&[0, 0, 0, tree, 0]));
     assert!(error(&hdf5(&circle)).contains("another kind or level"));
-    // A tree of 16 levels, each of 1000 children that are the same: work without end, refused.
+    // A tree of 16 levels. Each level has 1000 times the same child, so there are 1000^16 paths to
+    // follow. The reader refuses it.
     let mut wide = group;
     for level in (0..=16u8).rev() {
         let next = tree + u64::from(17 - level) * (8 + 24 + 16_000);
@@ -175,7 +176,7 @@ fn hdf5_lies() {
 
 #[test]
 fn a_dataset_larger_than_its_file_is_refused() {
-    // `vars/0` of 2^40 values, all in one chunk that is never read.
+    // The dataset `vars/0` has 2^40 values in one chunk. The chunk is never read.
     let mut bytes = Archive::open("keras_files.zip").read("compressed_weights.h5");
     let dataspace: Vec<u8> = [
         [1, 4, 1, 0, 0, 0, 0, 0],
@@ -213,7 +214,7 @@ fn onnx(graph: &[Vec<u8>]) -> Vec<u8> {
 fn onnx_lies() {
     let error = |graph: &[Vec<u8>]| error(Format::Onnx, &onnx(graph));
     let tensor = |rest: &[u8]| field(5, &[&[8, 2, 16, 1], &*field(8, b"weights"), rest].concat());
-    // data_location = EXTERNAL.
+    // The field is `data_location = EXTERNAL`.
     assert!(error(&[tensor(&[14 << 3, 1])]).contains("`weights`: its values are in another file"));
     assert!(error(&[tensor(&field(9, &[0; 12]))]).contains("does not fit its 12 bytes"));
     let good = tensor(&field(9, &[0; 8]));
@@ -226,7 +227,7 @@ fn onnx_lies() {
     };
     assert!(error(&[node(b"Conv")]).contains("node `y`: Conv without its input 1"));
     assert!(error(&[node(b"Pad")]).contains("computed"));
-    // Nodes of two bytes each would fill memory with nothing.
+    // A million empty nodes of two bytes each would fill the memory.
     assert!(error(&vec![vec![0x0a, 0]; 1 << 20]).contains("more than"));
 }
 

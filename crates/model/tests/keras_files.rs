@@ -1,4 +1,4 @@
-//! Files that Keras wrote, through the whole loader, against Keras' own logits.
+//! Loads files that Keras wrote, and compares the logits with Keras' own.
 
 mod support;
 
@@ -47,7 +47,7 @@ fn weights_of_keras_3() {
     check("tiny.weights.h5", "tiny", 137);
 }
 
-/// Its biases beside batch normalisation are 27 more tensors that are applied.
+/// The network also has biases before batch normalisation, which are 27 more tensors.
 #[test]
 fn network_without_layer_names() {
     let metadata = check("hand_written.keras", "hand_written", 137 + 27).metadata;
@@ -58,7 +58,7 @@ fn network_without_layer_names() {
     assert_eq!(metadata.classes, Some(3));
 }
 
-/// Its first layer says what range of pixels it wants.
+/// The first layer gives the range of pixels.
 #[test]
 fn network_inside_a_network() {
     for name in ["transfer.h5", "transfer.keras"] {

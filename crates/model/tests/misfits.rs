@@ -1,4 +1,5 @@
-//! A file of another network is told what it looks like, and which name may have been meant.
+//! The error for a file of another network says what network it looks like, and which names may
+//! have been meant.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -21,7 +22,7 @@ fn message(tensors: &[(&str, &[usize])]) -> String {
     load(&path, ReadLimits::default()).unwrap_err().to_string()
 }
 
-/// Names that torchvision, TF-slim and Keras give these networks.
+/// Names of other networks in torchvision, TF-slim and Keras.
 #[test]
 fn other_networks_are_recognised() {
     for (network, names) in [
@@ -91,7 +92,7 @@ fn other_networks_are_recognised() {
     }
 }
 
-/// timm's MobileNetV2 begins as its MobileNetV1, and goes on otherwise.
+/// timm's MobileNetV2 begins like its MobileNetV1, and then differs.
 #[test]
 fn a_network_that_begins_alike_is_recognised() {
     let error = message(&[
@@ -133,7 +134,7 @@ fn a_misspelt_name_is_guessed() {
         Some("blocks.3.2.bn1.running_mean".to_string()),
     );
     assert_eq!(misfit.tensors, [expected]);
-    // And where nothing is recognised, for want of the first name.
+    // Without the first name no framework is recognised. The names are guessed all the same.
     tensors.remove("conv_stem.weight");
     tensors.insert(wrong, tensor);
     candle_core::safetensors::save(&tensors, &path).unwrap();

@@ -1,5 +1,5 @@
-//! Logits and activations against those of PyTorch (transformers, timm), Keras and TensorFlow.
-//! Scripts and versions are beside the golden files.
+//! Compares logits and activations with those of PyTorch (transformers, timm), Keras and
+//! TensorFlow. Scripts and versions are beside the golden files.
 
 mod support;
 
@@ -63,7 +63,7 @@ fn hugging_face_width_050_at_75x101() {
     );
 }
 
-/// slim's own pool (7x7 window) and the global one agree on maps up to 7x7.
+/// slim's own pool, with a window of 7x7, equals the global one on maps up to 7x7.
 #[test]
 fn slims_head_agrees_at_128() {
     let slim = MobileNetV1Config {
@@ -122,7 +122,7 @@ fn keras_channel_multiplier_2() {
     check(&config, "keras_0.25_multiplier2_96x96.safetensors", 96, 96);
 }
 
-/// A file that the framework wrote, through the whole loader, against that framework's output.
+/// Loads a file that a framework wrote, and compares the output with the framework's.
 fn check_file(file: &str, expected: &str) {
     let checkpoint = load(&golden(file), ReadLimits::default()).unwrap();
     println!("{file}: {}", checkpoint.report);

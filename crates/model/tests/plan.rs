@@ -1,4 +1,4 @@
-//! The inference plan against the eager network and against other frameworks' numbers.
+//! Compares the inference plan with the eager network and with other frameworks' numbers.
 
 #[path = "../../kernels/tests/support/instruction_sets.rs"]
 mod instruction_sets;
@@ -38,7 +38,7 @@ on_each_instruction_set! {
     logits_equal_pytorchs
 }
 
-/// Plan and eager network on two images of that size.
+/// Compares plan and eager network on two images of the given size.
 fn compare(config: &MobileNetV1Config, height: usize, width: usize, isa: Isa, threads: usize) {
     let parameters = random_parameters(config, 3).unwrap();
     let images = input(height, width);
@@ -91,7 +91,6 @@ fn odd_sizes_paddings_strides_multipliers(isa: Isa) {
     compare(&narrow(), 1, 1, isa, 3);
 }
 
-/// PyTorch's own numbers.
 fn logits_equal_pytorchs(isa: Isa) {
     let golden = |name: &str| {
         let bytes = std::fs::read(support::golden(name)).unwrap();
@@ -163,7 +162,7 @@ fn every_endpoint_features_and_both_layouts() {
     assert!(relative_error(&features, &flat(&eager.features(&images).unwrap())) <= 1e-4);
 }
 
-/// What a detection head reads: the logits and the maps of all pointwise layers, from one run.
+/// One run gives the logits and the maps of all pointwise layers. A detection head reads such maps.
 #[test]
 fn several_endpoints_from_one_run() {
     let config = narrow();
@@ -193,8 +192,8 @@ fn several_endpoints_from_one_run() {
     }
 }
 
-/// Through the normalisation of every rule, on odd sizes, where the stem's padding is on all sides,
-/// and on one thread and two.
+/// 8-bit frames with the normalisation of every rule, on one and two threads. With odd sizes the
+/// stem has padding on all sides.
 #[test]
 fn camera_frames_go_straight_in() {
     let timm = Preprocessing::timm(64, 0.875);
@@ -232,8 +231,8 @@ fn camera_frames_go_straight_in() {
     assert!(plan.run_u8(&[0; 64 * 64 * 3], &mut [0.0; 21]).is_err());
 }
 
-/// Half the memory, nearly the same logits; that they are those of rounded weights to the last bit
-/// is the kernels' test.
+/// Half-precision weights take half the memory and give nearly the same logits. The tests of the
+/// kernels check that the weights are rounded exactly.
 #[test]
 fn halved_weights_halve_the_memory() {
     let config = MobileNetV1Config {
@@ -264,7 +263,7 @@ fn halved_weights_halve_the_memory() {
     }
 }
 
-/// Plans on threads of their own, of several sizes, over the same weights.
+/// Several plans of different sizes share the same weights, each on a thread of its own.
 #[test]
 fn plans_share_weights_and_move_between_threads() {
     let config = narrow();
@@ -311,7 +310,7 @@ fn batches_equal_single_images_bit_by_bit() {
     }
 }
 
-/// Two threads over and over: the same bits each time. `MOBILENET_LONG_RUN` sets how often.
+/// Many runs on two threads give the same bits. `MOBILENET_LONG_RUN` sets their number.
 #[test]
 fn a_long_run_gives_the_same_bits_each_time() {
     let runs = std::env::var("MOBILENET_LONG_RUN").ok();

@@ -1,4 +1,4 @@
-//! A warm run allocates nothing: counted by the allocator itself, over all threads.
+//! A warm run of a plan allocates nothing. The allocator counts the allocations of all threads.
 #![allow(unsafe_code, reason = "an allocator that counts")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -11,7 +11,7 @@ struct Counting;
 
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: everything is passed on to the system's allocator.
+// SAFETY: every call is passed on to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Ordering::SeqCst);
@@ -62,7 +62,7 @@ fn a_warm_run_allocates_nothing() {
         plan.run_all(&images, &mut [&mut logits, &mut map]).unwrap();
         assert_eq!(ALLOCATIONS.load(Ordering::SeqCst) - before, 0);
     }
-    // The counter does count.
+    // Checks that the counter works.
     let before = ALLOCATIONS.load(Ordering::SeqCst);
     drop(std::hint::black_box(vec![1u8; 100]));
     assert!(ALLOCATIONS.load(Ordering::SeqCst) > before);

@@ -1,4 +1,5 @@
-//! Preprocessing against TensorFlow, transformers and timm (`golden/preprocess.py`), and decoding.
+//! Compares preprocessing with TensorFlow, transformers and timm (`golden/preprocess.py`). Also
+//! tests decoding.
 
 mod support;
 
@@ -11,7 +12,7 @@ use mobilenet_model::preprocess::{
 use safetensors::SafeTensors;
 use support::golden;
 
-/// One step of 8 bits, in units of the normalised result.
+/// One step of an 8-bit value, in units of the normalised result.
 const STEP: f32 = 2.0 / 255.0;
 
 fn bytes_of(name: &str) -> Vec<u8> {
@@ -111,7 +112,7 @@ fn hugging_face_rule_equals_transformers() {
 #[test]
 fn timm_rule_equals_timm() {
     let rule = Preprocessing::timm(32, 0.875);
-    // Crops of 18 and 12 fall on half a pixel.
+    // The margin of crops of 18 and 12 is not a whole number of pixels.
     for (rule, image, name) in [
         (rule.clone(), "noise_image", "timm"),
         (rule, "smooth_image", "smooth_timm"),
@@ -134,7 +135,7 @@ fn encode(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
 
 #[test]
 fn every_format_decodes_to_the_same_photo() {
-    // Few enough colours for GIF's palette.
+    // Reduces the colours to the number that GIF's palette can hold.
     let mut posterised = photo("smooth_image");
     posterised.iter_mut().for_each(|value| *value &= 0xC0);
     let original = DynamicImage::ImageRgb8(posterised);
@@ -145,7 +146,7 @@ fn every_format_decodes_to_the_same_photo() {
         ImageFormat::Gif,
         ImageFormat::Jpeg,
     ] {
-        // The name says nothing: the content decides.
+        // The format is recognised by content, not by the name.
         let found = decode(
             "photo.txt",
             &encode(&original, format),
@@ -196,7 +197,7 @@ fn grey_alpha_and_16_bit_become_rgb() {
     assert!(found.pixels().all(|p| p[0] == p[1] && p[1] == p[2]));
 }
 
-/// A JPEG with an EXIF block that says "turned by 90 degrees clockwise" (orientation 6).
+/// A JPEG whose EXIF block says that it is turned by 90 degrees clockwise (orientation 6).
 #[test]
 fn exif_orientation_turns_the_photo_upright() {
     let jpeg = encode(
@@ -204,7 +205,7 @@ fn exif_orientation_turns_the_photo_upright() {
         ImageFormat::Jpeg,
     );
     let mut exif = b"Exif\0\0MM\0\x2a\0\0\0\x08\0\x01".to_vec();
-    // tag 0x0112, type short, count 1, value 6, no further directory
+    // Tag 0x0112, type short, count 1, value 6, no further directory.
     exif.extend([0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0]);
     let mut turned = jpeg[..2].to_vec();
     turned.extend([0xff, 0xe1]);
@@ -239,7 +240,7 @@ fn a_grey_network_gets_grey_pixels() {
 
 #[test]
 fn a_huge_header_is_refused_without_allocating() {
-    // A BMP header that announces 50,000 x 50,000 pixels.
+    // A BMP header that declares 50,000 x 50,000 pixels.
     let mut bmp = encode(
         &DynamicImage::ImageRgb8(photo("smooth_image")),
         ImageFormat::Bmp,
@@ -258,7 +259,7 @@ fn a_huge_header_is_refused_without_allocating() {
         ),
         "{error}"
     );
-    // The same in a PNG, whose header is checked by a checksum.
+    // A PNG header that declares the same. It has a checksum.
     let png = huge_png_header();
     let error = decode("huge.png", &png, DecodeLimits::default()).unwrap_err();
     assert!(matches!(error, PhotoError::TooLarge { .. }), "{error}");
@@ -283,7 +284,7 @@ fn huge_png_header() -> Vec<u8> {
     let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\x0d".to_vec();
     png.extend(chunk);
     png.extend((!crc).to_be_bytes());
-    // The start of a data chunk, so that the header ends.
+    // The start of a data chunk ends the header.
     png.extend(b"\0\0\0\x01IDAT\0");
     png
 }
@@ -304,7 +305,7 @@ fn what_is_no_photo_is_a_typed_error_that_names_it() {
     assert!(missing.to_string().contains("no/such/photo.jpg"));
 }
 
-/// Every truncation and a flipped bit in every byte: an error or a photo, never a panic.
+/// Every truncation and a flipped bit in every byte gives an error or a photo, never a panic.
 #[test]
 fn broken_photos_do_not_panic() {
     let small = image::imageops::thumbnail(&photo("noise_image"), 12, 9);

@@ -1,4 +1,4 @@
-//! Quantised tensors of TFLite: readers keep the integers, and say what they stand for.
+//! Quantised tensors of TFLite. The reader keeps the integers together with scales and zero points.
 
 mod support;
 
@@ -18,7 +18,8 @@ fn quantized(bytes: &[u8]) -> Vec<RawTensor> {
     tensors.filter(|t| t.quantization.is_some()).collect()
 }
 
-/// Each integer stands for `scale * (integer - zero point)`, the pair being that of its channel.
+/// Checks that each integer means `scale * (integer - zero point)`, with the scale and zero point
+/// of its channel.
 fn check_meaning(tensor: &RawTensor, integers: &[i64]) {
     let quantization = tensor.quantization.as_ref().unwrap();
     let count = quantization.scales.len();
@@ -42,7 +43,7 @@ fn int8_weights_and_int32_biases() {
         match tensor.values.as_deref().unwrap() {
             Values::I8(values) => {
                 let integers: Vec<i64> = values.iter().map(|&v| v.into()).collect();
-                // The converter scales every channel to the whole range.
+                // The converter uses the whole range of integers in every channel.
                 assert_eq!(integers.iter().map(|v| v.abs()).max(), Some(127));
                 check_meaning(tensor, &integers);
                 weights += 1;
@@ -59,7 +60,8 @@ fn int8_weights_and_int32_biases() {
     assert_eq!((weights, biases), (28, 28));
 }
 
-/// The same file with all 8-bit tensors declared unsigned: the same bytes are other integers.
+/// Reads the same file with all 8-bit tensors declared unsigned. Then the same bytes mean other
+/// integers.
 #[test]
 fn uint8_weights() {
     let bytes = Archive::open("tflite_files.zip").read("int8.tflite");
@@ -82,11 +84,12 @@ fn uint8_weights() {
     assert_eq!(weights, 28);
 }
 
-/// Where a TFLite file says of which type each of its tensors is.
+/// Offsets at which a TFLite file stores the type of each tensor.
 fn tensor_types(bytes: &[u8]) -> Vec<usize> {
     let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
     let follow = |at: usize| at + word(at);
-    // A table begins with the distance back to the list of its fields' offsets, which may lie ahead.
+    // A table begins with the distance back to the list of its fields' offsets. It is negative if
+    // the list comes later.
     let field = |table: usize, number: usize| {
         let back = word(table) as u32 as i32;
         let entry = (table as i64 - i64::from(back)) as usize + 4 + 2 * number;

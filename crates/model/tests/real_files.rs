@@ -1,4 +1,4 @@
-//! Real published files, where they lie beside the project: logits as their own framework's.
+//! Published files, if they exist beside the project. Their logits must equal the framework's own.
 
 mod support;
 
@@ -12,7 +12,7 @@ use support::{Golden, relative_error, skipped};
 
 const BITMAPS: [&str; 4] = ["bird.bmp", "cat.bmp", "grace_hopper.bmp", "sunflower.bmp"];
 
-/// The folder of real data; without it a test has nothing to say.
+/// The folder of published files. Without it the tests are skipped.
 fn data() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
     if !folder.is_dir() {
@@ -26,7 +26,7 @@ fn photo(data: &Path, name: &str) -> Photo {
     open(&data.join("photos").join(name), DecodeLimits::default()).unwrap()
 }
 
-/// The centre of a photo in the network's numbers, `[1, 3, side, side]`.
+/// The centre of a photo, normalised as the network expects, `[1, 3, side, side]`.
 fn crop(photo: &Photo, checkpoint: &Checkpoint) -> Tensor {
     let preprocessing = &checkpoint.metadata.preprocessing;
     let side = preprocessing.size[0];
@@ -117,7 +117,7 @@ fn tflite_of_width_075_at_192() {
     check("mobilenet_v1_0.75_192_quant.tflite", 192, 1001);
 }
 
-/// MLPerf Tiny's: ReLU, biases beside batch norm, pixels between 0 and 1, no layer names.
+/// MLPerf Tiny's network: ReLU, biases before batch norm, pixels between 0 and 1, no layer names.
 #[test]
 fn visual_wake_words() {
     if let Some(checkpoint) = check("vww_96.h5", 96, 2) {
@@ -128,7 +128,7 @@ fn visual_wake_words() {
     }
 }
 
-/// The same network, quantised with one scale a channel.
+/// The same network, quantised with one scale per channel.
 #[test]
 fn visual_wake_words_quantised() {
     let Some(data) = data() else { return };

@@ -1,4 +1,5 @@
-//! Parameters, multiply-adds and sizes of the reference's tables, which slim's own tests leave out.
+//! Parameters, multiply-adds and sizes of the published networks. slim's own tests do not cover
+//! them.
 
 use mobilenet_model::architecture::{body_layers, body_parameters, parameters};
 use mobilenet_model::inspect::summary;
@@ -42,8 +43,8 @@ fn variable_counts() {
     assert_eq!(body_parameters(&BaseConfig::default()).unwrap().len(), 135);
 }
 
-/// Width, resolution, body and total multiply-adds, trainable values with 1000 and 1001 classes,
-/// all values with 1001 classes, side and channels of the last map.
+/// Width, resolution; multiply-adds of the body and in total; trainable values with 1000 and with
+/// 1001 classes; all values with 1001 classes; side and channels of the last map.
 type Size = (f64, usize, u64, u64, usize, usize, usize, usize, usize);
 
 const PUBLISHED: [Size; 16] = [
@@ -203,7 +204,7 @@ fn all_16_published_sizes() {
     }
 }
 
-/// Multiply-adds and weights as slim's docstring prints them.
+/// Multiply-adds and weights of each layer, as listed in slim's docstring.
 #[test]
 fn per_layer_parameters_and_multiply_adds() {
     let found = summary(&with_classes(1001), 224, 224).unwrap();
@@ -293,7 +294,7 @@ fn min_depth_holds_at_small_widths() {
 
 #[test]
 fn widths_are_truncated_f64_products() {
-    // 0.1 * 1024 = 102.4; in f32, 0.7 * 10 would give 6 or 7 by the rounding of 0.7.
+    // In f32, rounding 0.7 would make 0.7 * 10 either 6 or 7. 0.1 * 1024 is 102.4.
     let depth = mobilenet_model::architecture::scaled_depth;
     assert_eq!(
         (depth(1024, 0.1, 8), depth(64, 0.35, 8), depth(32, 0.35, 8)),

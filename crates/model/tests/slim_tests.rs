@@ -1,5 +1,5 @@
-//! slim's `mobilenet_v1_test.py`, test by test and by its names. Inputs are random, the shapes
-//! are slim's with channels second instead of last.
+//! slim's `mobilenet_v1_test.py`, test by test, with its names. Inputs are random. Shapes are
+//! slim's, with channels second instead of last.
 
 use std::collections::BTreeMap;
 
@@ -76,7 +76,7 @@ fn shapes(endpoints: &Endpoints) -> Vec<(&str, [usize; 3])> {
         .collect()
 }
 
-/// The base at `side`, by both paddings, against slim's shapes.
+/// Compares the base network's shapes at `side` with slim's, for both paddings.
 fn check_all_endpoints(config: BaseConfig, side: usize, expected: [[usize; 2]; 27]) {
     for padding in [PaddingRule::Same, PaddingRule::Explicit] {
         let config = BaseConfig {
@@ -350,7 +350,7 @@ fn t10_model_has_expected_number_of_parameters() {
         .map(|p| p.len())
         .sum();
     assert_eq!(total, 3_217_920);
-    // The variables that the network really makes.
+    // Counts the variables that the network really creates.
     let map = VarMap::new();
     MobileNetV1Base::new(
         &config,
@@ -414,7 +414,7 @@ fn t14_half_size_images() {
     );
 }
 
-/// One network takes images of any size.
+/// One network accepts images of any size.
 #[test]
 fn t15_unknown_image_shape() {
     let network = classifier(&MobileNetV1Config::mobilenet_v1());
@@ -447,7 +447,7 @@ fn t16_global_pool_unknown_image_shape() {
     assert!(endpoints.get("global_pool").is_some() && endpoints.get("AvgPool_1a").is_none());
 }
 
-/// One network takes batches of any size.
+/// One network accepts batches of any size.
 #[test]
 fn t17_unknown_batch_size() {
     let network = classifier(&MobileNetV1Config::with_width(0.25));
@@ -464,7 +464,8 @@ fn t18_evaluation() {
     assert_eq!(logits.argmax(1).unwrap().dims(), [2]);
 }
 
-/// Training and evaluation share their variables: what training moves, evaluation uses.
+/// Training and evaluation share their variables: evaluation uses the statistics that training
+/// updates.
 #[test]
 fn t19_train_eval_with_reuse() {
     let config = MobileNetV1Config::with_width(0.25);
@@ -496,7 +497,7 @@ fn t20_logits_not_squeezed() {
     assert_eq!(logits.dims(), [1, 25, 1, 1]);
 }
 
-/// Whether evaluation of the base gives other values than training: 0 where the scope decides.
+/// How much evaluation of the base differs from training. It is 0 if the scope sets `is_training`.
 fn scope_difference(is_training: Option<bool>) -> f32 {
     let arg_scope = ArgScope {
         is_training,
@@ -532,8 +533,8 @@ fn t21a_batch_norm_scope_does_not_have_is_training_when_its_set_to_none() {
 
 #[test]
 fn t21b_batch_norm_scope_does_have_is_training_when_its_not_none() {
-    // Statistics of the batch whatever the call says: the running ones move between the calls
-    // and must not show.
+    // The scope decides, whatever the call says. The running statistics change between the calls,
+    // but normalisation uses those of the batch.
     assert_eq!(scope_difference(Some(true)), 0.0);
     assert_eq!(scope_difference(Some(false)), 0.0);
 }

@@ -1,5 +1,5 @@
-//! Gradients of the whole network by three ways: the kernels under candle's autograd, candle's own
-//! ops in f64, and the training program.
+//! Compares gradients of the whole network, computed in three ways: the kernels under candle's
+//! autograd, candle's own ops in f64, and the training program.
 
 mod support;
 

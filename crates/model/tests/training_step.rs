@@ -1,5 +1,6 @@
-//! A training step before the optimiser, by the training program and by candle's autograd, against
-//! PyTorch, which was checked against TensorFlow; script and versions are beside the golden file.
+//! Compares one training step, before the optimiser, with PyTorch. The training program and
+//! candle's autograd each compute it. PyTorch's step was checked against TensorFlow; script and
+//! versions are beside the golden file.
 
 mod support;
 
@@ -8,10 +9,10 @@ use mobilenet_model::architecture::parameters;
 use support::training::{StepOutcome, assert_same, by_autograd, by_plan, config};
 use support::{Golden, array};
 
-/// Gradients of f32 differ from those of f64 by some 1e-5 of a tensor's largest value.
+/// f32 gradients differ from f64 ones by about 1e-5 of a tensor's largest value.
 const TOLERANCE: f32 = 1e-4;
 
-/// Adds the gradient of the L2 terms, which the golden one contains.
+/// Adds the gradient of the L2 terms, which the golden gradients contain.
 fn with_weight_decay(mut step: StepOutcome) -> StepOutcome {
     let config = config();
     let factor = config.base.arg_scope.weight_decay as f32;

@@ -1,4 +1,4 @@
-//! A run of the network on candle against a golden file.
+//! Compares a run of the network on candle with a golden file.
 
 use candle_core::Tensor;
 use mobilenet_model::Endpoints;
@@ -6,7 +6,7 @@ use mobilenet_model::Endpoints;
 use super::golden::{Golden, relative_error};
 
 impl Golden {
-    /// Compares logits and the stored endpoints, all of them.
+    /// Compares the logits and all stored endpoints.
     pub fn check(&self, logits: &Tensor, endpoints: &Endpoints) {
         let mut compared = 0;
         for (name, expected) in &self.tensors {

@@ -1,10 +1,10 @@
-//! Tensors that the formula of the golden files makes from names.
+//! Tensors that the golden files' formula computes from names.
 
 use mobilenet_model::architecture::parameters;
 use mobilenet_model::initialize::Parameters;
 use mobilenet_model::{Array, MobileNetV1Config};
 
-/// `golden/formula.py`: values in [-1, 1) from a name.
+/// The values in [-1, 1) that `golden/formula.py` computes from a name.
 fn uniform(name: &str, count: usize) -> impl Iterator<Item = f64> {
     let seed = name.bytes().fold(0xCBF2_9CE4_8422_2325u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
@@ -18,7 +18,7 @@ fn uniform(name: &str, count: usize) -> impl Iterator<Item = f64> {
     })
 }
 
-/// The tensor of that name, as `formula.py` makes it.
+/// The tensor that `formula.py` computes from a name.
 pub fn array(name: &str, shape: &[usize]) -> Array {
     let (centre, spread) = if name.ends_with("batch_norm.weight") {
         (1.0, 0.3)

@@ -1,4 +1,4 @@
-//! The golden files, for this crate's tests and for those of crates beside it.
+//! The golden files, for the tests of this crate and of other crates.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -45,7 +45,7 @@ impl Golden {
         tensor.unwrap_or_else(|| panic!("no {name}"))
     }
 
-    /// What computed the results, with its version.
+    /// The framework that computed the results, with its version.
     pub fn framework(&self) -> &str {
         self.metadata("framework")
     }

@@ -1,4 +1,4 @@
-//! Shared by the tests: the golden files and the tensors that their formula makes from names.
+//! Golden files, and tensors that their formula computes from names. Shared by the tests.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -26,7 +26,7 @@ pub fn network(config: &MobileNetV1Config) -> MobileNetV1 {
     MobileNetV1::new(config, var_builder(weights(config)).unwrap()).unwrap()
 }
 
-/// The tensor of that name, as `formula.py` makes it.
+/// The tensor that `formula.py` computes from a name.
 pub fn weight(name: &str, shape: &[usize]) -> Tensor {
     array(name, shape).try_into().unwrap()
 }
@@ -36,14 +36,15 @@ pub fn input(height: usize, width: usize) -> Tensor {
     weight("input", &[2, 3, height, width])
 }
 
-/// [`input`] of 96 x 96, the second image flatter and brighter: noise alone averages out.
+/// [`input`] of 96 x 96. The second image has less contrast and is brighter, because noise alone
+/// averages out.
 pub fn contrasting_images() -> Tensor {
     let images = input(96, 96);
     let second = ((images.narrow(0, 1, 1).unwrap() / 4.0).unwrap() + 0.5).unwrap();
     Tensor::cat(&[&images.narrow(0, 0, 1).unwrap(), &second], 0).unwrap()
 }
 
-/// Golden files that are small only when compressed.
+/// An archive of golden files that are small only when compressed.
 pub struct Archive(zip::ZipArchive<Cursor<Vec<u8>>>);
 
 impl Archive {
@@ -59,7 +60,7 @@ impl Archive {
         bytes
     }
 
-    /// As a file whose name tells nothing: formats are recognised by content.
+    /// Extracts a file under a name without meaning, because formats are recognised by content.
     pub fn extract(&mut self, name: &str) -> tempfile::NamedTempFile {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(&self.read(name)).unwrap();

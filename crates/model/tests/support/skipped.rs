@@ -1,9 +1,10 @@
-//! What a test leaves out, said where a reader sees it.
+//! Reports what a test skips.
 
 use std::fmt::Display;
 use std::io::Write;
 
-/// Prints a line past the test harness, which would keep it back as long as the test passes.
+/// Prints a line to standard error directly, because the test harness hides the output of a passing
+/// test.
 pub fn skipped(what: impl Display) {
     let line = format!("SKIPPED: {what}\n");
     std::io::stderr().write_all(line.as_bytes()).unwrap();

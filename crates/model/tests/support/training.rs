@@ -1,4 +1,5 @@
-//! One training step of a network, by its two ways: candle's autograd and `TrainingPlan`.
+//! One training step of a network, computed in two ways: by candle's autograd and by
+//! `TrainingPlan`.
 
 use std::collections::HashMap;
 
@@ -13,7 +14,7 @@ use mobilenet_ops::{BatchNormConfig, Normalizer, softmax_cross_entropy};
 
 use super::{relative_error, weight, weights};
 
-/// Images of a batch, their height and width.
+/// Images per batch, and their height and width.
 pub const BATCH: usize = 4;
 pub const SIZE: [usize; 2] = [32, 48];
 
@@ -35,7 +36,7 @@ pub fn config() -> MobileNetV1Config {
     config
 }
 
-/// Its weights: those of the formula, with 1 added to every shift.
+/// The weights of the same network: those of the formula, with 1 added to every batch-norm bias.
 pub fn parameters(config: &MobileNetV1Config) -> Parameters {
     let mut parameters = weights(config);
     for (name, tensor) in &mut parameters {
@@ -49,19 +50,19 @@ pub fn parameters(config: &MobileNetV1Config) -> Parameters {
     parameters
 }
 
-/// Its images. The script draws them as `formula.py` draws weights, that is with He's spread for
-/// their size, not with that of other golden inputs.
+/// The images of the same script. It draws them like weights of the same shape, with He's spread.
+/// Other golden inputs have another spread.
 pub fn images() -> Tensor {
     let spread = (6.0 / (3 * SIZE[0] * SIZE[1]) as f64).sqrt();
     (weight("input", &[BATCH, 3, SIZE[0], SIZE[1]]) * spread).unwrap()
 }
 
-/// What a step finds, before the optimiser.
+/// Results of a step before the optimiser.
 pub struct StepOutcome {
     pub loss: f64,
-    /// By name; running statistics have none.
+    /// Gradients by name. Running statistics have none.
     pub gradients: HashMap<String, Vec<f32>>,
-    /// Running statistics after the step.
+    /// Running statistics after the step, by name.
     pub running: HashMap<String, Vec<f32>>,
 }
 
@@ -70,7 +71,7 @@ fn values(tensor: &Tensor) -> Vec<f32> {
     flat.to_vec1().unwrap()
 }
 
-/// By candle's autograd: through the kernels in f32, through the fallback in f64.
+/// A step by candle's autograd. In f32 it uses the kernels, in f64 the fallback.
 pub fn by_autograd(
     config: &MobileNetV1Config,
     labels: &[u32],
@@ -112,7 +113,7 @@ pub fn by_autograd(
     }
 }
 
-/// By the training program.
+/// A step by the training program.
 pub fn by_plan(
     config: &MobileNetV1Config,
     labels: &[u32],
@@ -146,7 +147,7 @@ pub fn by_plan(
     }
 }
 
-/// Every tensor of the two, relative to its largest value.
+/// Compares every tensor, relative to its largest value.
 pub fn assert_same(what: &str, found: &StepOutcome, expected: &StepOutcome, tolerance: f32) {
     let difference = (found.loss - expected.loss).abs() / expected.loss;
     assert!(
