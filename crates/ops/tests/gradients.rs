@@ -1,5 +1,5 @@
-//! Gradients of the CPU kernels (f32) against candle's autograd through the fallback (f64), on
-//! plain, channels-last and cut-out inputs; and that no op severs them.
+//! Compares gradients of the CPU kernels (f32) with candle's autograd through the fallback (f64),
+//! on contiguous, channels-last and cut-out inputs. Also tests that no op loses gradients.
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use mobilenet_ops::{
@@ -11,10 +11,10 @@ fn random(shape: &[usize]) -> Result<Tensor> {
     Tensor::randn(0f32, 1.0, shape, &Device::Cpu)
 }
 
-/// The same values behind other strides.
+/// Gives the same values with other strides.
 type View = dyn Fn(&Tensor) -> Result<Tensor>;
 
-/// What `op` makes of the arguments, weighted so that every output has another gradient.
+/// The weighted sum of the results of `op`. Each value has another weight, and so another gradient.
 fn loss(op: &dyn Fn(&[Tensor]) -> Result<Tensor>, arguments: &[Tensor]) -> Result<Tensor> {
     let output = op(arguments)?;
     let count = output.elem_count();
@@ -211,7 +211,7 @@ fn cross_entropy() -> Result<()> {
     Ok(())
 }
 
-/// TensorFlow's and PyTorch's convention, in the kernels and in the fallback.
+/// This is TensorFlow's and PyTorch's convention. Kernels and fallback follow it.
 #[test]
 fn at_the_bounds_of_relu6_the_gradient_is_zero() -> Result<()> {
     for dtype in [DType::F32, DType::F64] {

@@ -1,5 +1,5 @@
-//! The CPU kernels (f32) against the fallback (f64) through the public functions, on plain,
-//! channels-last and cut-out inputs.
+//! Compares the CPU kernels (f32) with the fallback (f64) through the public functions, on
+//! contiguous, channels-last and cut-out inputs.
 
 use candle_core::{DType, Device, Error, Result, Tensor, Var};
 use candle_nn::{ModuleT, VarBuilder, VarMap};
@@ -25,7 +25,7 @@ fn assert_close(found: &Tensor, expected: &Tensor, tolerance: f64) -> Result<()>
     Ok(())
 }
 
-/// The same values as plain contiguous, channels-last and cut out of a larger tensor.
+/// The same values: contiguous, channels-last, and cut out of a larger tensor.
 fn stridings(xs: &Tensor) -> Result<Vec<Tensor>> {
     let channels_last = xs
         .permute((0, 2, 3, 1))?
@@ -228,8 +228,8 @@ fn shapes_that_do_not_fit_are_errors() -> Result<()> {
     Ok(())
 }
 
-/// slim's `separable_conv2d`: with an output depth the two parts follow one another with nothing
-/// between; without one it is the depthwise part alone.
+/// As in slim's `separable_conv2d`: with an output depth, the pointwise part directly follows the
+/// depthwise part. Without one there is only the depthwise part.
 #[test]
 fn separable_conv2d_is_depthwise_then_pointwise() -> Result<()> {
     let map = VarMap::new();

@@ -1,4 +1,4 @@
-//! Augmentation against TensorFlow (`golden/augmentation.py`), and its own rules.
+//! Compares augmentation with TensorFlow (`golden/augmentation.py`), and tests its own rules.
 
 use mobilenet_model::preprocess::{Photo, Preprocessing, Resize};
 use mobilenet_train::augment::{
@@ -81,7 +81,7 @@ fn colour_orders_equal_tensorflows() {
         hue: 0.17,
         contrast: 1.3,
     };
-    // Values leave [0, 1] on the way, and are clipped at the end only.
+    // Intermediate values may leave [0, 1]. They are clipped only at the end.
     for (orders, name) in [
         (&ColourOrder::FAST[..], "order_fast_"),
         (&ColourOrder::SLOW[..], "order_"),
@@ -118,7 +118,7 @@ fn resizing_equals_tensorflows() {
     }
 }
 
-/// Share of `sorted` that is below, and at most, a value.
+/// The shares of `sorted` that are below a value, and at most that value.
 fn chances(sorted: &[f64], value: f64) -> [f64; 2] {
     let count = sorted.len() as f64;
     [
@@ -127,8 +127,9 @@ fn chances(sorted: &[f64], value: f64) -> [f64; 2] {
     ]
 }
 
-/// Over 20,000 draws of each, the distributions differ by less than 2 % of chance anywhere: about
-/// what two samples of one distribution differ by at odds of one in a thousand.
+/// Compares the distributions of 20,000 draws each. They must differ by less than 2 % of
+/// probability at every quantile. Two samples of the same distribution differ by about that much in
+/// one of a thousand cases.
 #[test]
 fn crops_are_distributed_as_tensorflows() {
     const DRAWS: usize = 20_000;
@@ -161,7 +162,7 @@ fn crops_are_distributed_as_tensorflows() {
             figure.sort_by(f64::total_cmp);
             let mut worst = 0.0f64;
             for (&quantile, &chance) in quantiles.iter().zip(&stored) {
-                // A quantile of whole pixels may hold a range of chances.
+                // With whole pixels, one value may cover a range of probabilities.
                 let [below, at_most] = chances(&figure, quantile);
                 worst = worst.max(below - chance).max(chance - at_most);
             }
@@ -202,7 +203,7 @@ fn without_augmentation_it_is_slims_evaluation_without_the_crop() {
     }
 }
 
-/// Every pixel of a shifted image is the pixel of the image that the border rule says.
+/// Every pixel of a shifted image is a pixel of the photo or of its border.
 #[test]
 fn crop_flip_only_moves_pixels() {
     const SIDE: i64 = 9;
@@ -239,7 +240,7 @@ fn crop_flip_only_moves_pixels() {
             });
             seen.insert(candidates.expect("a shift and a mirror explain the result"));
         }
-        // Of 98 shifts and mirrors, 300 draws meet nearly all.
+        // There are 98 combinations of shift and mirroring. 300 draws give nearly all of them.
         assert!(seen.len() > 85, "{} of 98", seen.len());
     }
 }

@@ -1,4 +1,4 @@
-//! Data sets read from files that are good: folders, lists, IDX, and TFRecords that TensorFlow wrote
+//! Reads data sets from valid files: folders, lists, IDX, and TFRecords that TensorFlow wrote
 //! (`golden/tfrecord.py`).
 
 #[allow(unreachable_pub, reason = "shared with the model's tests")]
@@ -13,7 +13,7 @@ use mobilenet_train::data::tfrecord::{TfRecordOptions, TfRecords};
 use mobilenet_train::data::{DataError, ImageDataset, Photo, csv, image_folder, photo_list};
 use skipped::skipped;
 
-/// A photo of one colour, so that it says which it is.
+/// A photo of one colour, by which tests recognise it.
 fn write_photo(path: &Path, red: u8) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     Photo::from_pixel(4, 3, image::Rgb([red, 0, 7]))
@@ -132,7 +132,7 @@ fn csv_lists() {
     assert!(message(open("a.png\n", None)).contains("line 1: expected `path,label`"));
     assert!(message(open("path,label\n", None)).contains("found none"));
     assert!(message(open("a.png,99999999\n", None)).contains("class indices below"));
-    // Without a heading the first line is a photo, even one that is not there.
+    // Without a heading, the first line is a photo, even if the file does not exist.
     let missing = open("gone.png,0\n", None).unwrap();
     assert!(message(missing.load(0)).contains("gone.png"));
 }
@@ -269,14 +269,14 @@ fn fashion_mnist_of_debian() {
     match fashion_mnist::open() {
         Ok(splits) => {
             assert_eq!([splits.train.len(), splits.test.len()], [60_000, 10_000]);
-            // The paper: every class has as many images as the others.
+            // As in the paper, all classes have the same number of images.
             for (part, each) in [(&splits.train, 6000), (&splits.test, 1000)] {
                 for class in 0..10 {
                     let count = labels(part).iter().filter(|&&label| label == class).count();
                     assert_eq!(count, each);
                 }
             }
-            // The first image, an ankle boot, is empty in its corner and not in its middle.
+            // The first image shows an ankle boot: its corner is empty and its middle is not.
             assert_eq!(
                 splits.train.class_names()[splits.train.label(0)],
                 "Ankle boot"

@@ -1,4 +1,4 @@
-//! Data files that are broken on purpose: always an error that names the place, never a panic, a
+//! Data files that are broken on purpose. They give an error that names the place, never a panic, a
 //! hang or a large allocation.
 
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use mobilenet_train::data::tfrecord::{TfRecordOptions, TfRecords};
 use mobilenet_train::data::{DataError, ImageDataset};
 use proptest::prelude::*;
 
-/// The two files of an IDX data set in a folder of their own.
+/// A folder with the two files of an IDX data set.
 struct Idx {
     dir: tempfile::TempDir,
 }
@@ -64,7 +64,7 @@ fn idx_with_wild_headers() {
     assert!(with(3, 4).contains("an IDX file that begins"));
     assert!(with(7, 3).contains("expected 6 bytes"));
     assert!(with(7, 0).contains("at least one value"));
-    // 64 MiB are within the limit, but they are not there.
+    // 64 MiB are within the limit, but the file is shorter.
     assert!(with(4, 2).contains("found 4 bytes"));
     let huge = [&IMAGES[..4], &[0xff; 12], b"abcd"].concat();
     assert!(
@@ -76,7 +76,7 @@ fn idx_with_wild_headers() {
     assert!(error.contains("expected 2 labels"), "{error}");
 }
 
-/// A small file that unpacks to 64 MiB is read up to the size in its header.
+/// A small file that unpacks to 64 MiB is read only up to the size in its header.
 #[test]
 fn idx_bomb() {
     use std::io::Write;
@@ -108,7 +108,7 @@ fn open_shard(bytes: &[u8]) -> (tempfile::TempDir, Result<TfRecords, DataError>)
     (dir, records)
 }
 
-/// Ends of records are the only places where a file may end.
+/// A file may end only where a record ends.
 #[test]
 fn records_cut_anywhere() {
     let bytes = shard();
@@ -132,7 +132,7 @@ fn records_cut_anywhere() {
     }
 }
 
-/// Each byte is under a checksum.
+/// A checksum covers each byte.
 #[test]
 fn records_with_one_byte_changed() {
     let bytes = shard();
@@ -152,19 +152,19 @@ fn masked(bytes: &[u8]) -> [u8; 4] {
         .to_le_bytes()
 }
 
-/// A record with good checksums.
+/// A record with correct checksums.
 fn framed(record: &[u8]) -> Vec<u8> {
     let length = (record.len() as u64).to_le_bytes();
     [&length[..], &masked(&length), record, &masked(record)].concat()
 }
 
-/// A field of bytes; they are short here.
+/// A protobuf field of fewer than 128 bytes.
 fn field(tag: u8, bytes: &[u8]) -> Vec<u8> {
     assert!(bytes.len() < 128);
     [&[tag << 3 | 2, bytes.len() as u8], bytes].concat()
 }
 
-/// A `tf.train.Example` of features by name.
+/// A `tf.train.Example` with the given features.
 fn example(features: &[(&str, &[u8])]) -> Vec<u8> {
     let entry = |(key, feature): &(&str, &[u8])| {
         field(1, &[field(1, key.as_bytes()), field(2, feature)].concat())
@@ -196,7 +196,7 @@ fn records_without_what_is_needed() {
     assert!(missing(b"\x0a\x7fshort").contains("a field reaches beyond its message"));
     // Field 1, length 2^63.
     assert!(missing(b"\x0a\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01").contains("beyond"));
-    // Groups within groups, which a recursive reader would follow.
+    // Nested groups, which a recursive reader would follow.
     assert!(missing(&[0x0b; 100_000]).contains("expected an Example"));
     let photo = field(1, &field(1, b"x"));
     let photo = ("image/encoded", &photo[..]);
@@ -208,7 +208,7 @@ fn records_without_what_is_needed() {
     assert!(list(&field(1, &field(1, b"7"))).contains("no int64 in image/class/label"));
 }
 
-/// Labels packed or not, negative, and larger than any data set's.
+/// Labels that are packed or not, negative, or larger than any data set's.
 #[test]
 fn labels_of_hand_made_records() {
     let photo = field(1, &field(1, b"x"));
@@ -274,7 +274,7 @@ fn record_that_changes_after_it_was_found() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
 
-    /// Noise under good checksums reaches the reader of messages.
+    /// Noise with correct checksums, so that it reaches the protobuf reader.
     #[test]
     fn records_of_noise(record in proptest::collection::vec(any::<u8>(), 0..200)) {
         let (_dir, records) = open_shard(&framed(&record));
@@ -292,7 +292,7 @@ proptest! {
         }
         let (_dir, records) = open_shard(&framed(&record));
         if let Ok(records) = records {
-            // Whatever comes of it, it ends.
+            // The result does not matter, but the call must return.
             let _ = records.load(0);
         }
     }

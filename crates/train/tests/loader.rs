@@ -1,5 +1,5 @@
-//! Batches: functions of seed and step only, whole in spite of broken photos, and made by threads
-//! that end.
+//! Tests that batches depend on seed and step only, that they are full in spite of broken photos,
+//! and that worker threads end.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,12 +14,12 @@ use mobilenet_train::data::{
     Part, Photo, image_folder,
 };
 
-/// Made-up photos; some cannot be loaded.
+/// Synthetic photos. Those in `broken` cannot be loaded.
 struct Made {
     images: usize,
     broken: Vec<usize>,
     names: Vec<String>,
-    /// Decoding takes this long.
+    /// How long a photo takes to decode.
     pause: Duration,
     loads: AtomicUsize,
 }
@@ -55,7 +55,7 @@ impl ImageDataset for Made {
         if self.broken.contains(&index) {
             return Err(DataError::Settings(format!("photo {index} is broken")));
         }
-        // Sizes differ, so that a mistake in the order would show in the crops.
+        // Sizes differ, so that a wrong order would change the crops.
         let (width, height) = (9 + index as u32 % 5, 7 + index as u32 % 3);
         Ok(Photo::from_fn(width, height, |x, y| {
             image::Rgb([(index * 3) as u8, (x * 25) as u8, (y * 30) as u8])
@@ -87,7 +87,7 @@ fn batches(dataset: Made, config: LoaderConfig, first: u64, count: usize) -> Vec
     (0..count)
         .map(|_| {
             let batch = loader.next_batch().unwrap();
-            // Memory that was used before must not show.
+            // Returns the memory, to test that a batch shows nothing of an earlier one.
             loader.give_back(batch.clone());
             batch
         })
@@ -117,7 +117,8 @@ fn batches_depend_on_seed_and_step_only() {
     }
 }
 
-/// Also where photos are replaced, where a rank begins later, and in an epoch's last, smaller batch.
+/// The parts of all ranks together are the batch. This also holds for replaced photos, for a rank
+/// that begins later, and for an epoch's last, smaller batch.
 #[test]
 fn the_parts_of_all_ranks_are_the_batch() {
     for (broken, drop_last) in [(&[][..], true), (&[3, 11], true), (&[], false)] {
@@ -220,7 +221,7 @@ fn a_batch_is_the_augmentation_of_its_photos() {
     }
 }
 
-/// A folder with files that are no photos, by their names: the batches stay full.
+/// Files that are not photos are reported by name, and batches stay full.
 #[test]
 fn corrupt_photos_are_skipped_by_name() {
     let dir = tempfile::tempdir().unwrap();
@@ -294,7 +295,7 @@ fn no_usable_photo_is_an_error_whatever_is_allowed() {
     ));
 }
 
-/// A decoder that panics costs its photo.
+/// If the decoder panics, only that photo is skipped.
 #[test]
 fn panics_are_skipped() {
     struct Panics(Made);
@@ -336,7 +337,7 @@ fn workers_stay_within_their_bound_and_end_on_drop() {
     let dataset = Arc::new(Made::new(40, &[]));
     let mut loader = Loader::new(dataset.clone(), config(2), 0).unwrap();
     loader.next_batch().unwrap();
-    // Two workers and two ready batches beside the one that was taken.
+    // One batch was taken, two are ready, and the two workers have one each.
     let bound = 5 * 4;
     let deadline = Instant::now() + Duration::from_secs(20);
     while dataset.loads.load(Ordering::Relaxed) < bound && Instant::now() < deadline {
@@ -351,7 +352,7 @@ fn workers_stay_within_their_bound_and_end_on_drop() {
         "a worker still holds the data set"
     );
 
-    // In the middle of slow batches: the wait is for a photo, not for a batch of 32.
+    // Dropping the loader waits for the current photo only, not for a batch of 32.
     let slow = Made {
         pause: Duration::from_millis(100),
         ..Made::new(64, &[])
@@ -445,7 +446,7 @@ fn evaluation_leaves_out_broken_photos() {
     assert!(strict.next().is_none());
 }
 
-/// Batches are large, so their memory is used again rather than asked for at each step.
+/// Batches are large. So their memory is reused, not allocated at each step.
 #[test]
 fn memory_that_is_given_back_is_used_again() {
     let mut loader = Loader::new(Arc::new(Made::new(64, &[])), config(2), 0).unwrap();
@@ -455,6 +456,6 @@ fn memory_that_is_given_back_is_used_again() {
         places.insert(batch.images.as_ptr().addr());
         loader.give_back(batch);
     }
-    // Two workers, two ready, one taken.
+    // Two batches of the workers, two ready ones, and one taken.
     assert!(places.len() <= 5, "{} places", places.len());
 }

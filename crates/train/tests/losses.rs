@@ -1,4 +1,4 @@
-//! Losses and their gradients against TensorFlow and PyTorch (`golden/losses.py`).
+//! Compares losses and their gradients with TensorFlow and PyTorch (`golden/losses.py`).
 
 mod support;
 
@@ -54,7 +54,7 @@ fn cross_entropy_with_label_smoothing() {
     assert_eq!(golden.cross_entropy.len(), 3);
     for expected in &golden.cross_entropy {
         let smoothing = expected.label_smoothing;
-        // What was in the gradient does not matter.
+        // The old values of the gradient do not matter.
         let mut gradient = vec![f32::NAN; golden.logits.len()];
         let loss = softmax_cross_entropy(
             &golden.logits,

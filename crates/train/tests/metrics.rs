@@ -1,4 +1,4 @@
-//! Metrics against TensorFlow's, on logits with many ties (`golden/metrics.py`).
+//! Compares metrics with TensorFlow's, on logits with many ties (`golden/metrics.py`).
 
 mod support;
 
@@ -19,7 +19,7 @@ struct Golden {
     recall: Vec<f64>,
 }
 
-/// Logits that are not all finite, as text.
+/// Logits that are not all finite. They are stored as text.
 #[derive(Deserialize)]
 struct Special {
     logits: Vec<String>,

@@ -1,4 +1,4 @@
-//! Optimisers, clipping, averages and schedules against TensorFlow and PyTorch
+//! Compares optimisers, clipping, averages and schedules with TensorFlow and PyTorch
 //! (`golden/optimizers_*.py`).
 
 mod support;
@@ -75,7 +75,8 @@ fn five_steps_of_every_optimizer() {
                     .unwrap();
                 let what = format!("{framework}, {:?}, step {step}", expected.config);
                 for (index, (found, expected)) in weights.iter().zip(after).enumerate() {
-                    // A weight that a step brings near zero keeps the rounding of what it was.
+                    // If a step brings a weight near zero, the rounding error still has the size of
+                    // the old weight.
                     let size = expected.abs().max(golden.weights[index].abs());
                     assert!(
                         (found - expected).abs() <= 1e-6 * size,

@@ -1,4 +1,5 @@
-//! A report of made-up records: its files, its figures, and what it says where data lack.
+//! Writes a report of synthetic records, and checks its files, its figures, and what it says if
+//! data are missing.
 
 use std::path::Path;
 
@@ -6,7 +7,7 @@ use mobilenet_train::log::{EpochRecord, History, Record, StepRecord};
 use mobilenet_train::metrics::{Evaluation, WrongImage};
 use mobilenet_train::report::{Report, WrongPhoto};
 
-/// Garments of Fashion-MNIST, one with signs that Markdown and SVG must not take for their own.
+/// The classes of Fashion-MNIST. Two names have signs that must be escaped in Markdown or SVG.
 const NAMES: [&str; 10] = [
     "T-shirt|top",
     "Trouser",
@@ -43,7 +44,7 @@ fn history() -> History {
     History { records }
 }
 
-/// `per_class` images a class; of every fourth one, some are taken for a class before theirs.
+/// `per_class` images per class. Some of every fourth image's predictions are an earlier class.
 fn evaluation(classes: usize, per_class: usize) -> Evaluation {
     let mut evaluation = Evaluation::new(classes, 3);
     for image in 0..classes * per_class {
@@ -67,7 +68,7 @@ fn read(folder: &Path, name: &str) -> String {
 #[test]
 fn a_whole_report() {
     let temporary = tempfile::tempdir().unwrap();
-    // To look at it.
+    // The folder is kept if a user wants to look at the report.
     let kept = std::env::var_os("MOBILENET_KEEP_REPORT");
     let folder = kept.map_or(temporary.path().join("report"), Into::into);
     let evaluation = evaluation(10, 100);
@@ -90,7 +91,7 @@ fn a_whole_report() {
         worst: &worst,
     };
     report.write(&folder).unwrap();
-    // Over what is there.
+    // Writing again replaces the files.
     report.write(&folder).unwrap();
 
     let page = read(&folder, "report.md");
@@ -161,7 +162,7 @@ fn many_classes_are_cut_to_the_most_confused() {
 #[test]
 fn nothing_recorded_is_still_a_page() {
     let folder = tempfile::tempdir().unwrap();
-    // No step or one, and a loss that is no number.
+    // Zero or one step, and a loss that is NaN.
     for records in [vec![], history().records[..1].to_vec()] {
         let mut history = History { records };
         history.records.push(Record::Step(StepRecord {

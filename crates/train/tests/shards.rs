@@ -1,5 +1,5 @@
-//! A step whose batch is computed in shards: every shard's trainer makes the same update, and one
-//! shard is the step as it always was.
+//! Tests steps whose batch is computed in shards. Every shard's trainer must make the same update.
+//! With one shard, a step must be the same as without shards.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -59,7 +59,7 @@ fn mean(first: &Contribution, second: &Contribution) -> Contribution {
     }
 }
 
-/// The bits of a state.
+/// The bits of all values of a trainer's state.
 fn bits(trainer: &Trainer) -> Vec<u32> {
     let state = trainer.state();
     let average = state.average.as_ref().unwrap().values();
@@ -69,7 +69,7 @@ fn bits(trainer: &Trainer) -> Vec<u32> {
     values.map(|value| value.to_bits()).collect()
 }
 
-/// Two trainers that send each other what they have.
+/// One of two trainers that send their contributions to each other.
 struct Pair {
     first: bool,
     to: Sender<Contribution>,

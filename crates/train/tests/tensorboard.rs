@@ -1,6 +1,6 @@
-//! Our event files, read by TensorBoard's own reader (`golden/read_event_files.py`). Needs a
-//! Python with TensorBoard, named by `MOBILENET_TENSORBOARD_PYTHON`; that the bytes are those of
-//! TensorFlow is tested without it.
+//! Reads our event files with TensorBoard's own reader (`golden/read_event_files.py`). Needs a
+//! Python with TensorBoard, named by `MOBILENET_TENSORBOARD_PYTHON`. Another test, which does not
+//! need it, compares the bytes with TensorFlow's.
 
 #[allow(unreachable_pub, reason = "shared with the model's tests")]
 #[path = "../../model/tests/support/skipped.rs"]
@@ -31,7 +31,7 @@ fn tensorboard_reads_a_resumed_training() {
     for step in 1..=4 {
         board.step(&record(step, step as f64)).unwrap();
     }
-    // Resumed from a checkpoint after two steps: steps 3 and 4 are done again.
+    // The training is resumed from a checkpoint after step 2, so steps 3 and 4 are repeated.
     let mut board = TensorBoard::create(folder.path(), 3).unwrap();
     for step in 3..=5 {
         board.step(&record(step, 10.0 * step as f64)).unwrap();

@@ -1,5 +1,5 @@
-//! Three steps of the whole network with an optimiser, against PyTorch, which was checked against
-//! TensorFlow: script and versions are beside the golden file.
+//! Compares three steps of the whole network with PyTorch, for each optimiser. PyTorch's steps were
+//! checked against TensorFlow; script and versions are beside the golden file.
 
 #[allow(unreachable_pub, reason = "shared with the model's tests")]
 #[path = "../../model/tests/support/formula.rs"]
@@ -15,21 +15,21 @@ use mobilenet_train::loss::softmax_cross_entropy;
 use mobilenet_train::optimizer::{Optimizer, OptimizerConfig, l2_loss};
 use mobilenet_train::recipe::Recipe;
 
-/// As the script has them.
+/// The sizes in the script.
 const BATCH: usize = 4;
 const SIZE: [usize; 2] = [32, 48];
 const CLASSES: usize = 10;
 
-/// Largest error of a tensor's changes, relative to the largest of them. The golden ones are of f64;
-/// how far PyTorch's own f32 is from them is in the file (`RUN.f32_changes`).
+/// Largest error of a tensor's changes, relative to the largest change. The golden changes are
+/// computed in f64. The file also says how far PyTorch's own f32 is from them (`RUN.f32_changes`).
 const TOLERANCE: f32 = 5e-4;
 
-/// The script's images: drawn as `formula.py` draws weights, with He's spread for their size.
+/// The script's images. It draws them like weights of the same shape, with He's spread.
 fn images() -> Vec<f32> {
     let spread = (6.0 / (3 * SIZE[0] * SIZE[1]) as f64).sqrt() as f32;
     let images = array("input", &[BATCH, 3, SIZE[0], SIZE[1]]);
     let images = images.permute(&[0, 2, 3, 1]).unwrap().into_values();
-    // As the script: in f32, the spread as well.
+    // The script multiplies in f32, and its spread is f32.
     images.into_iter().map(|value| value * spread).collect()
 }
 

@@ -1,4 +1,4 @@
-//! Shared by the tests: golden files and a relative comparison.
+//! Golden files and a relative comparison. Shared by the tests.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -19,8 +19,8 @@ pub fn golden<T: serde::de::DeserializeOwned>(name: &str) -> T {
     serde_json::from_str(&text).unwrap()
 }
 
-/// Every value within `tolerance` of the expected one, relative to it; below a thousandth of the
-/// largest, relative to that.
+/// Compares values. A difference is relative to the expected value, or to 1/1000 of the largest
+/// expected value if that is more.
 pub fn close<T: Copy + Into<f64>>(what: &str, found: &[T], expected: &[T], tolerance: f64) {
     assert_eq!(found.len(), expected.len(), "{what}");
     let values = || found.iter().zip(expected);
