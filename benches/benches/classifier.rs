@@ -1,5 +1,5 @@
-//! A classifier that many threads call at once, against plans that each thread has for itself: what
-//! lending plans from a pool costs.
+//! Measures the cost of lending plans from a pool. Many threads call one classifier at once, and
+//! for comparison each thread has its own plan.
 
 use std::hint::black_box;
 
@@ -13,7 +13,7 @@ use mobilenet::{Classifier, Engine};
 use mobilenet_benches::pixels;
 
 const SIDE: usize = 224;
-/// Callers, and images of each.
+/// Number of callers, and images per caller.
 const CALLERS: usize = 8;
 const IMAGES: usize = 4;
 

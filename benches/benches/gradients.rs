@@ -1,5 +1,5 @@
-//! Times the loss and all gradients of a batch: our eager network and candle's own layers. Both
-//! normalise by running statistics, because the baseline supports nothing else.
+//! Times the loss and all gradients of a batch, with our eager network and with candle's own
+//! layers. Both normalise by running statistics, because the baseline supports nothing else.
 
 use std::collections::HashMap;
 

@@ -1,6 +1,7 @@
-//! Times each layer shape of MobileNetV1 1.0/224 in the inference plan's kernels, alone, with warm
-//! caches, on one thread; and whole networks. Prints the measured multiply-add peak to compare
-//! with. Shapes come from the layer table. `cargo bench -p mobilenet-benches -- FILTER`.
+//! Times each layer shape of MobileNetV1 1.0/224 alone in the inference plan's kernels, with warm
+//! caches, on one thread. Also times whole networks. Prints the measured multiply-add peak for
+//! comparison. Shapes come from the layer table. `cargo bench -p mobilenet-benches -- FILTER` runs
+//! a part.
 
 use std::collections::HashSet;
 
@@ -74,8 +75,8 @@ fn networks(criterion: &mut Criterion) {
     group.bench_function("plan", |bencher| {
         bencher.iter(|| plan.run(&pixels, &mut logits).expect("the lengths fit"));
     });
-    // This plan takes a camera's bytes. For the f32 plan they must be converted, which is not
-    // timed.
+    // This plan takes the bytes of a camera. The f32 plan needs them converted, and the conversion
+    // is not timed.
     let frame = vec![128u8; plan_of_frames.input_len()];
     group.bench_function("plan, 8-bit frame", |bencher| {
         let plan = &mut plan_of_frames;

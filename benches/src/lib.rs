@@ -1,5 +1,5 @@
-//! Shared by the benchmarks: what is measured, the candle baseline, timing, and the protocol with
-//! engines in other processes.
+//! Shared by the benchmarks: the measured programs, the candle baseline, timing, and the protocol
+//! with engines in other processes.
 
 mod agreement;
 mod candle_baseline;
@@ -17,8 +17,8 @@ pub use samples::{min_and_median, min_ms, time_ms};
 pub use step_program::step_program;
 pub use training_step::training_step;
 
-/// The README's examples, compiled and run with the tests; here, because they use candle, too, which
-/// the facade's own tests and examples need not compile.
+/// The README's examples, compiled and run with the tests. They are in this package because some
+/// use candle, and the facade's own tests and examples need not compile candle.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;

@@ -20,7 +20,7 @@ pub fn min_ms<T, E>(count: usize, mut run: impl FnMut() -> Result<T, E>) -> Resu
     (0..count).try_fold(f64::INFINITY, |min, _| Ok(min.min(time_ms(&mut run)?)))
 }
 
-/// Minimum and median, the upper one of an even number; NaN without times.
+/// Minimum and median. Of an even number of times the median is the upper one. NaN without times.
 pub fn min_and_median(times: &[f64]) -> (f64, f64) {
     let mut sorted = times.to_vec();
     sorted.sort_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! A program of one layer or separable block, to measure it alone.
+//! A program of one layer or separable block, for measuring it alone.
 
 use std::sync::Arc;
 

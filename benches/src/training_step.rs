@@ -1,4 +1,4 @@
-//! One training step on random data, to measure it. `peers/train.py` does the same in PyTorch.
+//! One training step on random data, for measurements. `peers/train.py` does the same in PyTorch.
 
 use mobilenet::model::initialize::initial_parameters;
 use mobilenet::model::{FlatLayout, MobileNetV1Config};

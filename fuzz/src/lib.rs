@@ -1,5 +1,5 @@
-//! What fuzz targets and the test that replays their corpus share: one input through one reader.
-//! The crate is outside the workspace, as libFuzzer needs a nightly compiler and C++.
+//! Gives one input to one reader. Shared by the fuzz targets and by the test that replays their
+//! corpus. The crate is outside the workspace, because libFuzzer needs a nightly compiler and C++.
 #![allow(unreachable_pub, reason = "a library, and a module of a test")]
 
 use std::io;
@@ -8,26 +8,26 @@ use std::path::PathBuf;
 use mobilenet_model::checkpoint::readers::{Folder, Source};
 use mobilenet_model::checkpoint::{Format, ReadLimits};
 
-/// What a file may make a reader allocate beyond four times its size. Less than the default, so
-/// that a reader that does not ask its budget is noticed.
+/// Memory that a reader may allocate beyond four times the size of the file. It is less than the
+/// default, so that the test notices a reader that does not ask its budget.
 pub const LIMITS: ReadLimits = ReadLimits {
     file_bytes: 1 << 20,
     extra_bytes: 1 << 20,
 };
 
-/// Seeds of a reader are in a folder below.
+/// The folder that contains a folder of seeds for each reader.
 pub fn corpus() -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), CORPUS].iter().collect()
 }
 
-/// From the manifest of this crate, or of that whose test includes this file.
+/// Relative to the manifest of this crate, or of the crate whose test includes this file.
 const CORPUS: &str = if cfg!(test) {
     "../../fuzz/corpus"
 } else {
     "corpus"
 };
 
-/// The folder of a format's seeds, and the name of its target.
+/// The name of a format's fuzz target and of its folder of seeds.
 pub fn target(format: Format) -> String {
     format.word().replace('-', "_")
 }
@@ -41,7 +41,7 @@ impl Folder for Siblings {
     }
 }
 
-/// Reads an input; the result does not matter, as long as there is one.
+/// Reads an input. Returns whether it could be read.
 pub fn read(format: Format, bytes: &[u8]) -> bool {
     let mut bytes = bytes.to_vec();
     if format == Format::TensorFlowCheckpoint {
@@ -52,12 +52,13 @@ pub fn read(format: Format, bytes: &[u8]) -> bool {
         bytes: &bytes,
         folder: &Siblings,
     };
-    // What a file looks like is asked of any bytes.
+    // Detecting the format must not panic either.
     let _ = Format::detect(&bytes);
     format.read_from(&source, LIMITS).is_ok()
 }
 
-/// Makes the checksums of a table's blocks right again, behind which no mutation would come far.
+/// Corrects the checksums of a table's blocks. Otherwise the reader would refuse every changed file
+/// at once.
 fn repair_checksums(bytes: &mut [u8]) {
     const FOOTER: usize = 48;
     let Some(mut at) = bytes.len().checked_sub(FOOTER) else {
@@ -67,8 +68,9 @@ fn repair_checksums(bytes: &mut [u8]) {
     let Some((start, size)) = repair_block(bytes, &mut at) else {
         return;
     };
-    // The index: three lengths, of which the first is of bytes that are not there, key, handle;
-    // and behind all entries one restart and the number of restarts, as TensorFlow writes it.
+    // An entry of the index, as TensorFlow writes it: three lengths, the key, and the handle of a
+    // block. The first length is of bytes shared with the previous key, and the file leaves them
+    // out. After all entries come one restart and the number of restarts.
     let mut at = start;
     while at + 8 < start + size {
         let lengths = (
@@ -85,10 +87,11 @@ fn repair_checksums(bytes: &mut [u8]) {
     }
 }
 
-/// Repairs the block whose handle is at an offset; gives the block's own offset and size.
+/// Corrects the checksum of the block whose handle is at an offset. Returns the block's own offset
+/// and size.
 fn repair_block(bytes: &mut [u8], at: &mut usize) -> Option<(usize, usize)> {
     let (start, size) = (varint(bytes, at)?, varint(bytes, at)?);
-    // Behind the content: its compression, which the checksum covers as well.
+    // After the content comes the type of compression. The checksum covers it as well.
     let end = start.checked_add(size)?.checked_add(1)?;
     let sum = crc32c::crc32c(bytes.get(start..end)?);
     let masked = sum.rotate_right(15).wrapping_add(0xa282_ead8);
@@ -97,7 +100,7 @@ fn repair_block(bytes: &mut [u8], at: &mut usize) -> Option<(usize, usize)> {
     Some((start, size))
 }
 
-/// A number of up to 28 bits.
+/// Reads a number of up to 28 bits.
 fn varint(bytes: &[u8], at: &mut usize) -> Option<usize> {
     let mut number = 0;
     for shift in (0..28).step_by(7) {

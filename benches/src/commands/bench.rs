@@ -1,4 +1,5 @@
-//! `bench`: measures the network's time. Engines must agree first; then they take turns run by run.
+//! `bench`: measures the network's time. First it checks that the engines agree, then they take
+//! turns run by run.
 
 use std::time::Instant;
 

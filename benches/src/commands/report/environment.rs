@@ -1,5 +1,5 @@
 //! Installs what engines need: a virtual environment for each Python peer under `target/peers`, and
-//! the two Rust programs. If a peer cannot be installed, the others are still measured.
+//! the two Rust programs. If one peer cannot be installed, the others are still measured.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

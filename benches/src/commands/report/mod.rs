@@ -1,5 +1,5 @@
-//! `report`: measures our engines and others on the same folded network. Engines must agree; then
-//! they take turns.
+//! `report`: measures our engines and others on the same folded network. First it checks that the
+//! engines agree, then it measures them in turn.
 //!
 //! ```text
 //! network      random weights -> our checkpoint, and the folded network for the others
@@ -35,8 +35,8 @@ use xtask::{Report, ReportPart};
 /// Width and resolution of the networks.
 const SIZES: [(f64, usize); 4] = [(1.0, 224), (0.75, 192), (0.5, 160), (0.25, 128)];
 
-/// Turns per engine, and measured runs per turn. Another run before these, which is not measured,
-/// brings the engine's weights back into the caches.
+/// Turns per engine, and measured runs per turn. Each turn begins with one more run, which is not
+/// measured and brings the engine's weights back into the caches.
 const TURNS: usize = 12;
 const RUNS: usize = 6;
 

@@ -190,8 +190,8 @@ impl Network {
     }
 }
 
-/// Milliseconds of a step: the fastest of many runs, minus the time of the copy of the input that a
-/// program begins with.
+/// Milliseconds of a step: the fastest of many runs, minus the time for copying the input, with
+/// which a program begins.
 fn step_ms(isa: Isa, step: &[FoldedLayer], side: usize, input: usize) -> Result<f64> {
     let mut program = step_program(isa, step, side)?;
     let values = vec![0.5; input];

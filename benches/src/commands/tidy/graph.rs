@@ -1,4 +1,5 @@
-//! Circles among files: a file imports another, which imports the first directly or through others.
+//! Finds circles among files: a file imports another, which imports the first directly or through
+//! others.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

@@ -1,4 +1,4 @@
-//! Which file of a crate imports which. A path is followed to the file that defines what it names.
+//! Finds which file of a crate imports which. A path is followed to the file that defines the item.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,8 @@ use super::tokens::tokens;
 /// Pairs of file numbers: the first file imports the second.
 pub(super) type Imports = BTreeSet<(usize, usize)>;
 
-/// Limit of the renames and re-exports that are followed from one path, in case they form a circle.
+/// Limit of the renames and re-exports that are followed from one path, because they may form a
+/// circle.
 const MOST_RENAMES: usize = 16;
 
 /// The imports among a crate's files, given as path below `src/` and text. Code that only tests

@@ -1,4 +1,5 @@
-//! Rules for one file: its length, its first line, its `unsafe`, and what its layer must not use.
+//! Rules for one file: its length, its first line, its use of `unsafe`, and what its crate must not
+//! use.
 
 use super::known;
 
@@ -32,7 +33,7 @@ const LAYERS: [(&str, &[&str]); 5] = [
     ("crates/train", &["clap", "candle"]),
 ];
 
-/// A layer, and a word that its code and comments must not contain: kernels know no network.
+/// A crate, and a word that its code and comments must not contain: kernels know no network.
 const UNSPOKEN: (&str, &str) = ("crates/kernels", "mobilenet");
 
 /// Names that may contain the word: the crate's own, and the variable that users set.
