@@ -9,13 +9,16 @@ use mobilenet_model::checkpoint::CheckpointError;
 pub enum HubError {
     /// The text is no file, no known name and not of the form `hf:OWNER/REPO`.
     #[error(
-        "`{weights}` is no file or folder and no known name; known are {known}, and hf:OWNER/REPO"
+        "`{weights}` is no file or folder and no known name{}; known are {known}, and hf:OWNER/REPO",
+        nearest.map(|name| format!(" (did you mean {name}?)")).unwrap_or_default()
     )]
     Unknown {
         /// The text that the user gave.
         weights: String,
         /// The known names, separated by commas.
         known: String,
+        /// A known name that is similar.
+        nearest: Option<&'static str>,
     },
     /// Every source failed.
     #[error("cannot fetch {name}:{}", attempts.iter().map(|line| format!("\n  {line}")).collect::<String>())]

@@ -7,6 +7,7 @@ use mobilenet_model::checkpoint::{
 };
 use mobilenet_model::labels::Labels;
 use mobilenet_model::preprocess::Preprocessing;
+use mobilenet_model::suggest::nearest;
 
 use crate::cache::Cache;
 use crate::error::HubError;
@@ -64,6 +65,7 @@ pub fn fetch(
         return Err(HubError::Unknown {
             weights: name.to_string(),
             known: known.join(", "),
+            nearest: nearest(name, known.iter().copied()),
         });
     }
     let file = cache.file(name);

@@ -1,5 +1,7 @@
 //! The arguments of slim's `mobilenet_v1_base`, `mobilenet_v1` and `mobilenet_v1_arg_scope`.
 
+use std::fmt;
+
 use mobilenet_kernels::{Activation, BatchNormConfig, Normalizer};
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +24,16 @@ pub enum PaddingRule {
     /// Keras: as SAME, but depthwise layers of stride 2 pad one row at the bottom and one column at
     /// the right. Differs from SAME for odd sizes.
     Keras,
+}
+
+impl fmt::Display for PaddingRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Same => "SAME padding",
+            Self::Explicit => "explicit padding",
+            Self::Keras => "Keras' padding",
+        })
+    }
 }
 
 /// Distribution of initial weights.

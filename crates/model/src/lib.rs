@@ -42,6 +42,7 @@ pub mod plan;
 mod pooling;
 pub mod prediction;
 pub mod preprocess;
+pub mod suggest;
 pub mod training_plan;
 
 pub use array::Array;

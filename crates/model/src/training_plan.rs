@@ -73,7 +73,10 @@ impl TrainingPlan {
             return Err(ModelError::Setting {
                 setting: "normalizer",
                 range: "batch normalisation for training",
-                found: format!("{:?}", config.base.arg_scope.normalizer),
+                found: match config.base.arg_scope.normalizer {
+                    Normalizer::Bias => "a bias".to_string(),
+                    _ => "none".to_string(),
+                },
             });
         };
         let network = network(config, &layout, options.size, batch_norm.epsilon)?;
@@ -190,7 +193,7 @@ fn network(
         place(layer, part).ok_or(ModelError::Setting {
             setting: "num_classes",
             range: "at least 1 for training",
-            found: format!("{:?}", config.num_classes),
+            found: config.num_classes.unwrap_or(0).to_string(),
         })
     };
     let mut layers = Vec::new();

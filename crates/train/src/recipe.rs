@@ -151,7 +151,7 @@ impl Recipe {
                 return Err(TrainError::Setting {
                     setting: "trainable scopes",
                     range: "beginnings of layer names, such as Logits or Conv2d_13",
-                    found: format!("{scopes:?}"),
+                    found: scopes.join(", "),
                 });
             }
         }

@@ -1,6 +1,7 @@
 //! Metadata of weights: what is needed to use them, but is not in the tensors.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use mobilenet_kernels::{BatchNormConfig, Normalizer};
 use serde::{Deserialize, Serialize};
@@ -64,6 +65,15 @@ impl SavedActivation {
             "relu" => Some(Self::Relu),
             _ => None,
         }
+    }
+}
+
+impl fmt::Display for SavedActivation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Relu6 => "ReLU6",
+            Self::Relu => "ReLU",
+        })
     }
 }
 

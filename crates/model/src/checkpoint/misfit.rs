@@ -7,6 +7,7 @@ use std::fmt;
 use super::name_map::{NameMap, Names, training};
 use super::report::LoadReport;
 use crate::architecture::parameters;
+use crate::suggest::nearest;
 
 /// Parts of tensor names that are typical of other networks.
 const NETWORKS: [(&str, &[&str]); 10] = [
@@ -203,13 +204,8 @@ fn suggest<'a>(
         .take(SHOWN)
         .map(|name| {
             let shown: String = name.chars().take(LONGEST).collect();
-            let nearest = known
-                .iter()
-                .map(|known| (strsim::levenshtein(&shown, known), known))
-                .min_by_key(|&(distance, _)| distance)
-                // More differences than a quarter of the letters: another name.
-                .filter(|&(distance, known)| 4 * distance <= known.len())
-                .map(|(_, known)| known.clone());
+            let nearest = nearest(&shown, known.iter().map(String::as_str));
+            let nearest = nearest.map(str::to_string);
             (shown, nearest)
         })
         .collect()

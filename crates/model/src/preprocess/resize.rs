@@ -1,6 +1,8 @@
 //! The resize rules: slim's (crop, then resize), resizing the whole photo, and the rule of Hugging
 //! Face and timm (resize the short edge, then crop).
 
+use std::fmt;
+
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::U8x3;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
@@ -35,6 +37,20 @@ pub enum Resize {
     },
 }
 
+impl fmt::Display for Resize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CentralCrop { fraction } => {
+                write!(f, "central {} % resized, bilinear", 100.0 * fraction)
+            }
+            Self::Squeeze { filter } => write!(f, "whole photo resized, {filter}"),
+            Self::ShortestEdge { edge, filter, .. } => {
+                write!(f, "short edge resized to {edge}, {filter}, centre cropped")
+            }
+        }
+    }
+}
+
 /// An antialiasing filter of Pillow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -43,6 +59,15 @@ pub enum Filter {
     Bilinear,
     /// Cubic with a = -0.5.
     Bicubic,
+}
+
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bilinear => "bilinear",
+            Self::Bicubic => "bicubic",
+        })
+    }
 }
 
 /// Rounding of the crop's offset.

@@ -142,7 +142,7 @@ impl Walk {
                 self.scale_image(*operator, operand, file)?;
             }
             OperationKind::Arithmetic { operator, .. } => {
-                return misplaced(&format!("the {operator:?}"));
+                return misplaced(&format!("the {operator}"));
             }
             OperationKind::Other(kind) => return misplaced(kind),
         }

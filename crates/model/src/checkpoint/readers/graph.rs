@@ -2,6 +2,8 @@
 //!
 //! Readers translate every graph format to these types, which know nothing of MobileNet.
 
+use std::fmt;
+
 use mobilenet_kernels::Padding;
 
 use crate::checkpoint::layout::Layout;
@@ -89,6 +91,17 @@ pub(crate) enum Operator {
     Multiply,
     /// x / operand.
     Divide,
+}
+
+impl fmt::Display for Operator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Add => "addition",
+            Self::Subtract => "subtraction",
+            Self::Multiply => "multiplication",
+            Self::Divide => "division",
+        })
+    }
 }
 
 /// A convolution.

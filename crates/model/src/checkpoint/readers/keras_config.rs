@@ -237,7 +237,8 @@ impl Reader<'_> {
                     padding: match layer.config["padding"].as_str() {
                         Some("same") => Padding::Same,
                         Some("valid") => Padding::VALID,
-                        other => return Err(layer.refuse(format!("padding {other:?}"))),
+                        Some(other) => return Err(layer.refuse(format!("padding `{other}`"))),
+                        None => return Err(layer.refuse("no padding")),
                     },
                     activation: layer.activation(),
                 })
@@ -340,7 +341,10 @@ fn relu(config: &Value) -> String {
     match config["max_value"].as_f64() {
         Some(6.0) if slope == 0.0 && threshold == 0.0 => "relu6".to_string(),
         None if slope == 0.0 && threshold == 0.0 => "relu".to_string(),
-        max => format!("ReLU(max_value={max:?}, negative_slope={slope}, threshold={threshold})"),
+        max => {
+            let max = max.map_or("None".to_string(), |max| max.to_string());
+            format!("ReLU(max_value={max}, negative_slope={slope}, threshold={threshold})")
+        }
     }
 }
 

@@ -203,7 +203,11 @@ impl<'a> Nodes<'a> {
         match (bound("min", 1), bound("max", 2)) {
             (Some(0.0), Some(6.0)) => "relu6".to_string(),
             (Some(0.0), None) => "relu".to_string(),
-            (min, max) => format!("Clip({min:?}, {max:?})"),
+            (min, max) => {
+                let shown =
+                    |bound: Option<f64>| bound.map_or("none".to_string(), |b| b.to_string());
+                format!("Clip({}, {})", shown(min), shown(max))
+            }
         }
     }
 

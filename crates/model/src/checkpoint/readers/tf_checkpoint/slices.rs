@@ -1,5 +1,7 @@
 //! Slices of partitioned variables: their ranges, their keys in V2, and their assembly to a tensor.
 
+use std::fmt;
+
 use prost::Message;
 
 use crate::array::Dtype;
@@ -18,6 +20,20 @@ pub(super) struct Extent {
 pub(super) struct TensorSlice {
     #[prost(message, repeated, tag = "1")]
     extent: Vec<Extent>,
+}
+
+impl fmt::Display for TensorSlice {
+    /// TensorFlow's notation: `start,length` of each dimension, `-` for all of it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, extent) in self.extent.iter().enumerate() {
+            let separator = if index == 0 { "" } else { ":" };
+            match extent.length {
+                Some(length) => write!(f, "{separator}{},{length}", extent.start)?,
+                None => write!(f, "{separator}-")?,
+            }
+        }
+        Ok(())
+    }
 }
 
 impl TensorSlice {

@@ -133,7 +133,7 @@ fn read_tensor(
         for slice in &entry.slices {
             let piece = entries
                 .get(&slice.key(key))
-                .ok_or_else(|| ReadError::tensor(name, format!("a slice is missing: {slice:?}")))?;
+                .ok_or_else(|| ReadError::tensor(name, format!("the slice {slice} is missing")))?;
             if float_dtype(piece.dtype) != Some(dtype) {
                 return Err(ReadError::tensor(name, "a slice of another dtype"));
             }
