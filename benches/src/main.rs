@@ -10,7 +10,9 @@ use commands::{bench, docs, report, tidy};
 use xtask::{Cli, Command, Repository};
 
 fn main() -> ExitCode {
-    mobilenet_cli::exit_code(match Cli::parse().command {
+    let cli = Cli::parse();
+    cli.common.apply();
+    mobilenet_cli::exit_code(match cli.command {
         Command::Everyday(command) => mobilenet_cli::run(&command),
         Command::Repository(Repository::Bench(arguments)) => bench::run(&arguments),
         Command::Repository(Repository::Report(arguments)) => report::run(&arguments),

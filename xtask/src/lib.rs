@@ -14,10 +14,13 @@ use mobilenet_cli::{Precision, WeightType, side, threads, width};
 #[command(
     name = "cargo xtask",
     bin_name = "cargo xtask",
-    version,
+    version = mobilenet_cli::version(),
     max_term_width = 100
 )]
 pub struct Cli {
+    /// What all commands take.
+    #[command(flatten)]
+    pub common: mobilenet_cli::Common,
     /// The command to run.
     #[command(subcommand)]
     pub command: Command,

@@ -9,7 +9,9 @@ use clap::Parser;
 use xtask::{Cli, Command};
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
+    let cli = Cli::parse();
+    cli.common.apply();
+    match cli.command {
         Command::Everyday(command) if !command.needs_candle() => {
             mobilenet_cli::exit_code(mobilenet_cli::run(&command))
         }

@@ -7,14 +7,46 @@ mod train;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use mobilenet::hub::DEFAULT_WEIGHTS;
 use mobilenet::model::checkpoint::Format;
 
-use crate::values::{output_stride, side, threads, width};
+use crate::progress;
+use crate::values::{output_stride, side, threads, weights_file, width};
+use crate::version::version;
 pub use overrides::Overrides;
 pub use preprocess::PreprocessRule;
 pub use train::{AugmentationName, Eval, OptimizerName, ScheduleName, Train};
+
+/// MobileNetV1: classify photos, convert weights, train.
+///
+/// Weights (W) are a file or folder in any supported format, recognised by content; or a known name
+/// (see `weights --list`) or hf:OWNER/REPO, fetched on first use and kept in the cache.
+#[derive(Debug, Parser)]
+#[command(name = "mobilenet", version = version(), max_term_width = 100)]
+pub struct Cli {
+    /// What all commands take.
+    #[command(flatten)]
+    pub common: Common,
+    /// The command to run.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What all commands take.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// Show no progress; results, warnings and errors are still printed
+    #[arg(short, long, global = true)]
+    quiet: bool,
+}
+
+impl Common {
+    /// Applies the options to the process.
+    pub fn apply(&self) {
+        progress::set_quiet(self.quiet);
+    }
+}
 
 /// The everyday commands.
 #[derive(Debug, Subcommand)]
@@ -33,6 +65,10 @@ pub enum Command {
     Train(Box<Train>),
     /// Measure accuracy on a data set
     Eval(Eval),
+    /// Print a script that completes the program's words in a shell
+    Completions(Completions),
+    /// Write manual pages
+    Manual(Manual),
 }
 
 impl Command {
@@ -181,7 +217,7 @@ pub struct Convert {
     #[arg(value_name = "IN")]
     pub(crate) input: String,
     /// File to write: ONNX if its name ends in .onnx, else safetensors
-    #[arg(value_name = "OUT.safetensors|OUT.onnx")]
+    #[arg(value_name = "OUT.safetensors|OUT.onnx", value_parser = weights_file)]
     pub(crate) output: PathBuf,
     /// Format of the input [default: recognised by content]
     #[arg(long, value_name = "FORMAT", value_parser = format())]
@@ -256,6 +292,22 @@ pub struct Weights {
     /// Print one JSON object per entry
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// Arguments of `manual`.
+#[derive(Debug, Args)]
+pub struct Manual {
+    /// Folder for mobilenet.1 and a page for each command
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
 }
 
 /// Parser of a format's name.

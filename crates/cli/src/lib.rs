@@ -8,15 +8,17 @@ mod progress;
 mod table;
 mod threads;
 mod values;
+mod version;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 
-pub use args::{Command, Precision, WeightType};
+pub use args::{Cli, Command, Common, Precision, WeightType};
 pub use output::{json, line};
 pub use table::{grouped, markdown};
 pub use values::{side, threads, width};
+pub use version::version;
 
 /// Runs a command.
 ///
@@ -31,6 +33,8 @@ pub fn run(command: &Command) -> Result<()> {
         Command::Weights(arguments) => commands::weights::run(arguments),
         Command::Train(arguments) => commands::train::run(arguments),
         Command::Eval(arguments) => commands::eval::run(arguments),
+        Command::Completions(arguments) => commands::completions::completions(arguments),
+        Command::Manual(arguments) => commands::completions::manual(arguments),
     }
 }
 

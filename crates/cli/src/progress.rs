@@ -1,6 +1,7 @@
 //! Progress of fetching and training on standard error: messages, and bars if it is a terminal.
 
 use std::io::IsTerminal;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use mobilenet::hub::Progress;
@@ -8,6 +9,22 @@ use mobilenet::train::log::Record;
 use mobilenet::train::run::Observer;
 
 use crate::output;
+
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Whether progress is hidden.
+pub(crate) fn set_quiet(quiet: bool) {
+    QUIET.store(quiet, Ordering::Relaxed);
+}
+
+fn quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
+
+/// Bars are for people who watch.
+fn hidden() -> bool {
+    quiet() || !std::io::stderr().is_terminal()
+}
 
 /// Shows a bar for the current download.
 #[derive(Default)]
@@ -17,11 +34,13 @@ pub(crate) struct Terminal {
 
 impl Progress for Terminal {
     fn message(&mut self, text: &str) {
-        eprintln!("{text}");
+        if !quiet() {
+            eprintln!("{text}");
+        }
     }
 
     fn begin(&mut self, what: &str, bytes: u64) {
-        if !std::io::stderr().is_terminal() {
+        if hidden() {
             return;
         }
         let style = ProgressStyle::with_template(
@@ -49,7 +68,7 @@ impl Progress for Terminal {
 
 /// A bar that counts to `length`; hidden unless standard error is a terminal.
 pub(crate) fn counting(length: u64) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
+    if hidden() {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new(length);
@@ -80,7 +99,7 @@ impl Training {
 
 impl Observer for Training {
     fn begin(&mut self, step: u64, steps: u64) {
-        if step > 0 {
+        if step > 0 && !quiet() {
             eprintln!("going on after step {step} of {steps}");
         }
         self.bar = counting(steps);
@@ -97,6 +116,9 @@ impl Observer for Training {
         if self.json {
             // A training continues even if nobody reads its output.
             drop(output::json(record));
+            return;
+        }
+        if quiet() {
             return;
         }
         let text = match record {

@@ -1,5 +1,7 @@
 //! Ranges of argument values, and how they are parsed.
 
+use std::path::PathBuf;
+
 /// Parser of a number of threads, 1 to 1024.
 pub fn threads() -> clap::builder::RangedU64ValueParser {
     clap::value_parser!(u64).range(1..=1024)
@@ -19,6 +21,19 @@ pub fn width(text: &str) -> Result<f64, String> {
         .ok()
         .filter(|width| *width > 0.0 && *width <= 16.0)
         .ok_or_else(|| "a width multiplier is greater than 0 and at most 16".to_string())
+}
+
+/// Parses the name of a file of weights to write.
+///
+/// # Errors
+/// If its ending is of no format that is written.
+pub(crate) fn weights_file(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    match ending {
+        Some("safetensors" | "onnx") => Ok(path),
+        _ => Err("weights are written as .safetensors or .onnx".to_string()),
+    }
 }
 
 /// Parses an output stride, the limit of the network's total stride.

@@ -133,6 +133,17 @@ fn agreement_text(agreement: &Agreement) -> String {
     )
 }
 
+/// Numbers as people write them: one if all are equal.
+fn list(values: &[f32]) -> String {
+    match values.split_first() {
+        Some((first, rest)) if rest.iter().all(|value| value == first) => first.to_string(),
+        _ => {
+            let texts: Vec<String> = values.iter().map(f32::to_string).collect();
+            texts.join(", ")
+        }
+    }
+}
+
 fn describe(metadata: &Metadata) -> String {
     let classes = metadata
         .classes
@@ -148,15 +159,15 @@ fn describe(metadata: &Metadata) -> String {
         Labels::Unknown => "no labels".to_string(),
     };
     format!(
-        "width {}, {classes}, {} input channels, {width}x{height}, {normalization}, {:?} padding, \
-         {:?}, {labels}\npreprocessing: {:?}, mean {:?}, std {:?}\nsource: {}",
+        "width {}, {classes}, {} input channels, {width}x{height}, {normalization}, {}, {}, \
+         {labels}\npreprocessing: {}, mean {}, std {}\nsource: {}",
         metadata.width,
         metadata.in_channels,
         metadata.padding,
         metadata.activation,
         metadata.preprocessing.resize,
-        metadata.preprocessing.mean,
-        metadata.preprocessing.std,
+        list(&metadata.preprocessing.mean),
+        list(&metadata.preprocessing.std),
         metadata.source,
     )
 }

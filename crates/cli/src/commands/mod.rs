@@ -1,6 +1,7 @@
 //! One file per command. Each takes arguments, calls the libraries and prints the result.
 
 pub(crate) mod classify;
+pub(crate) mod completions;
 pub(crate) mod convert;
 pub(crate) mod eval;
 pub(crate) mod inspect;

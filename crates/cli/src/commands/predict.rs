@@ -5,6 +5,7 @@ use mobilenet::model::architecture::body_layers;
 use mobilenet::model::array::Array;
 use mobilenet::model::checkpoint::Checkpoint;
 use mobilenet::model::endpoint::head;
+use mobilenet::model::suggest::nearest;
 use mobilenet::model::{
     InferencePlan, MobileNetV1Config, ModelError, PlanOptions, PlanOutput, PlanWeights, npy,
 };
@@ -84,7 +85,10 @@ impl Wanted {
             None if config.classes().is_some() => Ok(Self::Output(PlanOutput::Logits)),
             None => bail!("the weights have no classifier; use --endpoint"),
             Some(name) if !names.iter().any(|known| known == name) => {
-                bail!("no endpoint `{name}`; there are {}", names.join(", "))
+                let known = names.iter().map(String::as_str);
+                let hint = nearest(name, known).map(|name| format!(" (did you mean {name}?)"));
+                let hint = hint.unwrap_or_default();
+                bail!("no endpoint `{name}`{hint}; there are {}", names.join(", "))
             }
             Some(head::LOGITS) => Ok(Self::Output(PlanOutput::Logits)),
             Some(head::PREDICTIONS) => Ok(Self::Predictions),

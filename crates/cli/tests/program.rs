@@ -1,0 +1,63 @@
+//! The program itself: its version, completions, manual pages, and hints for misspelt words.
+
+mod support;
+
+use support::{Folder, error, run, stderr, stdout};
+
+#[test]
+fn the_version_names_the_instruction_set() {
+    let output = support::program(&["--version"])
+        .env("MOBILENET_ISA", "scalar")
+        .output()
+        .unwrap();
+    let version = stdout(&output);
+    assert!(version.starts_with("mobilenet "), "{version}");
+    assert!(version.trim_end().ends_with("scalar)"), "{version}");
+}
+
+#[test]
+fn completions_know_the_commands() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = run(&["completions", shell]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert!(stdout(&output).contains("classify"), "{shell}");
+    }
+    assert_eq!(run(&["completions", "cmd"]).status.code(), Some(2));
+}
+
+#[test]
+fn manual_pages_are_written_for_every_command() {
+    let folder = Folder::new();
+    let output = run(&["manual", &folder.path("man1")]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    for command in ["mobilenet", "mobilenet-classify", "mobilenet-train"] {
+        let page = std::fs::read_to_string(folder.path(&format!("man1/{command}.1"))).unwrap();
+        assert!(page.contains(".TH"), "{command}");
+    }
+}
+
+#[test]
+fn misspelt_words_get_a_hint() {
+    let message = error(&["inspect", "mobilenet_v1_1.0_242"]);
+    assert!(
+        message.contains("did you mean mobilenet_v1_1.0_224?"),
+        "{message}"
+    );
+    assert_eq!(run(&["clasify", "cat.jpg"]).status.code(), Some(2));
+    let message = error(&["clasify", "cat.jpg"]);
+    assert!(message.contains("'classify'"), "{message}");
+}
+
+#[test]
+fn weights_are_not_written_under_another_formats_name() {
+    let input = support::golden("slim_tiny.pb");
+    let folder = Folder::new();
+    for name in ["x.tflite", "x.npz", "x.h5", "x"] {
+        let path = folder.path(name);
+        let output = run(&["convert", &input, &path]);
+        assert_eq!(output.status.code(), Some(2), "{name}");
+        let message = stderr(&output);
+        assert!(message.contains(".safetensors or .onnx"), "{message}");
+        assert!(!std::path::Path::new(&path).exists());
+    }
+}
