@@ -3,7 +3,6 @@
 
 mod agreement;
 mod candle_baseline;
-mod pixels;
 mod protocol;
 mod samples;
 mod step_program;
@@ -11,9 +10,9 @@ mod training_step;
 
 pub use agreement::relative_difference;
 pub use candle_baseline::CandleBaseline;
-pub use pixels::pixels;
+pub use mobilenet_cli::bench::{min_and_median, pixels};
 pub use protocol::{AnyError, peak_rss_mb, serve};
-pub use samples::{min_and_median, min_ms, time_ms};
+pub use samples::{min_ms, time_ms};
 pub use step_program::step_program;
 pub use training_step::training_step;
 

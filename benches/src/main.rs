@@ -7,14 +7,17 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use commands::{bench, docs, report, tidy};
+use mobilenet_cli::Command as Everyday;
 use xtask::{Cli, Command, Repository};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     cli.common.apply();
     mobilenet_cli::exit_code(match cli.command {
-        Command::Everyday(command) => mobilenet_cli::run(&command),
-        Command::Repository(Repository::Bench(arguments)) => bench::run(&arguments),
+        Command::Everyday(command) => match *command {
+            Everyday::Bench(arguments) => bench::run(&arguments),
+            command => mobilenet_cli::run(&command),
+        },
         Command::Repository(Repository::Report(arguments)) => report::run(&arguments),
         Command::Repository(Repository::Docs(arguments)) => docs::run(&arguments),
         Command::Repository(Repository::Tidy) => tidy::run(),

@@ -20,24 +20,9 @@ pub fn min_ms<T, E>(count: usize, mut run: impl FnMut() -> Result<T, E>) -> Resu
     (0..count).try_fold(f64::INFINITY, |min, _| Ok(min.min(time_ms(&mut run)?)))
 }
 
-/// Minimum and median. Of an even number of times the median is the upper one. NaN without times.
-pub fn min_and_median(times: &[f64]) -> (f64, f64) {
-    let mut sorted = times.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
-    (at(0), at(sorted.len() / 2))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn minimum_and_upper_median() {
-        assert_eq!(min_and_median(&[3.0, 1.0, 2.0]), (1.0, 2.0));
-        assert_eq!(min_and_median(&[4.0, 1.0, 3.0, 2.0]), (1.0, 3.0));
-        assert!(min_and_median(&[]).0.is_nan());
-    }
 
     #[test]
     fn errors_end_the_runs() {

@@ -4,7 +4,6 @@
 //! crate.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use mobilenet_cli::{Precision, WeightType, side, threads, width};
 
 /// MobileNetV1 in Rust.
 ///
@@ -31,7 +30,7 @@ pub struct Cli {
 pub enum Command {
     /// A command of the program `mobilenet`.
     #[command(flatten)]
-    Everyday(mobilenet_cli::Command),
+    Everyday(Box<mobilenet_cli::Command>),
     /// A command of this repository.
     #[command(flatten)]
     Repository(Repository),
@@ -40,57 +39,12 @@ pub enum Command {
 /// Commands of this repository.
 #[derive(Debug, Subcommand)]
 pub enum Repository {
-    /// Measure the network's speed
-    Bench(Bench),
     /// Compare with other engines and write docs/benchmarks/
     Report(Report),
     /// Rewrite the generated tables in docs/
     Docs(Docs),
     /// Check the project's own invariants
     Tidy,
-}
-
-/// The engine that is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum BenchEngine {
-    /// The inference plan: batch norm folded, weights packed, no candle
-    Plan,
-    /// Our layers on candle, one after another
-    Eager,
-    /// The baseline: the same network from candle_nn's layers
-    Candle,
-}
-
-/// Arguments of `bench`.
-#[derive(Debug, Args)]
-pub struct Bench {
-    /// Width multiplier
-    #[arg(long, default_value_t = 1.0, value_parser = width)]
-    pub width: f64,
-    /// Image side
-    #[arg(long, value_name = "PIXELS", default_value_t = 224, value_parser = side())]
-    pub resolution: u64,
-    /// Images per run
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=4096))]
-    pub batch: u64,
-    /// Number of threads
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = threads())]
-    pub threads: u64,
-    /// Engine to measure; may be repeated, engines then take turns [default: plan]
-    #[arg(long, value_enum)]
-    pub engine: Vec<BenchEngine>,
-    /// Number type of the computation
-    #[arg(long, value_enum, default_value_t = Precision::F32)]
-    pub precision: Precision,
-    /// Number type of the plan's weights in memory; may be repeated [default: f32]
-    #[arg(long, value_enum, value_name = "TYPE")]
-    pub weight_type: Vec<WeightType>,
-    /// Number of measured runs
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
-    pub repeat: u64,
-    /// Print one JSON object per engine
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// A part of the comparison.

@@ -1,5 +1,6 @@
 //! Commands and their arguments.
 
+mod bench;
 mod overrides;
 mod preprocess;
 mod train;
@@ -14,6 +15,7 @@ use mobilenet::model::checkpoint::Format;
 use crate::progress;
 use crate::values::{output_stride, side, threads, weights_file, width};
 use crate::version::version;
+pub use bench::{Bench, BenchEngine};
 pub use overrides::Overrides;
 pub use preprocess::PreprocessRule;
 pub use train::{AugmentationName, Eval, OptimizerName, ScheduleName, Train};
@@ -65,6 +67,8 @@ pub enum Command {
     Train(Box<Train>),
     /// Measure accuracy on a data set
     Eval(Eval),
+    /// Measure the network's speed on this machine
+    Bench(Bench),
     /// Print a script that completes the program's words in a shell
     Completions(Completions),
     /// Write manual pages
@@ -72,9 +76,11 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether the command needs the network on candle, which not every program is built with.
+    /// Whether `cargo xtask` runs the command with candle: the network on candle is asked for, or
+    /// times are compared with candle's.
     pub fn needs_candle(&self) -> bool {
         let engine = match self {
+            Self::Bench(_) => return true,
             Self::Classify(arguments) => arguments.engine,
             Self::Predict(arguments) => arguments.engine,
             _ => Engine::Plan,

@@ -14,10 +14,11 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-pub use args::{Cli, Command, Common, Precision, WeightType};
+pub use args::{Bench, BenchEngine, Cli, Command, Common, Precision, WeightType};
+pub use commands::bench;
 pub use output::{json, line};
 pub use table::{grouped, markdown};
-pub use values::{side, threads, width};
+pub use values::{Size, side, threads, width};
 pub use version::version;
 
 /// Runs a command.
@@ -33,6 +34,7 @@ pub fn run(command: &Command) -> Result<()> {
         Command::Weights(arguments) => commands::weights::run(arguments),
         Command::Train(arguments) => commands::train::run(arguments),
         Command::Eval(arguments) => commands::eval::run(arguments),
+        Command::Bench(arguments) => commands::bench::run(arguments),
         Command::Completions(arguments) => commands::completions::completions(arguments),
         Command::Manual(arguments) => commands::completions::manual(arguments),
     }

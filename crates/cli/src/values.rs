@@ -1,6 +1,9 @@
 //! Ranges of argument values, and how they are parsed.
 
+use std::fmt;
 use std::path::PathBuf;
+
+use serde::{Serialize, Serializer};
 
 /// Parser of a number of threads, 1 to 1024.
 pub fn threads() -> clap::builder::RangedU64ValueParser {
@@ -10,6 +13,47 @@ pub fn threads() -> clap::builder::RangedU64ValueParser {
 /// Parser of an image's side, 1 to 8192 pixels.
 pub fn side() -> clap::builder::RangedU64ValueParser {
     clap::value_parser!(u64).range(1..=8192)
+}
+
+/// Rows and columns of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size(pub [usize; 2]);
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [rows, columns] if rows == columns => write!(f, "{rows}"),
+            [rows, columns] => write!(f, "{rows}x{columns}"),
+        }
+    }
+}
+
+impl Serialize for Size {
+    /// A square as its side, as a number.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            [rows, columns] if rows == columns => serializer.serialize_u64(rows as u64),
+            _ => serializer.collect_str(self),
+        }
+    }
+}
+
+/// Parses an image's side, or `ROWSxCOLUMNS`; each 1 to 8192 pixels.
+///
+/// # Errors
+/// If the text is neither.
+pub(crate) fn size(text: &str) -> Result<Size, String> {
+    let side = |text: &str| {
+        let side = text.parse().ok();
+        side.filter(|side| (1..=8192).contains(side))
+    };
+    let sides = match text.split_once('x') {
+        Some((rows, columns)) => side(rows).zip(side(columns)),
+        None => side(text).map(|side| (side, side)),
+    };
+    sides
+        .map(|(rows, columns)| Size([rows, columns]))
+        .ok_or_else(|| "a size is a side or ROWSxCOLUMNS, each 1 to 8192".to_string())
 }
 
 /// Parses a width multiplier.

@@ -300,8 +300,13 @@ fn hostile_files_stay_within_memory_and_time() {
         std::fs::write(&path, bytes).unwrap();
         path.display().to_string()
     };
-    let convert =
-        |name: &str, bytes: &[u8]| limited(&["convert", &write(name, bytes), &folder.path("out.safetensors")]);
+    let convert = |name: &str, bytes: &[u8]| {
+        limited(&[
+            "convert",
+            &write(name, bytes),
+            &folder.path("out.safetensors"),
+        ])
+    };
     // A header of 4 EiB, a tensor of 4 EiB, a graph whose constant has a shape of 4 GiB.
     assert!(
         convert("a", &[&[255u8; 8][..], b"{}"].concat())

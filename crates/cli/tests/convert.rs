@@ -96,7 +96,10 @@ fn convert_fails_on_what_it_cannot_use() {
 #[test]
 fn convert_takes_averages_verifies_and_writes_for_frameworks() {
     let folder = Folder::new();
-    let (ours, slim) = (folder.path("ours.safetensors"), folder.path("slim.safetensors"));
+    let (ours, slim) = (
+        folder.path("ours.safetensors"),
+        folder.path("slim.safetensors"),
+    );
     let checkpoint = golden("slim_v2");
     let report = json(&["convert", &checkpoint, &ours, "--ema", "--json"]);
     let source = &report[0]["report"]["applied"][0]["source"];

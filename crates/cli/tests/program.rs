@@ -61,3 +61,20 @@ fn weights_are_not_written_under_another_formats_name() {
         assert!(!std::path::Path::new(&path).exists());
     }
 }
+
+#[test]
+fn bench_measures_the_plan() {
+    let network = ["--width", "0.25", "--resolution", "32x64", "--repeat", "3"];
+    let arguments = [&["bench", "--json", "--pause", "1"][..], &network].concat();
+    let line = &support::json(&arguments)[0];
+    assert_eq!(line["engine"], "plan");
+    assert_eq!(line["resolution"], "32x64");
+    assert_eq!(line["runs_ms"].as_array().unwrap().len(), 3);
+    assert!(line["min_ms"].as_f64().unwrap() <= line["median_ms"].as_f64().unwrap());
+    let message = error(&["bench", "--engine", "candle"]);
+    assert!(message.contains("cargo xtask bench"), "{message}");
+    assert_eq!(
+        run(&["bench", "--resolution", "0x9"]).status.code(),
+        Some(2)
+    );
+}

@@ -1,5 +1,6 @@
 //! One file per command. Each takes arguments, calls the libraries and prints the result.
 
+pub mod bench;
 pub(crate) mod classify;
 pub(crate) mod completions;
 pub(crate) mod convert;
