@@ -23,10 +23,13 @@ mod classifier;
 #[cfg(feature = "candle")]
 mod eager;
 mod error;
+mod explain;
+mod overlay;
 mod pool;
 
 pub use classifier::{Classifier, Engine};
 pub use error::Error;
+pub use explain::{ActivationMap, Explainer};
 #[cfg(feature = "hub")]
 pub use mobilenet_hub as hub;
 pub use mobilenet_kernels as kernels;

@@ -154,6 +154,28 @@ impl Resize {
     }
 }
 
+impl Resize {
+    /// The part of a photo of `[rows, columns]` that the network sees at a size: top, left, bottom
+    /// and right in pixels of the photo.
+    pub fn region(&self, [height, width]: [usize; 2], size: [usize; 2]) -> [f64; 4] {
+        match *self {
+            Self::CentralCrop { fraction } => {
+                let (top, rows) = central(height, fraction);
+                let (left, columns) = central(width, fraction);
+                [top, left, top + rows, left + columns].map(|pixel| pixel as f64)
+            }
+            Self::Squeeze { .. } => [0.0, 0.0, height as f64, width as f64],
+            Self::ShortestEdge { edge, .. } => {
+                let scale = height.min(width) as f64 / edge as f64;
+                let [rows, columns] = size.map(|side| side as f64 * scale);
+                let top = (height as f64 - rows) / 2.0;
+                let left = (width as f64 - columns) / 2.0;
+                [top, left, top + rows, left + columns]
+            }
+        }
+    }
+}
+
 impl CropRounding {
     fn offset(self, spare: usize) -> usize {
         match self {
