@@ -60,6 +60,20 @@ pub enum CropRounding {
 const LONGEST_SIDE: usize = 1 << 15;
 
 impl Resize {
+    /// Rows and columns that the antialiasing filter makes of a whole photo of `[height, width]`.
+    /// `None` without such a filter: then single pixels count, and none may be missing.
+    pub(super) fn resized(
+        &self,
+        [height, width]: [usize; 2],
+        size: [usize; 2],
+    ) -> Option<[usize; 2]> {
+        match *self {
+            Self::CentralCrop { .. } => None,
+            Self::Squeeze { .. } => Some(size),
+            Self::ShortestEdge { edge, .. } => Some(edges([height, width], edge)),
+        }
+    }
+
     /// Resizes `samples` `[height, width, channels]` to `size` (rows, columns); the result is in
     /// units of full white.
     pub(super) fn apply(
@@ -96,21 +110,15 @@ impl Resize {
                 filter,
                 rounding,
             } => {
-                let (short, long) = (height.min(width), height.max(width));
-                let long_edge = (edge as f64 * long as f64 / short as f64) as usize;
                 if edge < size[0].max(size[1]) {
                     return reject(format!("short edge {edge} is less than the crop {size:?}"));
                 }
-                if long_edge > LONGEST_SIDE {
+                let [new_height, new_width] = edges([height, width], edge);
+                if new_height.max(new_width) > LONGEST_SIDE {
                     return reject(format!(
                         "{width}x{height} is too narrow to resize to {edge}"
                     ));
                 }
-                let (new_height, new_width) = if height <= width {
-                    (edge, long_edge)
-                } else {
-                    (long_edge, edge)
-                };
                 let resized = filtered(
                     samples,
                     [height, width, channels],
@@ -136,6 +144,17 @@ impl CropRounding {
             Self::Down => spare / 2,
             Self::HalfToEven => spare / 2 + usize::from(spare % 4 == 3),
         }
+    }
+}
+
+/// Rows and columns whose shorter one is `edge`, in proportion to `[height, width]`.
+fn edges([height, width]: [usize; 2], edge: usize) -> [usize; 2] {
+    let (short, long) = (height.min(width), height.max(width));
+    let long_edge = (edge as f64 * long as f64 / short as f64) as usize;
+    if height <= width {
+        [edge, long_edge]
+    } else {
+        [long_edge, edge]
     }
 }
 
