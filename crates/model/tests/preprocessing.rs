@@ -299,7 +299,7 @@ fn what_is_no_photo_is_a_typed_error_that_names_it() {
     );
     assert!(matches!(
         decode("e", b"", DecodeLimits::default()),
-        Err(PhotoError::NotAnImage { .. })
+        Err(PhotoError::Empty { .. })
     ));
     let missing = open("no/such/photo.jpg".as_ref(), DecodeLimits::default()).unwrap_err();
     assert!(missing.to_string().contains("no/such/photo.jpg"));

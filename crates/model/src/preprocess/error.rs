@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::format::READ;
+
 /// A photo that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PhotoError {
@@ -13,15 +15,37 @@ pub enum PhotoError {
         /// The cause.
         source: std::io::Error,
     },
-    /// The bytes are not an image of a known format.
-    #[error("{name}: not a JPEG, PNG, BMP, WebP or GIF image (it begins with {start})")]
+    /// The path is no file: reading it would wait, or never end.
+    #[error("{path} is {kind}, not a file")]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// There are no bytes.
+    #[error("{name}: the file is empty")]
+    Empty {
+        /// The file.
+        name: String,
+    },
+    /// The bytes are no image of a known format.
+    #[error("{name}: not a JPEG, PNG, BMP, WebP, GIF, TIFF or PNM image (it begins with {start})")]
     NotAnImage {
         /// The file.
         name: String,
         /// The first bytes, printable.
         start: String,
     },
-    /// Decoding would need more memory than allowed.
+    /// The bytes are of a format that is known but not read.
+    #[error("{name}: {format} is not read; {READ} are")]
+    Unread {
+        /// The file.
+        name: String,
+        /// Its format.
+        format: &'static str,
+    },
+    /// Decoding it would need more memory than allowed.
     #[error("{name}: {width}x{height} pixels need {needed} bytes, more than the limit of {limit}")]
     TooLarge {
         /// The file.
@@ -35,8 +59,14 @@ pub enum PhotoError {
         /// Bytes that are allowed.
         limit: u64,
     },
+    /// The end of the file is missing.
+    #[error("{name}: the file is cut off, a part of the photo is missing")]
+    CutOff {
+        /// The file.
+        name: String,
+    },
     /// The image is broken.
-    #[error("{name}: {source}")]
+    #[error("{name}: {}", source.to_string().trim_end())]
     Decode {
         /// The file.
         name: String,

@@ -84,8 +84,22 @@ pub enum CropRounding {
 const LONGEST_SIDE: usize = 1 << 15;
 
 impl Resize {
-    /// Resizes `samples` `[height, width, channels]` to `size` (rows, columns). In the result, 1 is
-    /// full white.
+    /// Rows and columns that the antialiasing filter makes of a whole photo of `[height, width]`.
+    /// `None` without such a filter: then single pixels count, and none may be missing.
+    pub(super) fn resized(
+        &self,
+        [height, width]: [usize; 2],
+        size: [usize; 2],
+    ) -> Option<[usize; 2]> {
+        match *self {
+            Self::CentralCrop { .. } => None,
+            Self::Squeeze { .. } => Some(size),
+            Self::ShortestEdge { edge, .. } => Some(edges([height, width], edge)),
+        }
+    }
+
+    /// Resizes `samples` `[height, width, channels]` to `size` (rows, columns); the result is in
+    /// units of full white.
     pub(super) fn apply(
         &self,
         samples: &[u8],
@@ -120,21 +134,15 @@ impl Resize {
                 filter,
                 rounding,
             } => {
-                let (short, long) = (height.min(width), height.max(width));
-                let long_edge = (edge as f64 * long as f64 / short as f64) as usize;
                 if edge < size[0].max(size[1]) {
                     return reject(format!("short edge {edge} is less than the crop {size:?}"));
                 }
-                if long_edge > LONGEST_SIDE {
+                let [new_height, new_width] = edges([height, width], edge);
+                if new_height.max(new_width) > LONGEST_SIDE {
                     return reject(format!(
                         "{width}x{height} is too narrow to resize to {edge}"
                     ));
                 }
-                let (new_height, new_width) = if height <= width {
-                    (edge, long_edge)
-                } else {
-                    (long_edge, edge)
-                };
                 let resized = filtered(
                     samples,
                     [height, width, channels],
@@ -185,7 +193,18 @@ impl CropRounding {
     }
 }
 
-/// A sample as f32, where 1 is full white.
+/// Rows and columns whose shorter one is `edge`, in proportion to `[height, width]`.
+fn edges([height, width]: [usize; 2], edge: usize) -> [usize; 2] {
+    let (short, long) = (height.min(width), height.max(width));
+    let long_edge = (edge as f64 * long as f64 / short as f64) as usize;
+    if height <= width {
+        [edge, long_edge]
+    } else {
+        [long_edge, edge]
+    }
+}
+
+/// 8 bits in units of full white.
 fn unit(value: u8) -> f32 {
     f32::from(value) / 255.0
 }

@@ -1,0 +1,100 @@
+//! Photos decoded at a reduced size: the answers are those of whole photos, within 0.01.
+//!
+//! The photos are made as large as a camera's. Two decoders that decode all their pixels differ by
+//! as much: they round chroma differently.
+
+mod support;
+
+use std::path::Path;
+
+use image::codecs::jpeg::JpegEncoder;
+use image::imageops::{self, FilterType};
+use mobilenet_model::checkpoint::{ReadLimits, load};
+use mobilenet_model::prediction::predictions;
+use mobilenet_model::preprocess::{
+    DecodeLimits, DecodeOptions, EncodedPhoto, Photo, Preprocessing, Reduction, open,
+};
+use mobilenet_model::{InferencePlan, PlanOptions, PlanWeights};
+use support::skipped;
+
+const ALLOWED: f32 = 0.01;
+const PHOTOS: [&str; 4] = ["cat.bmp", "hot_dog.jpg", "grace_hopper.bmp", "owl.jpg"];
+
+fn jpeg(photo: &Photo) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    JpegEncoder::new_with_quality(&mut bytes, 92)
+        .encode_image(photo)
+        .unwrap();
+    bytes
+}
+
+/// The probabilities of all classes, of a photo decoded at this size.
+fn probabilities(
+    plan: &mut InferencePlan,
+    rule: &Preprocessing,
+    bytes: &[u8],
+    reduction: Reduction,
+) -> Vec<f32> {
+    let options = DecodeOptions {
+        reduction,
+        ..DecodeOptions::default()
+    };
+    let photo = EncodedPhoto::new("x", bytes).unwrap();
+    let [height, width] = photo.size().map(|side| side / reduction.divisor());
+    let photo = photo.decode(options).unwrap().photo;
+    assert!(photo.width() as usize - width <= 1 && photo.height() as usize - height <= 1);
+    let mut logits = vec![0.0; plan.output_len()];
+    plan.run(&rule.pixels(&photo).unwrap(), &mut logits)
+        .unwrap();
+    let mut all = vec![0.0; logits.len()];
+    for prediction in predictions(&logits, &Default::default(), logits.len()) {
+        all[prediction.class] = prediction.probability;
+    }
+    all
+}
+
+/// Compares all shared photos, enlarged; returns how many were reduced.
+fn compare(weights: &str, rule: &Preprocessing, enlarged: u32) -> Option<usize> {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+    if !data.is_dir() {
+        skipped(format_args!("there is no {}", data.display()));
+        return None;
+    }
+    let checkpoint = load(&data.join("models").join(weights), ReadLimits::default()).unwrap();
+    let config = checkpoint.metadata.config();
+    let packed = PlanWeights::new(&config, &checkpoint.parameters).unwrap();
+    let mut plan = InferencePlan::new(&packed, &PlanOptions::new(rule.size, 2)).unwrap();
+    let mut reduced = 0;
+    for name in PHOTOS {
+        let photo = open(&data.join("photos").join(name), DecodeLimits::default()).unwrap();
+        let large = |side: u32| enlarged * side / 8 * 8;
+        let (width, height) = (large(photo.width()), large(photo.height()));
+        let bytes = jpeg(&imageops::resize(
+            &photo,
+            width,
+            height,
+            FilterType::Triangle,
+        ));
+        let size = EncodedPhoto::new("x", bytes.as_slice()).unwrap().size();
+        let reduction = rule.reduction(size);
+        if reduction == Reduction::None {
+            continue;
+        }
+        let whole = probabilities(&mut plan, rule, &bytes, Reduction::None);
+        let found = probabilities(&mut plan, rule, &bytes, reduction);
+        let pairs = whole.iter().zip(&found);
+        let worst = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        println!("{name} {reduction:?}: {worst:.4}");
+        assert!(worst <= ALLOWED, "{name}: {worst}");
+        reduced += 1;
+    }
+    Some(reduced)
+}
+
+#[test]
+fn answers_are_those_of_whole_photos() {
+    let weights = "mobilenet_v1_0.25_224.h5";
+    if let Some(reduced) = compare(weights, &Preprocessing::timm(224, 0.875), 8) {
+        assert_eq!(reduced, PHOTOS.len());
+    }
+}
