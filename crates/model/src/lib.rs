@@ -18,7 +18,7 @@
 //! | [`checkpoint`] | files of several frameworks -> parameters, and back to ours |
 //! | [`npy`] | NumPy's arrays in files |
 //! | [`preprocess`] | photo -> pixels |
-//! | [`labels`] | class numbers -> names |
+//! | [`labels`] | class numbers -> names, and back |
 //! | [`prediction`] | logits -> the best classes |
 //! | `candle` | the network on candle |
 

@@ -1,4 +1,9 @@
-//! Class numbers -> names.
+//! Class numbers -> names, and back.
+
+mod matching;
+mod wordnet;
+
+pub use matching::{ClassMatch, MatchError, MatchedBy, Problems, match_classes};
 
 use std::sync::LazyLock;
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use mobilenet_model::labels::MatchError;
 use mobilenet_model::preprocess::PhotoError;
 
 /// A data set, or one of its photos, that cannot be used.
@@ -48,6 +49,9 @@ pub enum DataError {
         /// How to get it.
         advice: &'static str,
     },
+    /// Classes that are not those of the weights.
+    #[error(transparent)]
+    Classes(#[from] MatchError),
     /// Settings that do not go together.
     #[error("cannot load data: {0}")]
     Settings(String),

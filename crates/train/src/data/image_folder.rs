@@ -10,7 +10,7 @@ use super::{DataError, ImageDataset, ImageFiles, Splits};
 const ENDINGS: [&str; 6] = ["jpg", "jpeg", "png", "bmp", "webp", "gif"];
 
 /// Names of the folder to evaluate on, beside `train`.
-const TEST_FOLDERS: [&str; 3] = ["test", "validation", "val"];
+pub const TEST_FOLDERS: [&str; 3] = ["test", "validation", "val"];
 
 /// Without a test folder, every so many photos one is kept out of training.
 const TEST_EVERY: usize = 5;
