@@ -3,6 +3,7 @@
 
 pub mod args;
 mod commands;
+mod csv;
 mod output;
 mod progress;
 mod table;

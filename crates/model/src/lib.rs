@@ -18,7 +18,7 @@
 //! | [`checkpoint`] | loading and writing files of weights of several frameworks |
 //! | [`npy`] | NumPy's array files |
 //! | [`preprocess`] | from a photo to the network's input |
-//! | [`labels`] | names of classes |
+//! | [`labels`] | from class numbers to names, and back |
 //! | [`prediction`] | from logits to the best classes |
 //! | `candle` | the network on candle |
 

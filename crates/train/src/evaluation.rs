@@ -9,7 +9,8 @@ use mobilenet_model::{InferencePlan, MobileNetV1Config, PlanOptions, PlanWeights
 
 use crate::data::{EvaluationBatches, EvaluationConfig, ImageDataset, Skipped};
 use crate::error::TrainError;
-use crate::metrics::Evaluation;
+use crate::loss::softmax;
+use crate::metrics::{Accuracy, Evaluation, argmax};
 
 /// Options of an evaluation.
 #[derive(Debug, Clone)]
@@ -22,9 +23,10 @@ pub struct EvaluationOptions {
     pub max_skipped_share: f64,
     /// Number of images with the highest loss that are kept.
     pub worst: usize,
-    /// Added to the data's class numbers. 1 if the network has a background class and the data has
-    /// none.
-    pub label_offset: u32,
+    /// Classes among which the best is looked for a second time, sorted; the data has no others.
+    pub subset: Option<Vec<usize>>,
+    /// Whether the answer for each photo is kept.
+    pub keep_answers: bool,
 }
 
 /// Result of an evaluation.
@@ -32,10 +34,27 @@ pub struct EvaluationOptions {
 pub struct EvaluationOutcome {
     /// The metrics.
     pub evaluation: Evaluation,
+    /// Accuracy where only classes of the subset are answers.
+    pub restricted: Option<Accuracy>,
+    /// The answer for each photo, if wanted, in the order of the photos.
+    pub answers: Vec<Answer>,
     /// Photos that could not be used.
     pub skipped: Vec<Skipped>,
     /// Time from the first photo to the last.
     pub elapsed: Duration,
+}
+
+/// What the network says of a photo.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Answer {
+    /// Number of the photo in its data set.
+    pub image: usize,
+    /// Its class.
+    pub label: usize,
+    /// The most probable class.
+    pub predicted: usize,
+    /// Its probability.
+    pub probability: f32,
 }
 
 /// Evaluates parameters on every photo of a data set.
@@ -69,20 +88,45 @@ pub fn evaluate(
         },
     )?;
     let mut evaluation = Evaluation::new(classes, options.worst);
-    let mut logits = Vec::new();
+    let mut restricted = options.subset.as_ref().map(|_| Accuracy::default());
+    let mut answers = Vec::new();
+    let (mut logits, mut within) = (Vec::new(), Vec::new());
+    let mut probabilities = vec![0.0; classes];
     while let Some(batch) = batches.next() {
-        let mut batch = batch?;
+        let batch = batch?;
         logits.resize(batch.len() * classes, 0.0);
         plan.run(&batch.images, &mut logits)?;
-        for label in &mut batch.labels {
-            *label += options.label_offset;
-        }
         evaluation.add(&batch.indices, &logits, &batch.labels)?;
+        for ((logits, &label), &image) in logits
+            .chunks(classes)
+            .zip(&batch.labels)
+            .zip(&batch.indices)
+        {
+            let label = label as usize;
+            if let (Some(subset), Some(restricted)) = (&options.subset, &mut restricted) {
+                within.clear();
+                within.extend(subset.iter().filter_map(|&class| logits.get(class)));
+                // A label outside the subset is never the answer.
+                restricted.add(&within, subset.binary_search(&label).unwrap_or(usize::MAX));
+            }
+            if options.keep_answers {
+                softmax(logits, 1.0, &mut probabilities);
+                let predicted = argmax(logits);
+                answers.push(Answer {
+                    image,
+                    label,
+                    predicted,
+                    probability: probabilities[predicted],
+                });
+            }
+        }
         progress(batch.len());
         batches.give_back(batch);
     }
     Ok(EvaluationOutcome {
         evaluation,
+        restricted,
+        answers,
         skipped: batches.skipped().to_vec(),
         elapsed: start.elapsed(),
     })

@@ -173,15 +173,17 @@ pub struct Eval {
     /// Weights
     #[arg(long, value_name = "W")]
     pub(crate) weights: String,
-    /// Data as for `train`, of which the test part is used. With --labels a folder of photos, which
-    /// are matched with the labels in the order of their names
+    /// Data as for `train`, of which the test part is used. Its classes are found among those of the
+    /// weights by name: label, WordNet id or number. With --labels a folder of photos, which are
+    /// matched with the labels in the order of their names
     #[arg(long, value_name = "D")]
     pub(crate) data: String,
     /// File with the class index of each photo, one per line
     #[arg(long, value_name = "FILE")]
     pub(crate) labels: Option<PathBuf>,
     /// Number to add to the data's class indices: 1 if only the weights have a background class
-    /// [default: 1 if the data has 1000 classes and the weights 1001, else 0]
+    /// [default: 1 if the weights have ImageNet's 1001 classes, and the data's highest index is 999
+    /// or its lowest 0; else 0]
     #[arg(long, value_name = "N")]
     pub(crate) label_offset: Option<u32>,
     /// How to resize photos [default: the rule stored with the weights]
@@ -196,6 +198,12 @@ pub struct Eval {
     /// Number of threads [default: all cores]
     #[arg(long, value_name = "N", value_parser = threads())]
     pub(crate) threads: Option<u64>,
+    /// Write the answer for each photo as CSV
+    #[arg(long, value_name = "OUT.csv")]
+    pub(crate) predictions: Option<PathBuf>,
+    /// Write a report: classes, a confusion matrix and the worst photos
+    #[arg(long, value_name = "DIR")]
+    pub(crate) report: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,

@@ -3,15 +3,22 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
-use mobilenet::train::data::{self, ImageDataset, image_folder, photo_list};
-use mobilenet::train::evaluation::{EvaluationOptions, evaluate};
+use anyhow::{Context, Result, bail};
+use mobilenet::model::file::write_atomically;
+use mobilenet::model::labels::MatchedBy;
+use mobilenet::train::data::{self, ImageDataset, InClassesOf, image_folder, photo_list};
+use mobilenet::train::evaluation::{Answer, EvaluationOptions, EvaluationOutcome, evaluate};
+use mobilenet::train::log::History;
+use mobilenet::train::report::{Report, worst_photos};
 use serde::Serialize;
 
 use super::{load, with_rule};
 use crate::args::Eval;
-use crate::output;
 use crate::progress::counting;
+use crate::{csv, output, threads};
+
+/// Photos of the report.
+const WORST: usize = 12;
 
 #[derive(Serialize)]
 struct Line {
@@ -19,6 +26,13 @@ struct Line {
     accuracy: f64,
     recall_5: f64,
     images_per_second: f64,
+    /// Classes of the data, if it lacks some of the weights'.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    classes: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restricted_accuracy: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restricted_recall_5: Option<f64>,
 }
 
 pub(crate) fn run(arguments: &Eval) -> Result<()> {
@@ -27,28 +41,35 @@ pub(crate) fn run(arguments: &Eval) -> Result<()> {
     if let Some(rule) = arguments.preprocess {
         metadata.preprocessing = with_rule(&metadata.preprocessing, rule);
     }
+    let metadata = &checkpoint.metadata;
     let Some(classes) = metadata.classes else {
         bail!("{} has no classifier", arguments.weights);
     };
-    let data = open(arguments)?;
-    let of_data = data.class_names().len();
-    let background = (classes, of_data) == (1001, 1000);
-    let threads = arguments.threads.map(|threads| threads as usize);
+    let offset = arguments.label_offset.map(|offset| offset as usize);
+    let data = InClassesOf::new(open(arguments)?, &metadata.labels, classes, offset).with_context(
+        || {
+            format!(
+                "cannot evaluate {} on {}",
+                arguments.weights, arguments.data
+            )
+        },
+    )?;
+    explain(arguments, &data, classes)?;
+    let data = Arc::new(data);
     let options = EvaluationOptions {
         batch_size: arguments.batch_size as usize,
-        threads: threads
-            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+        threads: threads::or_all_cores(arguments.threads),
         max_skipped_share: arguments.max_skipped,
-        worst: 0,
-        label_offset: arguments.label_offset.unwrap_or(u32::from(background)),
+        worst: if arguments.report.is_some() { WORST } else { 0 },
+        subset: data.subset().map(<[usize]>::to_vec),
+        keep_answers: arguments.predictions.is_some(),
     };
     let bar = counting(data.len() as u64);
-    let metadata = &checkpoint.metadata;
     let outcome = evaluate(
         &metadata.config(),
         &checkpoint.parameters,
         &metadata.preprocessing,
-        data,
+        data.clone(),
         &options,
         &mut |photos| bar.inc(photos as u64),
     )?;
@@ -56,12 +77,61 @@ pub(crate) fn run(arguments: &Eval) -> Result<()> {
     for photo in &outcome.skipped {
         eprintln!("skipped {}: {}", photo.name, photo.reason);
     }
+    if let Some(path) = &arguments.predictions {
+        write_atomically(path, predictions(&outcome.answers, &*data).as_bytes())
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    if let Some(folder) = &arguments.report {
+        report(arguments, folder, &outcome, &*data)?;
+    }
+    print(arguments, &outcome, &data)
+}
+
+/// Says how classes were matched where it is not by name, and what is missing.
+fn explain(arguments: &Eval, data: &InClassesOf, classes: usize) -> Result<()> {
+    let by = data.matched().by;
+    if arguments.label_offset.is_some() && !matches!(by, MatchedBy::Number { .. }) {
+        bail!("--label-offset is for classes that are numbers; these have names");
+    }
+    match by {
+        MatchedBy::Position => eprintln!(
+            "warning: the weights have no labels: the data's classes are taken in the order of \
+             their names"
+        ),
+        MatchedBy::Number {
+            offset: 0,
+            assumed: true,
+        } => eprintln!(
+            "the data's classes are read as the weights' own numbers, where 0 is the background; \
+             --label-offset 1 is for numbers that begin with ImageNet's first class"
+        ),
+        MatchedBy::Number { offset: 1, .. } if arguments.label_offset.is_none() => eprintln!(
+            "the data's classes are numbered without the weights' background class; \
+             --label-offset 0 is for the weights' own numbers"
+        ),
+        _ => {}
+    }
+    if let Some(subset) = data.subset() {
+        eprintln!(
+            "the data has {} of the weights' {classes} classes: the accuracy is given for answers \
+             among all classes, and for answers among these",
+            subset.len()
+        );
+    }
+    Ok(())
+}
+
+fn print(arguments: &Eval, outcome: &EvaluationOutcome, data: &InClassesOf) -> Result<()> {
     let accuracy = outcome.evaluation.accuracy();
+    let restricted = outcome.restricted;
     let line = Line {
         images: accuracy.images(),
         accuracy: accuracy.accuracy(),
         recall_5: accuracy.recall_5(),
         images_per_second: accuracy.images() as f64 / outcome.elapsed.as_secs_f64(),
+        classes: data.subset().map(<[usize]>::len),
+        restricted_accuracy: restricted.map(|restricted| restricted.accuracy()),
+        restricted_recall_5: restricted.map(|restricted| restricted.recall_5()),
     };
     if arguments.json {
         return output::json(&line);
@@ -72,7 +142,60 @@ pub(crate) fn run(arguments: &Eval) -> Result<()> {
         100.0 * line.recall_5,
         line.images,
         line.images_per_second
-    ))
+    ))?;
+    if let (Some(restricted), Some(classes)) = (restricted, line.classes) {
+        output::line(format!(
+            "with answers among the data's {classes} classes only: accuracy {:.2} %, recall at 5 \
+             {:.2} %",
+            100.0 * restricted.accuracy(),
+            100.0 * restricted.recall_5()
+        ))?;
+    }
+    if let Some(folder) = &arguments.report {
+        output::line(format!("report: {}", folder.join("report.md").display()))?;
+    }
+    Ok(())
+}
+
+/// The answers as CSV.
+fn predictions(answers: &[Answer], data: &dyn ImageDataset) -> String {
+    let names = data.class_names();
+    let name = |class: usize| csv::field(names.get(class).map_or("", String::as_str));
+    let mut text = "photo,class,label,predicted_class,predicted_label,probability\n".to_string();
+    for answer in answers {
+        text.push_str(&format!(
+            "{},{},{},{},{},{:.6}\n",
+            csv::field(&data.name(answer.image)),
+            answer.label,
+            name(answer.label),
+            answer.predicted,
+            name(answer.predicted),
+            answer.probability
+        ));
+    }
+    text
+}
+
+fn report(
+    arguments: &Eval,
+    folder: &Path,
+    outcome: &EvaluationOutcome,
+    data: &dyn ImageDataset,
+) -> Result<()> {
+    let last_name = |text: &str| {
+        let name = Path::new(text).file_name();
+        name.map_or(text.into(), |name| name.to_string_lossy().into_owned())
+    };
+    let (weights, of_data) = (last_name(&arguments.weights), last_name(&arguments.data));
+    let report = Report {
+        title: &format!("{weights} on {of_data}"),
+        recipe: &[],
+        history: &History::default(),
+        evaluation: &outcome.evaluation,
+        class_names: data.class_names(),
+        worst: &worst_photos(&outcome.evaluation, data),
+    };
+    Ok(report.write(folder)?)
 }
 
 /// Opens the part of the data to evaluate on.
@@ -81,12 +204,17 @@ fn open(arguments: &Eval) -> Result<Arc<dyn ImageDataset>> {
     if let Some(labels) = &arguments.labels {
         return Ok(Arc::new(photo_list::open(folder, labels, None)?));
     }
-    let has_parts = ["train", "test", "validation", "val"]
-        .iter()
-        .any(|part| folder.join(part).is_dir());
-    // Class folders without train and test parts: evaluate on all of them.
-    if folder.is_dir() && !has_parts && image_folder::open_whole(folder).is_ok() {
-        return Ok(Arc::new(image_folder::open_whole(folder)?));
+    // A test part beside `train`, or alone.
+    for part in image_folder::TEST_FOLDERS {
+        if let Ok(data) = image_folder::open_whole(&folder.join(part)) {
+            return Ok(Arc::new(data));
+        }
+    }
+    // Class folders without parts: evaluate on all of them.
+    if !folder.join("train").is_dir()
+        && let Ok(data) = image_folder::open_whole(folder)
+    {
+        return Ok(Arc::new(data));
     }
     let data = data::open(&arguments.data)?;
     Ok(data.test.unwrap_or(data.train))

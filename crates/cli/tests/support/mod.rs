@@ -8,6 +8,10 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use mobilenet::model::checkpoint::{Checkpoint, LoadReport, Metadata, WeightsDtype, save};
+use mobilenet::model::initialize::random_parameters;
+use mobilenet::model::labels::Labels;
+use mobilenet::model::preprocess::Preprocessing;
 use mobilenet::model::{Array, npy};
 use serde_json::Value;
 
@@ -77,4 +81,49 @@ pub fn write_npy(path: &str, shape: &[usize], values: &[f32]) {
 pub fn read_npy(path: &str) -> (Vec<usize>, Vec<f32>) {
     let array = npy::read(path.as_ref()).unwrap();
     (array.shape().to_vec(), array.into_values())
+}
+
+/// Writes random weights of a small network at 32 pixels.
+pub fn random_weights(path: &str, classes: Option<usize>, labels: Labels) {
+    let metadata = Metadata {
+        width: 0.25,
+        classes,
+        labels,
+        ..Metadata::new(Preprocessing::slim(32))
+    };
+    let checkpoint = Checkpoint {
+        parameters: random_parameters(&metadata.config(), 3).unwrap(),
+        metadata,
+        report: LoadReport::default(),
+    };
+    save(path.as_ref(), &checkpoint, WeightsDtype::F32).unwrap();
+}
+
+/// Writes a photo of waves and noise, 72x66, with its folders; every seed gives another photo.
+pub fn write_photo(path: impl AsRef<Path>, seed: u32) {
+    made_photo(seed, 72, 66)
+        .save(made_folder(path.as_ref()))
+        .unwrap();
+}
+
+/// Makes the folder of a file.
+pub fn made_folder(path: &Path) -> &Path {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    path
+}
+
+/// A photo of waves and noise; a seed gives the same scene in any size.
+pub fn made_photo(seed: u32, width: u32, height: u32) -> image::RgbImage {
+    let wave = |turns: f32, phase: f32| (turns * 6.28 + phase).sin() * 100.0 + 128.0;
+    let seed = seed as f32;
+    image::RgbImage::from_fn(width, height, |x, y| {
+        let (x, y) = (x as f32 / width as f32, y as f32 / height as f32);
+        let (a, b) = (1.0 + seed * 0.37 % 3.0, 1.0 + seed * 0.61 % 2.5);
+        [
+            wave(a * x + y, seed) as u8,
+            wave(b * y - x, seed * 2.3) as u8,
+            wave(a * x * y * 2.0, seed * 1.7) as u8,
+        ]
+        .into()
+    })
 }

@@ -1,4 +1,9 @@
-//! Names of classes.
+//! From class numbers to names, and back.
+
+mod matching;
+mod wordnet;
+
+pub use matching::{ClassMatch, MatchError, MatchedBy, Problems, match_classes};
 
 use std::sync::LazyLock;
 

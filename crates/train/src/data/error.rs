@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use mobilenet_model::labels::MatchError;
 use mobilenet_model::preprocess::PhotoError;
 
 /// A data set, or one of its photos, that cannot be used.
@@ -48,7 +49,10 @@ pub enum DataError {
         /// How to get it.
         advice: &'static str,
     },
-    /// Settings that contradict each other.
+    /// Classes that are not those of the weights.
+    #[error(transparent)]
+    Classes(#[from] MatchError),
+    /// Settings that do not go together.
     #[error("cannot load data: {0}")]
     Settings(String),
     /// A decoder or data set panicked on a photo.

@@ -9,8 +9,8 @@ use super::{DataError, ImageDataset, ImageFiles, Splits};
 /// File extensions of the supported formats.
 const ENDINGS: [&str; 6] = ["jpg", "jpeg", "png", "bmp", "webp", "gif"];
 
-/// Names of the folder for evaluation. That for training is `train`.
-const TEST_FOLDERS: [&str; 3] = ["test", "validation", "val"];
+/// Names of the folder to evaluate on, beside `train`.
+pub const TEST_FOLDERS: [&str; 3] = ["test", "validation", "val"];
 
 /// Without a test folder, one of this many photos is used for evaluation only.
 const TEST_EVERY: usize = 5;

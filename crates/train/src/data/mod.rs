@@ -9,6 +9,7 @@
 //! | [`photo_list`] | a folder of photos, and a file with one class index per line |
 //! | [`idx`], [`fashion_mnist`] | MNIST's format, and the built-in data set |
 //! | [`tfrecord`] | slim's ImageNet shards |
+//! | [`InClassesOf`] | a data set in the class numbers of weights, by names |
 //! | [`Loader`] | random batches for training, prepared by worker threads |
 //! | [`Part`] | the share of one process in each batch |
 //! | [`EvaluationBatches`] | every photo once, in order, with the weights' preprocessing |
@@ -22,6 +23,7 @@ pub mod fashion_mnist;
 mod files;
 pub mod idx;
 pub mod image_folder;
+mod in_classes_of;
 mod loader;
 mod open;
 mod order;
@@ -34,6 +36,7 @@ pub use batch::Batch;
 pub use error::DataError;
 pub use evaluation::{EvaluationBatches, EvaluationConfig};
 pub use files::ImageFiles;
+pub use in_classes_of::InClassesOf;
 pub use loader::{Loader, LoaderConfig};
 pub use mobilenet_model::preprocess::Photo;
 pub use open::{OpenData, open};

@@ -1,5 +1,6 @@
 //! The contents of a report.
 
+use crate::data::ImageDataset;
 use crate::log::History;
 use crate::metrics::{Evaluation, WrongImage};
 
@@ -45,4 +46,21 @@ impl Report<'_> {
         let name = self.class_names.get(class);
         name.map_or_else(|| class.to_string(), Clone::clone)
     }
+}
+
+/// The photos with the highest loss. One that can no longer be read is left out.
+pub fn worst_photos(evaluation: &Evaluation, data: &dyn ImageDataset) -> Vec<WrongPhoto> {
+    let wrong = evaluation.most_wrong().iter();
+    wrong
+        .filter_map(|&image| {
+            let photo = data.load(image.image).ok()?;
+            Some(WrongPhoto {
+                image,
+                name: data.name(image.image),
+                width: photo.width(),
+                height: photo.height(),
+                rgb: photo.into_raw(),
+            })
+        })
+        .collect()
 }

@@ -7,7 +7,7 @@ mod curves;
 mod page;
 mod photos;
 
-pub use contents::{Report, WrongPhoto};
+pub use contents::{Report, WrongPhoto, worst_photos};
 
 use std::path::Path;
 

@@ -7,7 +7,7 @@ use crate::error::TrainError;
 use crate::evaluation::EvaluationOutcome;
 use crate::log::History;
 use crate::recipe::Recipe;
-use crate::report::{Report, WrongPhoto};
+use crate::report::{Report, worst_photos};
 
 /// Writes the report of a training to a folder. `data` is the data set of its evaluation.
 pub(super) fn write(
@@ -24,26 +24,9 @@ pub(super) fn write(
         history,
         evaluation: &outcome.evaluation,
         class_names: data.class_names(),
-        worst: &worst_photos(outcome, data),
+        worst: &worst_photos(&outcome.evaluation, data),
     };
     report.write(folder)
-}
-
-/// The photos with the highest loss, except those that can no longer be read.
-fn worst_photos(outcome: &EvaluationOutcome, data: &dyn ImageDataset) -> Vec<WrongPhoto> {
-    let wrong = outcome.evaluation.most_wrong().iter();
-    wrong
-        .filter_map(|&image| {
-            let photo = data.load(image.image).ok()?;
-            Some(WrongPhoto {
-                image,
-                name: data.name(image.image),
-                width: photo.width(),
-                height: photo.height(),
-                rgb: photo.into_raw(),
-            })
-        })
-        .collect()
 }
 
 /// The recipe as names and values.

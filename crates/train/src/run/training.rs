@@ -178,7 +178,8 @@ impl<'a> Training<'a> {
                 threads: self.options.threads,
                 max_skipped_share: self.options.max_skipped_share,
                 worst: WORST,
-                label_offset: 0,
+                subset: None,
+                keep_answers: false,
             };
             let evaluated = evaluate(
                 &self.metadata.config(),
