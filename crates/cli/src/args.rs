@@ -13,7 +13,7 @@ use mobilenet::hub::DEFAULT_WEIGHTS;
 use mobilenet::model::checkpoint::Format;
 
 use crate::progress;
-use crate::values::{output_stride, side, threads, weights_file, width};
+use crate::values::{Size, output_stride, size, threads, weights_file, width};
 use crate::version::version;
 pub use bench::{Bench, BenchEngine};
 pub use overrides::Overrides;
@@ -250,9 +250,9 @@ pub struct Convert {
     /// Resize rule to store [default: the input's own]
     #[arg(long, value_enum, value_name = "RULE")]
     pub(crate) preprocess: Option<PreprocessRule>,
-    /// Image side to store [default: the input's own]
-    #[arg(long, value_name = "PIXELS", value_parser = side())]
-    pub(crate) resolution: Option<u64>,
+    /// Image side, or rows and columns, to store [default: the input's own]
+    #[arg(long, value_name = "PIXELS|ROWSxCOLUMNS", value_parser = size)]
+    pub(crate) resolution: Option<Size>,
     /// Fold batch normalisation into the weights and biases of the convolutions
     #[arg(long)]
     pub(crate) fold: bool,
@@ -272,9 +272,9 @@ pub struct Inspect {
     /// Width multiplier
     #[arg(long, default_value_t = 1.0, value_parser = width)]
     pub(crate) width: f64,
-    /// Image side [default: the weights' own, or 224]
-    #[arg(long, value_name = "PIXELS", value_parser = side())]
-    pub(crate) resolution: Option<u64>,
+    /// Image side, or rows and columns [default: the weights' own, or 224]
+    #[arg(long, value_name = "PIXELS|ROWSxCOLUMNS", value_parser = size)]
+    pub(crate) resolution: Option<Size>,
     /// Number of classes, 0 for none
     #[arg(long, default_value_t = 1001)]
     pub(crate) classes: usize,

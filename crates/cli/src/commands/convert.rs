@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::{load_with, with_rule};
 use crate::args::{Convert, FileDtype, FileNames};
 use crate::output;
+use crate::values::Size;
 use mobilenet::hub::HubError;
 
 #[derive(Serialize)]
@@ -59,11 +60,11 @@ pub(crate) fn run(arguments: &Convert) -> Result<()> {
     if arguments.fold && !checkpoint.metadata.folded {
         checkpoint = checkpoint.fold()?;
     }
-    let preprocessing = &mut checkpoint.metadata.preprocessing;
-    if let Some(side) = arguments.resolution {
-        preprocessing.size = [side as usize; 2];
+    if let Some(Size(size)) = arguments.resolution {
+        checkpoint.metadata = checkpoint.metadata.with_size(size);
     }
     if let Some(rule) = arguments.preprocess {
+        let preprocessing = &mut checkpoint.metadata.preprocessing;
         *preprocessing = with_rule(preprocessing, rule);
     }
     let dtype = match arguments.dtype {

@@ -8,6 +8,7 @@ use super::load;
 use crate::args::Inspect;
 use crate::output;
 use crate::table::{grouped, plain};
+use crate::values::Size;
 
 pub(crate) fn run(arguments: &Inspect) -> Result<()> {
     let (mut config, mut size) = match &arguments.weights {
@@ -24,8 +25,9 @@ pub(crate) fn run(arguments: &Inspect) -> Result<()> {
             (config, [224, 224])
         }
     };
-    if let Some(side) = arguments.resolution {
-        size = [side as usize; 2];
+    if let Some(Size(given)) = arguments.resolution {
+        size = given;
+        config.global_pool = true;
     }
     config.base.output_stride = arguments.output_stride;
     let summary = summary(&config, size[0], size[1])?;

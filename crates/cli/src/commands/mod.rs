@@ -59,7 +59,8 @@ fn weight_type(engine: args::Engine, chosen: Option<args::WeightType>) -> Result
 
 /// Replaces the resize rule; size and normalisation stay.
 fn with_rule(preprocessing: &Preprocessing, rule: PreprocessRule) -> Preprocessing {
-    let side = preprocessing.size[0];
+    let [rows, columns] = preprocessing.size;
+    let side = rows.min(columns);
     let other = match rule {
         PreprocessRule::Slim => Preprocessing::slim(side),
         PreprocessRule::Plain => Preprocessing::plain(side),

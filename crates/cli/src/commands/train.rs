@@ -284,9 +284,9 @@ fn adapt(
     if arguments.slice_logits {
         eprintln!("{kept} of {} classes keep their logits", class_names.len());
     }
-    let metadata = &mut checkpoint.metadata;
+    let mut metadata = checkpoint.metadata.with_size([resolution; 2]);
     metadata.source = format!("{} on {}", metadata.source, source(arguments));
-    metadata.preprocessing.size = [resolution; 2];
+    checkpoint.metadata = metadata;
     Ok(checkpoint)
 }
 

@@ -106,6 +106,16 @@ impl Metadata {
         }
     }
 
+    /// The same network for images of another size (rows, columns). Its head then averages the
+    /// whole map, as Keras' and timm's do; slim's takes 7x7 pixels at most.
+    pub fn with_size(self, size: [usize; 2]) -> Self {
+        Self {
+            preprocessing: self.preprocessing.with_size(size),
+            global_pool: self.global_pool || size != self.preprocessing.size,
+            ..self
+        }
+    }
+
     /// The configuration of the network.
     pub fn config(&self) -> MobileNetV1Config {
         let normalizer = if self.folded {

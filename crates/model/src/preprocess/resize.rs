@@ -26,7 +26,8 @@ pub enum Resize {
         filter: Filter,
     },
     /// Hugging Face and timm: the photo is resized with an antialiasing filter so that its short
-    /// edge has length `edge`, then its centre is cropped.
+    /// edge has length `edge`, then its centre is cropped. For a crop that is no square, the photo
+    /// is resized to cover the crop, enlarged so that its short edge has that length (timm).
     ShortestEdge {
         /// Length of the short edge.
         edge: usize,
@@ -94,7 +95,7 @@ impl Resize {
         match *self {
             Self::CentralCrop { .. } => None,
             Self::Squeeze { .. } => Some(size),
-            Self::ShortestEdge { edge, .. } => Some(edges([height, width], edge)),
+            Self::ShortestEdge { edge, .. } => Some(edges([height, width], edge, size)),
         }
     }
 
@@ -134,10 +135,10 @@ impl Resize {
                 filter,
                 rounding,
             } => {
-                if edge < size[0].max(size[1]) {
+                if edge < size[0].min(size[1]) {
                     return reject(format!("short edge {edge} is less than the crop {size:?}"));
                 }
-                let [new_height, new_width] = edges([height, width], edge);
+                let [new_height, new_width] = edges([height, width], edge, size);
                 if new_height.max(new_width) > LONGEST_SIDE {
                     return reject(format!(
                         "{width}x{height} is too narrow to resize to {edge}"
@@ -174,8 +175,9 @@ impl Resize {
             }
             Self::Squeeze { .. } => [0.0, 0.0, height as f64, width as f64],
             Self::ShortestEdge { edge, .. } => {
-                let scale = height.min(width) as f64 / edge as f64;
-                let [rows, columns] = size.map(|side| side as f64 * scale);
+                let resized = edges([height, width], edge, size);
+                let rows = (size[0] * height) as f64 / resized[0] as f64;
+                let columns = (size[1] * width) as f64 / resized[1] as f64;
                 let top = (height as f64 - rows) / 2.0;
                 let left = (width as f64 - columns) / 2.0;
                 [top, left, top + rows, left + columns]
@@ -193,9 +195,18 @@ impl CropRounding {
     }
 }
 
-/// Rows and columns whose shorter one is `edge`, in proportion to `[height, width]`.
-fn edges([height, width]: [usize; 2], edge: usize) -> [usize; 2] {
+/// Rows and columns of a photo of `[height, width]` that is resized for a crop of `size`.
+fn edges([height, width]: [usize; 2], edge: usize, size: [usize; 2]) -> [usize; 2] {
     let (short, long) = (height.min(width), height.max(width));
+    if size[0] != size[1] {
+        let shorter = size[0].min(size[1]) as f64;
+        let cover = size.map(|side| side as f64 * edge as f64 / shorter);
+        let ratio = (height as f64 / cover[0]).min(width as f64 / cover[1]);
+        return [0, 1].map(|axis| {
+            let side = [height, width][axis] as f64 / ratio;
+            (side.round_ties_even() as usize).max(size[axis])
+        });
+    }
     let long_edge = (edge as f64 * long as f64 / short as f64) as usize;
     if height <= width {
         [edge, long_edge]

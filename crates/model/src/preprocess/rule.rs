@@ -79,6 +79,28 @@ impl Preprocessing {
         }
     }
 
+    /// The same rule for another size (rows, columns): the same part of a photo is kept.
+    pub fn with_size(&self, size: [usize; 2]) -> Self {
+        let short = |[rows, columns]: [usize; 2]| rows.min(columns);
+        let resize = match self.resize {
+            Resize::ShortestEdge {
+                edge,
+                filter,
+                rounding,
+            } => Resize::ShortestEdge {
+                edge: (edge * short(size) / short(self.size).max(1)).max(short(size)),
+                filter,
+                rounding,
+            },
+            other => other,
+        };
+        Self {
+            size,
+            resize,
+            ..self.clone()
+        }
+    }
+
     /// Number of channels of the result: 3 for RGB, 1 for grey.
     pub fn channels(&self) -> usize {
         self.mean.len()
