@@ -1,5 +1,6 @@
 //! Commands and their arguments.
 
+mod features;
 mod overrides;
 mod preprocess;
 mod train;
@@ -12,6 +13,7 @@ use mobilenet::hub::DEFAULT_WEIGHTS;
 use mobilenet::model::checkpoint::Format;
 
 use crate::values::{output_stride, side, threads, width};
+pub use features::{Duplicates, Features, Knn, Search};
 pub use overrides::Overrides;
 pub use preprocess::PreprocessRule;
 pub use train::{AugmentationName, Eval, OptimizerName, ScheduleName, Train};
@@ -33,6 +35,14 @@ pub enum Command {
     Train(Box<Train>),
     /// Measure accuracy on a data set
     Eval(Eval),
+    /// Write the features of photos
+    Features(Features),
+    /// Find the photos that are most like a photo
+    Search(Search),
+    /// Find photos that are there more than once
+    Duplicates(Duplicates),
+    /// Measure the accuracy of nearest neighbours by features
+    Knn(Knn),
 }
 
 impl Command {

@@ -5,6 +5,7 @@ pub mod args;
 mod commands;
 mod csv;
 mod output;
+mod photo_files;
 mod progress;
 mod table;
 mod threads;
@@ -32,6 +33,10 @@ pub fn run(command: &Command) -> Result<()> {
         Command::Weights(arguments) => commands::weights::run(arguments),
         Command::Train(arguments) => commands::train::run(arguments),
         Command::Eval(arguments) => commands::eval::run(arguments),
+        Command::Features(arguments) => commands::features::run(arguments),
+        Command::Search(arguments) => commands::search::run(arguments),
+        Command::Duplicates(arguments) => commands::duplicates::run(arguments),
+        Command::Knn(arguments) => commands::knn::run(arguments),
     }
 }
 

@@ -16,13 +16,14 @@
 //! The crates below this one can be used alone. [`kernels`] (CPU kernels on slices) and [`model`]
 //! (network, checkpoints, preprocessing) are always there. The others are features, all on by
 //! default: `candle` (`ops`, candle's functions and layers), `train`, and `hub` (weights by name).
-//! Without default features the crate has what a device needs: no candle, no network access, no
+//! [`features`] tells which photos are alike. Without default features the crate has what a device needs: no candle, no network access, no
 //! training.
 
 mod classifier;
 #[cfg(feature = "candle")]
 mod eager;
 mod error;
+pub mod features;
 mod pool;
 
 pub use classifier::{Classifier, Engine};

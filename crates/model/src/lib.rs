@@ -19,6 +19,7 @@
 //! | [`npy`] | NumPy's arrays in files |
 //! | [`preprocess`] | photo -> pixels |
 //! | [`labels`] | class numbers -> names, and back |
+//! | [`fingerprint`] | which photos are the same, stored again |
 //! | [`prediction`] | logits -> the best classes |
 //! | `candle` | the network on candle |
 
@@ -32,6 +33,7 @@ pub mod conv_defs;
 pub mod endpoint;
 mod error;
 pub mod file;
+pub mod fingerprint;
 pub mod flat;
 pub mod fold;
 pub mod initialize;

@@ -10,12 +10,14 @@
 //! | [`idx`], [`fashion_mnist`] | MNIST's format, and the built-in data set |
 //! | [`tfrecord`] | slim's ImageNet shards |
 //! | [`InClassesOf`] | a data set in the class numbers of weights, by names |
+//! | [`copies()`] | photos of one part that are in the other, too |
 //! | [`Loader`] | random batches of a training, made ahead on worker threads |
 //! | [`Part`] | which photos of each batch one of several processes makes |
 //! | [`EvaluationBatches`] | every photo once, in order, by the weights' own preprocessing |
 
 mod ahead;
 mod batch;
+mod copies;
 pub mod csv;
 mod error;
 mod evaluation;
@@ -33,6 +35,7 @@ mod skipped;
 pub mod tfrecord;
 
 pub use batch::Batch;
+pub use copies::{CopyOf, copies};
 pub use error::DataError;
 pub use evaluation::{EvaluationBatches, EvaluationConfig};
 pub use files::ImageFiles;
