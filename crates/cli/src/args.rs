@@ -1,6 +1,7 @@
 //! Commands and their arguments.
 
 mod bench;
+mod features;
 mod overrides;
 mod preprocess;
 mod train;
@@ -16,6 +17,7 @@ use crate::progress;
 use crate::values::{Size, output_stride, size, threads, weights_file, width};
 use crate::version::version;
 pub use bench::{Bench, BenchEngine};
+pub use features::{Duplicates, Features, Knn, Search};
 pub use overrides::Overrides;
 pub use preprocess::PreprocessRule;
 pub use train::{AugmentationName, Eval, OptimizerName, ScheduleName, Train};
@@ -73,6 +75,14 @@ pub enum Command {
     Completions(Completions),
     /// Write manual pages
     Manual(Manual),
+    /// Write the features of photos
+    Features(Features),
+    /// Find the photos that are most like a photo
+    Search(Search),
+    /// Find photos that are there more than once
+    Duplicates(Duplicates),
+    /// Measure the accuracy of nearest neighbours by features
+    Knn(Knn),
 }
 
 impl Command {

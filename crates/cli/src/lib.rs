@@ -5,6 +5,7 @@ pub mod args;
 mod commands;
 mod csv;
 mod output;
+mod photo_files;
 mod progress;
 mod table;
 mod threads;
@@ -38,6 +39,10 @@ pub fn run(command: &Command) -> Result<()> {
         Command::Bench(arguments) => commands::bench::run(arguments),
         Command::Completions(arguments) => commands::completions::completions(arguments),
         Command::Manual(arguments) => commands::completions::manual(arguments),
+        Command::Features(arguments) => commands::features::run(arguments),
+        Command::Search(arguments) => commands::search::run(arguments),
+        Command::Duplicates(arguments) => commands::duplicates::run(arguments),
+        Command::Knn(arguments) => commands::knn::run(arguments),
     }
 }
 

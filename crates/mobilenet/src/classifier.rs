@@ -239,7 +239,7 @@ impl Classifier {
         answers.into_iter().map(|(_, answer)| answer).collect()
     }
 
-    fn threads(&self) -> usize {
+    pub(crate) fn threads(&self) -> usize {
         match &self.shared.network {
             Network::Plans(pool) => pool.threads(),
             // Candle's operations use several threads themselves.

@@ -4,6 +4,8 @@ use mobilenet_model::ModelError;
 use mobilenet_model::checkpoint::CheckpointError;
 use mobilenet_model::preprocess::PhotoError;
 
+use crate::features::FeaturesError;
+
 /// Why a classifier could not be made or used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -21,6 +23,16 @@ pub enum Error {
     /// The network cannot be built or run.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// Data cannot be used, or training fails.
+    #[cfg(feature = "train")]
+    #[error(transparent)]
+    Train(#[from] mobilenet_train::TrainError),
+    /// Features cannot be read, written or used.
+    #[error(transparent)]
+    Features(#[from] FeaturesError),
+    /// Code of a decoder panicked on a photo.
+    #[error("its decoder failed")]
+    Panicked,
     /// The weights have no classifier.
     #[error("the weights have no classifier; they give features only")]
     NoClassifier,

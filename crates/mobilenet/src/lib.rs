@@ -16,7 +16,7 @@
 //! The crates below this one can be used alone. [`kernels`] (CPU kernels on slices) and [`model`]
 //! (network, checkpoints, preprocessing) are always there. The others are features, all on by
 //! default: `candle` (`ops`, candle's functions and layers), `train`, and `hub` (weights by name).
-//! Without default features the crate has what a device needs: no candle, no network access, no
+//! [`features`] tells which photos are alike. Without default features the crate has what a device needs: no candle, no network access, no
 //! training.
 
 mod classifier;
@@ -24,6 +24,7 @@ mod classifier;
 mod eager;
 mod error;
 mod explain;
+pub mod features;
 mod overlay;
 mod pool;
 

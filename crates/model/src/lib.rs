@@ -20,6 +20,7 @@
 //! | [`preprocess`] | from a photo to the network's input |
 //! | [`labels`] | from class numbers to names, and back |
 //! | [`prediction`] | from logits to the best classes |
+//! | [`fingerprint`] | recognises photos that were stored again |
 //! | `candle` | the network on candle |
 
 pub mod architecture;
@@ -32,6 +33,7 @@ pub mod conv_defs;
 pub mod endpoint;
 mod error;
 pub mod file;
+pub mod fingerprint;
 pub mod flat;
 pub mod fold;
 pub mod initialize;

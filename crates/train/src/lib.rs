@@ -8,6 +8,7 @@ pub mod checkpoint;
 pub mod data;
 pub mod evaluation;
 pub mod fine_tune;
+pub mod head;
 pub mod log;
 pub mod loss;
 pub mod metrics;

@@ -113,9 +113,24 @@ pub struct Train {
     /// Limit of the norm of all gradients together [default: none]
     #[arg(long, value_name = "NORM", value_parser = not_negative)]
     pub(crate) clip_norm: Option<f64>,
-    /// Weights to start from [default: random weights]
+    /// Weights to start from [default: random weights; with --head Google's at width 1.0]
     #[arg(long, value_name = "W")]
     pub(crate) init: Option<String>,
+    /// Train the classifier only, in seconds: logistic regression on features that are computed once
+    /// and kept in DIR/features
+    #[arg(long, conflicts_with_all = [
+        "width", "epochs", "steps", "batch_size", "optimizer", "learning_rate", "schedule",
+        "warm_up", "weight_decay", "label_smoothing", "batch_norm_decay", "dropout_keep",
+        "augment", "ema", "clip_norm", "slice_logits", "train_only", "freeze_batch_norm",
+        "teacher", "save_every",
+    ])]
+    pub(crate) head: bool,
+    /// Factor of the L2 penalty of --head, on features of mean 0 and deviation 1
+    #[arg(long, value_name = "FACTOR", requires = "head", value_parser = not_negative, default_value_t = 0.01)]
+    pub(crate) l2: f64,
+    /// How --head resizes photos [default: the rule stored with the weights]
+    #[arg(long, value_enum, value_name = "RULE", requires = "head")]
+    pub(crate) preprocess: Option<PreprocessRule>,
     /// Start with a random classifier instead of that of --init
     #[arg(long, requires = "init")]
     pub(crate) exclude_logits: bool,

@@ -4,10 +4,16 @@ pub mod bench;
 pub(crate) mod classify;
 pub(crate) mod completions;
 pub(crate) mod convert;
+mod copies;
+pub(crate) mod duplicates;
 pub(crate) mod eval;
+pub(crate) mod features;
 pub(crate) mod inspect;
+pub(crate) mod knn;
 pub(crate) mod predict;
+pub(crate) mod search;
 pub(crate) mod train;
+mod train_head;
 pub(crate) mod weights;
 
 use anyhow::{Result, bail};

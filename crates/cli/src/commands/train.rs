@@ -21,13 +21,23 @@ use mobilenet::train::recipe::{Recipe, Target, Trainable};
 use mobilenet::train::run::{self, RunOptions};
 use mobilenet::train::schedule::{Cosine, ExponentialDecay, Schedule};
 
-use super::load;
+use super::{copies, load, train_head};
 use crate::args::{AugmentationName, OptimizerName, ScheduleName, Train};
 use crate::output;
 use crate::progress::Training;
 
 pub(crate) fn run(arguments: &Train) -> Result<()> {
     let data = data::open(&arguments.data)?;
+    if arguments.head {
+        return train_head::run(arguments, &data);
+    }
+    if let Some(test) = data
+        .test
+        .as_deref()
+        .filter(|_| !is_fashion_mnist(arguments))
+    {
+        copies::warn(&*data.train, test);
+    }
     let class_names = data.train.class_names();
     let init = arguments.init.as_deref().map(load).transpose()?;
     let resolution = match (arguments.resolution, &init) {
@@ -316,7 +326,8 @@ fn draw(arguments: &Train, class_names: &[String], recipe: &Recipe) -> Result<Ch
     })
 }
 
-fn source(arguments: &Train) -> String {
+/// What the weights' metadata say of the data.
+pub(super) fn source(arguments: &Train) -> String {
     // Only the folder's last name: the full path would reveal the machine's folders.
     let data = std::path::Path::new(&arguments.data).file_name();
     let data = data.map_or(arguments.data.as_str().into(), |name| {

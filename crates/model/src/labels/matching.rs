@@ -37,7 +37,7 @@ pub enum MatchedBy {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MatchError {
     /// Some fit no class, or several.
-    #[error("the data's classes do not fit the weights' {classes}: {problems}")]
+    #[error("the data's classes are not among the {classes} known ones: {problems}")]
     Names {
         /// Number of the weights' classes.
         classes: usize,

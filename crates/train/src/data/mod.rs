@@ -13,9 +13,11 @@
 //! | [`Loader`] | random batches for training, prepared by worker threads |
 //! | [`Part`] | the share of one process in each batch |
 //! | [`EvaluationBatches`] | every photo once, in order, with the weights' preprocessing |
+//! | [`copies()`] | photos of one part that are in the other, too |
 
 mod ahead;
 mod batch;
+mod copies;
 pub mod csv;
 mod error;
 mod evaluation;
@@ -33,6 +35,7 @@ mod skipped;
 pub mod tfrecord;
 
 pub use batch::Batch;
+pub use copies::{CopyOf, copies};
 pub use error::DataError;
 pub use evaluation::{EvaluationBatches, EvaluationConfig};
 pub use files::ImageFiles;
