@@ -13,7 +13,7 @@ use mobilenet::model::checkpoint::Format;
 
 use crate::values::{output_stride, side, threads, width};
 pub use overrides::Overrides;
-pub use preprocess::PreprocessRule;
+pub use preprocess::{PreprocessRule, ViewCount};
 pub use train::{AugmentationName, Eval, OptimizerName, ScheduleName, Train};
 
 /// The everyday commands.
@@ -89,6 +89,9 @@ pub struct Classify {
     /// How to resize photos [default: the rule stored with the weights]
     #[arg(long, value_enum, value_name = "RULE")]
     pub(crate) preprocess: Option<PreprocessRule>,
+    /// Views of each photo that are averaged [default: what is stored with the weights, usually 1]
+    #[arg(long, value_enum, value_name = "N")]
+    pub(crate) views: Option<ViewCount>,
     /// Number of threads [default: all cores]
     #[arg(long, value_name = "N", value_parser = threads())]
     pub(crate) threads: Option<u64>,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mobilenet_model::initialize::Parameters;
+use mobilenet_model::prediction::mean_probabilities;
 use mobilenet_model::preprocess::Preprocessing;
 use mobilenet_model::{InferencePlan, MobileNetV1Config, PlanOptions, PlanWeights};
 
@@ -69,11 +70,15 @@ pub fn evaluate(
         },
     )?;
     let mut evaluation = Evaluation::new(classes, options.worst);
+    let views = preprocessing.views.count();
     let mut logits = Vec::new();
     while let Some(batch) = batches.next() {
         let mut batch = batch?;
-        logits.resize(batch.len() * classes, 0.0);
+        logits.resize(batch.len() * views * classes, 0.0);
         plan.run(&batch.images, &mut logits)?;
+        if views > 1 {
+            logits = averaged(&logits, views, classes);
+        }
         for label in &mut batch.labels {
             *label += options.label_offset;
         }
@@ -86,4 +91,16 @@ pub fn evaluate(
         skipped: batches.skipped().to_vec(),
         elapsed: start.elapsed(),
     })
+}
+
+/// Logits whose softmax is the average of that of the views.
+fn averaged(logits: &[f32], views: usize, classes: usize) -> Vec<f32> {
+    let photos = logits.chunks_exact(views * classes);
+    let logits = |logits| {
+        let mean = mean_probabilities(logits, classes);
+        // The least number that is not 0 stands for it: its logarithm is finite.
+        mean.into_iter()
+            .map(|probability| probability.max(f64::MIN_POSITIVE).ln() as f32)
+    };
+    photos.flat_map(logits).collect()
 }

@@ -61,7 +61,7 @@ pub(crate) fn run(arguments: &Convert) -> Result<()> {
     }
     let preprocessing = &mut checkpoint.metadata.preprocessing;
     if let Some(side) = arguments.resolution {
-        preprocessing.size = [side as usize; 2];
+        *preprocessing = preprocessing.clone().at_size([side as usize; 2]);
     }
     if let Some(rule) = arguments.preprocess {
         *preprocessing = with_rule(preprocessing, rule);

@@ -286,7 +286,8 @@ fn adapt(
     }
     let metadata = &mut checkpoint.metadata;
     metadata.source = format!("{} on {}", metadata.source, source(arguments));
-    metadata.preprocessing.size = [resolution; 2];
+    let preprocessing = metadata.preprocessing.clone();
+    metadata.preprocessing = preprocessing.at_size([resolution; 2]);
     Ok(checkpoint)
 }
 

@@ -110,31 +110,43 @@ impl Resize {
                 filter,
                 rounding,
             } => {
-                if edge < size[0].max(size[1]) {
-                    return reject(format!("short edge {edge} is less than the crop {size:?}"));
-                }
-                let [new_height, new_width] = edges([height, width], edge);
-                if new_height.max(new_width) > LONGEST_SIDE {
-                    return reject(format!(
-                        "{width}x{height} is too narrow to resize to {edge}"
-                    ));
-                }
-                let resized = filtered(
-                    samples,
-                    [height, width, channels],
-                    [new_height, new_width],
-                    filter,
-                )?;
-                let top = rounding.offset(new_height - size[0]);
-                let left = rounding.offset(new_width - size[1]);
-                let mut pixels = Vec::with_capacity(size[0] * size[1] * channels);
-                for y in top..top + size[0] {
-                    let row = &resized[(y * new_width + left) * channels..][..size[1] * channels];
-                    pixels.extend(row.iter().copied().map(unit));
-                }
-                Ok(pixels)
+                let (resized, whole) =
+                    shortest_edge(samples, [height, width, channels], size, edge, filter)?;
+                let corner = [0, 1].map(|axis| rounding.offset(whole[axis] - size[axis]));
+                Ok(cut(&resized, whole[1], channels, corner, size))
             }
         }
+    }
+
+    /// The ten views of AlexNet: of the square in the middle of a photo whose short edge has been
+    /// resized, the four corners and the centre, each of them also mirrored; one after another.
+    pub(super) fn ten_crops(
+        &self,
+        samples: &[u8],
+        [height, width, channels]: [usize; 3],
+        size: [usize; 2],
+    ) -> Result<Vec<f32>, PhotoError> {
+        let Self::ShortestEdge { edge, filter, .. } = *self else {
+            let message = format!("{self:?} has no corners to crop");
+            return Err(PhotoError::Rule(message));
+        };
+        let (resized, whole) =
+            shortest_edge(samples, [height, width, channels], size, edge, filter)?;
+        let square = whole.map(|side| (side - edge) / 2);
+        let spare = size.map(|side| edge - side);
+        let mut views = Vec::with_capacity(10 * size[0] * size[1] * channels);
+        for [down, right] in [[0, 0], [0, 2], [2, 0], [2, 2], [1, 1]] {
+            let corner = [
+                square[0] + spare[0] * down / 2,
+                square[1] + spare[1] * right / 2,
+            ];
+            let view = cut(&resized, whole[1], channels, corner, size);
+            views.extend_from_slice(&view);
+            for row in view.chunks_exact(size[1] * channels) {
+                views.extend(row.chunks_exact(channels).rev().flatten());
+            }
+        }
+        Ok(views)
     }
 }
 
@@ -156,6 +168,45 @@ fn edges([height, width]: [usize; 2], edge: usize) -> [usize; 2] {
     } else {
         [long_edge, edge]
     }
+}
+
+/// A photo whose short edge is resized to `edge`, of which `size` is to be cut out, and its rows
+/// and columns.
+fn shortest_edge(
+    samples: &[u8],
+    [height, width, channels]: [usize; 3],
+    size: [usize; 2],
+    edge: usize,
+    filter: Filter,
+) -> Result<(Vec<u8>, [usize; 2]), PhotoError> {
+    let reject = |message: String| Err(PhotoError::Rule(message));
+    if edge < size[0].max(size[1]) {
+        return reject(format!("short edge {edge} is less than the crop {size:?}"));
+    }
+    let whole = edges([height, width], edge);
+    if whole[0].max(whole[1]) > LONGEST_SIDE {
+        return reject(format!(
+            "{width}x{height} is too narrow to resize to {edge}"
+        ));
+    }
+    let resized = filtered(samples, [height, width, channels], whole, filter)?;
+    Ok((resized, whole))
+}
+
+/// Cuts `size` out of an image of this width, from `corner` (row, column).
+fn cut(
+    image: &[u8],
+    width: usize,
+    channels: usize,
+    [top, left]: [usize; 2],
+    size: [usize; 2],
+) -> Vec<f32> {
+    let mut pixels = Vec::with_capacity(size[0] * size[1] * channels);
+    for y in top..top + size[0] {
+        let row = &image[(y * width + left) * channels..][..size[1] * channels];
+        pixels.extend(row.iter().copied().map(unit));
+    }
+    pixels
 }
 
 /// 8 bits in units of full white.
