@@ -23,6 +23,7 @@ mod classifier;
 #[cfg(feature = "candle")]
 mod eager;
 mod error;
+mod photos;
 mod pool;
 
 pub use classifier::{Classifier, Engine};
@@ -37,6 +38,7 @@ pub use mobilenet_model::preprocess::{Photo, Views};
 pub use mobilenet_ops as ops;
 #[cfg(feature = "train")]
 pub use mobilenet_train as train;
+pub use photos::{Answer, ClassifyFiles, FileAnswer, PhotoOptions};
 
 use mobilenet_model::preprocess::{DecodeLimits, open};
 
