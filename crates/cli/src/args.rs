@@ -19,7 +19,7 @@ use crate::version::version;
 pub use bench::{Bench, BenchEngine};
 pub use features::{Duplicates, Features, Knn, Search};
 pub use overrides::Overrides;
-pub use preprocess::PreprocessRule;
+pub use preprocess::{PreprocessRule, ViewCount};
 pub use train::{AugmentationName, Eval, OptimizerName, ScheduleName, Train};
 
 /// MobileNetV1: classify photos, convert weights, train.
@@ -141,6 +141,9 @@ pub struct Classify {
     /// How to resize photos [default: the rule stored with the weights]
     #[arg(long, value_enum, value_name = "RULE")]
     pub(crate) preprocess: Option<PreprocessRule>,
+    /// Views of each photo that are averaged [default: what is stored with the weights, usually 1]
+    #[arg(long, value_enum, value_name = "N")]
+    pub(crate) views: Option<ViewCount>,
     /// Number of threads [default: all cores]
     #[arg(long, value_name = "N", value_parser = threads())]
     pub(crate) threads: Option<u64>,

@@ -35,9 +35,8 @@ pub struct KnownWeights {
     pub description: &'static str,
     /// Places to fetch them from, in order of preference.
     pub sources: &'static [Source],
-    /// How photos are prepared, whatever the source says. Google's weights get the whole photo,
-    /// because users ask what the photo shows. slim's evaluation takes a central crop, which
-    /// loses a quarter of the photo.
+    /// How photos are prepared, whatever the source says: by the rule that gives the most right
+    /// answers (docs/preprocessing.md).
     pub preprocessing: Preprocessing,
 }
 
@@ -60,7 +59,7 @@ pub fn known() -> Vec<KnownWeights> {
                     sha256: "3b90af536f810f5f75e9f6d431bc2e8a3c4fc2ff4f693aa0dd4ae429816f8735",
                 },
             ],
-            preprocessing: Preprocessing::plain(224),
+            preprocessing: Preprocessing::timm(224, 0.875),
         },
         KnownWeights {
             name: "mobilenet_v1_0.75_192",
@@ -68,7 +67,7 @@ pub fn known() -> Vec<KnownWeights> {
             sources: &[Source::HuggingFace {
                 repository: "google/mobilenet_v1_0.75_192",
             }],
-            preprocessing: Preprocessing::plain(192),
+            preprocessing: Preprocessing::timm(192, 0.875),
         },
         KnownWeights {
             name: "mobilenetv1_100",

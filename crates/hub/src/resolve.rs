@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use mobilenet_model::checkpoint::{
-    Checkpoint, LoadOptions, ReadLimits, WeightsDtype, exists, load, load_with, save,
+    Checkpoint, CheckpointError, LoadOptions, ReadLimits, WeightsDtype, exists, load, load_with,
+    save,
 };
 use mobilenet_model::labels::Labels;
 use mobilenet_model::preprocess::Preprocessing;
@@ -69,15 +70,23 @@ pub fn fetch(
         });
     }
     let file = cache.file(name);
+    // The registry has the last word, also on what an older program has put into the cache.
+    let cached = || -> Result<Checkpoint, CheckpointError> {
+        let mut checkpoint = load(&file, ReadLimits::default())?;
+        if let Some(entry) = &entry {
+            checkpoint.metadata.preprocessing = entry.preprocessing.clone();
+        }
+        Ok(checkpoint)
+    };
     if file.exists()
-        && let Ok(checkpoint) = load(&file, ReadLimits::default())
+        && let Ok(checkpoint) = cached()
     {
         return Ok((file, checkpoint));
     }
     let _lock = cache.lock(name)?;
     // Another process may have fetched it while this one waited for the lock.
     if file.exists() {
-        match load(&file, ReadLimits::default()) {
+        match cached() {
             Ok(checkpoint) => return Ok((file, checkpoint)),
             Err(error) => progress.message(&format!("{error}; fetching it again")),
         }

@@ -1,5 +1,7 @@
 //! The error of this crate.
 
+use std::path::PathBuf;
+
 use mobilenet_model::ModelError;
 use mobilenet_model::checkpoint::CheckpointError;
 use mobilenet_model::preprocess::PhotoError;
@@ -33,6 +35,14 @@ pub enum Error {
     /// Code of a decoder panicked on a photo.
     #[error("its decoder failed")]
     Panicked,
+    /// A bug of ours that a file has brought to light.
+    #[error("{}: the program made a mistake ({message})", path.display())]
+    Panic {
+        /// The file.
+        path: PathBuf,
+        /// The panic's message.
+        message: String,
+    },
     /// The weights have no classifier.
     #[error("the weights have no classifier; they give features only")]
     NoClassifier,

@@ -7,7 +7,7 @@
 
 use mobilenet_model::checkpoint::{Checkpoint, Metadata};
 use mobilenet_model::fold::folded_logits;
-use mobilenet_model::prediction::predictions;
+use mobilenet_model::prediction::{mean_probabilities, predictions};
 use mobilenet_model::{InferencePlan, PlanOptions, PlanWeights, Prediction};
 
 use crate::Photo;
@@ -87,7 +87,8 @@ impl Explainer {
         let mut logits = vec![0.0; classes];
         let mut map = vec![0.0; rows * columns * channels];
         self.plan.run_all(&pixels, &mut [&mut logits, &mut map])?;
-        let all = predictions(&logits, &self.metadata.labels, classes);
+        let probabilities = mean_probabilities(&logits, classes);
+        let all = predictions(&probabilities, &self.metadata.labels, classes);
         let prediction = match class {
             None => all.into_iter().next(),
             Some(class) => all.into_iter().find(|found| found.class == class),

@@ -26,6 +26,7 @@ mod error;
 mod explain;
 pub mod features;
 mod overlay;
+mod photos;
 mod pool;
 
 pub use classifier::{Classifier, Engine};
@@ -36,15 +37,16 @@ pub use mobilenet_hub as hub;
 pub use mobilenet_kernels as kernels;
 pub use mobilenet_model as model;
 pub use mobilenet_model::Prediction;
-pub use mobilenet_model::preprocess::Photo;
+pub use mobilenet_model::preprocess::{Photo, Views};
 #[cfg(feature = "candle")]
 pub use mobilenet_ops as ops;
 #[cfg(feature = "train")]
 pub use mobilenet_train as train;
+pub use photos::{Answer, ClassifyFiles, FileAnswer, PhotoOptions};
 
 use mobilenet_model::preprocess::{DecodeLimits, open};
 
-/// Reads a photo from a JPEG, PNG, BMP, WebP or GIF file: 8-bit RGB, turned upright by its EXIF
+/// Reads a photo from a JPEG, PNG, BMP, WebP, GIF, TIFF or PNM file: 8-bit RGB, turned upright by its EXIF
 /// orientation.
 ///
 /// # Errors

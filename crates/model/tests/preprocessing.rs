@@ -7,7 +7,8 @@ use std::io::Cursor;
 
 use image::{DynamicImage, ImageFormat, RgbImage};
 use mobilenet_model::preprocess::{
-    CropRounding, DecodeLimits, Filter, Photo, PhotoError, Preprocessing, Resize, decode, open,
+    CropRounding, DecodeLimits, Filter, Photo, PhotoError, Preprocessing, Resize, Views, decode,
+    open,
 };
 use safetensors::SafeTensors;
 use support::golden;
@@ -336,4 +337,79 @@ fn broken_photos_do_not_panic() {
             drop(decode("flipped", &flipped, limits));
         }
     }
+}
+
+/// A photo whose colours say where they come from: red the column, green the row.
+fn coordinates(width: u32, height: u32) -> Photo {
+    RgbImage::from_fn(width, height, |x, y| [x as u8, y as u8, 0].into())
+}
+
+#[test]
+fn two_views_are_the_whole_photo_and_the_centre() {
+    let photo = photo("smooth_image");
+    let timm = Preprocessing::timm(32, 0.875);
+    let plain = Preprocessing::plain(32);
+    let both = [plain.pixels(&photo).unwrap(), timm.pixels(&photo).unwrap()].concat();
+    for rule in [timm, plain] {
+        let one = Preprocessing {
+            views: Views::One,
+            ..rule.clone()
+        };
+        assert_eq!(one.views(&photo).unwrap(), one.pixels(&photo).unwrap());
+        let two = Preprocessing {
+            views: Views::Two,
+            ..rule
+        };
+        assert_eq!(two.views(&photo).unwrap(), both);
+    }
+}
+
+#[test]
+fn ten_views_are_corners_and_centre_each_mirrored() {
+    // The photo has the rule's short edge already, so that nothing is resized.
+    let rule = Preprocessing {
+        views: Views::Ten,
+        mean: vec![0.0; 3],
+        std: vec![1.0 / 255.0; 3],
+        ..Preprocessing::timm(28, 0.875)
+    };
+    let views = rule.views(&coordinates(40, 32)).unwrap();
+    let (views, []) = views.as_chunks::<{ 28 * 28 * 3 }>() else {
+        panic!("not whole views")
+    };
+    assert_eq!(views.len(), 10);
+    // Column and row of the first pixel: the square in the middle begins at column 4.
+    let corners = [[4.0, 0.0], [8.0, 0.0], [4.0, 4.0], [8.0, 4.0], [6.0, 2.0]];
+    for (pair, corner) in views.chunks_exact(2).zip(corners) {
+        let (view, mirrored) = (&pair[0], &pair[1]);
+        assert!((view[0] - corner[0]).abs() < 1e-3 && (view[1] - corner[1]).abs() < 1e-3);
+        let (row, of_mirrored) = (&view[..28 * 3], &mirrored[..28 * 3]);
+        let turned: Vec<f32> = row.chunks_exact(3).rev().flatten().copied().collect();
+        assert_eq!(of_mirrored, turned);
+    }
+    let centre = Preprocessing {
+        views: Views::One,
+        ..rule
+    };
+    assert_eq!(centre.pixels(&coordinates(40, 32)).unwrap(), views[8]);
+}
+
+#[test]
+fn another_size_keeps_the_share_of_the_crop() {
+    let larger = Preprocessing::timm(224, 0.875).at_size([320, 320]);
+    let Resize::ShortestEdge { edge, .. } = larger.resize else {
+        panic!("{larger:?}")
+    };
+    assert_eq!((larger.size, edge), ([320, 320], 366));
+    let plain = Preprocessing::plain(224).at_size([96, 128]);
+    assert_eq!(plain.resize, Preprocessing::plain(96).resize);
+    // Files say nothing of one view, so that older programs read them.
+    let said = serde_json::to_string(&plain).unwrap();
+    assert!(!said.contains("views"), "{said}");
+    let two = Preprocessing {
+        views: Views::Two,
+        ..plain
+    };
+    let said = serde_json::to_string(&two).unwrap();
+    assert_eq!(serde_json::from_str::<Preprocessing>(&said).unwrap(), two);
 }

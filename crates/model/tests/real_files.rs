@@ -83,13 +83,18 @@ fn check(name: &str, side: usize, classes: usize) -> Option<Checkpoint> {
     println!("{name}: {error:.1e} against {}", golden.framework());
     assert!(error <= 1e-4, "{name}: {error:e}");
 
+    // What the golden script did: the whole photo.
+    let squeezing = Preprocessing {
+        resize: Preprocessing::plain(side).resize,
+        ..checkpoint.metadata.preprocessing.clone()
+    };
     let photos = golden.metadata("photos").split(',');
     let expected = golden.metadata(&format!("best.{name}"));
     let wrong: Vec<String> = photos
         .zip(expected.split(','))
         .filter_map(|(photo_name, expected)| {
             let photo = photo(&data, photo_name);
-            let input = tensor(&checkpoint.metadata.preprocessing, &photo);
+            let input = tensor(&squeezing, &photo);
             let found = best(&logits(&input)).to_string();
             let same = expected.split('|').any(|expected| expected == found);
             (!same).then(|| format!("{photo_name}: {found}, not {expected}"))
@@ -102,6 +107,11 @@ fn check(name: &str, side: usize, classes: usize) -> Option<Checkpoint> {
 #[test]
 fn keras_imagenet_hdf5() {
     if let Some(checkpoint) = check("mobilenet_v1_0.25_224.h5", 224, 1000) {
+        // It records no rule, so it gets the one that serves ImageNet's weights best.
+        assert_eq!(
+            checkpoint.metadata.preprocessing,
+            Preprocessing::timm(224, 0.875)
+        );
         assert_eq!(checkpoint.metadata.padding, PaddingRule::Keras);
         assert!(checkpoint.report.unused.is_empty());
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mobilenet_model::initialize::Parameters;
+use mobilenet_model::prediction::mean_probabilities;
 use mobilenet_model::preprocess::Preprocessing;
 use mobilenet_model::{InferencePlan, MobileNetV1Config, PlanOptions, PlanWeights};
 
@@ -92,10 +93,14 @@ pub fn evaluate(
     let mut answers = Vec::new();
     let (mut logits, mut within) = (Vec::new(), Vec::new());
     let mut probabilities = vec![0.0; classes];
+    let views = preprocessing.views.count();
     while let Some(batch) = batches.next() {
         let batch = batch?;
-        logits.resize(batch.len() * classes, 0.0);
+        logits.resize(batch.len() * views * classes, 0.0);
         plan.run(&batch.images, &mut logits)?;
+        if views > 1 {
+            logits = averaged(&logits, views, classes);
+        }
         evaluation.add(&batch.indices, &logits, &batch.labels)?;
         for ((logits, &label), &image) in logits
             .chunks(classes)
@@ -130,4 +135,16 @@ pub fn evaluate(
         skipped: batches.skipped().to_vec(),
         elapsed: start.elapsed(),
     })
+}
+
+/// Logits whose softmax is the average of that of the views.
+fn averaged(logits: &[f32], views: usize, classes: usize) -> Vec<f32> {
+    let photos = logits.chunks_exact(views * classes);
+    let logits = |logits| {
+        let mean = mean_probabilities(logits, classes);
+        // The least number that is not 0 stands for it: its logarithm is finite.
+        mean.into_iter()
+            .map(|probability| probability.max(f64::MIN_POSITIVE).ln() as f32)
+    };
+    photos.flat_map(logits).collect()
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::preprocess::PreprocessRule;
+use super::preprocess::{PreprocessRule, ViewCount};
 use crate::values::{not_negative, side, threads, width};
 
 /// The optimiser.
@@ -204,6 +204,9 @@ pub struct Eval {
     /// How to resize photos [default: the rule stored with the weights]
     #[arg(long, value_enum, value_name = "RULE")]
     pub(crate) preprocess: Option<PreprocessRule>,
+    /// Views of each photo that are averaged [default: what is stored with the weights, usually 1]
+    #[arg(long, value_enum, value_name = "N")]
+    pub(crate) views: Option<ViewCount>,
     /// Number of photos to compute together
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..=4096))]
     pub(crate) batch_size: u64,

@@ -41,6 +41,9 @@ pub(crate) fn run(arguments: &Eval) -> Result<()> {
     if let Some(rule) = arguments.preprocess {
         metadata.preprocessing = with_rule(&metadata.preprocessing, rule);
     }
+    if let Some(views) = arguments.views {
+        metadata.preprocessing.views = views.into();
+    }
     let metadata = &checkpoint.metadata;
     let Some(classes) = metadata.classes else {
         bail!("{} has no classifier", arguments.weights);

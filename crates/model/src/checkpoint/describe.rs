@@ -13,6 +13,7 @@ use super::resolve::Resolved;
 use super::{graph, hugging_face_config, infer};
 use crate::architecture::body_layers;
 use crate::labels::Labels;
+use crate::preprocess::Preprocessing;
 
 /// What is known of a file before its metadata: tensors, parameters, path.
 pub(super) struct Evidence<'a> {
@@ -24,13 +25,15 @@ pub(super) struct Evidence<'a> {
 /// One source of metadata.
 type Authority = fn(&Evidence<'_>, &mut Draft) -> Result<(), CheckpointError>;
 
-/// Each overrules those above it. The framework's defaults come first and the caller's options
-/// last. A file with metadata of our own needs none of these.
-const AUTHORITIES: [Authority; 4] = [
+/// Each overrules those above it. Before the first, the defaults of the framework hold; after the
+/// last, the caller is asked. Where the file has metadata of ours, that stands for all of them.
+const AUTHORITIES: [Authority; 6] = [
     shapes,                     // width, channels, classes
     loose_entries,              // an epsilon, names of classes
     operations,                 // of the graph
-    hugging_face_configuration, // in files beside this one
+    hugging_face_configuration, // in a file beside this one
+    recommended_resize,         // what serves ImageNet's weights best
+    hugging_face_processor,     // in another file beside this one
 ];
 
 /// The metadata of the network, and what had to be assumed.
@@ -98,15 +101,40 @@ fn hugging_face_configuration(
     evidence: &Evidence<'_>,
     draft: &mut Draft,
 ) -> Result<(), CheckpointError> {
-    match evidence.path.parent() {
-        Some(folder) if evidence.resolved.names.framework() == Framework::HuggingFace => {
-            hugging_face_config::apply(folder, draft)
-        }
-        _ => Ok(()),
+    match evidence.hugging_face_folder() {
+        Some(folder) => hugging_face_config::apply_model(folder, draft),
+        None => Ok(()),
+    }
+}
+
+/// ImageNet's weights that say nothing else get timm's rule, whatever framework they are for: of
+/// all rules it gives the most right answers (docs/preprocessing.md).
+fn recommended_resize(_: &Evidence<'_>, draft: &mut Draft) -> Result<(), CheckpointError> {
+    let metadata = &mut draft.metadata;
+    if Labels::for_classes(metadata.classes.unwrap_or(0)) == Labels::ImageNet {
+        let [rows, columns] = metadata.preprocessing.size;
+        metadata.preprocessing.resize = Preprocessing::timm(rows.max(columns), 0.875).resize;
+    }
+    Ok(())
+}
+
+fn hugging_face_processor(
+    evidence: &Evidence<'_>,
+    draft: &mut Draft,
+) -> Result<(), CheckpointError> {
+    match evidence.hugging_face_folder() {
+        Some(folder) => hugging_face_config::apply_processor(folder, draft),
+        None => Ok(()),
     }
 }
 
 impl Evidence<'_> {
+    /// The folder of the file, where Hugging Face's configurations may lie beside it.
+    fn hugging_face_folder(&self) -> Option<&Path> {
+        let theirs = self.resolved.names.framework() == Framework::HuggingFace;
+        self.path.parent().filter(|_| theirs)
+    }
+
     fn wrong(&self, key: &str, problem: impl ToString) -> CheckpointError {
         CheckpointError::Metadata {
             path: self.path.to_path_buf(),

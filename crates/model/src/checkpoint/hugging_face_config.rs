@@ -48,19 +48,11 @@ enum Size {
     Side(usize),
 }
 
-/// Overrides the draft by the two files in `folder`, if they exist.
-pub(super) fn apply(folder: &Path, draft: &mut Draft) -> Result<(), CheckpointError> {
+/// Overwrites the draft with what `config.json` in `folder` says, where it is there.
+pub(super) fn apply_model(folder: &Path, draft: &mut Draft) -> Result<(), CheckpointError> {
     let config_path = folder.join("config.json");
-    let Some(config) = read::<ModelConfig>(&config_path)? else {
+    let Some(config) = model_config(&config_path)? else {
         return Ok(());
-    };
-    if config.model_type.as_deref() != Some("mobilenet_v1") {
-        return Ok(());
-    }
-    let reject = |path: &Path, key: &str, problem: String| CheckpointError::Metadata {
-        path: path.to_path_buf(),
-        key: key.to_string(),
-        problem,
     };
     let said = config.hidden_act.as_deref().unwrap_or("relu6");
     draft.set_activation(SavedActivation::of_name(said).ok_or_else(|| {
@@ -80,12 +72,20 @@ pub(super) fn apply(folder: &Path, draft: &mut Draft) -> Result<(), CheckpointEr
     if let Some(labels) = config.id2label {
         metadata.labels = labels_of(labels);
     }
+    Ok(())
+}
 
+/// Overwrites the draft with what `preprocessor_config.json` in `folder` says, where it and
+/// `config.json` are there.
+pub(super) fn apply_processor(folder: &Path, draft: &mut Draft) -> Result<(), CheckpointError> {
+    if model_config(&folder.join("config.json"))?.is_none() {
+        return Ok(());
+    }
     let processor_path = folder.join("preprocessor_config.json");
     let Some(processor) = read::<ProcessorConfig>(&processor_path)? else {
         return Ok(());
     };
-    let preprocessing = &mut metadata.preprocessing;
+    let preprocessing = &mut draft.metadata.preprocessing;
     preprocessing.mean = processor.image_mean.unwrap_or(preprocessing.mean.clone());
     preprocessing.std = processor.image_std.unwrap_or(preprocessing.std.clone());
     match processor.crop_size {
@@ -128,7 +128,21 @@ pub(super) fn apply(folder: &Path, draft: &mut Draft) -> Result<(), CheckpointEr
     Ok(())
 }
 
-/// The names of the classes. transformers writes `LABEL_0`, `LABEL_1`, ... if it knows none.
+/// The configuration, where there is one and it is of this architecture.
+fn model_config(path: &Path) -> Result<Option<ModelConfig>, CheckpointError> {
+    let config = read::<ModelConfig>(path)?;
+    Ok(config.filter(|config| config.model_type.as_deref() == Some("mobilenet_v1")))
+}
+
+fn reject(path: &Path, key: &str, problem: String) -> CheckpointError {
+    CheckpointError::Metadata {
+        path: path.to_path_buf(),
+        key: key.to_string(),
+        problem,
+    }
+}
+
+/// transformers writes `LABEL_0`, `LABEL_1`, ... where nobody gave names.
 fn labels_of(labels: BTreeMap<usize, String>) -> Labels {
     let complete = labels.keys().copied().eq(0..labels.len());
     let given = labels.iter().any(|(i, name)| *name != format!("LABEL_{i}"));

@@ -110,8 +110,8 @@ impl Metadata {
     /// whole map, as Keras' and timm's do; slim's takes 7x7 pixels at most.
     pub fn with_size(self, size: [usize; 2]) -> Self {
         Self {
-            preprocessing: self.preprocessing.with_size(size),
             global_pool: self.global_pool || size != self.preprocessing.size,
+            preprocessing: self.preprocessing.at_size(size),
             ..self
         }
     }

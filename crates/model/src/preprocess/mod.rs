@@ -7,6 +7,7 @@ mod format;
 mod jpeg;
 mod resize;
 mod rule;
+mod views;
 
 pub use decode::{decode, open};
 pub use encoded::{DecodeLimits, DecodeOptions, Decoded, EncodedPhoto, Photo};
@@ -15,3 +16,4 @@ pub use format::{PHOTO_ENDINGS, has_photo_ending};
 pub use jpeg::Reduction;
 pub use resize::{CropRounding, Filter, Resize};
 pub use rule::Preprocessing;
+pub use views::Views;

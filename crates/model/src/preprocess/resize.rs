@@ -135,31 +135,45 @@ impl Resize {
                 filter,
                 rounding,
             } => {
-                if edge < size[0].min(size[1]) {
-                    return reject(format!("short edge {edge} is less than the crop {size:?}"));
-                }
-                let [new_height, new_width] = edges([height, width], edge, size);
-                if new_height.max(new_width) > LONGEST_SIDE {
-                    return reject(format!(
-                        "{width}x{height} is too narrow to resize to {edge}"
-                    ));
-                }
-                let resized = filtered(
-                    samples,
-                    [height, width, channels],
-                    [new_height, new_width],
-                    filter,
-                )?;
-                let top = rounding.offset(new_height - size[0]);
-                let left = rounding.offset(new_width - size[1]);
-                let mut pixels = Vec::with_capacity(size[0] * size[1] * channels);
-                for y in top..top + size[0] {
-                    let row = &resized[(y * new_width + left) * channels..][..size[1] * channels];
-                    pixels.extend(row.iter().copied().map(unit));
-                }
-                Ok(pixels)
+                let (resized, whole) =
+                    shortest_edge(samples, [height, width, channels], size, edge, filter)?;
+                let corner = [0, 1].map(|axis| rounding.offset(whole[axis] - size[axis]));
+                Ok(cut(&resized, whole[1], channels, corner, size))
             }
         }
+    }
+
+    /// The ten views of AlexNet, one after another: the four corners and the centre, each also
+    /// mirrored, of the square in the middle of a photo whose short edge was resized. For a crop
+    /// that is no square, of a rectangle of the crop's shape.
+    pub(super) fn ten_crops(
+        &self,
+        samples: &[u8],
+        [height, width, channels]: [usize; 3],
+        size: [usize; 2],
+    ) -> Result<Vec<f32>, PhotoError> {
+        let Self::ShortestEdge { edge, filter, .. } = *self else {
+            let message = format!("{self:?} has no corners to crop");
+            return Err(PhotoError::Rule(message));
+        };
+        let (resized, whole) =
+            shortest_edge(samples, [height, width, channels], size, edge, filter)?;
+        let middle = cover(edge, size);
+        let square = [0, 1].map(|axis| whole[axis].saturating_sub(middle[axis]) / 2);
+        let spare = [0, 1].map(|axis| middle[axis].min(whole[axis]) - size[axis]);
+        let mut views = Vec::with_capacity(10 * size[0] * size[1] * channels);
+        for [down, right] in [[0, 0], [0, 2], [2, 0], [2, 2], [1, 1]] {
+            let corner = [
+                square[0] + spare[0] * down / 2,
+                square[1] + spare[1] * right / 2,
+            ];
+            let view = cut(&resized, whole[1], channels, corner, size);
+            views.extend_from_slice(&view);
+            for row in view.chunks_exact(size[1] * channels) {
+                views.extend(row.chunks_exact(channels).rev().flatten());
+            }
+        }
+        Ok(views)
     }
 }
 
@@ -195,16 +209,22 @@ impl CropRounding {
     }
 }
 
+/// The crop, enlarged so that its shorter side is `edge`.
+fn cover(edge: usize, size: [usize; 2]) -> [usize; 2] {
+    let shorter = size[0].min(size[1]).max(1);
+    size.map(|side| side * edge / shorter)
+}
+
 /// Rows and columns of a photo of `[height, width]` that is resized for a crop of `size`.
 fn edges([height, width]: [usize; 2], edge: usize, size: [usize; 2]) -> [usize; 2] {
     let (short, long) = (height.min(width), height.max(width));
     if size[0] != size[1] {
-        let shorter = size[0].min(size[1]) as f64;
-        let cover = size.map(|side| side as f64 * edge as f64 / shorter);
-        let ratio = (height as f64 / cover[0]).min(width as f64 / cover[1]);
+        let cover = cover(edge, size);
+        let ratio = [0, 1].map(|axis| [height, width][axis] as f64 / cover[axis] as f64);
+        let ratio = ratio[0].min(ratio[1]);
         return [0, 1].map(|axis| {
             let side = [height, width][axis] as f64 / ratio;
-            (side.round_ties_even() as usize).max(size[axis])
+            (side.round_ties_even() as usize).max(cover[axis])
         });
     }
     let long_edge = (edge as f64 * long as f64 / short as f64) as usize;
@@ -213,6 +233,45 @@ fn edges([height, width]: [usize; 2], edge: usize, size: [usize; 2]) -> [usize; 
     } else {
         [long_edge, edge]
     }
+}
+
+/// A photo whose short edge is resized to `edge`, of which `size` is to be cut out, and its rows
+/// and columns.
+fn shortest_edge(
+    samples: &[u8],
+    [height, width, channels]: [usize; 3],
+    size: [usize; 2],
+    edge: usize,
+    filter: Filter,
+) -> Result<(Vec<u8>, [usize; 2]), PhotoError> {
+    let reject = |message: String| Err(PhotoError::Rule(message));
+    if edge < size[0].min(size[1]) {
+        return reject(format!("short edge {edge} is less than the crop {size:?}"));
+    }
+    let whole = edges([height, width], edge, size);
+    if whole[0].max(whole[1]) > LONGEST_SIDE {
+        return reject(format!(
+            "{width}x{height} is too narrow to resize to {edge}"
+        ));
+    }
+    let resized = filtered(samples, [height, width, channels], whole, filter)?;
+    Ok((resized, whole))
+}
+
+/// Cuts `size` out of an image of this width, from `corner` (row, column).
+fn cut(
+    image: &[u8],
+    width: usize,
+    channels: usize,
+    [top, left]: [usize; 2],
+    size: [usize; 2],
+) -> Vec<f32> {
+    let mut pixels = Vec::with_capacity(size[0] * size[1] * channels);
+    for y in top..top + size[0] {
+        let row = &image[(y * width + left) * channels..][..size[1] * channels];
+        pixels.extend(row.iter().copied().map(unit));
+    }
+    pixels
 }
 
 /// 8 bits in units of full white.

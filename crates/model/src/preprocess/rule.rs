@@ -9,6 +9,7 @@ use super::encoded::Photo;
 use super::error::PhotoError;
 use super::jpeg::Reduction;
 use super::resize::{CropRounding, Filter, Resize};
+use super::views::Views;
 
 /// What a reduced source must have of the result's sides, so that the answers stay those of the
 /// whole photo (`tests/reduced_photos.rs`): with twice the sides, probabilities moved by up to 0.07.
@@ -21,7 +22,10 @@ pub struct Preprocessing {
     pub size: [usize; 2],
     /// How the photo is brought to that size.
     pub resize: Resize,
-    /// Subtracted from each channel, where 1 is full white.
+    /// How many views of the photo are averaged.
+    #[serde(default, skip_serializing_if = "Views::is_one")]
+    pub views: Views,
+    /// Subtracted from each channel, in units of full white.
     pub mean: Vec<f32>,
     /// Divisor of each channel, where 1 is full white.
     pub std: Vec<f32>,
@@ -74,30 +78,9 @@ impl Preprocessing {
         Self {
             size: [side, side],
             resize,
+            views: Views::One,
             mean: vec![0.5; 3],
             std: vec![0.5; 3],
-        }
-    }
-
-    /// The same rule for another size (rows, columns): the same part of a photo is kept.
-    pub fn with_size(&self, size: [usize; 2]) -> Self {
-        let short = |[rows, columns]: [usize; 2]| rows.min(columns);
-        let resize = match self.resize {
-            Resize::ShortestEdge {
-                edge,
-                filter,
-                rounding,
-            } => Resize::ShortestEdge {
-                edge: (edge * short(size) / short(self.size).max(1)).max(short(size)),
-                filter,
-                rounding,
-            },
-            other => other,
-        };
-        Self {
-            size,
-            resize,
-            ..self.clone()
         }
     }
 
@@ -106,11 +89,66 @@ impl Preprocessing {
         self.mean.len()
     }
 
-    /// The network's input for a photo, `[rows, columns, channels]`.
+    /// The rule for another size (rows, columns): lengths in pixels change in proportion, so that
+    /// the same part of a photo is kept.
+    #[must_use]
+    pub fn at_size(mut self, size: [usize; 2]) -> Self {
+        if let Resize::ShortestEdge { edge, .. } = &mut self.resize {
+            let [old, new] = [self.size, size].map(|[rows, columns]| rows.min(columns));
+            *edge = (*edge * new / old.max(1)).max(new);
+        }
+        self.size = size;
+        self
+    }
+
+    /// Pixels of a photo, `[rows, columns, channels]`: one view, by the resize rule.
     ///
     /// # Errors
     /// [`PhotoError::Rule`] if the rule itself is impossible.
     pub fn pixels(&self, photo: &Photo) -> Result<Vec<f32>, PhotoError> {
+        self.normalized(photo, |samples, shape| {
+            self.resize.apply(samples, shape, self.size)
+        })
+    }
+
+    /// Pixels of all views of a photo, one after another, each as in [`Self::pixels`].
+    ///
+    /// # Errors
+    /// As [`Self::pixels`].
+    pub fn views(&self, photo: &Photo) -> Result<Vec<f32>, PhotoError> {
+        let squeeze = Resize::Squeeze {
+            filter: Filter::Bilinear,
+        };
+        let crop = self.crop();
+        self.normalized(photo, |samples, shape| match self.views {
+            Views::One => self.resize.apply(samples, shape, self.size),
+            Views::Two => {
+                let mut both = squeeze.apply(samples, shape, self.size)?;
+                both.extend(crop.apply(samples, shape, self.size)?);
+                Ok(both)
+            }
+            Views::Ten => crop.ten_crops(samples, shape, self.size),
+        })
+    }
+
+    /// The resize rule where it crops a photo that keeps its shape, or else timm's: the views of a
+    /// rule that squeezes would all be the same.
+    fn crop(&self) -> Resize {
+        match self.resize {
+            Resize::ShortestEdge { .. } => self.resize,
+            Resize::CentralCrop { .. } | Resize::Squeeze { .. } => {
+                let side = self.size[0].min(self.size[1]);
+                Self::timm(side, 0.875).resize
+            }
+        }
+    }
+
+    /// What `resize` makes of a photo of `[height, width, channels]`, normalised.
+    fn normalized(
+        &self,
+        photo: &Photo,
+        resize: impl FnOnce(&[u8], [usize; 3]) -> Result<Vec<f32>, PhotoError>,
+    ) -> Result<Vec<f32>, PhotoError> {
         let channels = self.channels();
         if self.std.len() != channels || self.std.contains(&0.0) {
             let message = format!("mean {:?} does not go with std {:?}", self.mean, self.std);
@@ -125,9 +163,7 @@ impl Preprocessing {
             }
         };
         let [height, width] = [photo.height() as usize, photo.width() as usize];
-        let mut pixels = self
-            .resize
-            .apply(&samples, [height, width, channels], self.size)?;
+        let mut pixels = resize(&samples, [height, width, channels])?;
         for pixel in pixels.chunks_exact_mut(channels) {
             for ((value, mean), std) in pixel.iter_mut().zip(&self.mean).zip(&self.std) {
                 *value = (*value - mean) / std;
@@ -140,7 +176,12 @@ impl Preprocessing {
     /// that the rule's own filter still has four times its result to work on. Only by what divides its
     /// sides: a last row of half a pixel would shift all the others.
     pub fn reduction(&self, size: [usize; 2]) -> Reduction {
-        let Some(resized) = self.resize.resized(size, self.size) else {
+        let resize = match self.views {
+            Views::One => self.resize,
+            // The squeezed view is never larger.
+            Views::Two | Views::Ten => self.crop(),
+        };
+        let Some(resized) = resize.resized(size, self.size) else {
             return Reduction::None;
         };
         let enough = |reduction: &Reduction| {

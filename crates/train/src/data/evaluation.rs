@@ -24,8 +24,8 @@ pub struct EvaluationConfig {
 
 /// The batches of one evaluation, prepared by worker threads.
 ///
-/// `images` is `[batch, rows, columns, channels]`, as the preprocessing gives it. Unusable photos
-/// are left out. The iterator ends after an error.
+/// `images` is `[batch, views, rows, columns, channels]` by the preprocessing. An unusable photo is left
+/// out of its batch. The iterator ends after an error.
 pub struct EvaluationBatches {
     ahead: Ahead,
     skipped: SkippedList,
@@ -60,7 +60,7 @@ impl EvaluationBatches {
                 }
                 let name = || dataset.name(index);
                 let pixels = guarded(name, || {
-                    Ok(config.preprocessing.pixels(&dataset.load(index)?)?)
+                    Ok(config.preprocessing.views(&dataset.load(index)?)?)
                 });
                 match pixels {
                     Ok(pixels) => {

@@ -1,0 +1,273 @@
+//! Many photo files, classified on several threads, answered in order.
+//!
+//! A worker does all of a photo: it reads, decodes, resizes and classifies it, on one thread. So no
+//! queue holds decoded photos, and no core waits while there is a photo left.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
+
+use super::answer::{Answer, PhotoOptions};
+use super::budget::Budget;
+use crate::classifier::Classifier;
+use crate::error::Error;
+use crate::pool::Caller;
+
+/// How many photos a worker may be ahead of the one whose answer is next, so that one slow photo
+/// does not stop the others, and answers do not pile up.
+const AHEAD: usize = 16;
+
+/// A file and what it shows.
+#[derive(Debug)]
+pub struct FileAnswer {
+    /// The file, as it was given.
+    pub path: PathBuf,
+    /// What it shows, or why it could not be classified.
+    pub answer: Result<Answer, Error>,
+}
+
+type Paths = Box<dyn Iterator<Item = PathBuf> + Send>;
+
+/// The answers of [`Classifier::classify_files`], in the order of the files.
+pub struct ClassifyFiles(Work);
+
+enum Work {
+    /// One after another, on the thread that asks, all threads for each photo.
+    Alone(Box<Job>, Paths),
+    /// On threads of their own.
+    Together(Workers),
+}
+
+/// What is done with each file.
+struct Job {
+    classifier: Classifier,
+    options: PhotoOptions,
+    budget: Budget,
+}
+
+struct Workers {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+struct Shared {
+    job: Job,
+    source: Mutex<Source>,
+    state: Mutex<State>,
+    /// Notified when an answer is there or a worker ends.
+    answered: Condvar,
+    /// Notified when an answer was taken, or all is to stop.
+    taken: Condvar,
+}
+
+struct Source {
+    paths: Paths,
+    /// Number of files that workers have begun.
+    begun: usize,
+}
+
+#[derive(Default)]
+struct State {
+    answers: BTreeMap<usize, FileAnswer>,
+    /// Number of answers that were taken.
+    taken: usize,
+    workers: usize,
+    stop: bool,
+}
+
+impl Classifier {
+    /// Classifies photo files on all of the engine's threads, one photo a thread, or a single photo
+    /// on all of them. Answers come in the order of the files. A photo that cannot be classified
+    /// gives its error, and the others go on. Memory is bounded: photos that are being decoded take
+    /// [`PhotoOptions::memory`] together, and each thread holds the bytes of one file besides.
+    ///
+    /// ```
+    /// use mobilenet::{Classifier, PhotoOptions};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let paths = ["a.ppm", "notes.txt", "b.ppm"].map(|name| folder.path().join(name));
+    /// # std::fs::write(&paths[0], b"P6 1 1 255 \0\0\0")?;
+    /// # std::fs::write(&paths[1], "no photo")?;
+    /// # std::fs::write(&paths[2], b"P6 1 1 255 \0\0\0")?;
+    /// let classifier = Classifier::fashion_mnist()?;
+    /// for file in classifier.classify_files(paths, PhotoOptions::default()) {
+    ///     match file.answer {
+    ///         Ok(answer) => println!("{}: {:?}", file.path.display(), answer.predictions[0]),
+    ///         Err(error) => println!("{error}"),
+    ///     }
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn classify_files(
+        &self,
+        paths: impl IntoIterator<Item = PathBuf, IntoIter: Send + 'static>,
+        options: PhotoOptions,
+    ) -> ClassifyFiles {
+        let mut paths = paths.into_iter();
+        let begin: Vec<PathBuf> = paths.by_ref().take(2).collect();
+        let several = begin.len() > 1 && self.threads() > 1;
+        let paths: Paths = Box::new(begin.into_iter().chain(paths));
+        let job = Job {
+            classifier: self.clone(),
+            options,
+            budget: Budget::new(options.memory),
+        };
+        ClassifyFiles(match several {
+            true => Workers::start(job, paths, self.threads()),
+            false => Work::Alone(Box::new(job), paths),
+        })
+    }
+}
+
+impl Job {
+    /// Classifies a file. A panic is a bug of ours, but the other photos are not to suffer from it.
+    fn run(&self, path: PathBuf, caller: Caller) -> FileAnswer {
+        let answer = || {
+            self.classifier
+                .answer(&path, &self.options, &self.budget, caller)
+        };
+        let answer = catch_unwind(AssertUnwindSafe(answer)).unwrap_or_else(|panic| {
+            Err(Error::Panic {
+                path: path.clone(),
+                message: message(&*panic),
+            })
+        });
+        FileAnswer { path, answer }
+    }
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("panic").to_string()
+}
+
+impl Workers {
+    fn start(job: Job, paths: Paths, count: usize) -> Work {
+        let shared = Arc::new(Shared {
+            job,
+            source: Mutex::new(Source { paths, begun: 0 }),
+            state: Mutex::default(),
+            answered: Condvar::new(),
+            taken: Condvar::new(),
+        });
+        let start = |number| {
+            let present = Present::new(Arc::clone(&shared));
+            let name = format!("photos-{number}");
+            Builder::new().name(name).spawn(move || present.0.work())
+        };
+        // Where the system gives fewer threads, those do all.
+        let threads = (0..count).map_while(|number| start(number).ok()).collect();
+        Work::Together(Self { shared, threads })
+    }
+
+    fn next(&self) -> Option<FileAnswer> {
+        let shared = &self.shared;
+        let mut state = shared.lock();
+        loop {
+            let first = state.answers.first_key_value().map(|(&index, _)| index);
+            if first == Some(state.taken) || (first.is_some() && state.workers == 0) {
+                let (index, answer) = state.answers.pop_first()?;
+                state.taken = index + 1;
+                drop(state);
+                shared.taken.notify_all();
+                return Some(answer);
+            }
+            if state.workers == 0 {
+                break;
+            }
+            state = shared
+                .answered
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(state);
+        // No thread could be started, or all is done.
+        let (_, path) = shared.begin()?;
+        shared.lock().taken += 1;
+        Some(shared.job.run(path, Caller::Any))
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.shared.lock().stop = true;
+        self.shared.taken.notify_all();
+        for thread in self.threads.drain(..) {
+            // Its panics have become answers.
+            drop(thread.join());
+        }
+    }
+}
+
+/// A worker, for as long as it is there.
+struct Present(Arc<Shared>);
+
+impl Present {
+    fn new(shared: Arc<Shared>) -> Self {
+        shared.lock().workers += 1;
+        Self(shared)
+    }
+}
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        self.0.lock().workers -= 1;
+        self.0.answered.notify_all();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic leaves the state consistent, so a poisoned lock is safe to use.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self) {
+        while let Some((index, path)) = self.begin() {
+            let answer = self.job.run(path, Caller::OneOfMany);
+            self.lock().answers.insert(index, answer);
+            self.answered.notify_all();
+        }
+    }
+
+    /// The next file and its number, once it is not too far ahead. `None` where there is none left.
+    fn begin(&self) -> Option<(usize, PathBuf)> {
+        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
+        while source.begun >= state.taken + AHEAD * state.workers.max(1) && !state.stop {
+            state = self
+                .taken
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.stop {
+            return None;
+        }
+        drop(state);
+        let path = source.paths.next()?;
+        source.begun += 1;
+        Some((source.begun - 1, path))
+    }
+}
+
+impl Iterator for ClassifyFiles {
+    type Item = FileAnswer;
+
+    fn next(&mut self) -> Option<FileAnswer> {
+        match &mut self.0 {
+            Work::Alone(job, paths) => Some(job.run(paths.next()?, Caller::Any)),
+            Work::Together(workers) => workers.next(),
+        }
+    }
+}
+
+impl fmt::Debug for ClassifyFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClassifyFiles").finish_non_exhaustive()
+    }
+}
