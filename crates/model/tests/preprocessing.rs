@@ -17,7 +17,11 @@ use support::golden;
 const STEP: f32 = 2.0 / 255.0;
 
 fn bytes_of(name: &str) -> Vec<u8> {
-    let file = std::fs::read(golden("preprocess.safetensors")).unwrap();
+    bytes_in("preprocess.safetensors", name)
+}
+
+fn bytes_in(file: &str, name: &str) -> Vec<u8> {
+    let file = std::fs::read(golden(file)).unwrap();
     SafeTensors::deserialize(&file)
         .unwrap()
         .tensor(name)
@@ -27,7 +31,11 @@ fn bytes_of(name: &str) -> Vec<u8> {
 }
 
 fn expected(name: &str) -> Vec<f32> {
-    let bytes = bytes_of(name);
+    let file = match name.ends_with("_wide") || name.ends_with("_tall") {
+        true => "preprocess_sizes.safetensors",
+        false => "preprocess.safetensors",
+    };
+    let bytes = bytes_in(file, name);
     let (chunks, []) = bytes.as_chunks::<4>() else {
         panic!("not f32")
     };
@@ -125,6 +133,32 @@ fn timm_rule_equals_timm() {
         (Preprocessing::timm(12, 1.0), "noise_image", "timm_half_up"),
     ] {
         assert!(worst(&rule, image, name) <= STEP * 1.01, "{name}");
+    }
+}
+
+/// For sizes that are no square, the photo covers the enlarged crop.
+#[test]
+fn timm_rule_equals_timm_for_any_shape() {
+    let rule = Preprocessing::timm(32, 0.875);
+    for (size, image, name) in [
+        ([32, 48], "noise_image", "timm_wide"),
+        ([48, 32], "noise_image", "timm_tall"),
+        ([32, 48], "smooth_image", "smooth_timm_wide"),
+    ] {
+        let rule = rule.clone().at_size(size);
+        assert!(worst(&rule, image, name) <= STEP * 1.01, "{name}");
+    }
+}
+
+#[test]
+fn ten_views_of_any_shape_are_as_large_as_the_input() {
+    for size in [[32, 48], [48, 32], [16, 64], [32, 32]] {
+        for rule in [Preprocessing::timm(32, 0.875), Preprocessing::plain(32)] {
+            let mut rule = rule.at_size(size);
+            rule.views = Views::Ten;
+            let views = rule.views(&photo("noise_image")).unwrap();
+            assert_eq!(views.len(), 10 * size[0] * size[1] * 3);
+        }
     }
 }
 
