@@ -11,6 +11,12 @@ pub fn line(text: impl AsRef<str>) -> Result<()> {
     Ok(())
 }
 
+/// Prints whole lines.
+pub(crate) fn text(lines: &str) -> Result<()> {
+    io::stdout().write_all(lines.as_bytes())?;
+    Ok(())
+}
+
 /// Prints one JSON object on a line.
 pub fn json(value: &impl Serialize) -> Result<()> {
     line(serde_json::to_string(value)?)
