@@ -14,7 +14,7 @@ use mobilenet::hub::DEFAULT_WEIGHTS;
 use mobilenet::model::checkpoint::Format;
 
 use crate::progress;
-use crate::values::{Size, output_stride, size, threads, weights_file, width};
+use crate::values::{Size, answers_file, output_stride, share, size, threads, weights_file, width};
 use crate::version::version;
 pub use bench::{Bench, BenchEngine};
 pub use features::{Duplicates, Features, Knn, Search};
@@ -129,15 +129,19 @@ pub enum WeightType {
 /// Arguments of `classify`.
 #[derive(Debug, Args)]
 pub struct Classify {
-    /// Photos: JPEG, PNG, BMP, WebP or GIF
-    #[arg(required = true, value_name = "PHOTO")]
+    /// Photos (JPEG, PNG, BMP, WebP, GIF, TIFF, PNM); folders, of which all photos below are taken,
+    /// but no hidden ones; - for a list of paths on standard input, one a line
+    #[arg(required = true, value_name = "PHOTO|DIR|-")]
     pub(crate) photos: Vec<PathBuf>,
     /// Weights
     #[arg(long, value_name = "W", default_value = DEFAULT_WEIGHTS)]
     pub(crate) weights: String,
     /// Number of classes to show
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    pub(crate) top: usize,
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) top: u32,
+    /// Leave out classes that are less probable than this
+    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = share)]
+    pub(crate) min_probability: f64,
     /// How to resize photos [default: the rule stored with the weights]
     #[arg(long, value_enum, value_name = "RULE")]
     pub(crate) preprocess: Option<PreprocessRule>,
@@ -156,9 +160,24 @@ pub struct Classify {
     /// Number type of the plan's weights in memory [default: f32]
     #[arg(long, value_enum, value_name = "TYPE")]
     pub(crate) weight_type: Option<WeightType>,
+    /// Decode every pixel of JPEGs that are far larger than the network's input
+    #[arg(long)]
+    pub(crate) exact: bool,
+    /// Classify photos that are cut off or broken by what is there of them, with a warning
+    #[arg(long)]
+    pub(crate) lenient: bool,
     /// Print one JSON object per photo
     #[arg(long)]
     pub(crate) json: bool,
+    /// Print CSV, one record per photo
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) csv: bool,
+    /// Write the answers to a new file, as CSV or as JSON lines by its ending
+    #[arg(long, value_name = "FILE.csv|FILE.jsonl", value_parser = answers_file)]
+    pub(crate) output: Option<PathBuf>,
+    /// Complete the file of --output, which an interrupted run has left
+    #[arg(long, requires = "output")]
+    pub(crate) resume: bool,
 }
 
 /// Order of an array's axes.

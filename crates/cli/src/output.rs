@@ -11,9 +11,9 @@ pub fn line(text: impl AsRef<str>) -> Result<()> {
     Ok(())
 }
 
-/// Prints bytes as they are.
-pub(crate) fn bytes(bytes: &[u8]) -> Result<()> {
-    io::stdout().write_all(bytes)?;
+/// Prints whole lines.
+pub(crate) fn text(lines: &str) -> Result<()> {
+    io::stdout().write_all(lines.as_bytes())?;
     Ok(())
 }
 

@@ -19,10 +19,14 @@ pub(crate) fn install<T: Send>(
     }
 }
 
-/// The given number of threads, or else the number of cores.
+/// The given number of threads, or else the number of cores. More than four times the cores only
+/// take memory and wait for each other: that many are used then, with a warning.
 pub(crate) fn or_all_cores(threads: Option<u64>) -> usize {
-    match threads {
-        Some(threads) => threads as usize,
-        None => std::thread::available_parallelism().map_or(1, usize::from),
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let Some(threads) = threads else { return cores };
+    let most = 4 * cores;
+    if threads as usize > most {
+        eprintln!("warning: {threads} threads on {cores} cores; {most} are used");
     }
+    most.min(threads as usize)
 }

@@ -100,3 +100,22 @@ pub(crate) fn not_negative(text: &str) -> Result<f64, String> {
         .filter(|number| *number >= 0.0 && number.is_finite())
         .ok_or_else(|| "expected a number of at least 0".to_string())
 }
+
+/// Parses a number from 0 to 1.
+pub(crate) fn share(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok();
+    number
+        .filter(|number| (0.0..=1.0).contains(number))
+        .ok_or_else(|| "expected a number from 0 to 1".to_string())
+}
+
+/// Parses the path of a file of answers, whose ending says what is written.
+pub(crate) fn answers_file(text: &str) -> Result<std::path::PathBuf, String> {
+    let path = std::path::PathBuf::from(text);
+    let known = |ending: &std::ffi::OsStr| ending == "csv" || ending == "jsonl";
+    if path.extension().is_some_and(known) {
+        Ok(path)
+    } else {
+        Err("the name must end in .csv or .jsonl".to_string())
+    }
+}

@@ -12,6 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mobilenet_hub::{Cache, HubError, Silent, fetch, resolve};
+use mobilenet_model::checkpoint::{Checkpoint, LoadReport, Metadata, WeightsDtype, save};
+use mobilenet_model::initialize::random_parameters;
+use mobilenet_model::preprocess::Preprocessing;
 
 fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/golden/hugging_face_tiny")
@@ -194,4 +197,31 @@ fn files_and_folders_are_taken_as_they_are() {
         resolve("hf:../..", &cache, &mut Silent),
         Err(HubError::Unknown { .. })
     ));
+}
+
+/// An older program has cached Google's weights with another rule.
+#[test]
+fn the_registry_has_the_last_word_on_preprocessing() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = Cache::at(folder.path());
+    let name = "mobilenet_v1_0.75_192";
+    let metadata = Metadata {
+        width: 0.25,
+        ..Metadata::new(Preprocessing::plain(192))
+    };
+    let checkpoint = Checkpoint {
+        parameters: random_parameters(&metadata.config(), 0).unwrap(),
+        metadata,
+        report: LoadReport::default(),
+    };
+    save(&cache.file(name), &checkpoint, WeightsDtype::F32).unwrap();
+    let found = resolve(name, &cache, &mut Silent).unwrap();
+    assert_eq!(
+        found.metadata.preprocessing,
+        Preprocessing::timm(192, 0.875)
+    );
+    // A file that is named by its path keeps its own.
+    let path = cache.file(name).display().to_string();
+    let found = resolve(&path, &cache, &mut Silent).unwrap();
+    assert_eq!(found.metadata.preprocessing, Preprocessing::plain(192));
 }

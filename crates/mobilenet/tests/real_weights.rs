@@ -29,7 +29,10 @@ fn weights() -> Option<Checkpoint> {
         ));
         return None;
     }
-    Some(load(&path, ReadLimits::default()).unwrap())
+    let mut checkpoint = load(&path, ReadLimits::default()).unwrap();
+    // The expected probabilities are those of whole photos.
+    checkpoint.metadata.preprocessing = Preprocessing::plain(224);
+    Some(checkpoint)
 }
 
 /// Photos, their expected class names, and the expected probabilities.
@@ -71,10 +74,7 @@ fn best(checkpoint: &Checkpoint, photo: &Path) -> (String, f32) {
 
 #[test]
 fn photos_get_their_names_and_probabilities() {
-    let Some(mut checkpoint) = weights() else {
-        return;
-    };
-    checkpoint.metadata.preprocessing = Preprocessing::plain(224);
+    let Some(checkpoint) = weights() else { return };
     for (photo, name, probability) in photos() {
         let (found, found_probability) = best(&checkpoint, &photo);
         let eager = Classifier::from_checkpoint(checkpoint.clone(), Engine::Eager).unwrap();

@@ -4,7 +4,8 @@ mod support;
 
 use candle_core::{DType, Device, Tensor};
 use mobilenet_model::checkpoint::{
-    Checkpoint, CheckpointError, LoadReport, Metadata, ReadLimits, WeightsDtype, load, save,
+    Checkpoint, CheckpointError, Framework, LoadReport, Metadata, ReadLimits, WeightsDtype, load,
+    save, save_as,
 };
 use mobilenet_model::initialize::random_parameters;
 use mobilenet_model::labels::Labels;
@@ -330,4 +331,33 @@ fn metadata_that_lies_is_an_error() {
             .contains("depth_multiplier must be greater than zero"),
         "{error}"
     );
+}
+
+/// Files of other frameworks do not say how photos are resized: ImageNet's weights get the rule that
+/// serves them best, others that of their framework.
+#[test]
+fn weights_that_record_no_rule_get_the_best_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    let rule_of = |classes, framework| {
+        let metadata = Metadata {
+            width: 0.25,
+            classes: Some(classes),
+            ..Metadata::new(Preprocessing::plain(224))
+        };
+        let checkpoint = Checkpoint {
+            parameters: random_parameters(&metadata.config(), 1).unwrap(),
+            metadata,
+            report: LoadReport::default(),
+        };
+        save_as(&path, &checkpoint, WeightsDtype::F32, framework).unwrap();
+        let found = load(&path, ReadLimits::default()).unwrap();
+        found.metadata.preprocessing
+    };
+    let timm = Preprocessing::timm(224, 0.875);
+    assert_eq!(rule_of(1001, Framework::Slim), timm);
+    assert_eq!(rule_of(1001, Framework::HuggingFace), timm);
+    assert_eq!(rule_of(10, Framework::Slim), Preprocessing::slim(224));
+    // Ours do.
+    assert_eq!(rule_of(1001, Framework::Ours), Preprocessing::plain(224));
 }

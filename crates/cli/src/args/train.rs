@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::preprocess::{PreprocessRule, ViewCount};
-use crate::values::{not_negative, side, threads, width};
+use crate::values::{not_negative, share, side, threads, width};
 
 /// The optimiser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -225,11 +225,4 @@ pub struct Eval {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-fn share(text: &str) -> Result<f64, String> {
-    let number = text.parse::<f64>().ok();
-    number
-        .filter(|number| (0.0..=1.0).contains(number))
-        .ok_or_else(|| "expected a number from 0 to 1".to_string())
 }

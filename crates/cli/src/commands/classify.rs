@@ -1,36 +1,33 @@
-//! `classify`: prints the names of what photos show.
+//! `classify`: names what photos show.
+
+mod answers;
+mod csv;
+mod sources;
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use mobilenet::{Classifier, Engine, Prediction, open_photo};
-use serde::Serialize;
+use mobilenet::{Classifier, Engine, PhotoOptions};
 
 use super::{load, weight_type, with_rule};
 use crate::args::{self, Classify, Precision};
-use crate::{output, threads};
-
-#[derive(Serialize)]
-struct Line<'a> {
-    photo: &'a str,
-    milliseconds: f64,
-    predictions: Vec<Prediction>,
-}
-
-#[derive(Serialize)]
-struct ErrorLine<'a> {
-    photo: &'a str,
-    error: String,
-}
+use crate::progress::counting;
+use crate::threads;
+use answers::{Answers, Format};
+use sources::Sources;
 
 pub(crate) fn run(arguments: &Classify) -> Result<()> {
     let Precision::F32 = arguments.precision;
     let weights = weight_type(arguments.engine, arguments.weight_type)?;
+    let mut sources = Sources::of_arguments(&arguments.photos)?;
     let mut checkpoint = load(&arguments.weights)?;
+    let preprocessing = &mut checkpoint.metadata.preprocessing;
     if let Some(rule) = arguments.preprocess {
-        let metadata = &mut checkpoint.metadata;
-        metadata.preprocessing = with_rule(&metadata.preprocessing, rule);
+        *preprocessing = with_rule(preprocessing, rule);
+    }
+    if let Some(views) = arguments.views {
+        preprocessing.views = views.into();
     }
     let engine = match arguments.engine {
         #[cfg(feature = "candle")]
@@ -46,75 +43,131 @@ pub(crate) fn run(arguments: &Classify) -> Result<()> {
     if classifier.metadata().classes.is_none() {
         bail!("{} has no classifier", arguments.weights);
     }
-    let failed = match engine {
-        Engine::Plan { .. } => classify_all(&classifier, arguments)?,
+    let (answers, done) = open(arguments)?;
+    let before = sources.photos.len();
+    let mut done = done;
+    sources.photos.retain(|photo| {
+        let left = done.get_mut(&name_of(photo)).filter(|left| **left > 0);
+        left.map(|left| *left -= 1).is_none()
+    });
+    let skipped = before - sources.photos.len();
+    let total = sources.photos.len() + sources.problems.len();
+    let work = || classify_all(&classifier, arguments, sources, answers);
+    let outcome = match engine {
+        Engine::Plan { .. } => work()?,
         // Candle computes on the current pool.
         #[cfg(feature = "candle")]
-        Engine::Eager => {
-            threads::install(arguments.threads, || classify_all(&classifier, arguments))?
-        }
+        Engine::Eager => threads::install(arguments.threads, work)?,
     };
-    if failed > 0 {
-        bail!(
-            "{failed} of {} photos could not be classified",
-            arguments.photos.len()
-        );
+    if total > 1 || skipped > 0 {
+        eprintln!("{}", outcome.summary(skipped));
     }
-    Ok(())
+    match (outcome.failed, outcome.only_error) {
+        (0, _) => Ok(()),
+        (_, Some(error)) if total == 1 => bail!(error),
+        (failed, _) => bail!("{failed} of {total} photos could not be classified"),
+    }
 }
 
-/// Prints the classes of each photo; returns how many photos could not be classified.
-fn classify_all(classifier: &Classifier, arguments: &Classify) -> Result<usize> {
-    let mut failed = 0;
-    for photo in &arguments.photos {
-        let name = photo.display().to_string();
-        match classify(classifier, photo, arguments.top) {
-            Ok((milliseconds, predictions)) if arguments.json => {
-                output::json(&Line {
-                    photo: &name,
-                    milliseconds,
-                    predictions,
-                })?;
-            }
-            Ok((milliseconds, predictions)) => {
-                output::line(format!("{name} ({milliseconds:.1} ms)"))?;
-                for prediction in &predictions {
-                    output::line(sentence(prediction))?;
-                }
-            }
-            Err(error) => {
-                failed += 1;
-                let error = error.to_string();
-                if arguments.json {
-                    output::json(&ErrorLine {
-                        photo: &name,
-                        error,
-                    })?;
-                } else {
-                    eprintln!("error: {error}");
-                }
-            }
+/// Where answers go, and the photos that are there already, how many times each.
+fn open(arguments: &Classify) -> Result<(Answers, std::collections::HashMap<String, usize>)> {
+    let top = arguments.top as usize;
+    let format = match (arguments.json, arguments.csv) {
+        (true, _) => Format::Json,
+        (false, true) => Format::Csv,
+        (false, false) => Format::Text,
+    };
+    match &arguments.output {
+        None => Ok((Answers::printed(format, top)?, Default::default())),
+        Some(path) => {
+            let is_csv = path.extension().is_some_and(|ending| ending == "csv");
+            let format = if is_csv { Format::Csv } else { Format::Json };
+            Answers::in_file(path, format, top, arguments.resume)
         }
     }
-    Ok(failed)
 }
 
-/// Predictions, and the milliseconds that the network took without decoding and resizing.
-fn classify(
+/// What came of all photos.
+struct Outcome {
+    photos: usize,
+    failed: usize,
+    /// Why a photo could not be classified, where only one could not and nobody was told.
+    only_error: Option<String>,
+    elapsed: Duration,
+}
+
+impl Outcome {
+    fn summary(&self, skipped: usize) -> String {
+        let seconds = self.elapsed.as_secs_f64();
+        let rate = self.photos as f64 / seconds.max(1e-9);
+        let mut text = format!("{} photos, {seconds:.1} s, {rate:.0} a second", self.photos);
+        if skipped > 0 {
+            text += &format!(", {skipped} more were there already");
+        }
+        if self.failed > 0 {
+            text += &format!(", {} failed", self.failed);
+        }
+        text
+    }
+}
+
+fn classify_all(
     classifier: &Classifier,
-    photo: &Path,
-    top: usize,
-) -> Result<(f64, Vec<Prediction>), mobilenet::Error> {
-    let pixels = classifier.pixels(&open_photo(photo)?)?;
+    arguments: &Classify,
+    sources: Sources,
+    mut answers: Answers,
+) -> Result<Outcome> {
     let start = Instant::now();
-    let predictions = classifier.classify_pixels(&pixels, top)?;
-    Ok((start.elapsed().as_secs_f64() * 1e3, predictions))
+    let photos = sources.photos.len() + sources.problems.len();
+    let mut outcome = Outcome {
+        photos,
+        failed: 0,
+        only_error: None,
+        elapsed: Duration::ZERO,
+    };
+    let mut failed = |answers: &mut Answers, photo: &str, error: String| {
+        outcome.failed += 1;
+        answers.error(photo, &error)?;
+        if photos == 1 && !answers.has_errors() {
+            outcome.only_error = Some(error);
+        } else if !answers.has_errors() {
+            eprintln!("error: {error}");
+        }
+        Ok::<(), anyhow::Error>(())
+    };
+    for (path, problem) in &sources.problems {
+        let name = name_of(path);
+        failed(&mut answers, &name, format!("{name}: {problem}"))?;
+    }
+    let options = PhotoOptions {
+        top: arguments.top as usize,
+        exact: arguments.exact,
+        lenient: arguments.lenient,
+        ..PhotoOptions::default()
+    };
+    let bar = counting(if photos > 1 { photos as u64 } else { 0 });
+    for file in classifier.classify_files(sources.photos, options) {
+        let name = name_of(&file.path);
+        bar.suspend(|| match file.answer {
+            Ok(mut answer) => {
+                if let Some(warning) = &answer.warning {
+                    eprintln!("warning: {warning}");
+                }
+                let enough = |share: f32| arguments.min_probability <= f64::from(share);
+                answer.predictions.retain(|one| enough(one.probability));
+                answers.answer(&name, &answer)
+            }
+            Err(error) => failed(&mut answers, &name, error.to_string()),
+        })?;
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    answers.finish()?;
+    outcome.elapsed = start.elapsed();
+    Ok(outcome)
 }
 
-fn sentence(prediction: &Prediction) -> String {
-    let name = match &prediction.label {
-        Some(label) => label.clone(),
-        None => format!("class {}", prediction.class),
-    };
-    format!("  {:6.2} %  {name}", 100.0 * prediction.probability)
+/// A path as it is printed. What is no Unicode is replaced, the file is found all the same.
+fn name_of(path: &Path) -> String {
+    path.display().to_string()
 }

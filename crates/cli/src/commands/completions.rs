@@ -13,7 +13,7 @@ pub(crate) fn completions(arguments: &Completions) -> Result<()> {
     let mut script = Vec::new();
     let mut command = Cli::command();
     clap_complete::generate(arguments.shell, &mut command, "mobilenet", &mut script);
-    crate::output::bytes(&script)
+    crate::output::text(&String::from_utf8_lossy(&script))
 }
 
 /// Writes `mobilenet.1` and one page for each command.

@@ -7,7 +7,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
@@ -37,17 +37,15 @@ pub struct ClassifyFiles(Work);
 
 enum Work {
     /// One after another, on the thread that asks, all threads for each photo.
-    Alone(Box<Job>, Paths),
+    Alone(Job, Paths),
     /// On threads of their own.
     Together(Workers),
 }
 
 /// What is done with each file.
-struct Job {
-    classifier: Classifier,
-    options: PhotoOptions,
-    budget: Budget,
-}
+struct Job(Box<Work>);
+
+type Work = dyn Fn(&Path, Caller) -> Result<Answer, Error> + Send + Sync;
 
 struct Workers {
     shared: Arc<Shared>,
@@ -111,14 +109,12 @@ impl Classifier {
         let begin: Vec<PathBuf> = paths.by_ref().take(2).collect();
         let several = begin.len() > 1 && self.threads() > 1;
         let paths: Paths = Box::new(begin.into_iter().chain(paths));
-        let job = Job {
-            classifier: self.clone(),
-            options,
-            budget: Budget::new(options.memory),
-        };
+        let (classifier, budget) = (self.clone(), Budget::new(options.memory));
+        let answer = move |path: &Path, caller| classifier.answer(path, &options, &budget, caller);
+        let job = Job(Box::new(answer));
         ClassifyFiles(match several {
             true => Workers::start(job, paths, self.threads()),
-            false => Work::Alone(Box::new(job), paths),
+            false => Work::Alone(job, paths),
         })
     }
 }
@@ -126,11 +122,8 @@ impl Classifier {
 impl Job {
     /// Classifies a file. A panic is a bug of ours, but the other photos are not to suffer from it.
     fn run(&self, path: PathBuf, caller: Caller) -> FileAnswer {
-        let answer = || {
-            self.classifier
-                .answer(&path, &self.options, &self.budget, caller)
-        };
-        let answer = catch_unwind(AssertUnwindSafe(answer)).unwrap_or_else(|panic| {
+        let answer = catch_unwind(AssertUnwindSafe(|| self.0(&path, caller)));
+        let answer = answer.unwrap_or_else(|panic| {
             Err(Error::Panic {
                 path: path.clone(),
                 message: message(&*panic),
@@ -269,5 +262,27 @@ impl Iterator for ClassifyFiles {
 impl fmt::Debug for ClassifyFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClassifyFiles").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_the_answer_of_its_file_alone() {
+        let answer = |path: &Path, _| match path.to_str() {
+            Some("3") => panic!("on three"),
+            _ => Err(Error::NoClassifier),
+        };
+        let paths: Paths = Box::new((0..50).map(|number| PathBuf::from(number.to_string())));
+        let files = ClassifyFiles(Workers::start(Job(Box::new(answer)), paths, 4));
+        let found: Vec<FileAnswer> = files.collect();
+        assert_eq!(found.len(), 50);
+        for (number, file) in found.iter().enumerate() {
+            assert_eq!(file.path.to_str(), Some(number.to_string().as_str()));
+            let text = file.answer.as_ref().unwrap_err().to_string();
+            assert_eq!(text.contains("on three"), number == 3, "{text}");
+        }
     }
 }

@@ -90,7 +90,10 @@ impl EncodedPhoto<'static> {
         }
         let mut bytes = Vec::new();
         File::open(path)
-            .and_then(|file| file.take(limits.file_bytes + 1).read_to_end(&mut bytes))
+            .and_then(|file| {
+                file.take(limits.file_bytes.saturating_add(1))
+                    .read_to_end(&mut bytes)
+            })
             .map_err(read)?;
         if bytes.len() as u64 > limits.file_bytes {
             return Err(read(std::io::Error::other(format!(

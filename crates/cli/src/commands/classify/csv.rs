@@ -1,0 +1,108 @@
+//! CSV by RFC 4180: one record a photo, with as many columns as answers are asked for.
+
+use mobilenet::Prediction;
+
+/// The names of the columns.
+pub(super) fn header(top: usize) -> String {
+    let answers = (1..=top).flat_map(|rank| {
+        ["class", "label", "probability"].map(|column| format!("{column}_{rank}"))
+    });
+    let columns = ["photo", "error", "milliseconds"].map(String::from);
+    record(columns.into_iter().chain(answers))
+}
+
+/// The record of a photo that was classified, or of one that could not be.
+pub(super) fn photo(name: &str, found: Result<(f64, &[Prediction]), &str>, top: usize) -> String {
+    let (error, milliseconds, predictions) = match found {
+        Ok((milliseconds, predictions)) => ("", format!("{milliseconds:.3}"), predictions),
+        Err(error) => (error, String::new(), &[][..]),
+    };
+    let answers = predictions.iter().flat_map(|prediction| {
+        [
+            prediction.class.to_string(),
+            prediction.label.clone().unwrap_or_default(),
+            prediction.probability.to_string(),
+        ]
+    });
+    let missing = 3 * top.saturating_sub(predictions.len());
+    let columns = [name.to_string(), error.to_string(), milliseconds];
+    let empty = std::iter::repeat_n(String::new(), missing);
+    record(columns.into_iter().chain(answers).chain(empty))
+}
+
+fn record(fields: impl Iterator<Item = String>) -> String {
+    let quoted: Vec<String> = fields.map(quoted).collect();
+    quoted.join(",") + "\r\n"
+}
+
+fn quoted(field: String) -> String {
+    if field.contains(['"', ',', '\r', '\n']) {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field
+    }
+}
+
+/// The first field of each whole record, and how many bytes these records have. The rest is a record
+/// that an interrupted program did not finish.
+pub(super) fn first_fields(text: &[u8]) -> (Vec<String>, usize) {
+    let (mut fields, mut whole, mut inside) = (Vec::new(), 0, false);
+    for (at, byte) in text.iter().enumerate() {
+        inside ^= *byte == b'"';
+        if *byte == b'\n' && !inside {
+            fields.push(first_field(&text[whole..at]));
+            whole = at + 1;
+        }
+    }
+    (fields, whole)
+}
+
+fn first_field(record: &[u8]) -> String {
+    let mut inside = false;
+    let end = record.iter().position(|&byte| {
+        inside ^= byte == b'"';
+        !inside && (byte == b',' || byte == b'\r')
+    });
+    let field = &record[..end.unwrap_or(record.len())];
+    let field = String::from_utf8_lossy(field);
+    match field
+        .strip_prefix('"')
+        .and_then(|field| field.strip_suffix('"'))
+    {
+        Some(field) => field.replace("\"\"", "\""),
+        None => field.into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let prediction = Prediction {
+            class: 3,
+            label: Some("tabby, \"tabby cat\"".into()),
+            probability: 0.5,
+        };
+        let names = ["a.jpg", "b,c.jpg", "d\"e.jpg", "f\ng.jpg", ""];
+        let mut text = header(2);
+        assert_eq!(
+            text,
+            "photo,error,milliseconds,class_1,label_1,probability_1,class_2,label_2,probability_2\r\n"
+        );
+        for name in names {
+            text += &photo(name, Ok((1.25, std::slice::from_ref(&prediction))), 2);
+        }
+        text += &photo("bad", Err("no photo, or none at all"), 2);
+        assert!(text.contains("a.jpg,,1.250,3,\"tabby, \"\"tabby cat\"\"\",0.5,,,\r\n"));
+        assert!(text.ends_with("bad,\"no photo, or none at all\",,,,,,,\r\n"));
+        let whole = text.len();
+        text += "torn.jpg,,1.25,3,\"tab\r\n";
+        let (fields, end) = first_fields(text.as_bytes());
+        assert_eq!(end, whole);
+        assert_eq!(fields[0], "photo");
+        assert_eq!(fields[1..6], names);
+        assert_eq!(fields[6], "bad");
+    }
+}
