@@ -58,7 +58,7 @@ pub struct Duplicates {
     /// Find photos whose features have at least this cosine, for example 0.95, instead of photos
     /// that are the same: equal, or stored again in another quality or size. Finds crops and similar
     /// scenes, too, and compares each photo with each
-    #[arg(long, value_name = "COSINE", value_parser = cosine)]
+    #[arg(long, value_name = "COSINE", value_parser = cosine, allow_negative_numbers = true)]
     pub(crate) threshold: Option<f32>,
     /// Weights for --threshold
     #[arg(long, value_name = "W", default_value = DEFAULT_WEIGHTS)]

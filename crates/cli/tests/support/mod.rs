@@ -99,9 +99,9 @@ pub fn random_weights(path: &str, classes: Option<usize>, labels: Labels) {
     save(path.as_ref(), &checkpoint, WeightsDtype::F32).unwrap();
 }
 
-/// Writes a photo of waves and noise, 72x66, with its folders; every seed gives another photo.
+/// Writes a photo of waves, 96x88, with its folders; every seed gives another photo.
 pub fn write_photo(path: impl AsRef<Path>, seed: u32) {
-    made_photo(seed, 72, 66)
+    made_photo(seed, 96, 88)
         .save(made_folder(path.as_ref()))
         .unwrap();
 }
@@ -112,7 +112,7 @@ pub fn made_folder(path: &Path) -> &Path {
     path
 }
 
-/// A photo of waves and noise; a seed gives the same scene in any size.
+/// A photo of waves; a seed gives the same scene in any size.
 pub fn made_photo(seed: u32, width: u32, height: u32) -> image::RgbImage {
     let wave =
         |turns: f32, phase: f32| (turns * std::f32::consts::TAU + phase).sin() * 100.0 + 128.0;
