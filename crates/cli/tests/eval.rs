@@ -210,18 +210,19 @@ fn a_report_has_the_weights_names() {
     let data = class_folders(&folder, "data", &["n02124075", "zebra"]);
     let report = folder.path("report");
     eval(&folder, &weights, &data, &["--report", &report]);
-    let page = std::fs::read_to_string(format!("{report}/report.md")).unwrap();
-    assert!(
-        page.starts_with("# imagenet.safetensors on data\n"),
-        "{page}"
-    );
-    assert!(
-        page.contains("| Egyptian cat | 3 |") && page.contains("confusion.svg"),
-        "{page}"
-    );
-    for file in ["confusion.svg", "worst_1.png"] {
-        assert!(std::path::Path::new(&report).join(file).is_file(), "{file}");
+    let page = std::fs::read_to_string(format!("{report}/report.html")).unwrap();
+    for part in [
+        "<h1>imagenet.safetensors on data</h1>\n",
+        "<tr><td>Egyptian cat</td><td class=\"number\">3</td>",
+        "<th>Egyptian cat</th>",
+        "<img alt=\"\" src=\"data:image/png;base64,",
+    ] {
+        assert!(page.contains(part), "no {part} in {page}");
     }
+    assert!(
+        !page.contains("<svg"),
+        "an evaluation has no curves: {page}"
+    );
 }
 
 #[test]

@@ -134,7 +134,7 @@ pub enum TrainError {
     Draw {
         /// Name of the figure.
         figure: &'static str,
-        /// Message of the drawing library.
+        /// What is wrong.
         problem: String,
     },
 }

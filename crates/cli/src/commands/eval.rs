@@ -9,7 +9,7 @@ use mobilenet::model::labels::MatchedBy;
 use mobilenet::train::data::{self, ImageDataset, InClassesOf, image_folder, photo_list};
 use mobilenet::train::evaluation::{Answer, EvaluationOptions, EvaluationOutcome, evaluate};
 use mobilenet::train::log::History;
-use mobilenet::train::report::{Report, worst_photos};
+use mobilenet::train::report::{self, Report, worst_photos};
 use serde::Serialize;
 
 use super::{load, with_rule};
@@ -155,7 +155,7 @@ fn print(arguments: &Eval, outcome: &EvaluationOutcome, data: &InClassesOf) -> R
         ))?;
     }
     if let Some(folder) = &arguments.report {
-        output::line(format!("report: {}", folder.join("report.md").display()))?;
+        output::line(format!("report: {}", folder.join(report::FILE).display()))?;
     }
     Ok(())
 }

@@ -18,6 +18,7 @@ use mobilenet::train::loss::Distillation;
 use mobilenet::train::moving_average::MovingAverageConfig;
 use mobilenet::train::optimizer::{GradientClipping, OptimizerConfig};
 use mobilenet::train::recipe::{Recipe, Target, Trainable};
+use mobilenet::train::report;
 use mobilenet::train::run::{self, RunOptions};
 use mobilenet::train::schedule::{Cosine, ExponentialDecay, Schedule};
 
@@ -107,7 +108,7 @@ pub(crate) fn run(arguments: &Train) -> Result<()> {
             100.0 * accuracy.recall_5(),
             accuracy.images()
         ))?;
-        output::line(format!("report: {out}/report/report.md"))?;
+        output::line(format!("report: {out}/report/{}", report::FILE))?;
     }
     output::line(format!("weights: {out}/model.safetensors"))
 }

@@ -1,61 +1,47 @@
-//! Loss over steps and accuracy over epochs, as SVG.
+//! Loss over steps and accuracy over epochs.
 
-use std::ops::Range;
-
-use plotters::prelude::*;
-
-use crate::error::TrainError;
-use crate::log::History;
-
-const SIZE: (u32, u32) = (760, 380);
-const FONT: (&str, u32) = ("sans-serif", 15);
-const CAPTION: (&str, u32) = ("sans-serif", 18);
-const STRONG: RGBColor = RGBColor(196, 78, 36);
-const PALE: RGBColor = RGBColor(236, 200, 182);
-const OTHER: RGBColor = RGBColor(96, 120, 144);
+use super::chart::{Chart, Curve, Point};
+use crate::log::{EpochRecord, History};
 
 /// Most points of a curve. If there are more, neighbours are averaged.
 const POINTS: usize = 500;
 
-/// Share of the running mean that each record keeps.
-const SMOOTHING: f64 = 0.9;
-
-type Point = (f64, f64);
-
-/// A named line.
-struct Curve {
-    name: &'static str,
-    colour: RGBColor,
-    points: Vec<Point>,
-}
+/// A curve is this many times as long as the window of its mean.
+const WINDOW: usize = 20;
 
 /// The curve of the loss. `None` if no step has a finite loss.
-pub(super) fn loss(history: &History) -> Result<Option<String>, TrainError> {
+pub(super) fn loss(history: &History) -> Option<String> {
     let steps = history.steps().map(|step| (step.step as f64, step.loss));
     let recorded: Vec<Point> = steps.filter(|(_, loss)| loss.is_finite()).collect();
-    let Some(highest) = recorded.iter().map(|point| point.1).reduce(f64::max) else {
-        return Ok(None);
-    };
+    let losses = recorded.iter().map(|point| point.1);
+    let highest = losses.clone().reduce(f64::max)?;
+    let lowest = losses.fold(0.0, f64::min);
+    let recorded = thinned(&recorded);
     let curves = [
         Curve {
-            name: "recorded",
-            colour: PALE,
-            points: thinned(&recorded),
+            name: "smoothed",
+            style: "strong",
+            points: smoothed(&recorded),
         },
         Curve {
-            name: "running mean",
-            colour: STRONG,
-            points: thinned(&running_mean(&recorded)),
+            name: "recorded",
+            style: "pale",
+            points: recorded,
         },
     ];
-    let lowest = recorded.iter().map(|point| point.1).fold(0.0, f64::min);
-    let range = lowest..padded(lowest, highest);
-    draw("Loss in training", ["step", "loss"], range, &curves).map(Some)
+    let chart = Chart {
+        title: "Loss in training",
+        x_axis: "step",
+        y_axis: "loss",
+        y: lowest..highest,
+        curves: &curves,
+    };
+    Some(chart.figure())
 }
 
 /// The curves of accuracy. `None` if nothing was evaluated.
-pub(super) fn accuracy(history: &History) -> Result<Option<String>, TrainError> {
-    let points = |share: fn(&crate::log::EpochRecord) -> f64| -> Vec<Point> {
+pub(super) fn accuracy(history: &History) -> Option<String> {
+    let points = |share: fn(&EpochRecord) -> f64| -> Vec<Point> {
         let epochs = history.epochs();
         epochs
             .map(|record| (record.epoch as f64, 100.0 * share(record)))
@@ -64,46 +50,45 @@ pub(super) fn accuracy(history: &History) -> Result<Option<String>, TrainError> 
     let curves = [
         Curve {
             name: "Accuracy",
-            colour: STRONG,
+            style: "strong",
             points: points(|record| record.accuracy),
         },
         Curve {
             name: "Recall_5",
-            colour: OTHER,
+            style: "other",
             points: points(|record| record.recall_5),
         },
     ];
     let all = curves.iter().flat_map(|curve| &curve.points);
-    let Some(lowest) = all.map(|point| point.1).reduce(f64::min) else {
-        return Ok(None);
+    let lowest = all.map(|point| point.1).reduce(f64::min)?;
+    let chart = Chart {
+        title: "Accuracy in evaluation",
+        x_axis: "epoch",
+        y_axis: "% of the evaluated images",
+        y: lowest..100.0,
+        curves: &curves,
     };
-    let range = (lowest / 10.0 - 0.1).floor().max(0.0) * 10.0..100.5;
-    let axes = ["epoch", "% of the evaluated images"];
-    draw("Accuracy in evaluation", axes, range, &curves).map(Some)
+    Some(chart.figure())
 }
 
-/// A range with space above the highest point, which is never empty.
-fn padded(lowest: f64, highest: f64) -> f64 {
-    let height = highest - lowest;
-    if height > 0.0 {
-        highest + 0.05 * height
-    } else {
-        lowest + 1.0
+/// Twice the mean of a window around each point. The window has as many points before as after, and
+/// shrinks at the ends: so the mean neither lags behind a falling loss nor starts below it.
+fn smoothed(points: &[Point]) -> Vec<Point> {
+    let half = (points.len() / WINDOW / 2).max(1);
+    let mut values: Vec<f64> = points.iter().map(|point| point.1).collect();
+    for _ in 0..2 {
+        values = window_means(&values, half);
     }
+    let steps = points.iter().map(|point| point.0);
+    steps.zip(values).collect()
 }
 
-/// A number without rounding errors of sums such as 0.1 + 0.2.
-fn tick(value: &f64) -> String {
-    format!("{}", (value * 1e6).round() / 1e6)
-}
-
-/// Exponential running mean, corrected for its start.
-fn running_mean(points: &[Point]) -> Vec<Point> {
-    let (mut sum, mut weight) = (0.0, 0.0);
-    let means = points.iter().map(|&(x, y)| {
-        sum = SMOOTHING * sum + (1.0 - SMOOTHING) * y;
-        weight = SMOOTHING * weight + (1.0 - SMOOTHING);
-        (x, sum / weight)
+fn window_means(values: &[f64], half: usize) -> Vec<f64> {
+    let last = values.len().saturating_sub(1);
+    let means = (0..values.len()).map(|at| {
+        let half = half.min(at).min(last - at);
+        let window = &values[at - half..=at + half];
+        window.iter().sum::<f64>() / window.len() as f64
     });
     means.collect()
 }
@@ -120,75 +105,6 @@ fn thinned(points: &[Point]) -> Vec<Point> {
     means.collect()
 }
 
-fn draw(
-    caption: &'static str,
-    [x_axis, y_axis]: [&str; 2],
-    y_range: Range<f64>,
-    curves: &[Curve],
-) -> Result<String, TrainError> {
-    let mut svg = String::new();
-    let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-    let drawn = draw_on(&area, caption, [x_axis, y_axis], y_range, curves)
-        // plotters' errors borrow the drawing area, so convert them here.
-        .map_err(|error| TrainError::Draw {
-            figure: caption,
-            problem: error.to_string(),
-        });
-    drop(area);
-    drawn.map(|()| svg)
-}
-
-fn draw_on<B: DrawingBackend>(
-    area: &DrawingArea<B, plotters::coord::Shift>,
-    caption: &str,
-    [x_axis, y_axis]: [&str; 2],
-    y_range: Range<f64>,
-    curves: &[Curve],
-) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
-    let all = curves.iter().flat_map(|curve| &curve.points);
-    let last = all.map(|point| point.0).fold(1.0, f64::max);
-    area.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(area)
-        .caption(caption, CAPTION)
-        .margin(12)
-        .set_label_area_size(LabelAreaPosition::Bottom, 44)
-        .set_label_area_size(LabelAreaPosition::Left, 60)
-        .build_cartesian_2d(0.0..last * 1.02, y_range)?;
-    chart
-        .configure_mesh()
-        .x_desc(x_axis)
-        .y_desc(y_axis)
-        .x_label_formatter(&tick)
-        .y_label_formatter(&tick)
-        .light_line_style(TRANSPARENT)
-        .label_style(FONT)
-        .draw()?;
-    for curve in curves {
-        let style = curve.colour.stroke_width(2);
-        chart
-            .draw_series(LineSeries::new(curve.points.iter().copied(), style))?
-            .label(curve.name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
-        // Mark the points of short curves: a line through a single point would be invisible.
-        if curve.points.len() <= 30 {
-            let dots = curve.points.iter();
-            chart.draw_series(dots.map(|&point| Circle::new(point, 3, curve.colour.filled())))?;
-        }
-    }
-    chart
-        .configure_series_labels()
-        .label_font(FONT)
-        .background_style(WHITE.mix(0.8))
-        .border_style(TRANSPARENT)
-        .position(if caption.starts_with("Loss") {
-            SeriesLabelPosition::UpperRight
-        } else {
-            SeriesLabelPosition::LowerRight
-        })
-        .draw()?;
-    area.present()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,9 +119,29 @@ mod tests {
     }
 
     #[test]
+    fn the_smoothed_loss_lies_on_a_falling_line_and_halves_noise() {
+        let line = |x: u32| 100.0 - f64::from(x);
+        let falling: Vec<Point> = (0..100).map(|x| (f64::from(x), line(x))).collect();
+        for (&(x, y), (smooth_x, smooth_y)) in falling.iter().zip(smoothed(&falling)) {
+            assert_eq!(x, smooth_x);
+            assert!((y - smooth_y).abs() < 1e-9, "{y} became {smooth_y}");
+        }
+        let noise = |x: u32| if x.is_multiple_of(2) { 1.0 } else { -1.0 };
+        let noisy: Vec<Point> = (0..100)
+            .map(|x| (f64::from(x), line(x) + noise(x)))
+            .collect();
+        let smooth = smoothed(&noisy);
+        assert!((5..95).all(|x| (smooth[x as usize].1 - line(x)).abs() < 0.2));
+    }
+
+    #[test]
     fn the_mean_begins_at_the_first_value() {
-        let mean = running_mean(&[(1.0, 4.0), (2.0, 4.0), (3.0, 1.0)]);
-        assert!((mean[0].1 - 4.0).abs() < 1e-12);
-        assert!(mean[2].1 < 4.0 && mean[2].1 > 1.0);
+        let points: Vec<Point> = (0..200)
+            .map(|x| (f64::from(x), f64::from(200 - x)))
+            .collect();
+        let smooth = smoothed(&points);
+        assert_eq!((smooth[0], smooth[199]), (points[0], points[199]));
+        assert!(smoothed(&[]).is_empty());
+        assert_eq!(smoothed(&[(1.0, 4.0)]), [(1.0, 4.0)]);
     }
 }

@@ -1,152 +1,154 @@
-//! The report's page in Markdown.
+//! The report's page in HTML.
 
 use std::fmt::Write;
 
 use super::contents::{MOST_CLASSES, Report};
-use super::photos;
+use super::text::{escaped, percent};
+use super::{confusion, curves, photos};
+use crate::error::TrainError;
 
-pub(super) fn markdown(report: &Report, figures: &[&str]) -> String {
-    let mut page = format!("# {}\n", one_line(report.title));
-    recipe(&mut page, report);
-    results(&mut page, report);
-    curves(&mut page, figures);
-    classes(&mut page, report, figures);
-    worst(&mut page, report);
-    page
+/// Forbids the page to load anything, should a name ever be taken for markup.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
+
+const STYLE: &str = include_str!("page.css");
+
+pub(super) fn html(report: &Report) -> Result<String, TrainError> {
+    let title = escaped(report.title);
+    let parts = [
+        results(report),
+        curves(report),
+        matrix(report),
+        worst(report)?,
+        classes(report),
+        recipe(report),
+    ];
+    Ok(format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
+         <meta name=\"viewport\" content=\"width=device-width\">\n\
+         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
+         <h1>{title}</h1>\n{}</main>\n</body>\n</html>\n",
+        parts.concat()
+    ))
 }
 
-/// Text on one line, escaped so that it breaks neither a table nor a heading.
-fn one_line(text: &str) -> String {
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    words
-        .replace('\\', "\\\\")
-        .replace('|', "\\|")
-        .replace('<', "&lt;")
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.2} %", 100.0 * share)
-}
-
-fn table(page: &mut String, head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
-    let mut line = |cells: &mut dyn Iterator<Item = &str>| {
-        page.push('|');
-        for cell in cells {
-            let _ = write!(page, " {cell} |");
-        }
-        page.push('\n');
-    };
-    line(&mut head.iter().copied());
-    line(&mut head.iter().map(|_| "---"));
-    for row in rows {
-        line(&mut row.iter().map(String::as_str));
-    }
-}
-
-fn recipe(page: &mut String, report: &Report) {
-    if report.recipe.is_empty() {
-        return;
-    }
-    page.push_str("\n## Recipe\n\n");
-    let rows = report.recipe.iter();
-    let rows = rows.map(|(setting, value)| vec![one_line(setting), one_line(value)]);
-    table(page, &["setting", "value"], rows);
-}
-
-fn results(page: &mut String, report: &Report) {
-    page.push_str("\n## Result\n\n");
+fn results(report: &Report) -> String {
     let accuracy = report.evaluation.accuracy();
-    let mut rows = vec![
-        ("evaluated images", accuracy.images().to_string()),
+    let mut figures = vec![
         ("Accuracy", percent(accuracy.accuracy())),
         ("Recall_5", percent(accuracy.recall_5())),
-        ("cross-entropy", format!("{:.4}", report.evaluation.loss())),
+        ("cross-entropy", four_digits(report.evaluation.loss())),
+        ("evaluated images", accuracy.images().to_string()),
     ];
     let epochs = report.history.epochs();
     if let Some(best) = epochs.max_by(|a, b| a.accuracy.total_cmp(&b.accuracy)) {
         let text = format!("{} after epoch {}", percent(best.accuracy), best.epoch);
-        rows.push(("best Accuracy", text));
+        figures.push(("best Accuracy", text));
     }
     if let Some(last) = report.history.steps().last() {
-        rows.push(("steps", last.step.to_string()));
-        rows.push(("last loss in training", format!("{:.4}", last.loss)));
+        figures.push(("steps", last.step.to_string()));
+        figures.push(("last loss in training", four_digits(last.loss)));
     }
     let steps = report.history.steps();
     let mut speeds: Vec<f64> = steps.map(|step| step.images_per_second).collect();
     speeds.sort_by(f64::total_cmp);
     if let Some(median) = speeds.get(speeds.len() / 2) {
-        rows.push(("images a second, median", format!("{median:.1}")));
+        let decimals = if *median < 10.0 { 1 } else { 0 };
+        figures.push(("images a second, median", format!("{median:.decimals$}")));
     }
-    let rows = rows.into_iter();
-    let rows = rows.map(|(figure, value)| vec![figure.to_string(), value]);
-    table(page, &["figure", "value"], rows);
+    let mut list = "<dl class=\"figures\">\n".to_string();
+    for (name, value) in figures {
+        let _ = writeln!(list, "<div><dt>{name}</dt><dd>{value}</dd></div>");
+    }
+    list + "</dl>\n"
 }
 
-fn curves(page: &mut String, figures: &[&str]) {
-    for (file, text) in [
-        ("loss.svg", "Loss in training"),
-        ("accuracy.svg", "Accuracy in evaluation"),
-    ] {
-        if figures.contains(&file) {
-            let _ = write!(page, "\n![{text}]({file})\n");
-        }
-    }
+fn four_digits(loss: f64) -> String {
+    format!("{loss:.4}")
 }
 
-fn classes(page: &mut String, report: &Report, figures: &[&str]) {
+fn curves(report: &Report) -> String {
+    let figures = [
+        curves::loss(report.history),
+        curves::accuracy(report.history),
+    ];
+    let figures: String = figures.into_iter().flatten().collect();
+    if figures.is_empty() {
+        return figures;
+    }
+    format!("<div class=\"charts\">\n{figures}</div>\n")
+}
+
+fn matrix(report: &Report) -> String {
+    let Some(table) = confusion::matrix(report) else {
+        return String::new();
+    };
+    let all = report.evaluation.confusion().most_confused(usize::MAX);
+    let shown = if all.len() > MOST_CLASSES {
+        format!(" The {MOST_CLASSES} classes with the most mistakes.")
+    } else {
+        String::new()
+    };
+    format!(
+        "<h2>Images by label and prediction</h2>\n<p>Rows are labels, columns predictions. The \
+         shade is the share of the row.{shown}</p>\n<div class=\"wide\">\n{table}</div>\n"
+    )
+}
+
+fn worst(report: &Report) -> Result<String, TrainError> {
+    if report.worst.is_empty() {
+        return Ok(String::new());
+    }
+    let mut section = "<h2>Photos with the highest loss</h2>\n<div class=\"photos\">\n".to_string();
+    for photo in report.worst {
+        let image = photo.image;
+        let _ = writeln!(
+            section,
+            "<figure><img alt=\"\" src=\"{}\">\n<figcaption><dl><dt>label</dt><dd>{}</dd>\
+             <dt>prediction</dt><dd class=\"wrong\">{}</dd><dt>its probability</dt><dd>{}</dd>\
+             <dt>loss</dt><dd>{:.2}</dd></dl><small>{}</small></figcaption></figure>",
+            photos::data_uri(photo)?,
+            escaped(&report.class_name(image.label)),
+            escaped(&report.class_name(image.predicted)),
+            percent(f64::from(image.probability)),
+            image.loss,
+            escaped(&photo.name)
+        );
+    }
+    Ok(section + "</div>\n")
+}
+
+fn classes(report: &Report) -> String {
     let matrix = report.evaluation.confusion();
     let shown = matrix.most_confused(MOST_CLASSES);
     if shown.is_empty() {
-        return;
+        return String::new();
     }
-    page.push_str("\n## Classes\n\n");
-    if matrix.most_confused(usize::MAX).len() > shown.len() {
-        let _ = writeln!(page, "The {MOST_CLASSES} classes with the most mistakes.\n");
-    }
+    let mut table = "<h2>Classes</h2>\n<div class=\"wide\">\n<table class=\"list\">\n\
+         <tr><th>class</th><th class=\"number\">images</th><th class=\"number\">precision</th>\
+         <th class=\"number\">recall</th><th class=\"number\">F1</th></tr>\n"
+        .to_string();
     let metrics = matrix.class_metrics();
-    let rows = shown.into_iter().map(|class| {
+    for class in shown {
         let figures = metrics[class];
-        vec![
-            one_line(&report.class_name(class)),
-            figures.images.to_string(),
-            percent(figures.precision),
-            percent(figures.recall),
-            percent(figures.f1),
-        ]
-    });
-    table(
-        page,
-        &["class", "images", "precision", "recall", "F1"],
-        rows,
-    );
-    if figures.contains(&"confusion.svg") {
-        page.push_str("\n![Images by label and prediction](confusion.svg)\n");
+        let _ = write!(table, "<tr><td>{}</td>", escaped(&report.class_name(class)));
+        let shares = [figures.precision, figures.recall, figures.f1].map(percent);
+        for number in [figures.images.to_string()].iter().chain(&shares) {
+            let _ = write!(table, "<td class=\"number\">{number}</td>");
+        }
+        table.push_str("</tr>\n");
     }
+    table + "</table>\n</div>\n"
 }
 
-fn worst(page: &mut String, report: &Report) {
-    if report.worst.is_empty() {
-        return;
+fn recipe(report: &Report) -> String {
+    if report.recipe.is_empty() {
+        return String::new();
     }
-    page.push_str("\n## Photos with the highest loss\n\n");
-    let rows = report.worst.iter().enumerate().map(|(index, photo)| {
-        let image = photo.image;
-        vec![
-            format!("![]({})", photos::file_name(index)),
-            one_line(&photo.name),
-            one_line(&report.class_name(image.label)),
-            one_line(&report.class_name(image.predicted)),
-            percent(f64::from(image.probability)),
-            format!("{:.2}", image.loss),
-        ]
-    });
-    let head = [
-        "",
-        "photo",
-        "label",
-        "prediction",
-        "its probability",
-        "loss",
-    ];
-    table(page, &head, rows);
+    let mut table = "<h2>Recipe</h2>\n<table class=\"list\">\n".to_string();
+    for (setting, value) in report.recipe {
+        let (setting, value) = (escaped(setting), escaped(value));
+        let _ = writeln!(table, "<tr><td>{setting}</td><td>{value}</td></tr>");
+    }
+    table + "</table>\n"
 }

@@ -1,4 +1,4 @@
-//! Photos of the report as small PNG files.
+//! Photos of the report as small PNG images inside the page.
 
 use std::borrow::Cow;
 use std::io::Cursor;
@@ -10,13 +10,36 @@ use super::contents::WrongPhoto;
 use crate::error::TrainError;
 
 /// Longest side, in pixels.
-const SIDE: u32 = 128;
+const SIDE: u32 = 160;
 
-pub(super) fn file_name(index: usize) -> String {
-    format!("worst_{}.png", index + 1)
+/// A small copy of the photo as a `data:` address.
+pub(super) fn data_uri(photo: &WrongPhoto) -> Result<String, TrainError> {
+    Ok(format!(
+        "data:image/png;base64,{}",
+        base64(&thumbnail(photo)?)
+    ))
 }
 
-pub(super) fn thumbnail(photo: &WrongPhoto) -> Result<Vec<u8>, TrainError> {
+/// Base64 of RFC 4648, with padding.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let byte = |at: usize| u32::from(group.get(at).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for digit in 0..4 {
+            if digit > group.len() {
+                text.push('=');
+            } else {
+                let index = (bits >> (18 - 6 * digit)) & 63;
+                text.push(char::from(DIGITS[index as usize]));
+            }
+        }
+    }
+    text
+}
+
+fn thumbnail(photo: &WrongPhoto) -> Result<Vec<u8>, TrainError> {
     let failed = |problem: String| TrainError::Draw {
         figure: "a photo",
         problem: format!("{}: {problem}", photo.name),
@@ -56,5 +79,27 @@ fn scaled(image: &RgbImage) -> Cow<'_, RgbImage> {
             let (width, height) = (width * times, height * times);
             Cow::Owned(resize(image, width, height, FilterType::Nearest))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::base64;
+
+    /// The examples of RFC 4648, and all digits.
+    #[test]
+    fn base64_as_in_the_rfc() {
+        for (bytes, text) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+            ("fooba", "Zm9vYmE="),
+            ("foobar", "Zm9vYmFy"),
+        ] {
+            assert_eq!(base64(bytes.as_bytes()), text);
+        }
+        assert_eq!(base64(&[0xfb, 0xef, 0xff, 0x00]), "++//AA==");
     }
 }
