@@ -19,7 +19,7 @@ use crate::version::version;
 pub use bench::{Bench, BenchEngine};
 pub use features::{Duplicates, Features, Knn, Search};
 pub use overrides::Overrides;
-pub use preprocess::{PreprocessRule, ViewCount};
+pub use preprocess::{Preprocess, PreprocessRule};
 pub use train::{AugmentationName, Eval, OptimizerName, ScheduleName, Train};
 
 /// MobileNetV1: classify photos, convert weights, train.
@@ -134,22 +134,18 @@ pub struct Classify {
     #[arg(required = true, value_name = "PHOTO|DIR|-")]
     pub(crate) photos: Vec<PathBuf>,
     /// Weights
-    #[arg(long, value_name = "W", default_value = DEFAULT_WEIGHTS)]
+    #[arg(short, long, value_name = "W", default_value = DEFAULT_WEIGHTS)]
     pub(crate) weights: String,
     /// Number of classes to show
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(short = 'k', long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) top: u32,
     /// Leave out classes that are less probable than this
     #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = share)]
     pub(crate) min_probability: f64,
-    /// How to resize photos [default: the rule stored with the weights]
-    #[arg(long, value_enum, value_name = "RULE")]
-    pub(crate) preprocess: Option<PreprocessRule>,
-    /// Views of each photo that are averaged [default: what is stored with the weights, usually 1]
-    #[arg(long, value_enum, value_name = "N")]
-    pub(crate) views: Option<ViewCount>,
+    #[command(flatten)]
+    pub(crate) preprocess: Preprocess,
     /// Number of threads [default: all cores]
-    #[arg(long, value_name = "N", value_parser = threads())]
+    #[arg(short, long, value_name = "N", value_parser = threads())]
     pub(crate) threads: Option<u64>,
     /// Engine that computes
     #[arg(long, value_enum, default_value_t = Engine::Plan)]
@@ -160,6 +156,9 @@ pub struct Classify {
     /// Number type of the plan's weights in memory [default: f32]
     #[arg(long, value_enum, value_name = "TYPE")]
     pub(crate) weight_type: Option<WeightType>,
+    /// Draw what speaks for the best class over the photo; of several photos into a folder
+    #[arg(long, value_name = "OUT.png|DIR")]
+    pub(crate) explain: Option<PathBuf>,
     /// Decode every pixel of JPEGs that are far larger than the network's input
     #[arg(long)]
     pub(crate) exact: bool,
@@ -167,13 +166,13 @@ pub struct Classify {
     #[arg(long)]
     pub(crate) lenient: bool,
     /// Print one JSON object per photo
-    #[arg(long)]
+    #[arg(short, long)]
     pub(crate) json: bool,
     /// Print CSV, one record per photo
     #[arg(long, conflicts_with = "json")]
     pub(crate) csv: bool,
     /// Write the answers to a new file, as CSV or as JSON lines by its ending
-    #[arg(long, value_name = "FILE.csv|FILE.jsonl", value_parser = answers_file)]
+    #[arg(short, long, value_name = "FILE.csv|FILE.jsonl", value_parser = answers_file)]
     pub(crate) output: Option<PathBuf>,
     /// Complete the file of --output, which an interrupted run has left
     #[arg(long, requires = "output")]
@@ -193,13 +192,13 @@ pub enum ArrayLayout {
 #[derive(Debug, Args)]
 pub struct Predict {
     /// Weights
-    #[arg(long, value_name = "W")]
+    #[arg(short, long, value_name = "W")]
     pub(crate) weights: String,
     /// Input: preprocessed images, f32, 4 axes in the order of --layout
     #[arg(long, value_name = "IN.npy")]
     pub(crate) input: PathBuf,
     /// Output: the logits, or the endpoint's activation
-    #[arg(long, value_name = "OUT.npy")]
+    #[arg(short, long, value_name = "OUT.npy")]
     pub(crate) output: PathBuf,
     /// Endpoint to write instead of the logits, for example Conv2d_5_pointwise
     #[arg(long, value_name = "NAME")]
@@ -211,7 +210,7 @@ pub struct Predict {
     #[arg(long, value_enum, default_value_t = ArrayLayout::Nhwc)]
     pub(crate) layout: ArrayLayout,
     /// Number of threads [default: all cores]
-    #[arg(long, value_name = "N", value_parser = threads())]
+    #[arg(short, long, value_name = "N", value_parser = threads())]
     pub(crate) threads: Option<u64>,
     /// Engine that computes
     #[arg(long, value_enum, default_value_t = Engine::Plan)]
@@ -291,7 +290,7 @@ pub struct Convert {
     #[command(flatten)]
     pub(crate) overrides: Overrides,
     /// Print the report as one JSON object
-    #[arg(long)]
+    #[arg(short, long)]
     pub(crate) json: bool,
 }
 
@@ -314,7 +313,7 @@ pub struct Inspect {
     #[arg(long, value_name = "8|16|32", value_parser = output_stride)]
     pub(crate) output_stride: Option<usize>,
     /// Print one JSON object
-    #[arg(long)]
+    #[arg(short, long)]
     pub(crate) json: bool,
 }
 
@@ -328,7 +327,7 @@ pub struct Weights {
     #[arg(long)]
     pub(crate) list: bool,
     /// Print one JSON object per entry
-    #[arg(long)]
+    #[arg(short, long)]
     pub(crate) json: bool,
 }
 

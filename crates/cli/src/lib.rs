@@ -5,7 +5,7 @@ pub mod args;
 mod commands;
 mod csv;
 mod output;
-mod photo_files;
+mod photo_sources;
 mod progress;
 mod table;
 mod threads;

@@ -78,3 +78,52 @@ fn bench_measures_the_plan() {
         Some(2)
     );
 }
+
+#[test]
+fn photos_are_classified_at_any_size_and_explained() {
+    let folder = Folder::new();
+    let weights = folder.path("tiny.safetensors");
+    let input = support::golden("slim_tiny.pb");
+    assert!(run(&["convert", &input, &weights]).status.success());
+    let photo = folder.path("a.png");
+    support::made_photo(1, 90, 60).save(&photo).unwrap();
+    for size in ["224", "320", "96x160"] {
+        let line = &support::json(&[
+            "classify",
+            "-w",
+            &weights,
+            "--resolution",
+            size,
+            "-k",
+            "2",
+            "-j",
+            &photo,
+        ])[0];
+        assert_eq!(line["predictions"].as_array().unwrap().len(), 2, "{size}");
+    }
+    assert_eq!(
+        run(&["classify", "-w", &weights, "--resolution", "96x", &photo])
+            .status
+            .code(),
+        Some(2)
+    );
+    let picture = folder.path("why.png");
+    let output = run(&["classify", "-w", &weights, "--explain", &picture, &photo]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let drawn = image::open(&picture).unwrap();
+    assert_eq!((drawn.width(), drawn.height()), (90, 60));
+    // Several photos go to a folder, also those of the same name.
+    let pictures = folder.path("pictures");
+    let output = run(&[
+        "classify",
+        "-w",
+        &weights,
+        "--explain",
+        &pictures,
+        &photo,
+        &photo,
+    ]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let names = std::fs::read_dir(&pictures).unwrap().count();
+    assert_eq!(names, 2);
+}

@@ -47,6 +47,6 @@ pub struct Bench {
     #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=60_000))]
     pub pause: u64,
     /// Print one JSON object per engine
-    #[arg(long)]
+    #[arg(short, long)]
     pub json: bool,
 }

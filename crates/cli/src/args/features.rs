@@ -19,10 +19,10 @@ pub struct Features {
     #[arg(short, long, value_name = "OUT.npy|OUT.jsonl", value_parser = features_file)]
     pub(crate) output: PathBuf,
     /// Weights
-    #[arg(long, value_name = "W", default_value = DEFAULT_WEIGHTS)]
+    #[arg(short, long, value_name = "W", default_value = DEFAULT_WEIGHTS)]
     pub(crate) weights: String,
     /// Number of threads [default: all cores]
-    #[arg(long, value_name = "N", value_parser = threads())]
+    #[arg(short, long, value_name = "N", value_parser = threads())]
     pub(crate) threads: Option<u64>,
 }
 
@@ -36,16 +36,16 @@ pub struct Search {
     #[arg(value_name = "DIR|FEATURES")]
     pub(crate) among: PathBuf,
     /// Number of photos to show
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(short = 'k', long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) top: u64,
     /// Weights
-    #[arg(long, value_name = "W", default_value = DEFAULT_WEIGHTS)]
+    #[arg(short, long, value_name = "W", default_value = DEFAULT_WEIGHTS)]
     pub(crate) weights: String,
     /// Number of threads [default: all cores]
-    #[arg(long, value_name = "N", value_parser = threads())]
+    #[arg(short, long, value_name = "N", value_parser = threads())]
     pub(crate) threads: Option<u64>,
     /// Print one JSON object per photo
-    #[arg(long)]
+    #[arg(short, long)]
     pub(crate) json: bool,
 }
 
@@ -61,13 +61,13 @@ pub struct Duplicates {
     #[arg(long, value_name = "COSINE", value_parser = cosine, allow_negative_numbers = true)]
     pub(crate) threshold: Option<f32>,
     /// Weights for --threshold
-    #[arg(long, value_name = "W", default_value = DEFAULT_WEIGHTS)]
+    #[arg(short, long, value_name = "W", default_value = DEFAULT_WEIGHTS)]
     pub(crate) weights: String,
     /// Number of threads [default: all cores]
-    #[arg(long, value_name = "N", value_parser = threads())]
+    #[arg(short, long, value_name = "N", value_parser = threads())]
     pub(crate) threads: Option<u64>,
     /// Print one JSON object per group
-    #[arg(long)]
+    #[arg(short, long)]
     pub(crate) json: bool,
 }
 
@@ -84,13 +84,13 @@ pub struct Knn {
     #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=65536))]
     pub(crate) k: u64,
     /// Weights
-    #[arg(long, value_name = "W", default_value = DEFAULT_WEIGHTS)]
+    #[arg(short, long, value_name = "W", default_value = DEFAULT_WEIGHTS)]
     pub(crate) weights: String,
     /// Number of threads [default: all cores]
-    #[arg(long, value_name = "N", value_parser = threads())]
+    #[arg(short, long, value_name = "N", value_parser = threads())]
     pub(crate) threads: Option<u64>,
     /// Print one JSON object
-    #[arg(long)]
+    #[arg(short, long)]
     pub(crate) json: bool,
 }
 

@@ -1,7 +1,41 @@
-//! The resize rules by name, and the numbers of views.
+//! How photos become the network's input: resize rule, number of views, size.
 
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use mobilenet::Views;
+use mobilenet::model::checkpoint::Metadata;
+use mobilenet::model::preprocess::Preprocessing;
+
+use crate::values::{Size, size};
+
+/// What overrides the preprocessing that is stored with the weights.
+#[derive(Debug, Args)]
+pub struct Preprocess {
+    /// How to resize photos [default: the rule stored with the weights]
+    #[arg(long, value_enum, value_name = "RULE")]
+    preprocess: Option<PreprocessRule>,
+    /// Views of each photo that are averaged [default: what is stored with the weights, usually 1]
+    #[arg(long, value_enum, value_name = "N")]
+    views: Option<ViewCount>,
+    /// Image side, or rows and columns [default: what is stored with the weights]
+    #[arg(long, value_name = "PIXELS|ROWSxCOLUMNS", value_parser = size)]
+    resolution: Option<Size>,
+}
+
+impl Preprocess {
+    /// The metadata with these overrides.
+    pub(crate) fn apply(&self, mut metadata: Metadata) -> Metadata {
+        if let Some(Size(size)) = self.resolution {
+            metadata = metadata.with_size(size);
+        }
+        if let Some(rule) = self.preprocess {
+            metadata.preprocessing = rule.instead_of(&metadata.preprocessing);
+        }
+        if let Some(views) = self.views {
+            metadata.preprocessing.views = views.into();
+        }
+        metadata
+    }
+}
 
 /// How a photo is resized to the network's input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -14,6 +48,24 @@ pub enum PreprocessRule {
     HuggingFace,
     /// Resize the short edge to size / 0.875 (bicubic), crop the centre
     Timm,
+}
+
+impl PreprocessRule {
+    /// The preprocessing with this resize rule; size and normalisation stay.
+    pub(crate) fn instead_of(self, preprocessing: &Preprocessing) -> Preprocessing {
+        let [rows, columns] = preprocessing.size;
+        let side = rows.min(columns);
+        let rule = match self {
+            Self::Slim => Preprocessing::slim(side),
+            Self::Plain => Preprocessing::plain(side),
+            Self::HuggingFace => Preprocessing::hugging_face(side),
+            Self::Timm => Preprocessing::timm(side, 0.875),
+        };
+        Preprocessing {
+            resize: rule.resize,
+            ..preprocessing.clone()
+        }
+    }
 }
 
 /// How many views of a photo are averaged.

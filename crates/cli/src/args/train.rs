@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::preprocess::{PreprocessRule, ViewCount};
+use super::preprocess::{Preprocess, PreprocessRule};
 use crate::values::{not_negative, share, side, threads, width};
 
 /// The optimiser.
@@ -50,10 +50,10 @@ pub struct Train {
     /// `fashion-mnist`; a folder with one folder of photos per class, or with such folders in
     /// train/ and test/ or validation/; a folder of TFRecord shards; or a CSV list of paths and
     /// labels
-    #[arg(long, value_name = "D")]
+    #[arg(short, long, value_name = "D")]
     pub(crate) data: String,
     /// Folder for weights, checkpoints, logs and the report
-    #[arg(long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR")]
     pub(crate) out: PathBuf,
     /// Width multiplier [default: that of --init, else 0.25 for fashion-mnist and 1.0 for photos]
     #[arg(long, value_parser = width)]
@@ -62,7 +62,7 @@ pub struct Train {
     #[arg(long, value_name = "PIXELS", value_parser = side())]
     pub(crate) resolution: Option<u64>,
     /// Number of times that each photo is used [default: 20, or 14 with --init]
-    #[arg(long, value_name = "N", conflicts_with = "steps")]
+    #[arg(short, long, value_name = "N", conflicts_with = "steps")]
     pub(crate) epochs: Option<u64>,
     /// Number of steps [default: those of --epochs]
     #[arg(long, value_name = "N")]
@@ -114,7 +114,7 @@ pub struct Train {
     #[arg(long, value_name = "NORM", value_parser = not_negative)]
     pub(crate) clip_norm: Option<f64>,
     /// Weights to start from [default: random weights; with --head Google's at width 1.0]
-    #[arg(long, value_name = "W")]
+    #[arg(short, long, value_name = "W")]
     pub(crate) init: Option<String>,
     /// Train the classifier only, in seconds: logistic regression on features that are computed once
     /// and kept in DIR/features
@@ -172,13 +172,13 @@ pub struct Train {
     #[arg(long, value_name = "SHARE", value_parser = share, default_value_t = 0.01)]
     pub(crate) max_skipped: f64,
     /// Number of threads of the network [default: all cores]
-    #[arg(long, value_name = "N", value_parser = threads())]
+    #[arg(short, long, value_name = "N", value_parser = threads())]
     pub(crate) threads: Option<u64>,
     /// Number of threads that decode and augment photos
     #[arg(long, value_name = "N", value_parser = threads(), default_value_t = 1)]
     pub(crate) workers: u64,
     /// Print each record as a JSON object
-    #[arg(long)]
+    #[arg(short, long)]
     pub(crate) json: bool,
 }
 
@@ -186,12 +186,12 @@ pub struct Train {
 #[derive(Debug, Args)]
 pub struct Eval {
     /// Weights
-    #[arg(long, value_name = "W")]
+    #[arg(short, long, value_name = "W")]
     pub(crate) weights: String,
     /// Data as for `train`, of which the test part is used. Its classes are found among those of the
     /// weights by name: label, WordNet id or number. With --labels a folder of photos, which are
     /// matched with the labels in the order of their names
-    #[arg(long, value_name = "D")]
+    #[arg(short, long, value_name = "D")]
     pub(crate) data: String,
     /// File with the class index of each photo, one per line
     #[arg(long, value_name = "FILE")]
@@ -201,12 +201,8 @@ pub struct Eval {
     /// or its lowest 0; else 0]
     #[arg(long, value_name = "N")]
     pub(crate) label_offset: Option<u32>,
-    /// How to resize photos [default: the rule stored with the weights]
-    #[arg(long, value_enum, value_name = "RULE")]
-    pub(crate) preprocess: Option<PreprocessRule>,
-    /// Views of each photo that are averaged [default: what is stored with the weights, usually 1]
-    #[arg(long, value_enum, value_name = "N")]
-    pub(crate) views: Option<ViewCount>,
+    #[command(flatten)]
+    pub(crate) preprocess: Preprocess,
     /// Number of photos to compute together
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..=4096))]
     pub(crate) batch_size: u64,
@@ -214,7 +210,7 @@ pub struct Eval {
     #[arg(long, value_name = "SHARE", value_parser = share, default_value_t = 0.01)]
     pub(crate) max_skipped: f64,
     /// Number of threads [default: all cores]
-    #[arg(long, value_name = "N", value_parser = threads())]
+    #[arg(short, long, value_name = "N", value_parser = threads())]
     pub(crate) threads: Option<u64>,
     /// Write the answer for each photo as CSV
     #[arg(long, value_name = "OUT.csv")]
@@ -223,6 +219,6 @@ pub struct Eval {
     #[arg(long, value_name = "DIR")]
     pub(crate) report: Option<PathBuf>,
     /// Print one JSON object
-    #[arg(long)]
+    #[arg(short, long)]
     pub(crate) json: bool,
 }

@@ -2,7 +2,7 @@
 
 mod answers;
 mod csv;
-mod sources;
+mod explanation;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -10,25 +10,24 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use mobilenet::{Classifier, Engine, PhotoOptions};
 
-use super::{load, weight_type, with_rule};
+use super::{load, weight_type};
 use crate::args::{self, Classify, Precision};
+use crate::photo_sources::Sources;
 use crate::progress::counting;
 use crate::threads;
 use answers::{Answers, Format};
-use sources::Sources;
+use explanation::Explanation;
 
 pub(crate) fn run(arguments: &Classify) -> Result<()> {
     let Precision::F32 = arguments.precision;
     let weights = weight_type(arguments.engine, arguments.weight_type)?;
     let mut sources = Sources::of_arguments(&arguments.photos)?;
     let mut checkpoint = load(&arguments.weights)?;
-    let preprocessing = &mut checkpoint.metadata.preprocessing;
-    if let Some(rule) = arguments.preprocess {
-        *preprocessing = with_rule(preprocessing, rule);
-    }
-    if let Some(views) = arguments.views {
-        preprocessing.views = views.into();
-    }
+    checkpoint.metadata = arguments.preprocess.apply(checkpoint.metadata);
+    let mut explanation = match &arguments.explain {
+        Some(path) => Some(Explanation::new(&checkpoint, path, sources.photos.len())?),
+        None => None,
+    };
     let engine = match arguments.engine {
         #[cfg(feature = "candle")]
         args::Engine::Eager => Engine::Eager,
@@ -52,7 +51,8 @@ pub(crate) fn run(arguments: &Classify) -> Result<()> {
     });
     let skipped = before - sources.photos.len();
     let total = sources.photos.len() + sources.problems.len();
-    let work = || classify_all(&classifier, arguments, sources, answers);
+    let explanation = explanation.as_mut();
+    let work = || classify_all(&classifier, arguments, sources, answers, explanation);
     let outcome = match engine {
         Engine::Plan { .. } => work()?,
         // Candle computes on the current pool.
@@ -116,6 +116,7 @@ fn classify_all(
     arguments: &Classify,
     sources: Sources,
     mut answers: Answers,
+    mut explanation: Option<&mut Explanation>,
 ) -> Result<Outcome> {
     let start = Instant::now();
     let photos = sources.photos.len() + sources.problems.len();
@@ -155,7 +156,11 @@ fn classify_all(
                 }
                 let enough = |share: f32| arguments.min_probability <= f64::from(share);
                 answer.predictions.retain(|one| enough(one.probability));
-                answers.answer(&name, &answer)
+                answers.answer(&name, &answer)?;
+                match &mut explanation {
+                    Some(explanation) => explanation.draw(&file.path),
+                    None => Ok(()),
+                }
             }
             Err(error) => failed(&mut answers, &name, error.to_string()),
         })?;

@@ -8,7 +8,7 @@ use mobilenet::model::checkpoint::{
 use mobilenet::model::labels::Labels;
 use serde::Serialize;
 
-use super::{load_with, with_rule};
+use super::load_with;
 use crate::args::{Convert, FileDtype, FileNames};
 use crate::output;
 use crate::values::Size;
@@ -65,7 +65,7 @@ pub(crate) fn run(arguments: &Convert) -> Result<()> {
     }
     if let Some(rule) = arguments.preprocess {
         let preprocessing = &mut checkpoint.metadata.preprocessing;
-        *preprocessing = with_rule(preprocessing, rule);
+        *preprocessing = rule.instead_of(preprocessing);
     }
     let dtype = match arguments.dtype {
         FileDtype::F32 => WeightsDtype::F32,

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::features::{network, report, table};
 use super::load;
 use crate::args::Duplicates;
-use crate::photo_files::photo_files;
+use crate::photo_sources::Sources;
 use crate::progress::counting;
 use crate::{output, threads};
 
@@ -24,7 +24,7 @@ struct Line<'a> {
 type Pairs = (Vec<String>, Vec<(usize, usize)>);
 
 pub(crate) fn run(arguments: &Duplicates) -> Result<()> {
-    let files = photo_files(&arguments.photos)?;
+    let files = Sources::of_arguments(&arguments.photos)?.all()?;
     let threads = threads::or_all_cores(arguments.threads);
     let (names, pairs) = match arguments.threshold {
         Some(threshold) => alike(arguments, &files, threshold, threads)?,

@@ -12,7 +12,7 @@ use mobilenet::train::log::History;
 use mobilenet::train::report::{self, Report, worst_photos};
 use serde::Serialize;
 
-use super::{load, with_rule};
+use super::load;
 use crate::args::Eval;
 use crate::progress::counting;
 use crate::{csv, output, threads};
@@ -37,13 +37,7 @@ struct Line {
 
 pub(crate) fn run(arguments: &Eval) -> Result<()> {
     let mut checkpoint = load(&arguments.weights)?;
-    let metadata = &mut checkpoint.metadata;
-    if let Some(rule) = arguments.preprocess {
-        metadata.preprocessing = with_rule(&metadata.preprocessing, rule);
-    }
-    if let Some(views) = arguments.views {
-        metadata.preprocessing.views = views.into();
-    }
+    checkpoint.metadata = arguments.preprocess.apply(checkpoint.metadata);
     let metadata = &checkpoint.metadata;
     let Some(classes) = metadata.classes else {
         bail!("{} has no classifier", arguments.weights);

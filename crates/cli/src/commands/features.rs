@@ -11,12 +11,12 @@ use mobilenet::{Classifier, Engine, Error, open_photo};
 use super::load;
 use crate::args::Features;
 use crate::output;
-use crate::photo_files::photo_files;
+use crate::photo_sources::Sources;
 use crate::progress::counting;
 use crate::threads;
 
 pub(crate) fn run(arguments: &Features) -> Result<()> {
-    let files = photo_files(&arguments.photos)?;
+    let files = Sources::of_arguments(&arguments.photos)?.all()?;
     let threads = threads::or_all_cores(arguments.threads);
     let network = network(load(&arguments.weights)?, threads)?;
     let (table, failed) = table(&network, &files)?;

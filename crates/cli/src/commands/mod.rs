@@ -18,12 +18,11 @@ pub(crate) mod weights;
 
 use anyhow::{Result, bail};
 
-use crate::args::{self, PreprocessRule};
+use crate::args;
 use crate::progress::Terminal;
 use mobilenet::hub::{Cache, HubError, resolve_with};
 use mobilenet::kernels::inference::WeightType;
 use mobilenet::model::checkpoint::{Checkpoint, LoadOptions};
-use mobilenet::model::preprocess::Preprocessing;
 
 /// The error of `--engine eager` in a program without candle.
 #[cfg(not(feature = "candle"))]
@@ -60,21 +59,5 @@ fn weight_type(engine: args::Engine, chosen: Option<args::WeightType>) -> Result
     match (engine, chosen) {
         (args::Engine::Eager, Some(_)) => bail!("--weight-type needs --engine plan"),
         (_, chosen) => Ok(chosen.map_or(WeightType::F32, WeightType::from)),
-    }
-}
-
-/// Replaces the resize rule; size and normalisation stay.
-fn with_rule(preprocessing: &Preprocessing, rule: PreprocessRule) -> Preprocessing {
-    let [rows, columns] = preprocessing.size;
-    let side = rows.min(columns);
-    let other = match rule {
-        PreprocessRule::Slim => Preprocessing::slim(side),
-        PreprocessRule::Plain => Preprocessing::plain(side),
-        PreprocessRule::HuggingFace => Preprocessing::hugging_face(side),
-        PreprocessRule::Timm => Preprocessing::timm(side, 0.875),
-    };
-    Preprocessing {
-        resize: other.resize,
-        ..preprocessing.clone()
     }
 }

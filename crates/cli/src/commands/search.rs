@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::features::{network, table};
 use super::load;
 use crate::args::Search;
-use crate::photo_files::photo_files;
+use crate::photo_sources::Sources;
 use crate::{output, threads};
 
 /// Stored features of a photo and those computed now have at least this cosine, whatever processor
@@ -28,7 +28,7 @@ pub(crate) fn run(arguments: &Search) -> Result<()> {
     let network = network(load(&arguments.weights)?, threads)?;
     let query = network.features(&open_photo(&arguments.query)?)?;
     let (among, failed) = if arguments.among.is_dir() {
-        let files = photo_files(std::slice::from_ref(&arguments.among))?;
+        let files = Sources::of_arguments(std::slice::from_ref(&arguments.among))?.all()?;
         table(&network, &files)?
     } else {
         let stored = FeatureTable::read(&arguments.among)?;

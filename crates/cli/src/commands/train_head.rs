@@ -15,7 +15,7 @@ use mobilenet::train::metrics::Evaluation;
 use mobilenet::train::report::{Report, worst_photos};
 use serde::Serialize;
 
-use super::{copies, features, load, with_rule};
+use super::{copies, features, load};
 use crate::args::Train;
 use crate::progress::counting;
 use crate::{output, threads};
@@ -41,12 +41,12 @@ pub(crate) fn run(arguments: &Train, data: &OpenData) -> Result<()> {
     }
     let init = arguments.init.as_deref().unwrap_or(DEFAULT_WEIGHTS);
     let mut body = load(init)?.with_classes(None, 0)?;
-    let preprocessing = &mut body.metadata.preprocessing;
-    if let Some(rule) = arguments.preprocess {
-        *preprocessing = with_rule(preprocessing, rule);
-    }
     if let Some(side) = arguments.resolution {
-        preprocessing.size = [side as usize; 2];
+        body.metadata = body.metadata.with_size([side as usize; 2]);
+    }
+    if let Some(rule) = arguments.preprocess {
+        let preprocessing = &mut body.metadata.preprocessing;
+        *preprocessing = rule.instead_of(preprocessing);
     }
     let copies = data
         .test
@@ -186,7 +186,7 @@ fn evaluate(
             clean.images()
         ))?;
     }
-    output::line(format!("report: {}", report.join("report.md").display()))
+    output::line(format!("report: {}", report.join("report.html").display()))
 }
 
 fn write_report(

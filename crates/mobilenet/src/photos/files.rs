@@ -43,9 +43,9 @@ enum Work {
 }
 
 /// What is done with each file.
-struct Job(Box<Work>);
+struct Job(Box<Classify>);
 
-type Work = dyn Fn(&Path, Caller) -> Result<Answer, Error> + Send + Sync;
+type Classify = dyn Fn(&Path, Caller) -> Result<Answer, Error> + Send + Sync;
 
 struct Workers {
     shared: Arc<Shared>,

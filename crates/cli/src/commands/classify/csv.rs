@@ -2,6 +2,8 @@
 
 use mobilenet::Prediction;
 
+use crate::csv::field;
+
 /// The names of the columns.
 pub(super) fn header(top: usize) -> String {
     let answers = (1..=top).flat_map(|rank| {
@@ -31,16 +33,8 @@ pub(super) fn photo(name: &str, found: Result<(f64, &[Prediction]), &str>, top: 
 }
 
 fn record(fields: impl Iterator<Item = String>) -> String {
-    let quoted: Vec<String> = fields.map(quoted).collect();
+    let quoted: Vec<String> = fields.map(|text| field(&text).into_owned()).collect();
     quoted.join(",") + "\r\n"
-}
-
-fn quoted(field: String) -> String {
-    if field.contains(['"', ',', '\r', '\n']) {
-        format!("\"{}\"", field.replace('"', "\"\""))
-    } else {
-        field
-    }
 }
 
 /// The first field of each whole record, and how many bytes these records have. The rest is a record

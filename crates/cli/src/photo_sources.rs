@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use anyhow::{Result, bail};
 use mobilenet::model::preprocess::has_photo_ending;
 
 /// Stands for a list on standard input, a path a line.
@@ -13,15 +14,15 @@ const STANDARD_INPUT: &str = "-";
 
 /// The photos, in order, and what could not be searched for photos.
 #[derive(Debug, Default)]
-pub(super) struct Sources {
-    pub(super) photos: Vec<PathBuf>,
-    pub(super) problems: Vec<(PathBuf, String)>,
+pub(crate) struct Sources {
+    pub(crate) photos: Vec<PathBuf>,
+    pub(crate) problems: Vec<(PathBuf, String)>,
 }
 
 impl Sources {
     /// Follows the arguments in order. A file is taken as it is, whatever its name; of a folder all
     /// files below it that are named as photos, in order of their names.
-    pub(super) fn of_arguments(arguments: &[PathBuf]) -> io::Result<Self> {
+    pub(crate) fn of_arguments(arguments: &[PathBuf]) -> io::Result<Self> {
         let mut sources = Self::default();
         for argument in arguments {
             if argument.as_os_str() == STANDARD_INPUT {
@@ -37,6 +38,17 @@ impl Sources {
             }
         }
         Ok(sources)
+    }
+
+    /// All photos.
+    ///
+    /// # Errors
+    /// The first problem, if there is one.
+    pub(crate) fn all(self) -> Result<Vec<PathBuf>> {
+        match self.problems.into_iter().next() {
+            Some((path, problem)) => bail!("{}: {problem}", path.display()),
+            None => Ok(self.photos),
+        }
     }
 
     fn add(&mut self, path: PathBuf) {
