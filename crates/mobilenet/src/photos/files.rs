@@ -43,7 +43,9 @@ enum Work {
 }
 
 /// What is done with each file.
-struct Job(Box<dyn Fn(&Path, Caller) -> Result<Answer, Error> + Send + Sync>);
+struct Job(Box<Classify>);
+
+type Classify = dyn Fn(&Path, Caller) -> Result<Answer, Error> + Send + Sync;
 
 struct Workers {
     shared: Arc<Shared>,
