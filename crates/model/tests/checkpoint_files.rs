@@ -11,6 +11,7 @@ use mobilenet_model::initialize::random_parameters;
 use mobilenet_model::labels::Labels;
 use mobilenet_model::preprocess::Preprocessing;
 use mobilenet_model::{Array, PaddingRule};
+use safetensors::SafeTensors;
 use support::{golden, relative_error};
 
 fn checkpoint() -> Checkpoint {
@@ -339,7 +340,7 @@ fn metadata_that_lies_is_an_error() {
 fn weights_that_record_no_rule_get_the_best_known() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.safetensors");
-    let rule_of = |classes, framework| {
+    let rule_of = |classes, framework, with_ours: bool| {
         let metadata = Metadata {
             width: 0.25,
             classes: Some(classes),
@@ -351,13 +352,23 @@ fn weights_that_record_no_rule_get_the_best_known() {
             report: LoadReport::default(),
         };
         save_as(&path, &checkpoint, WeightsDtype::F32, framework).unwrap();
+        if !with_ours {
+            let bytes = std::fs::read(&path).unwrap();
+            let tensors = SafeTensors::deserialize(&bytes).unwrap().tensors();
+            std::fs::write(&path, safetensors::serialize(tensors, None).unwrap()).unwrap();
+        }
         let found = load(&path, ReadLimits::default()).unwrap();
         found.metadata.preprocessing
     };
     let timm = Preprocessing::timm(224, 0.875);
-    assert_eq!(rule_of(1001, Framework::Slim), timm);
-    assert_eq!(rule_of(1001, Framework::HuggingFace), timm);
-    assert_eq!(rule_of(10, Framework::Slim), Preprocessing::slim(224));
-    // Ours do.
-    assert_eq!(rule_of(1001, Framework::Ours), Preprocessing::plain(224));
+    assert_eq!(rule_of(1001, Framework::Slim, false), timm);
+    assert_eq!(rule_of(1001, Framework::HuggingFace, false), timm);
+    assert_eq!(
+        rule_of(10, Framework::Slim, false),
+        Preprocessing::slim(224)
+    );
+    // What we write says it, whatever the framework.
+    for framework in [Framework::Ours, Framework::Slim] {
+        assert_eq!(rule_of(1001, framework, true), Preprocessing::plain(224));
+    }
 }
