@@ -114,7 +114,8 @@ pub fn made_folder(path: &Path) -> &Path {
 
 /// A photo of waves; a seed gives the same scene in any size.
 pub fn made_photo(seed: u32, width: u32, height: u32) -> image::RgbImage {
-    let wave = |turns: f32, phase: f32| (turns * 6.28 + phase).sin() * 100.0 + 128.0;
+    let wave =
+        |turns: f32, phase: f32| (turns * std::f32::consts::TAU + phase).sin() * 100.0 + 128.0;
     let seed = seed as f32;
     image::RgbImage::from_fn(width, height, |x, y| {
         let (x, y) = (x as f32 / width as f32, y as f32 / height as f32);
