@@ -80,8 +80,7 @@ fn a_bad_photo_is_reported_and_left_out() {
     std::fs::create_dir(&empty).unwrap();
     let none = folder.path("none.npy");
     assert!(
-        failure(&["features", &empty, "-o", &none, "--weights", &weights])
-            .contains("no photos")
+        failure(&["features", &empty, "-o", &none, "--weights", &weights]).contains("no photos")
     );
     let bad = folder.path("photos/3.png");
     assert!(

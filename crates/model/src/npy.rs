@@ -8,9 +8,11 @@
 //! NumPy always writes the header in this form, so we only search it for the three keys. A parser
 //! for general Python literals would be recursive, and deep brackets could overflow its stack.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::array::{Array, Dtype, Values};
+use crate::array::Array;
 use crate::file::write_atomically;
 
 /// An error of reading or writing an array.
@@ -97,46 +99,78 @@ fn after<'a>(header: &'a str, key: &str) -> Option<&'a str> {
     header.split_once(key).map(|(_, rest)| rest.trim_start())
 }
 
-/// Reads an array of f32. Memory is limited by the size of the file, not by the stated shape.
+/// Bytes that hold any header, and bytes that are read at a time.
+const CHUNK: u64 = 1 << 17;
+
+/// Reads an array of f32. Its shape is believed only as far as the file reaches; beside its values
+/// this takes little memory.
 ///
 /// # Errors
 /// If the file cannot be read, or is not an array of f32 in row-major order.
 pub fn read(path: &Path) -> Result<Array, NpyError> {
-    let bytes = std::fs::read(path).map_err(|source| NpyError::Io {
+    let io = |source| NpyError::Io {
         path: path.to_path_buf(),
         source,
-    })?;
-    from_bytes(&bytes).map_err(|problem| NpyError::Content {
+    };
+    let mut file = File::open(path).map_err(io)?;
+    let length = file.metadata().map_err(io)?.len();
+    let array = from_reader(&mut file, length).map_err(io)?;
+    array.map_err(|problem| NpyError::Content {
         path: path.to_path_buf(),
         problem,
     })
 }
 
-fn from_bytes(bytes: &[u8]) -> Result<Array, String> {
-    let Npy {
-        descr,
-        fortran_order,
-        shape,
-        values,
-    } = Npy::parse(bytes)?;
-    if descr != "<f4" {
-        return Err(format!("expected f32 values (<f4), found {descr}"));
+/// An array from a file that should be `length` bytes long; a sentence where it is none.
+fn from_reader(file: &mut impl Read, length: u64) -> std::io::Result<Result<Array, String>> {
+    let mut start = Vec::new();
+    file.by_ref().take(CHUNK).read_to_end(&mut start)?;
+    let (shape, first) = match f32_header(&start) {
+        Ok(Npy { shape, values, .. }) => (shape, values),
+        Err(problem) => return Ok(Err(problem)),
+    };
+    let too_short =
+        |held: usize| format!("shape {shape:?} of f32 needs more than the file's {held} bytes");
+    let mut held = first.len();
+    let count = shape
+        .iter()
+        .try_fold(1usize, |count, &size| count.checked_mul(size));
+    let Some(count) = count else {
+        return Ok(Err(too_short(held)));
+    };
+    let there = usize::try_from(length / 4).unwrap_or(usize::MAX);
+    let mut values: Vec<f32> = Vec::with_capacity(count.min(there));
+    let mut bytes = first.to_vec();
+    while values.len() < count {
+        let (whole, rest) = bytes.as_chunks::<4>();
+        let wanted = whole.len().min(count - values.len());
+        values.extend(
+            whole[..wanted]
+                .iter()
+                .map(|value| f32::from_le_bytes(*value)),
+        );
+        bytes = rest.to_vec();
+        let more = file.by_ref().take(CHUNK).read_to_end(&mut bytes)?;
+        if more == 0 && values.len() < count {
+            return Ok(Err(too_short(held)));
+        }
+        held += more;
     }
-    if fortran_order {
+    Ok(Array::new(shape, values).map_err(|error| error.to_string()))
+}
+
+/// The header of an array of f32 in row-major order.
+fn f32_header(bytes: &[u8]) -> Result<Npy<'_>, String> {
+    let npy = Npy::parse(bytes)?;
+    if npy.descr != "<f4" {
+        let found = npy.descr;
+        return Err(format!("expected f32 values (<f4), found {found}"));
+    }
+    if npy.fortran_order {
         let remedy = "save it with numpy.ascontiguousarray";
         return Err(format!("the array is in Fortran order; {remedy}"));
     }
-    let needed = shape
-        .iter()
-        .try_fold(4usize, |bytes, &size| bytes.checked_mul(size));
-    let held = values.len();
-    let values = needed
-        .and_then(|needed| values.get(..needed))
-        .ok_or_else(|| format!("shape {shape:?} of f32 needs more than the file's {held} bytes"))?;
-    let values = Values::from_le_bytes(Dtype::F32, values)
-        .to_f32()
-        .into_owned();
-    Array::new(shape, values).map_err(|error| error.to_string())
+    Ok(npy)
 }
 
 /// Writes an array of f32 atomically.
@@ -174,11 +208,15 @@ pub fn write(path: &Path, array: &Array) -> Result<(), NpyError> {
 mod tests {
     use super::*;
 
+    fn from_bytes(bytes: &[u8]) -> Result<Array, String> {
+        from_reader(&mut &bytes[..], bytes.len() as u64).unwrap()
+    }
+
     #[test]
     fn arrays_come_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("array.npy");
-        for shape in [&[][..], &[5], &[2, 3, 4], &[0, 3]] {
+        for shape in [&[][..], &[5], &[2, 3, 4], &[0, 3], &[70_001]] {
             let count: usize = shape.iter().product();
             let values = (0..count).map(|i| i as f32 - 1.5).collect();
             let array = Array::new(shape, values).unwrap();

@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_long_ellipse_of_many_variables() {
-        let found = run(&[1.0; 200], 400, |x, g| {
+        let found = run(&[1.0; 60], 1000, |x, g| {
             let terms = x.iter().zip(g).enumerate().map(|(i, (x, g))| {
                 let weight = 1.0 + (i * i) as f64;
                 *g = weight * (x - i as f64);
