@@ -72,3 +72,42 @@ pub fn for_photos<T: Send, E: From<Error> + Send>(
     results.sort_by_key(|&(index, _)| index);
     results.into_iter().map(|(_, result)| result).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::features::Neighbours;
+
+    #[test]
+    fn a_photo_is_nearest_to_itself() {
+        let classifier = Classifier::fashion_mnist().unwrap();
+        let grey = |level: usize| Ok(Photo::from_pixel(28, 28, [level as u8 * 40; 3].into()));
+        let rows = of_photos::<Error>(&classifier, 6, grey, || ());
+        let rows: Vec<f32> = rows
+            .into_iter()
+            .collect::<Result<Vec<_>, _>>()
+            .unwrap()
+            .concat();
+        let nearest = Neighbours::new(256, rows.clone(), 2).nearest(&rows, 3, 2);
+        for (row, nearest) in nearest.iter().enumerate() {
+            assert_eq!(nearest[0].row, row);
+        }
+    }
+
+    #[test]
+    fn a_decoder_that_panics_costs_its_photo() {
+        let count = AtomicUsize::new(0);
+        let load = |index: usize| match index {
+            2 => panic!("a fault"),
+            _ => Ok(Photo::new(1, 1)),
+        };
+        let of = |photo: &Photo| Ok(photo.width());
+        let done = || {
+            count.fetch_add(1, Ordering::Relaxed);
+        };
+        let found = for_photos::<_, Error>(5, 3, load, of, done);
+        assert!(matches!(found[2], Err(Error::Panicked)));
+        assert_eq!(found.iter().filter(|one| matches!(one, Ok(1))).count(), 4);
+        assert_eq!(count.load(Ordering::Relaxed), 5);
+    }
+}
