@@ -8,7 +8,7 @@ use super::text::rounded;
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 330.0;
 const LEFT: f64 = 62.0;
-const RIGHT: f64 = WIDTH - 14.0;
+const RIGHT: f64 = WIDTH - 28.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = HEIGHT - 50.0;
 
@@ -26,6 +26,8 @@ pub(super) struct Chart<'a> {
     pub(super) title: &'a str,
     pub(super) x_axis: &'a str,
     pub(super) y_axis: &'a str,
+    /// The last step or epoch.
+    pub(super) x: f64,
     /// Values that must be visible. The axis ends at the next ticks.
     pub(super) y: Range<f64>,
     /// The first is on top.
@@ -35,8 +37,7 @@ pub(super) struct Chart<'a> {
 impl Chart<'_> {
     /// A figure with title, legend and curves.
     pub(super) fn figure(&self) -> String {
-        let all = self.curves.iter().flat_map(|curve| &curve.points);
-        let last = all.map(|point| point.0).fold(1.0, f64::max);
+        let last = self.x.max(1.0);
         // Steps and epochs are whole numbers.
         let x_step = step(last, 8.0).max(1.0);
         let y_step = step(self.y.end - self.y.start, 6.0);
@@ -160,6 +161,7 @@ mod tests {
             title: "t",
             x_axis: "epoch",
             y_axis: "%",
+            x: 1.0,
             y: 90.2..100.0,
             curves: &curves,
         };

@@ -105,8 +105,8 @@ fn worst(report: &Report) -> Result<String, TrainError> {
         let _ = writeln!(
             section,
             "<figure><img alt=\"\" src=\"{}\">\n<figcaption><dl><dt>label</dt><dd>{}</dd>\
-             <dt>prediction</dt><dd class=\"wrong\">{}</dd><dt>its probability</dt><dd>{}</dd>\
-             <dt>loss</dt><dd>{:.2}</dd></dl><small>{}</small></figcaption></figure>",
+             <dt>prediction</dt><dd><b>{}</b>, {}</dd><dt>loss</dt><dd>{:.2}</dd></dl>\
+             <small>{}</small></figcaption></figure>",
             photos::data_uri(photo)?,
             escaped(&report.class_name(image.label)),
             escaped(&report.class_name(image.predicted)),
