@@ -106,10 +106,8 @@ pub fn fetch(
                 progress.message(&format!("cached as {}", file.display()));
                 return Ok((file, checkpoint));
             }
-            Err(error) => {
-                progress.message(&error.to_string());
-                attempts.push(error.to_string());
-            }
+            // The error names all attempts, once.
+            Err(error) => attempts.push(error.to_string()),
         }
     }
     Err(HubError::Fetch {

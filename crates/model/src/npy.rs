@@ -159,12 +159,29 @@ fn from_reader(file: &mut impl Read, length: u64) -> std::io::Result<Result<Arra
     Ok(Array::new(shape, values).map_err(|error| error.to_string()))
 }
 
+/// NumPy's name of a dtype, after the name that people use, if it has one.
+fn dtype_in_words(descr: &str) -> String {
+    let word = match descr.trim_start_matches(['<', '>', '|', '=']) {
+        "u1" => "u8",
+        "i1" => "i8",
+        "i4" => "i32",
+        "i8" => "i64",
+        "f2" => "f16",
+        "f4" => "f32",
+        "f8" => "f64",
+        _ => return descr.to_string(),
+    };
+    format!("{word} ({descr})")
+}
+
 /// The header of an array of f32 in row-major order.
 fn f32_header(bytes: &[u8]) -> Result<Npy<'_>, String> {
     let npy = Npy::parse(bytes)?;
     if npy.descr != "<f4" {
-        let found = npy.descr;
-        return Err(format!("expected f32 values (<f4), found {found}"));
+        return Err(format!(
+            "expected f32 values (<f4), found {}",
+            dtype_in_words(npy.descr)
+        ));
     }
     if npy.fortran_order {
         let remedy = "save it with numpy.ascontiguousarray";

@@ -36,21 +36,30 @@ pub(crate) fn run(arguments: &Predict) -> Result<()> {
 }
 
 /// Permutes the input to `[batch, height, width, channels]` and checks the number of channels.
-fn to_nhwc(input: Array, layout: ArrayLayout, channels: usize) -> Result<Array, ModelError> {
+fn to_nhwc(input: Array, layout: ArrayLayout, channels: usize) -> Result<Array> {
     let found = input.shape().len();
     if found != 4 {
-        return Err(ModelError::Rank { found });
+        bail!(ModelError::Rank { found });
     }
+    let other = match layout {
+        ArrayLayout::Nhwc if input.shape()[1] == channels => Some("nchw"),
+        ArrayLayout::Nchw if input.shape()[3] == channels => Some("nhwc"),
+        _ => None,
+    };
     let input = match layout {
         ArrayLayout::Nhwc => input,
         ArrayLayout::Nchw => input.permute(&[0, 2, 3, 1])?,
     };
     if input.shape()[3] != channels {
-        return Err(ModelError::InputChannels {
+        let error = ModelError::InputChannels {
             expected: channels,
             found: input.shape()[3],
             shape: input.shape().to_vec(),
-        });
+        };
+        match other {
+            Some(layout) => bail!("{error}; --layout {layout} reads the axes in the other order"),
+            None => bail!(error),
+        }
     }
     Ok(input)
 }

@@ -72,9 +72,7 @@ fn unknown_format(path: &Path, bytes: &[u8]) -> CheckpointError {
     CheckpointError::UnknownFormat {
         path: path.to_path_buf(),
         formats: Format::ALL.map(|format| format.to_string()).join(", "),
-        start: String::from_utf8_lossy(&bytes[..bytes.len().min(16)])
-            .escape_debug()
-            .to_string(),
+        start: bytes[..bytes.len().min(16)].escape_ascii().to_string(),
     }
 }
 

@@ -119,8 +119,7 @@ impl<'a> EncodedPhoto<'a> {
             Content::Read(format) => format,
             Content::Unread(format) => return Err(PhotoError::Unread { name, format }),
             Content::Unknown => {
-                let start = String::from_utf8_lossy(&bytes[..bytes.len().min(12)]);
-                let start = start.escape_debug().to_string();
+                let start = bytes[..bytes.len().min(12)].escape_ascii().to_string();
                 return Err(PhotoError::NotAnImage { name, start });
             }
         };
