@@ -30,7 +30,7 @@ use crate::progress::Training;
 pub(crate) fn run(arguments: &Train) -> Result<()> {
     let data = data::open(&arguments.data)?;
     if arguments.head {
-        return train_head::run(arguments, &data);
+        return train_head::run(arguments, &data, &source(arguments));
     }
     if let Some(test) = data
         .test
@@ -328,7 +328,7 @@ fn draw(arguments: &Train, class_names: &[String], recipe: &Recipe) -> Result<Ch
 }
 
 /// What the weights' metadata say of the data.
-pub(super) fn source(arguments: &Train) -> String {
+fn source(arguments: &Train) -> String {
     // Only the folder's last name: the full path would reveal the machine's folders.
     let data = std::path::Path::new(&arguments.data).file_name();
     let data = data.map_or(arguments.data.as_str().into(), |name| {

@@ -34,7 +34,8 @@ struct Line {
     accuracy_without_copies: Option<f64>,
 }
 
-pub(crate) fn run(arguments: &Train, data: &OpenData) -> Result<()> {
+/// `trained_on` is what the weights say of the data.
+pub(super) fn run(arguments: &Train, data: &OpenData, trained_on: &str) -> Result<()> {
     let weights = arguments.out.join("model.safetensors");
     if weights.exists() && !arguments.resume {
         return Err(TrainError::Exists { path: weights }.into());
@@ -73,11 +74,8 @@ pub(crate) fn run(arguments: &Train, data: &OpenData) -> Result<()> {
         );
     }
     let mut trained = head.put_into(body.clone(), class_names)?;
-    trained.metadata.source = format!(
-        "{}, classifier {}",
-        trained.metadata.source,
-        super::train::source(arguments)
-    );
+    let origin = &mut trained.metadata.source;
+    *origin = format!("{origin}, classifier {trained_on}");
     save(&weights, &trained, WeightsDtype::F32)?;
     if let Some(test) = data.test.as_deref() {
         let features = source.features("test", test)?;
