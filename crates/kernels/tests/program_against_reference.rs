@@ -13,7 +13,7 @@ use mobilenet_kernels::inference::{
     ConvKind, HeadWeights, ImageLayout, Images, LayerWeights, Normalization, Output, PackedWeights,
     Program, ProgramConfig,
 };
-use mobilenet_kernels::simd::{Isa, measure_peak};
+use mobilenet_kernels::simd::{Isa, measure_bandwidth, measure_peak};
 use mobilenet_kernels::{Activation, ConvGeometry, KernelError, Padding, reference};
 use proptest::prelude::*;
 use support::{Owned, assert_within, cases, config, last_map, values, window};
@@ -450,4 +450,11 @@ fn what_does_not_fit_is_an_error() {
 #[test]
 fn the_peak_is_a_speed() {
     assert!(measure_peak(Isa::Scalar) > 0.1);
+}
+
+#[test]
+fn the_bandwidth_is_a_speed() {
+    // No computer reads a terabyte a second with one core: the reads must not be optimised away.
+    let speed = measure_bandwidth(Isa::Scalar, 1 << 20);
+    assert!((0.1..1000.0).contains(&speed), "{speed} GB/s");
 }

@@ -7,9 +7,6 @@ use anyhow::Result;
 use super::plots;
 use super::results::{Measurement, Results};
 
-/// Our own engines, which do not count as peers.
-const OURS: [&str; 2] = ["plan", "eager"];
-
 pub(super) fn page(results: &Results) -> Result<String> {
     let mut text = String::new();
     let machine = &results.machine;
@@ -30,7 +27,7 @@ pub(super) fn page(results: &Results) -> Result<String> {
         let found = results.of(scenario);
         let best_peer = found
             .iter()
-            .filter(|measurement| !OURS.contains(&measurement.engine.as_str()))
+            .filter(|measurement| !measurement.is_ours())
             .map(|measurement| measurement.min_ms)
             .fold(f64::INFINITY, f64::min);
         write!(
@@ -63,8 +60,8 @@ pub(super) fn page(results: &Results) -> Result<String> {
         {
             writeln!(text, "\nNot run: {} ({}).", not_run.engine, not_run.reason)?;
         }
-        if scenario.batch == 1 && scenario.threads == 1 {
-            writeln!(text, "\n![{scenario}]({})", plots::bars_name(scenario))?;
+        if let Some(plot) = plots::latency_name(scenario) {
+            writeln!(text, "\n![{scenario}]({plot})")?;
         }
     }
     steps(&mut text, results)?;
@@ -78,8 +75,27 @@ fn steps(text: &mut String, results: &Results) -> Result<()> {
         text,
         "\n## Steps of the plan\n\nEach step is measured alone with warm caches on one thread. GFLOP/s \
          and shares of the peak count the multiply-adds of the layers' definition. Strassen's scheme \
-         needs an eighth fewer in the pointwise part of a block, so its limit is 114 %.\n"
+         needs an eighth fewer in the pointwise part of a block, so its limit is 114 %.\n\n"
     )?;
+    let bandwidths: Vec<String> = results
+        .machine
+        .bandwidths()
+        .iter()
+        .map(|(source, speed)| format!("{speed:.0} GB/s ({source})"))
+        .collect();
+    if bandwidths.is_empty() {
+        writeln!(
+            text,
+            "The plots have the roof of the multiply-adds only: these results were stored before the \
+             report measured bandwidths."
+        )?;
+    } else {
+        writeln!(
+            text,
+            "One core reads {}. With warm caches a step can be above the memory's roof.",
+            bandwidths.join(" and ")
+        )?;
+    }
     for network in results.networks() {
         let (width, resolution) = network;
         let plot = plots::roofline_name(network);
@@ -89,7 +105,7 @@ fn steps(text: &mut String, results: &Results) -> Result<()> {
              | step | multiply-adds | ms | GFLOP/s | share of peak |\n|---|--:|--:|--:|--:|\n"
         )?;
         for layer in results.steps(network) {
-            let speed = 2.0 * layer.multiply_adds as f64 / layer.min_ms / 1e6;
+            let speed = layer.gflops();
             writeln!(
                 text,
                 "| {} | {} | {:.3} | {speed:.0} | {:.0} % |",

@@ -77,7 +77,7 @@ fn write(folder: &Path, results: &Results, training: &Training, check: bool) -> 
         ("README.md".to_string(), markdown::page(results)?),
         ("training.md".to_string(), training::page(training)?),
     ];
-    files.extend(plots::all(results)?);
+    files.extend(plots::all(results));
     let mut stale = Vec::new();
     for (name, text) in files {
         let path = folder.join(&name);

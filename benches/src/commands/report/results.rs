@@ -3,7 +3,7 @@
 use std::fmt;
 
 use anyhow::Result;
-use mobilenet::kernels::simd::{Isa, measure_peak};
+use mobilenet::kernels::simd::{Isa, measure_bandwidth, measure_peak};
 use serde::{Deserialize, Serialize};
 
 /// One comparison: the network's size, the batch and the number of threads.
@@ -47,6 +47,13 @@ pub(super) struct Measurement {
     pub(super) runs_ms: Vec<f64>,
 }
 
+impl Measurement {
+    /// Whether it is an engine of this project, and no peer.
+    pub(super) fn is_ours(&self) -> bool {
+        ["plan", "eager"].contains(&self.engine.as_str())
+    }
+}
+
 impl fmt::Display for Measurement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -78,6 +85,18 @@ pub(super) struct LayerSpeed {
     pub(super) min_ms: f64,
 }
 
+impl LayerSpeed {
+    /// Floating-point operations of its definition, two per multiply-add, per second.
+    pub(super) fn gflops(&self) -> f64 {
+        2.0 * self.multiply_adds as f64 / self.min_ms / 1e6
+    }
+
+    /// Floating-point operations per byte.
+    pub(super) fn intensity(&self) -> f64 {
+        2.0 * self.multiply_adds as f64 / self.bytes as f64
+    }
+}
+
 /// The plan at one of the 16 published sizes, batch 1, one thread.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct SizeSpeed {
@@ -95,9 +114,27 @@ pub(super) struct Machine {
     pub(super) isa: String,
     /// Measured multiply-add peak of one core, in GFLOP/s.
     pub(super) peak_gflops: f64,
+    /// Measured speed at which one core reads memory, in GB/s. Older results lack both speeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    memory_gbs: Option<f64>,
+    /// The same of a buffer of 1 MiB, about the size of a step, which caches hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cache_gbs: Option<f64>,
 }
 
 impl Machine {
+    /// What was measured of the speeds at which one core reads, in GB/s.
+    pub(super) fn bandwidths(&self) -> Vec<(&'static str, f64)> {
+        let speeds = [
+            ("memory", self.memory_gbs),
+            ("1 MiB in caches", self.cache_gbs),
+        ];
+        let speeds = speeds.into_iter();
+        speeds
+            .filter_map(|(source, speed)| Some((source, speed?)))
+            .collect()
+    }
+
     pub(super) fn here() -> Result<Self> {
         let information = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let field = |name: &str| {
@@ -119,6 +156,8 @@ impl Machine {
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             isa: isa.to_string(),
             peak_gflops: measure_peak(isa),
+            memory_gbs: Some(measure_bandwidth(isa, 1 << 30)),
+            cache_gbs: Some(measure_bandwidth(isa, 1 << 20)),
         })
     }
 }

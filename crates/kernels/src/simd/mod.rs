@@ -13,7 +13,7 @@ mod micro;
 mod threads;
 mod vector;
 
-pub use isa::{Isa, IsaError, measure_peak};
+pub use isa::{Isa, IsaError, measure_bandwidth, measure_peak};
 pub(crate) use isa::{dispatch, panel_vectors};
 pub use memory::AlignedBuffer;
 pub(crate) use memory::SharedBuffer;

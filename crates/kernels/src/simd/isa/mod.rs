@@ -12,11 +12,13 @@ use crate::simd::{Kernel, Simd};
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod bandwidth;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod peak;
 mod scalar;
 
+pub use bandwidth::measure_bandwidth;
 pub use peak::measure_peak;
 
 /// An instruction set that kernels are compiled for.
