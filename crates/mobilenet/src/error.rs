@@ -46,14 +46,6 @@ pub enum Error {
     /// The weights have no classifier.
     #[error("the weights have no classifier; they give features only")]
     NoClassifier,
-    /// The class number is too large.
-    #[error("there is no class {class}; the weights have {classes} classes, numbered from 0")]
-    NoSuchClass {
-        /// The number given.
-        class: usize,
-        /// Number of classes.
-        classes: usize,
-    },
 }
 
 #[cfg(feature = "candle")]

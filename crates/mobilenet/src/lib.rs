@@ -23,20 +23,18 @@ mod classifier;
 #[cfg(feature = "candle")]
 mod eager;
 mod error;
-mod explain;
 pub mod features;
-mod overlay;
 mod photos;
 mod pool;
 
 pub use classifier::{Classifier, Engine};
 pub use error::Error;
-pub use explain::{ActivationMap, Explainer};
 #[cfg(feature = "hub")]
 pub use mobilenet_hub as hub;
 pub use mobilenet_kernels as kernels;
 pub use mobilenet_model as model;
 pub use mobilenet_model::Prediction;
+pub use mobilenet_model::explain::{ActivationMap, ExplainError, Explainer};
 pub use mobilenet_model::preprocess::{Photo, Views};
 #[cfg(feature = "candle")]
 pub use mobilenet_ops as ops;

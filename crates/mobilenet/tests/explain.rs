@@ -4,7 +4,7 @@ use mobilenet::model::checkpoint::{Checkpoint, LoadReport, Metadata};
 use mobilenet::model::fold::folded_logits;
 use mobilenet::model::initialize::random_parameters;
 use mobilenet::model::preprocess::Preprocessing;
-use mobilenet::{Classifier, Engine, Error, Explainer, Photo};
+use mobilenet::{Classifier, Engine, ExplainError, Explainer, Photo};
 
 fn checkpoint(preprocessing: Preprocessing) -> Checkpoint {
     let metadata = Metadata {
@@ -72,7 +72,7 @@ fn unknown_classes_are_errors() {
     let error = explainer.explain(&photo(), Some(7)).unwrap_err();
     assert!(matches!(
         error,
-        Error::NoSuchClass {
+        ExplainError::NoSuchClass {
             class: 7,
             classes: 7
         }

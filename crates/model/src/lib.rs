@@ -20,6 +20,7 @@
 //! | [`preprocess`] | from a photo to the network's input |
 //! | [`labels`] | from class numbers to names, and back |
 //! | [`prediction`] | from logits to the best classes |
+//! | [`explain`] | which parts of a photo speak for a class |
 //! | [`fingerprint`] | recognises photos that were stored again |
 //! | `candle` | the network on candle |
 
@@ -32,6 +33,7 @@ pub mod config;
 pub mod conv_defs;
 pub mod endpoint;
 mod error;
+pub mod explain;
 pub mod file;
 pub mod fingerprint;
 pub mod flat;

@@ -159,6 +159,7 @@ fn a_whole_report() {
         width: 28,
         height: 20,
         rgb: (0..28 * 20 * 3).map(|index| (index % 251) as u8).collect(),
+        explained: Some(vec![7; 28 * 20 * 3]),
     };
     let worst: Vec<WrongPhoto> = evaluation.most_wrong().iter().map(photo).collect();
     let recipe = [("optimizer".to_string(), "rms_prop_tf".to_string())];
@@ -286,6 +287,7 @@ fn a_photo_of_another_size_is_named() {
         width: 2,
         height: 2,
         rgb: vec![0; 11],
+        explained: None,
     }];
     let report = Report {
         title: "photo",

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use mobilenet::Explainer;
+use mobilenet::model::checkpoint::Checkpoint;
 use mobilenet::model::file::write_atomically;
 use mobilenet::model::labels::MatchedBy;
 use mobilenet::train::data::{self, ImageDataset, InClassesOf, image_folder, photo_list};
@@ -79,7 +81,7 @@ pub(crate) fn run(arguments: &Eval) -> Result<()> {
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     if let Some(folder) = &arguments.report {
-        report(arguments, folder, &outcome, &*data)?;
+        report(arguments, folder, &outcome, &*data, &checkpoint)?;
     }
     print(arguments, &outcome, &data)
 }
@@ -178,19 +180,21 @@ fn report(
     folder: &Path,
     outcome: &EvaluationOutcome,
     data: &dyn ImageDataset,
+    weights: &Checkpoint,
 ) -> Result<()> {
+    let network = Explainer::new(weights, 1).ok();
     let last_name = |text: &str| {
         let name = Path::new(text).file_name();
         name.map_or(text.into(), |name| name.to_string_lossy().into_owned())
     };
-    let (weights, of_data) = (last_name(&arguments.weights), last_name(&arguments.data));
+    let (of_weights, of_data) = (last_name(&arguments.weights), last_name(&arguments.data));
     let report = Report {
-        title: &format!("{weights} on {of_data}"),
+        title: &format!("{of_weights} on {of_data}"),
         recipe: &[],
         history: &History::default(),
         evaluation: &outcome.evaluation,
         class_names: data.class_names(),
-        worst: &worst_photos(&outcome.evaluation, data),
+        worst: &worst_photos(&outcome.evaluation, data, network),
     };
     Ok(report.write(folder)?)
 }

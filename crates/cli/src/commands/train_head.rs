@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use mobilenet::Classifier;
+use mobilenet::Explainer;
 use mobilenet::features::{DatasetFeatures, dataset_key};
 use mobilenet::hub::DEFAULT_WEIGHTS;
 use mobilenet::model::checkpoint::{Checkpoint, WeightsDtype, save};
@@ -208,7 +209,7 @@ fn write_report(
         history: &History::default(),
         evaluation,
         class_names: data.class_names(),
-        worst: &worst_photos(evaluation, data),
+        worst: &worst_photos(evaluation, data, Explainer::new(trained, 1).ok()),
     };
     Ok(report.write(folder)?)
 }

@@ -1,5 +1,7 @@
 //! The contents of a report.
 
+use mobilenet_model::explain::Explainer;
+
 use crate::data::ImageDataset;
 use crate::log::History;
 use crate::metrics::{Evaluation, WrongImage};
@@ -38,6 +40,8 @@ pub struct WrongPhoto {
     pub height: u32,
     /// `[height, width, 3]`.
     pub rgb: Vec<u8>,
+    /// The same with what spoke for the prediction drawn over it, if that is known.
+    pub explained: Option<Vec<u8>>,
 }
 
 impl Report<'_> {
@@ -48,14 +52,23 @@ impl Report<'_> {
     }
 }
 
-/// The photos with the highest loss. One that can no longer be read is left out.
-pub fn worst_photos(evaluation: &Evaluation, data: &dyn ImageDataset) -> Vec<WrongPhoto> {
+/// The photos with the highest loss, explained by the network if it is given. A photo that can no
+/// longer be read is left out.
+pub fn worst_photos(
+    evaluation: &Evaluation,
+    data: &dyn ImageDataset,
+    mut network: Option<Explainer>,
+) -> Vec<WrongPhoto> {
     let wrong = evaluation.most_wrong().iter();
     wrong
         .filter_map(|&image| {
             let photo = data.load(image.image).ok()?;
+            let map = network
+                .as_mut()
+                .and_then(|network| network.explain(&photo, Some(image.predicted)).ok());
             Some(WrongPhoto {
                 image,
+                explained: map.map(|map| map.overlay(&photo).into_raw()),
                 name: data.name(image.image),
                 width: photo.width(),
                 height: photo.height(),

@@ -99,15 +99,27 @@ fn worst(report: &Report) -> Result<String, TrainError> {
     if report.worst.is_empty() {
         return Ok(String::new());
     }
-    let mut section = "<h2>Photos with the highest loss</h2>\n<div class=\"photos\">\n".to_string();
+    let explained = match report.worst.iter().any(|photo| photo.explained.is_some()) {
+        true => "<p>The second picture shows in red to yellow what spoke for the prediction.</p>\n",
+        false => "",
+    };
+    let mut section =
+        format!("<h2>Photos with the highest loss</h2>\n{explained}<div class=\"photos\">\n");
     for photo in report.worst {
         let image = photo.image;
+        let explained = match &photo.explained {
+            Some(rgb) => format!(
+                "<img alt=\"what spoke for the prediction\" src=\"{}\">",
+                photos::data_uri(photo, rgb)?
+            ),
+            None => String::new(),
+        };
         let _ = writeln!(
             section,
-            "<figure><img alt=\"\" src=\"{}\">\n<figcaption><dl><dt>label</dt><dd>{}</dd>\
+            "<figure><img alt=\"\" src=\"{}\">{explained}\n<figcaption><dl><dt>label</dt><dd>{}</dd>\
              <dt>prediction</dt><dd><b>{}</b>, {}</dd><dt>loss</dt><dd>{:.2}</dd></dl>\
              <small>{}</small></figcaption></figure>",
-            photos::data_uri(photo)?,
+            photos::data_uri(photo, &photo.rgb)?,
             escaped(&report.class_name(image.label)),
             escaped(&report.class_name(image.predicted)),
             percent(f64::from(image.probability)),

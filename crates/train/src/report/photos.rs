@@ -12,11 +12,11 @@ use crate::error::TrainError;
 /// Longest side, in pixels.
 const SIDE: u32 = 160;
 
-/// A small copy of the photo as a `data:` address.
-pub(super) fn data_uri(photo: &WrongPhoto) -> Result<String, TrainError> {
+/// A small copy of the photo, or of another picture of its size, as a `data:` address.
+pub(super) fn data_uri(photo: &WrongPhoto, rgb: &[u8]) -> Result<String, TrainError> {
     Ok(format!(
         "data:image/png;base64,{}",
-        base64(&thumbnail(photo)?)
+        base64(&thumbnail(photo, rgb)?)
     ))
 }
 
@@ -39,21 +39,21 @@ fn base64(bytes: &[u8]) -> String {
     text
 }
 
-fn thumbnail(photo: &WrongPhoto) -> Result<Vec<u8>, TrainError> {
+fn thumbnail(photo: &WrongPhoto, rgb: &[u8]) -> Result<Vec<u8>, TrainError> {
     let failed = |problem: String| TrainError::Draw {
         figure: "a photo",
         problem: format!("{}: {problem}", photo.name),
     };
     let pixels = u64::from(photo.width) * u64::from(photo.height);
-    if pixels == 0 || pixels.checked_mul(3) != Some(photo.rgb.len() as u64) {
+    if pixels == 0 || pixels.checked_mul(3) != Some(rgb.len() as u64) {
         return Err(failed(format!(
             "{} bytes of RGB cannot be {} by {} pixels",
-            photo.rgb.len(),
+            rgb.len(),
             photo.width,
             photo.height
         )));
     }
-    let image = RgbImage::from_raw(photo.width, photo.height, photo.rgb.clone())
+    let image = RgbImage::from_raw(photo.width, photo.height, rgb.to_vec())
         .ok_or_else(|| failed("no RGB image".to_string()))?;
     let mut png = Vec::new();
     scaled(&image)

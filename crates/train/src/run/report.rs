@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use mobilenet_model::checkpoint::Checkpoint;
+use mobilenet_model::explain::Explainer;
 use serde_json::Value;
 
 use crate::data::ImageDataset;
@@ -19,6 +21,7 @@ pub(super) fn write(
     history: &History,
     outcome: &EvaluationOutcome,
     data: &dyn ImageDataset,
+    weights: &Checkpoint,
 ) -> Result<(), TrainError> {
     let report = Report {
         title,
@@ -26,7 +29,7 @@ pub(super) fn write(
         history,
         evaluation: &outcome.evaluation,
         class_names: data.class_names(),
-        worst: &worst_photos(&outcome.evaluation, data),
+        worst: &worst_photos(&outcome.evaluation, data, Explainer::new(weights, 1).ok()),
     };
     report.write(folder)
 }

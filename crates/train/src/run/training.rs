@@ -154,21 +154,23 @@ impl<'a> Training<'a> {
         Ok(())
     }
 
+    /// The weights as they would be used now.
+    fn weights(&self) -> Result<Checkpoint, TrainError> {
+        let layout = self.trainer.layout();
+        Ok(Checkpoint {
+            parameters: layout.tensors(self.trainer.state().best_weights())?,
+            metadata: self.metadata.clone(),
+            report: LoadReport::default(),
+        })
+    }
+
     /// Saves the weights, and evaluates them if there is a test part.
     fn evaluate(&mut self) -> Result<(), TrainError> {
         let step = self.trainer.state().step;
         if matches!(self.evaluated_at, Some((at, _)) if at == step) {
             return Ok(());
         }
-        let parameters = self
-            .trainer
-            .layout()
-            .tensors(self.trainer.state().best_weights())?;
-        let weights = Checkpoint {
-            parameters,
-            metadata: self.metadata.clone(),
-            report: LoadReport::default(),
-        };
+        let weights = self.weights()?;
         let path = self.options.out.join("model.safetensors");
         checkpoint::save(&path, &weights, WeightsDtype::F32)?;
         let mut outcome = None;
@@ -216,6 +218,7 @@ impl<'a> Training<'a> {
                 &self.history,
                 outcome,
                 &**test,
+                &self.weights()?,
             )?;
         }
         Ok(evaluation)

@@ -5,13 +5,37 @@
 //! is a sum over the pixels of that map, and each pixel's summand says how much its part of the
 //! photo speaks for the class. No gradient is needed.
 
-use mobilenet_model::checkpoint::{Checkpoint, Metadata};
-use mobilenet_model::fold::folded_logits;
-use mobilenet_model::prediction::{mean_probabilities, predictions};
-use mobilenet_model::{InferencePlan, PlanOptions, PlanWeights, Prediction};
+mod overlay;
 
-use crate::Photo;
-use crate::error::Error;
+use crate::checkpoint::{Checkpoint, Metadata};
+use crate::error::ModelError;
+use crate::fold::folded_logits;
+use crate::plan::{InferencePlan, PlanOptions, PlanWeights};
+use crate::prediction::{Prediction, mean_probabilities, predictions};
+use crate::preprocess::{Photo, PhotoError};
+
+/// Why an answer could not be explained.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExplainError {
+    /// The weights' preprocessing cannot be applied.
+    #[error(transparent)]
+    Photo(#[from] PhotoError),
+    /// The network cannot be built or run.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The weights have no classifier.
+    #[error("the weights have no classifier, so there is no answer to explain")]
+    NoClassifier,
+    /// The class number is too large.
+    #[error("there is no class {class}; the weights have {classes} classes, numbered from 0")]
+    NoSuchClass {
+        /// The number given.
+        class: usize,
+        /// Number of classes.
+        classes: usize,
+    },
+}
 
 /// A network that explains its answers.
 #[derive(Debug)]
@@ -40,14 +64,14 @@ impl Explainer {
     /// Plans the network on `threads` threads.
     ///
     /// # Errors
-    /// [`Error::NoClassifier`] if the weights have no classifier, [`Error::Model`] if the tensors
+    /// [`ExplainError::NoClassifier`] if the weights have no classifier, [`ExplainError::Model`] if the tensors
     /// do not fit their metadata.
-    pub fn new(checkpoint: &Checkpoint, threads: usize) -> Result<Self, Error> {
+    pub fn new(checkpoint: &Checkpoint, threads: usize) -> Result<Self, ExplainError> {
         let metadata = checkpoint.metadata.clone();
         let config = metadata.config();
         let packed = PlanWeights::new(&config, &checkpoint.parameters)?;
         let logits = folded_logits(&config, &checkpoint.parameters)?;
-        let logits = logits.ok_or(Error::NoClassifier)?;
+        let logits = logits.ok_or(ExplainError::NoClassifier)?;
         let options = PlanOptions {
             endpoints: vec![config.base.final_endpoint],
             ..PlanOptions::new(metadata.preprocessing.size, threads)
@@ -62,27 +86,33 @@ impl Explainer {
     /// The activation map of a class, or of the most probable class.
     ///
     /// # Errors
-    /// [`Error::Photo`] if the weights' preprocessing cannot be applied, [`Error::NoSuchClass`] if
+    /// [`ExplainError::Photo`] if the weights' preprocessing cannot be applied, [`ExplainError::NoSuchClass`] if
     /// there is no such class.
     ///
     /// ```
-    /// use mobilenet::{Explainer, Photo};
-    /// # use mobilenet::model::checkpoint::{Checkpoint, LoadReport, Metadata};
-    /// # use mobilenet::model::{initialize::random_parameters, preprocess::Preprocessing};
+    /// use mobilenet_model::explain::Explainer;
+    /// use mobilenet_model::preprocess::Photo;
+    /// # use mobilenet_model::checkpoint::{Checkpoint, LoadReport, Metadata};
+    /// # use mobilenet_model::{initialize::random_parameters, preprocess::Preprocessing};
     /// # let metadata = Metadata { width: 0.25, ..Metadata::new(Preprocessing::plain(96)) };
     /// # let parameters = random_parameters(&metadata.config(), 0)?;
     /// # let checkpoint = Checkpoint { parameters, metadata, report: LoadReport::default() };
     /// let photo = Photo::from_pixel(200, 150, [90, 120, 30].into());
     /// let map = Explainer::new(&checkpoint, 1)?.explain(&photo, None)?;
     /// assert_eq!(map.size, [3, 3]); // 96 / 32
-    /// map.overlay(&photo).save(std::env::temp_dir().join("explained.png"))?;
+    /// let picture = map.overlay(&photo);
+    /// assert_eq!(picture.dimensions(), (200, 150));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn explain(&mut self, photo: &Photo, class: Option<usize>) -> Result<ActivationMap, Error> {
+    pub fn explain(
+        &mut self,
+        photo: &Photo,
+        class: Option<usize>,
+    ) -> Result<ActivationMap, ExplainError> {
         let preprocessing = &self.metadata.preprocessing;
         let pixels = preprocessing.pixels(photo)?;
         let &[[.., classes], [rows, columns, channels]] = self.plan.output_shapes() else {
-            return Err(Error::NoClassifier);
+            return Err(ExplainError::NoClassifier);
         };
         let mut logits = vec![0.0; classes];
         let mut map = vec![0.0; rows * columns * channels];
@@ -93,7 +123,7 @@ impl Explainer {
             None => all.into_iter().next(),
             Some(class) => all.into_iter().find(|found| found.class == class),
         };
-        let prediction = prediction.ok_or(Error::NoSuchClass {
+        let prediction = prediction.ok_or(ExplainError::NoSuchClass {
             class: class.unwrap_or(0),
             classes,
         })?;

@@ -1,7 +1,7 @@
 //! An activation map drawn over its photo.
 
-use crate::Photo;
-use crate::explain::ActivationMap;
+use super::ActivationMap;
+use crate::preprocess::Photo;
 
 /// Brightness of what does not speak for the class.
 const DIM: f32 = 0.45;
@@ -64,9 +64,8 @@ fn blend(pixel: [u8; 3], heat: f32) -> [u8; 3] {
 
 #[cfg(test)]
 mod tests {
-    use mobilenet_model::Prediction;
-
     use super::*;
+    use crate::prediction::Prediction;
 
     fn map(values: Vec<f32>, size: [usize; 2], region: [f64; 4]) -> ActivationMap {
         ActivationMap {
