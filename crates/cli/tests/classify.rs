@@ -284,7 +284,7 @@ fn pipes_and_devices_are_refused() {
     // Unreadable, but not for the superuser.
     let secret = folder.path("secret.jpg");
     fs::write(&secret, "").unwrap();
-    fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0)).unwrap();
+    fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
     let output = classify(&[&secret]);
     let found = stderr(&output);
     assert!(
