@@ -77,6 +77,21 @@ fn answers_are_those_of_single_photos_in_order() {
     }
 }
 
+/// The short edge cannot become 36 pixels without making the other one endless.
+#[test]
+fn a_photo_that_does_not_fit_the_rule_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("line.ppm");
+    let header = b"P6 1 5000 255 ".to_vec();
+    std::fs::write(&path, [header, vec![0; 3 * 5000]].concat()).unwrap();
+    let answer = classifier(1).classify_file(&path, &PhotoOptions::default());
+    let error = answer.unwrap_err().to_string();
+    assert_eq!(
+        error,
+        format!("{}: 1x5000 is too narrow to resize to 36", path.display())
+    );
+}
+
 #[test]
 fn no_files_and_one_file() {
     let folder = tempfile::tempdir().unwrap();

@@ -148,3 +148,23 @@ fn averaged(logits: &[f32], views: usize, classes: usize) -> Vec<f32> {
     };
     photos.flat_map(logits).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn views_become_logits_of_their_average() {
+        // Two photos of two views; the last view is certain.
+        let logits = [0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 2000.0];
+        let found = averaged(&logits, 2, 2);
+        let softmax = |pair: &[f32]| f64::from(pair[0] - pair[1]).exp();
+        assert!((softmax(&found[..2]) - 1.0).abs() < 1e-6);
+        assert!((softmax(&found[2..]) - 0.25 / 0.75).abs() < 1e-6);
+        assert!(
+            averaged(&[0.0, 2000.0], 1, 2)
+                .iter()
+                .all(|logit| logit.is_finite())
+        );
+    }
+}

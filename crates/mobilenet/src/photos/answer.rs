@@ -98,7 +98,8 @@ impl Classifier {
             reduction,
             lenient: options.lenient,
         })?;
-        let pixels = preprocessing.views(&decoded.photo)?;
+        let pixels = preprocessing.views(&decoded.photo);
+        let pixels = pixels.map_err(|error| error.of_photo(path.display().to_string()))?;
         drop((decoded.photo, share));
         let start = Instant::now();
         let predictions = self.predict(&pixels, options.top, caller)?;

@@ -73,7 +73,29 @@ pub enum PhotoError {
         /// The cause.
         source: image::ImageError,
     },
-    /// The preprocessing rule is impossible.
+    /// The rule does not fit this photo.
+    #[error("{name}: {problem}")]
+    Unfit {
+        /// The file.
+        name: String,
+        /// Why not.
+        problem: String,
+    },
+    /// A rule that fits no image.
     #[error("cannot preprocess: {0}")]
     Rule(String),
+}
+
+impl PhotoError {
+    /// The same of a named photo, where the error does not say which.
+    #[must_use]
+    pub fn of_photo(self, name: impl Into<String>) -> Self {
+        match self {
+            Self::Rule(problem) => Self::Unfit {
+                name: name.into(),
+                problem,
+            },
+            named => named,
+        }
+    }
 }
