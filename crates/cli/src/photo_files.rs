@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-
-/// Endings of the formats that are decoded.
-const ENDINGS: [&str; 6] = ["jpg", "jpeg", "png", "bmp", "webp", "gif"];
+use mobilenet::train::data::image_folder::ENDINGS;
 
 /// The files among `paths` as they are, and the photos in folders, by name. Hidden entries and links
 /// to folders, which may lead in circles, are passed over.

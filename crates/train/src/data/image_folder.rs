@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::{DataError, ImageDataset, ImageFiles, Splits};
 
 /// Endings of the formats that are decoded.
-const ENDINGS: [&str; 6] = ["jpg", "jpeg", "png", "bmp", "webp", "gif"];
+pub const ENDINGS: [&str; 6] = ["jpg", "jpeg", "png", "bmp", "webp", "gif"];
 
 /// Names of the folder to evaluate on, beside `train`.
 pub const TEST_FOLDERS: [&str; 3] = ["test", "validation", "val"];
