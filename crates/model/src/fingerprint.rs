@@ -11,7 +11,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::preprocess::Photo;
 
-/// Bits of 128 by which copies may differ. One of [`CHUNKS`] equal parts is then the same.
+/// Bits of 128 by which copies may differ. One of 8 equal parts is then the same.
 pub const MOST_BITS: u32 = 7;
 
 /// Mean difference of colours that copies may have, of 255.

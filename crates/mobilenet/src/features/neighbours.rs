@@ -54,6 +54,9 @@ impl Neighbours {
 
     /// The `top` nearest rows of each query `[m, width]`, nearest first; of equals the lower number.
     ///
+    /// One query takes as long as reading all rows from memory: 0.2 s for 250,000 rows of 1,024
+    /// features (5 GB/s, while other programs ran), so about 0.8 s for a million.
+    ///
     /// ```
     /// use mobilenet::features::Neighbours;
     ///

@@ -4,10 +4,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{DataError, ImageDataset, ImageFiles, Splits};
+use mobilenet_model::preprocess::has_photo_ending;
 
-/// File extensions of the supported formats.
-const ENDINGS: [&str; 6] = ["jpg", "jpeg", "png", "bmp", "webp", "gif"];
+use super::{DataError, ImageDataset, ImageFiles, Splits};
 
 /// Names of the folder to evaluate on, beside `train`.
 pub const TEST_FOLDERS: [&str; 3] = ["test", "validation", "val"];
@@ -62,8 +61,7 @@ fn read_classes(dir: &Path) -> Result<Classes, DataError> {
     for folder in entries(dir)?.into_iter().filter(|path| path.is_dir()) {
         let photos = photos(&folder)?;
         if photos.is_empty() {
-            let expected = format!("photos ({})", ENDINGS.join(", "));
-            return Err(DataError::malformed(folder.display(), expected, "none"));
+            return Err(DataError::malformed(folder.display(), "photos", "none"));
         }
         classes.insert(file_name(&folder), photos);
     }
@@ -76,11 +74,7 @@ fn read_classes(dir: &Path) -> Result<Classes, DataError> {
 
 /// The photos directly in a folder, sorted by name.
 pub(super) fn photos(dir: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let is_photo = |path: &PathBuf| {
-        let ending = path.extension().and_then(|ending| ending.to_str());
-        ending.is_some_and(|ending| ENDINGS.contains(&ending.to_ascii_lowercase().as_str()))
-            && path.is_file()
-    };
+    let is_photo = |path: &PathBuf| has_photo_ending(path) && path.is_file();
     Ok(entries(dir)?.into_iter().filter(is_photo).collect())
 }
 
