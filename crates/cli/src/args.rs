@@ -1,6 +1,7 @@
 //! Commands and their arguments.
 
 mod bench;
+mod engine;
 mod features;
 mod overrides;
 mod preprocess;
@@ -17,6 +18,7 @@ use crate::progress;
 use crate::values::{Size, answers_file, output_stride, share, size, threads, weights_file, width};
 use crate::version::version;
 pub use bench::{Bench, BenchEngine};
+pub use engine::{Engine, Precision, WeightType};
 pub use features::{Duplicates, Features, Knn, Search};
 pub use overrides::Overrides;
 pub use preprocess::{Preprocess, PreprocessRule};
@@ -97,33 +99,6 @@ impl Command {
         };
         engine == Engine::Eager
     }
-}
-
-/// What computes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Engine {
-    /// The inference plan: batch norm folded, weights packed, no candle
-    Plan,
-    /// Our layers on candle, one after another
-    Eager,
-}
-
-/// Number type of the computation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Precision {
-    /// 32-bit floating point
-    F32,
-}
-
-/// Number type of the weights in memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum WeightType {
-    /// 32 bits
-    F32,
-    /// Half precision, half the memory
-    F16,
-    /// bfloat16, half the memory
-    Bf16,
 }
 
 /// Arguments of `classify`.

@@ -4,10 +4,10 @@
 //! y = (x - mean) * gamma / sqrt(variance + epsilon) + beta  =  x * scale + shift
 //! ```
 
-use crate::activation::Activation;
 use crate::error::{KernelError, check_length};
 use crate::layer::slices::fresh;
 use crate::layer::slices::normalization::{Affine, Map};
+use crate::network::Activation;
 
 /// The statistics and parameters of one batch normalisation, one value per channel each.
 #[derive(Debug, Clone, Copy)]

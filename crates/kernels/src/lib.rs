@@ -48,9 +48,8 @@ pub mod simd;
 #[allow(unsafe_code, reason = "threads share an arena through pointers")]
 pub mod training;
 
-pub use activation::Activation;
 pub use error::KernelError;
 pub use geometry::{Axis, ConvGeometry, ConvSize, Padding};
 pub use layer::slices::Epilogue;
-pub use network::{ConvKind, Pooling};
+pub use network::{Activation, ConvKind, Pooling};
 pub use normalizer::{BatchNormConfig, Normalizer};

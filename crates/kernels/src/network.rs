@@ -10,6 +10,37 @@ pub enum ConvKind {
     Depthwise,
 }
 
+/// The function that follows a layer's normalisation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Activation {
+    /// `min(max(x, 0), 6)`, as in slim. The paper's text says ReLU.
+    #[default]
+    Relu6,
+    /// `max(x, 0)`.
+    Relu,
+    /// The value unchanged.
+    Identity,
+}
+
+impl Activation {
+    /// Smallest and largest value of the activation.
+    #[inline]
+    pub fn bounds(self) -> (f32, f32) {
+        match self {
+            Self::Relu6 => (0.0, 6.0),
+            Self::Relu => (0.0, f32::INFINITY),
+            Self::Identity => (f32::NEG_INFINITY, f32::INFINITY),
+        }
+    }
+
+    /// The activation of one value.
+    #[inline]
+    pub fn apply(self, x: f32) -> f32 {
+        let (low, high) = self.bounds();
+        x.clamp(low, high)
+    }
+}
+
 /// Which part of the last feature map is averaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pooling {

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::{Precision, WeightType};
+use super::engine::{Precision, WeightType};
 use crate::values::{Size, size, threads, width};
 
 /// The engine that is measured.

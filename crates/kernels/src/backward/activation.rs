@@ -1,8 +1,8 @@
 //! The gradient of an activation. It is 0 at the bounds and beyond them.
 
-use crate::activation::Activation;
 use crate::error::KernelError;
 use crate::layer::slices::elementwise::activation_gradient;
+use crate::network::Activation;
 
 /// Writes the gradient of the input, element by element.
 ///

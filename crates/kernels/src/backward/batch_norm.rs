@@ -10,10 +10,10 @@
 //!
 //! `g` is the gradient after it has passed back through the activation.
 
-use crate::activation::Activation;
 use crate::batch_norm::BatchNormParameters;
 use crate::error::KernelError;
 use crate::layer::slices::normalization::{Affine, Map};
+use crate::network::Activation;
 
 /// Moments of a batch, one value per channel.
 #[derive(Debug, Clone, PartialEq)]

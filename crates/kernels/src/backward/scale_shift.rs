@@ -1,9 +1,9 @@
 //! Gradients of [`crate::batch_norm::scale_shift`], which is batch normalisation by running
 //! statistics, or a bias.
 
-use crate::activation::Activation;
 use crate::error::KernelError;
 use crate::layer::slices::normalization::{Affine, Map};
+use crate::network::Activation;
 
 /// Gradients of scale and shift, one value per channel.
 #[derive(Debug, Clone, PartialEq)]

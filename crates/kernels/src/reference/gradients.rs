@@ -8,8 +8,8 @@
 //! ```
 
 use super::{for_each_tap, output_pixels};
-use crate::activation::Activation;
 use crate::geometry::ConvSize;
+use crate::network::Activation;
 
 /// Gradients of a full convolution with respect to input and weights, shapes as in
 /// [`fn@crate::conv::conv`].

@@ -3,9 +3,9 @@
 
 mod gradients;
 
-use crate::activation::Activation;
 use crate::batch_norm::BatchNormParameters;
 use crate::geometry::ConvSize;
+use crate::network::Activation;
 
 pub use gradients::{
     BatchStatistics, batch_norm_gradients, batch_norm_of_batch, conv_gradients, depthwise_gradients,

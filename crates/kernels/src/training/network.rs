@@ -1,9 +1,9 @@
 //! The network to be trained: its layers, and the offsets of their values in one flat vector of
 //! parameters.
 
-use crate::activation::Activation;
 use crate::error::KernelError;
 use crate::geometry::ConvGeometry;
+use crate::network::Activation;
 use crate::network::{ConvKind, Pooling};
 
 /// A convolution, its batch normalisation and its activation. Offsets are into the parameters.

@@ -8,7 +8,7 @@ use image::RgbImage;
 use jpeg_decoder::{Decoder, PixelFormat};
 
 /// By what the sides of a JPEG are divided while it is decoded, which costs less than decoding and
-/// resizing it. By 8 would cost no less, and what is left is a shade darker than the photo.
+/// resizing it. By 8 would cost hardly less, and what is left is a shade darker than the photo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Reduction {
     /// By nothing: every pixel is decoded.

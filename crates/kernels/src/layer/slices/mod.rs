@@ -17,8 +17,8 @@ use std::marker::PhantomData;
 
 use rayon::prelude::*;
 
-use crate::activation::Activation;
 use crate::error::{KernelError, check_length};
+use crate::network::Activation;
 use crate::simd::AlignedBuffer;
 
 /// What follows a convolution and is computed together with it: `activation(sum * scale + shift)`.
