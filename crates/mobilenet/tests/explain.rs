@@ -60,9 +60,9 @@ fn the_region_is_what_the_rule_keeps_of_the_photo() {
     assert_eq!(region(Preprocessing::plain(96)), [0.0, 0.0, 120.0, 150.0]);
     assert_eq!(region(Preprocessing::slim(96)), [7.0, 9.0, 113.0, 141.0]);
     let [top, left, bottom, right] = region(Preprocessing::timm(96, 0.875));
-    // 109 of the short edge's pixels become 120.
-    let side = 96.0 * 120.0 / 109.0;
-    assert!((bottom - top - side).abs() < 1e-9 && (right - left - side).abs() < 1e-9);
+    // The photo becomes 109 by 136 pixels, of which 96 by 96 are seen.
+    let (rows, columns) = (96.0 * 120.0 / 109.0, 96.0 * 150.0 / 136.0);
+    assert!((bottom - top - rows).abs() < 1e-9 && (right - left - columns).abs() < 1e-9);
     assert!((top + bottom - 120.0).abs() < 1e-9 && (left + right - 150.0).abs() < 1e-9);
 }
 
