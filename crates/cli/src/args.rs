@@ -21,7 +21,7 @@ pub use bench::{Bench, BenchEngine};
 pub use engine::{Engine, Precision, WeightType};
 pub use features::{Duplicates, Features, Knn, Search};
 pub use overrides::Overrides;
-pub use preprocess::{Preprocess, PreprocessRule};
+pub use preprocess::{FeaturePreprocess, Preprocess, PreprocessRule};
 pub use train::{AugmentationName, Eval, OptimizerName, ScheduleName, Train};
 
 /// MobileNetV1: classify photos, convert weights, train.

@@ -6,6 +6,7 @@ use clap::Args;
 use mobilenet::features::ENDINGS;
 use mobilenet::hub::DEFAULT_WEIGHTS;
 
+use super::preprocess::FeaturePreprocess;
 use crate::values::threads;
 
 /// Arguments of `features`.
@@ -21,6 +22,8 @@ pub struct Features {
     /// Weights
     #[arg(short, long, value_name = "W", default_value = DEFAULT_WEIGHTS)]
     pub(crate) weights: String,
+    #[command(flatten)]
+    pub(crate) preprocess: FeaturePreprocess,
     /// Number of threads [default: all cores]
     #[arg(short, long, value_name = "N", value_parser = threads())]
     pub(crate) threads: Option<u64>,
@@ -41,6 +44,8 @@ pub struct Search {
     /// Weights
     #[arg(short, long, value_name = "W", default_value = DEFAULT_WEIGHTS)]
     pub(crate) weights: String,
+    #[command(flatten)]
+    pub(crate) preprocess: FeaturePreprocess,
     /// Number of threads [default: all cores]
     #[arg(short, long, value_name = "N", value_parser = threads())]
     pub(crate) threads: Option<u64>,
@@ -63,6 +68,8 @@ pub struct Duplicates {
     /// Weights for --threshold
     #[arg(short, long, value_name = "W", default_value = DEFAULT_WEIGHTS)]
     pub(crate) weights: String,
+    #[command(flatten)]
+    pub(crate) preprocess: FeaturePreprocess,
     /// Number of threads [default: all cores]
     #[arg(short, long, value_name = "N", value_parser = threads())]
     pub(crate) threads: Option<u64>,
@@ -86,6 +93,8 @@ pub struct Knn {
     /// Weights
     #[arg(short, long, value_name = "W", default_value = DEFAULT_WEIGHTS)]
     pub(crate) weights: String,
+    #[command(flatten)]
+    pub(crate) preprocess: FeaturePreprocess,
     /// Number of threads [default: all cores]
     #[arg(short, long, value_name = "N", value_parser = threads())]
     pub(crate) threads: Option<u64>,

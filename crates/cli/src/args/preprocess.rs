@@ -37,6 +37,29 @@ impl Preprocess {
     }
 }
 
+/// What overrides the way in which photos become features: the whole photo is seen, because what
+/// two photos have in common may be at their rims.
+#[derive(Debug, Args)]
+pub struct FeaturePreprocess {
+    /// How to resize photos
+    #[arg(long, value_enum, value_name = "RULE", default_value_t = PreprocessRule::Plain)]
+    preprocess: PreprocessRule,
+    /// Image side, or rows and columns [default: what is stored with the weights]
+    #[arg(long, value_name = "PIXELS|ROWSxCOLUMNS", value_parser = size)]
+    resolution: Option<Size>,
+}
+
+impl FeaturePreprocess {
+    /// The metadata with these overrides.
+    pub(crate) fn apply(&self, mut metadata: Metadata) -> Metadata {
+        if let Some(Size(size)) = self.resolution {
+            metadata = metadata.with_size(size);
+        }
+        metadata.preprocessing = self.preprocess.instead_of(&metadata.preprocessing);
+        metadata
+    }
+}
+
 /// How a photo is resized to the network's input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PreprocessRule {

@@ -94,7 +94,7 @@ fn alike(
     threshold: f32,
     threads: usize,
 ) -> Result<Pairs> {
-    let network = network(load(&arguments.weights)?, threads)?;
+    let network = network(load(&arguments.weights)?, &arguments.preprocess, threads)?;
     let (table, _) = table(&network, files)?;
     let width = table.width();
     let (names, values) = table.into_parts();

@@ -9,7 +9,7 @@ use mobilenet::model::checkpoint::Checkpoint;
 use mobilenet::{Classifier, Engine, Error, open_photo};
 
 use super::load;
-use crate::args::Features;
+use crate::args::{FeaturePreprocess, Features};
 use crate::output;
 use crate::photo_sources::Sources;
 use crate::progress::counting;
@@ -18,7 +18,7 @@ use crate::threads;
 pub(crate) fn run(arguments: &Features) -> Result<()> {
     let files = Sources::of_arguments(&arguments.photos)?.all()?;
     let threads = threads::or_all_cores(arguments.threads);
-    let network = network(load(&arguments.weights)?, threads)?;
+    let network = network(load(&arguments.weights)?, &arguments.preprocess, threads)?;
     let (table, failed) = table(&network, &files)?;
     table.write(&arguments.output)?;
     output::line(format!(
@@ -34,7 +34,17 @@ pub(crate) fn run(arguments: &Features) -> Result<()> {
 }
 
 /// The network without its classifier, which features do not need.
-pub(super) fn network(checkpoint: Checkpoint, threads: usize) -> Result<Classifier> {
+pub(super) fn network(
+    mut checkpoint: Checkpoint,
+    preprocess: &FeaturePreprocess,
+    threads: usize,
+) -> Result<Classifier> {
+    checkpoint.metadata = preprocess.apply(checkpoint.metadata);
+    of_checkpoint(checkpoint, threads)
+}
+
+/// The same with the preprocessing that the checkpoint has.
+pub(super) fn of_checkpoint(checkpoint: Checkpoint, threads: usize) -> Result<Classifier> {
     let engine = Engine::Plan {
         threads,
         weights: WeightType::F32,

@@ -29,7 +29,7 @@ struct Line {
 pub(crate) fn run(arguments: &Knn) -> Result<()> {
     let (train, test) = open(arguments)?;
     let threads = threads::or_all_cores(arguments.threads);
-    let network = features::network(load(&arguments.weights)?, threads)?;
+    let network = features::network(load(&arguments.weights)?, &arguments.preprocess, threads)?;
     let copies = copies::warn(&*train, &*test);
     let start = Instant::now();
     let known = rows(&network, &*train)?;

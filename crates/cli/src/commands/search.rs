@@ -25,7 +25,7 @@ struct Line<'a> {
 
 pub(crate) fn run(arguments: &Search) -> Result<()> {
     let threads = threads::or_all_cores(arguments.threads);
-    let network = network(load(&arguments.weights)?, threads)?;
+    let network = network(load(&arguments.weights)?, &arguments.preprocess, threads)?;
     let query = network.features(&open_photo(&arguments.query)?)?;
     let (among, failed) = if arguments.among.is_dir() {
         let files = Sources::of_arguments(std::slice::from_ref(&arguments.among))?.all()?;

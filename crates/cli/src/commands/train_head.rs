@@ -57,7 +57,7 @@ pub(super) fn run(arguments: &Train, data: &OpenData, trained_on: &str) -> Resul
     let threads = threads::or_all_cores(arguments.threads);
     let source = Source {
         arguments,
-        network: features::network(body.clone(), threads)?,
+        network: features::of_checkpoint(body.clone(), threads)?,
         body: &body,
     };
     let train = source.features("train", &*data.train)?;

@@ -5,7 +5,11 @@ use std::path::Path;
 use image::ImageFormat;
 
 /// The formats that are read, for messages.
-pub(super) const READ: &str = "JPEG, PNG, BMP, WebP, GIF, TIFF and PNM";
+pub(super) const READ: &str = if cfg!(feature = "tiff") {
+    "JPEG, PNG, BMP, WebP, GIF, TIFF and PNM"
+} else {
+    "JPEG, PNG, BMP, WebP, GIF and PNM"
+};
 
 /// Endings of the names of photos that are read, in lower case.
 pub const PHOTO_ENDINGS: [&str; 14] = [
@@ -51,9 +55,10 @@ pub(super) fn recognise(bytes: &[u8]) -> Content {
             | ImageFormat::Bmp
             | ImageFormat::WebP
             | ImageFormat::Gif
-            | ImageFormat::Tiff
             | ImageFormat::Pnm),
         ) => Content::Read(format),
+        Ok(ImageFormat::Tiff) if cfg!(feature = "tiff") => Content::Read(ImageFormat::Tiff),
+        Ok(ImageFormat::Tiff) => Content::Unread("TIFF (this program was built without it)"),
         Ok(ImageFormat::Ico) => Content::Unread("ICO"),
         Ok(ImageFormat::Hdr) => Content::Unread("Radiance HDR"),
         Ok(ImageFormat::OpenExr) => Content::Unread("OpenEXR"),
