@@ -105,7 +105,7 @@ impl Command {
 #[derive(Debug, Args)]
 pub struct Classify {
     /// Photos (JPEG, PNG, BMP, WebP, GIF, TIFF, PNM); folders, of which all photos below are taken,
-    /// but no hidden ones; - for a list of paths on standard input, one a line
+    /// but no hidden ones; - for a list of paths on standard input, one per line
     #[arg(required = true, value_name = "PHOTO|DIR|-")]
     pub(crate) photos: Vec<PathBuf>,
     /// Weights

@@ -22,7 +22,8 @@ pub struct PhotoOptions {
     /// decoded while no other is.
     pub memory: u64,
     /// Whether every pixel is decoded. Otherwise a JPEG that is far larger than the network's input
-    /// is decoded at a reduced size, which moves probabilities by less than 0.01.
+    /// is decoded at a reduced size, which moves probabilities by about as much as another JPEG
+    /// decoder does: by less than 0.01 in our tests, by up to 0.025 in single cases.
     pub exact: bool,
     /// Whether a photo that is cut off or broken is classified by what is there of it, with a
     /// warning.
