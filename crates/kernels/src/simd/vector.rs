@@ -53,6 +53,20 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// `LANES` values must be writable at `to`.
     unsafe fn store(self, to: *mut f32, vector: Self::Vector);
 
+    /// Transposes a square of 4 x 4 values, whose rows are `from_stride` values apart, and multiplies
+    /// each row of the square by its scale: value `[i][l]` of the result is `from[l][i] * scales[l]`.
+    ///
+    /// # Safety
+    /// All rows must be readable at `from` and writable at `to`, and 4 values readable at `scales`.
+    unsafe fn transpose(
+        self,
+        from: *const f32,
+        from_stride: usize,
+        scales: *const f32,
+        to: *mut f32,
+        to_stride: usize,
+    );
+
     fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
 
     /// `a * b + c`.

@@ -193,7 +193,7 @@ impl Kernel for MultiplyTask<'_> {
             for index in panels.clone() {
                 let panel = job.layout.panel(index);
                 let to = weights.add(panel.offset() - first.offset());
-                job.shape.pack(job.weights, &panel, job.epilogue, to);
+                job.shape.pack(simd, job.weights, &panel, job.epilogue, to);
             }
             let blocks = parts(pixels.len(), job.block, 1);
             for index in 0..blocks {

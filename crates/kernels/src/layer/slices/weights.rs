@@ -1,7 +1,10 @@
 //! The layout of a matrix of weights in a slice, and the packing of its panels at each call.
 
+use std::ops::Range;
+
 use super::Epilogue;
 use crate::panels::Panel;
+use crate::simd::Simd;
 
 /// Layout of a matrix of weights in a slice. The weight of column `c` and `k = n * inner + i` is at
 /// `c * column + n * outer_stride + i * inner_stride`.
@@ -65,8 +68,9 @@ impl Weights {
     /// # Safety
     /// `to` must have room for the panel.
     #[inline(always)]
-    pub(super) unsafe fn pack(
+    pub(super) unsafe fn pack<S: Simd>(
         &self,
+        simd: S,
         values: &[f32],
         panel: &Panel,
         epilogue: &Epilogue<'_>,
@@ -88,7 +92,13 @@ impl Weights {
                 }
             } else if self.inner == self.depth && self.inner_stride == 1 {
                 let values = &values[panel.first * self.column..][..panel.columns * self.column];
-                transpose(values, panel, |lane| epilogue.scale(panel.first + lane), to);
+                transpose(
+                    simd,
+                    values,
+                    panel,
+                    |lane| epilogue.scale(panel.first + lane),
+                    to,
+                );
             } else {
                 panel.for_each(|column, k, index| {
                     let value = values[self.at(column, k)];
@@ -111,46 +121,43 @@ const RUN: usize = 64;
 /// # Safety
 /// `to` must have room for the panel.
 #[inline(always)]
-unsafe fn transpose(values: &[f32], panel: &Panel, scale: impl Fn(usize) -> f32, to: *mut f32) {
+unsafe fn transpose<S: Simd>(
+    simd: S,
+    values: &[f32],
+    panel: &Panel,
+    scale: impl Fn(usize) -> f32,
+    to: *mut f32,
+) {
     let (depth, width) = (panel.depth, panel.width);
+    assert_eq!(values.len(), panel.columns * depth);
+    let write = |column: usize, k: Range<usize>| {
+        let row = &values[column * depth..][k.clone()];
+        for (k, value) in k.zip(row) {
+            // SAFETY: inside the panel, for which the caller guarantees room.
+            unsafe { to.add(k * width + column).write(value * scale(column)) }
+        }
+    };
     let squares = panel.columns / SQUARE * SQUARE;
     for start in (0..depth).step_by(RUN) {
-        let run = RUN.min(depth - start);
-        for lane in (0..squares).step_by(SQUARE) {
-            let rows: [&[f32]; SQUARE] =
-                std::array::from_fn(|l| &values[(lane + l) * depth + start..][..run]);
-            let scales: [f32; SQUARE] = std::array::from_fn(|l| scale(lane + l));
-            let [a, b, c, d] = rows.map(|row| row.as_chunks::<SQUARE>().0);
-            for (k, (((a, b), c), d)) in a.iter().zip(b).zip(c).zip(d).enumerate() {
-                let square = [a, b, c, d];
-                let square: [[f32; SQUARE]; SQUARE] =
-                    std::array::from_fn(|l| square[l].map(|value| value * scales[l]));
-                let turned: [[f32; SQUARE]; SQUARE] =
-                    std::array::from_fn(|i| square.map(|row| row[i]));
-                for (i, &row) in turned.iter().enumerate() {
-                    // SAFETY: inside the panel, for which the caller guarantees room.
-                    unsafe {
-                        let to = to.add((start + k * SQUARE + i) * width + lane);
-                        to.cast::<[f32; SQUARE]>().write_unaligned(row);
-                    }
+        let end = depth.min(start + RUN);
+        let whole = end - (end - start) % SQUARE;
+        for column in (0..squares).step_by(SQUARE) {
+            let scales: [f32; SQUARE] = std::array::from_fn(|l| scale(column + l));
+            for k in (start..whole).step_by(SQUARE) {
+                // SAFETY: columns and `k` are inside `values` and inside the panel, for which the
+                // caller guarantees room.
+                unsafe {
+                    let from = values.as_ptr().add(column * depth + k);
+                    let to = to.add(k * width + column);
+                    simd.transpose(from, depth, scales.as_ptr(), to, width);
                 }
             }
-            for (l, row) in rows.iter().enumerate() {
-                for (k, &value) in row.iter().enumerate().skip(run / SQUARE * SQUARE) {
-                    // SAFETY: inside the panel, for which the caller guarantees room.
-                    unsafe {
-                        let to = to.add((start + k) * width + lane + l);
-                        to.write(value * scales[l]);
-                    }
-                }
+            for column in column..column + SQUARE {
+                write(column, whole..end);
             }
         }
-        for lane in squares..panel.columns {
-            let (row, scale) = (&values[lane * depth + start..][..run], scale(lane));
-            for (k, &value) in row.iter().enumerate() {
-                // SAFETY: inside the panel, for which the caller guarantees room.
-                unsafe { to.add((start + k) * width + lane).write(value * scale) }
-            }
+        for column in squares..panel.columns {
+            write(column, start..end);
         }
     }
 }

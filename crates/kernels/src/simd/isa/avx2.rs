@@ -77,6 +77,19 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn transpose(
+        self,
+        from: *const f32,
+        from_stride: usize,
+        scales: *const f32,
+        to: *mut f32,
+        to_stride: usize,
+    ) {
+        // SAFETY: the caller's guarantee is the same.
+        unsafe { super::sse::transpose(from, from_stride, scales, to, to_stride) }
+    }
+
+    #[inline(always)]
     fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
         // SAFETY: `self` exists, so the machine has the instruction set.
         unsafe { _mm256_add_ps(a, b) }

@@ -17,6 +17,8 @@ mod bandwidth;
 mod neon;
 mod peak;
 mod scalar;
+#[cfg(target_arch = "x86_64")]
+mod sse;
 
 pub use bandwidth::measure_bandwidth;
 pub use peak::measure_peak;

@@ -73,6 +73,31 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
+    unsafe fn transpose(
+        self,
+        from: *const f32,
+        from_stride: usize,
+        scales: *const f32,
+        to: *mut f32,
+        to_stride: usize,
+    ) {
+        // SAFETY: the caller guarantees that the rows are readable and writable; NEON is part of the
+        // baseline.
+        unsafe {
+            let scales = vld1q_f32(scales);
+            // The first values of all rows, then their second ones, and so on.
+            let load = |l: usize| vld1q_f32(from.add(l * from_stride));
+            let (a, b) = (vtrnq_f32(load(0), load(1)), vtrnq_f32(load(2), load(3)));
+            let low = |a, b| vcombine_f32(vget_low_f32(a), vget_low_f32(b));
+            let high = |a, b| vcombine_f32(vget_high_f32(a), vget_high_f32(b));
+            let rows = [low(a.0, b.0), low(a.1, b.1), high(a.0, b.0), high(a.1, b.1)];
+            for (i, row) in rows.into_iter().enumerate() {
+                vst1q_f32(to.add(i * to_stride), vmulq_f32(row, scales));
+            }
+        }
+    }
+
+    #[inline(always)]
     fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
         // SAFETY: NEON is part of AArch64's baseline.
         unsafe { vaddq_f32(a, b) }

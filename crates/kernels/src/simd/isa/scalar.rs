@@ -59,6 +59,26 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    unsafe fn transpose(
+        self,
+        from: *const f32,
+        from_stride: usize,
+        scales: *const f32,
+        to: *mut f32,
+        to_stride: usize,
+    ) {
+        // SAFETY: the caller guarantees that the rows are readable and writable.
+        unsafe {
+            for i in 0..4 {
+                for l in 0..4 {
+                    let value = *from.add(l * from_stride + i) * *scales.add(l);
+                    to.add(i * to_stride + l).write(value);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
     fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
         std::array::from_fn(|i| a[i] + b[i])
     }
