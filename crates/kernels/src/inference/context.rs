@@ -6,9 +6,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use super::feature_map::FeatureMap;
 use super::frames::Frames;
 use super::input::{ImageLayout, Images};
-use crate::partition::part;
 use crate::simd::SharedBuffer;
-use crate::simd::team::Barrier;
 
 /// Offsets in the arena of what all operations share, in bytes.
 #[derive(Debug, Clone, Copy, Default)]
@@ -33,9 +31,6 @@ pub(super) struct Context<'a> {
     pub(super) image: usize,
     /// Replaces the first layer's weights where the images are 8-bit frames.
     pub(super) frames: Option<&'a Frames>,
-    /// Number of threads that compute the image together.
-    pub(super) threads: usize,
-    pub(super) barrier: &'a Barrier,
     pub(super) arena: &'a SharedBuffer,
     pub(super) weights: &'a [f32],
     /// Where each output is written, for all images.
@@ -73,12 +68,6 @@ impl Context<'_> {
         all.wrapping_add(self.image * slot.len)
     }
 
-    /// A thread's share of `count` items.
-    #[inline(always)]
-    pub(super) fn share(&self, count: usize, thread: usize) -> Range<usize> {
-        part(count, thread, self.threads)
-    }
-
     /// The first column, zeros included, of row `y` of a window's input; or the row of zeros, if
     /// the window reaches beyond the map.
     #[inline(always)]
@@ -89,13 +78,13 @@ impl Context<'_> {
         }
     }
 
-    /// Writes the zeros on both sides of the rows of a map. The rows must be this thread's.
+    /// Writes the zeros on both sides of the rows of a map. The rows must be this chunk's.
     #[inline(always)]
     pub(super) fn zero_columns(&self, map: &FeatureMap, rows: Range<usize>) {
         let [left, right] = [map.left, map.right].map(|pixels| pixels * map.pixel * map.value);
         for y in rows {
             let (start, end) = (map.row_at(y), map.row_at(y + 1));
-            // SAFETY: the row is inside the arena, and it is this thread's.
+            // SAFETY: the row is inside the arena, and it is this chunk's.
             unsafe {
                 self.pointer::<u8>(start).write_bytes(0, left);
                 self.pointer::<u8>(end - right).write_bytes(0, right);

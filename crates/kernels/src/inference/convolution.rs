@@ -7,6 +7,7 @@ use super::matrix::{LARGEST_TILE, MatrixProduct, Source, Tile};
 use crate::geometry::ConvSize;
 use crate::partition::{part, parts};
 use crate::simd::Simd;
+use crate::simd::team::Turn;
 
 /// A full convolution.
 #[derive(Debug, Clone, Copy)]
@@ -19,9 +20,9 @@ pub(super) struct Convolution {
 }
 
 impl Convolution {
-    /// Computes the thread's rows.
+    /// Computes a chunk's rows.
     #[inline(always)]
-    pub(super) fn run<S: Simd>(&self, simd: S, context: &Context<'_>, thread: usize) {
+    pub(super) fn run<S: Simd>(&self, simd: S, context: &Context<'_>, turn: Turn) {
         let Self {
             input,
             size,
@@ -44,7 +45,7 @@ impl Convolution {
         let segments = &mut segments[..taps_y * per_row];
         let offsets: [usize; LARGEST_TILE] = std::array::from_fn(|i| i * output.pixel);
         let tiles = parts(output.width, S::TILE, 1);
-        let rows = context.share(output.height, thread);
+        let rows = turn.share(output.height);
         context.zero_columns(output, rows.clone());
         for y in rows {
             for panel in 0..matrix.panels() {
@@ -73,7 +74,7 @@ impl Convolution {
                     };
                     // SAFETY: the segments are in the input map with its padding, or in the row of
                     // padding. The schedule made these large enough. The output row is this
-                    // thread's.
+                    // chunk's.
                     unsafe { matrix.tile(simd, &tile) }
                 }
             }

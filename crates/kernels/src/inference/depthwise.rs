@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::context::Context;
 use super::feature_map::{FeatureMap, MOST_TAPS};
 use crate::geometry::ConvSize;
+use crate::simd::team::Turn;
 use crate::simd::{Simd, depthwise};
 
 /// Most rows of input that are prefetched.
@@ -73,7 +74,7 @@ impl Depthwise {
             output_stride: stride,
         };
         // SAFETY: the rows are in the input map with its zeros, or in the row of zeros. The
-        // schedule made these large enough. These channels of the output row are this thread's.
+        // schedule made these large enough. These channels of the output row are this chunk's.
         unsafe { depthwise::row(simd, &row) }
     }
 
@@ -110,16 +111,16 @@ impl Depthwise {
             .map(move |first| first..end.min(first + block))
     }
 
-    /// Computes the thread's rows and writes them to a map.
+    /// Computes a chunk's rows and writes them to a map.
     #[inline(always)]
     pub(super) fn run<S: Simd>(
         &self,
         simd: S,
         context: &Context<'_>,
         output: &FeatureMap,
-        thread: usize,
+        turn: Turn,
     ) {
-        let rows = context.share(output.height, thread);
+        let rows = turn.share(output.height);
         context.zero_columns(output, rows.clone());
         for vectors in self.blocks::<S>(0..self.channels.div_ceil(S::LANES), 1) {
             for y in rows.clone() {

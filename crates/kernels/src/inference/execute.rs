@@ -1,24 +1,22 @@
-//! The loop over the operations, compiled for an instruction set.
+//! A chunk of an operation, or all operations, compiled for an instruction set.
 
 use super::context::Context;
 use super::operation::Operation;
+use crate::simd::team::Turn;
 use crate::simd::{Kernel, Simd};
 
-/// The work of one thread: all operations, with a barrier after each.
-pub(super) struct Thread<'a> {
-    pub(super) operations: &'a [Operation],
+/// One chunk of one operation, for an image that all threads compute together.
+pub(super) struct Chunk<'a> {
+    pub(super) operation: &'a Operation,
     pub(super) context: &'a Context<'a>,
-    pub(super) number: usize,
+    pub(super) turn: Turn,
 }
 
-impl Kernel for Thread<'_> {
+impl Kernel for Chunk<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        for operation in self.operations {
-            operation.run(simd, self.context, self.number);
-            self.context.barrier.wait();
-        }
+        self.operation.run(simd, self.context, self.turn);
     }
 }

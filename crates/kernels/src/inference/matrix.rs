@@ -55,6 +55,17 @@ pub(super) struct Tile<'a> {
 }
 
 impl MatrixProduct {
+    /// Multiply-adds, about.
+    pub(super) fn multiply_adds(&self) -> usize {
+        let FeatureMap {
+            height,
+            width,
+            channels,
+            ..
+        } = self.output;
+        height * width * channels * self.layout.depth()
+    }
+
     /// Number of panels, or of pairs of panels, that threads can compute independently.
     pub(super) fn panels(&self) -> usize {
         match self.scheme {

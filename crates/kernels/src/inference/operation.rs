@@ -1,8 +1,8 @@
 //! The operations of a program, and the code of those that are not a convolution.
 //!
 //! The pointers in this and the other files are sound for two reasons. All offsets in the arena
-//! come from `schedule`, which gives every thread its own rows, channels or panels of each output.
-//! A barrier separates the operation that writes a map from the one that reads it.
+//! come from `schedule`, which gives every chunk its own rows, channels or panels of each output.
+//! An operation begins when all chunks of the one before are done.
 
 use half::{bf16, f16};
 
@@ -14,6 +14,7 @@ use super::input::ImageLayout;
 use super::packed::{HEAD_PANEL, PackedLayer};
 use super::separable::Separable;
 use crate::panels::PanelLayout;
+use crate::simd::team::{MOST, Turn};
 use crate::simd::weight::Weight;
 use crate::simd::{Simd, WeightType, pool, tile};
 
@@ -24,8 +25,12 @@ pub(super) enum Operation {
     Load(FeatureMap),
     /// Full convolution.
     Convolution(Convolution),
-    /// Depthwise convolution and the pointwise one after it.
+    /// Depthwise convolution and the pointwise one after it, divided by rows.
     Separable(Separable),
+    /// The first half of a separable operation that is divided by channels.
+    SeparableDepthwise(Separable),
+    /// The second half.
+    SeparablePointwise(Separable),
     /// Depthwise convolution alone, into a map.
     Depthwise(Depthwise, FeatureMap),
     /// Mean of a map's first rows and columns.
@@ -54,37 +59,66 @@ pub(super) struct Head {
     pub(super) output: OutputSlot,
 }
 
+/// Multiply-adds of a chunk, about: 20 to 50 microseconds. A thread that loses its core holds up the
+/// others for a chunk, but every chunk is claimed by an exchange between cores.
+const CHUNK: usize = 4 << 20;
+
+/// Most chunks per thread.
+const MOST_CHUNKS: usize = 4;
+
 impl Operation {
-    /// Computes the thread's part of the operation.
-    #[inline(always)]
-    pub(super) fn run<S: Simd>(&self, simd: S, context: &Context<'_>, thread: usize) {
+    /// Number of chunks that a team claims one by one. It does not change the results.
+    pub(super) fn chunks(&self, threads: usize) -> usize {
+        if threads == 1 {
+            return 1;
+        }
+        let rounds = (self.multiply_adds() / (CHUNK * threads)).clamp(1, MOST_CHUNKS);
+        (rounds * threads).min(MOST)
+    }
+
+    /// Multiply-adds of an operation that has many.
+    fn multiply_adds(&self) -> usize {
         match self {
-            Self::Load(map) => load(context, map, thread),
-            Self::Convolution(operation) => operation.run(simd, context, thread),
-            Self::Separable(operation) => operation.run(simd, context, thread),
-            Self::Depthwise(operation, output) => operation.run(simd, context, output, thread),
+            Self::Convolution(operation) => operation.matrix.multiply_adds(),
+            Self::Separable(operation) | Self::SeparablePointwise(operation) => {
+                operation.matrix.multiply_adds()
+            }
+            _ => 0,
+        }
+    }
+
+    /// Computes a chunk of the operation.
+    #[inline(always)]
+    pub(super) fn run<S: Simd>(&self, simd: S, context: &Context<'_>, turn: Turn) {
+        match self {
+            Self::Load(map) => load(context, map, turn),
+            Self::Convolution(operation) => operation.run(simd, context, turn),
+            Self::Separable(operation) => operation.run(simd, context, turn),
+            Self::SeparableDepthwise(operation) => operation.run_depthwise(simd, context, turn),
+            Self::SeparablePointwise(operation) => operation.run_pointwise(simd, context, turn),
+            Self::Depthwise(operation, output) => operation.run(simd, context, output, turn),
             Self::Pool {
                 map,
                 window,
                 pooled,
-            } => mean(simd, context, map, *window, *pooled, thread),
+            } => mean(simd, context, map, *window, *pooled, turn),
             Self::Head(head) => match head.layer.weight_type {
-                WeightType::F32 => head.run::<S, f32>(simd, context, thread),
-                WeightType::F16 => head.run::<S, f16>(simd, context, thread),
-                WeightType::Bf16 => head.run::<S, bf16>(simd, context, thread),
+                WeightType::F32 => head.run::<S, f32>(simd, context, turn),
+                WeightType::F16 => head.run::<S, f16>(simd, context, turn),
+                WeightType::Bf16 => head.run::<S, bf16>(simd, context, turn),
             },
-            Self::Export(map, output) => export(context, map, *output, thread),
+            Self::Export(map, output) => export(context, map, *output, turn),
             Self::ExportFeatures { pooled, output } => {
-                export_features(context, *pooled, *output, thread);
+                export_features(context, *pooled, *output, turn);
             }
         }
     }
 }
 
 #[inline(always)]
-fn load(context: &Context<'_>, map: &FeatureMap, thread: usize) {
-    for y in context.share(map.height, thread) {
-        // SAFETY: the row is in the arena, is initialised, and is this thread's.
+fn load(context: &Context<'_>, map: &FeatureMap, turn: Turn) {
+    for y in turn.share(map.height) {
+        // SAFETY: the row is in the arena, is initialised, and is this chunk's.
         let row = unsafe {
             std::slice::from_raw_parts_mut(context.pointer::<f32>(map.row_at(y)), map.row())
         };
@@ -111,9 +145,9 @@ fn mean<S: Simd>(
     map: &FeatureMap,
     window: [usize; 2],
     pooled: usize,
-    thread: usize,
+    turn: Turn,
 ) {
-    let vectors = context.share(map.channels.div_ceil(S::LANES), thread);
+    let vectors = turn.share(map.channels.div_ceil(S::LANES));
     let channel = vectors.start * S::LANES;
     let mean = pool::Mean {
         input: context.pointer::<f32>(map.at(0, 0)).wrapping_add(channel),
@@ -122,18 +156,18 @@ fn mean<S: Simd>(
         channels: vectors.len() * S::LANES,
         output: context.pointer::<f32>(pooled).wrapping_add(channel),
     };
-    // SAFETY: the window is in the map; these vectors of the mean are this thread's.
+    // SAFETY: the window is in the map; these vectors of the mean are this chunk's.
     unsafe { pool::mean(simd, &mean) }
 }
 
 impl Head {
     #[inline(always)]
-    fn run<S: Simd, W: Weight>(&self, simd: S, context: &Context<'_>, thread: usize) {
+    fn run<S: Simd, W: Weight>(&self, simd: S, context: &Context<'_>, turn: Turn) {
         let layer = &self.layer;
         let layout = PanelLayout::new(layer.out_channels, layer.in_channels, S::LANES, HEAD_PANEL);
         let features: [*const f32; 1] = [context.pointer(self.pooled)];
         let output = context.output(self.output);
-        for panel in context.share(layout.count(), thread) {
+        for panel in turn.share(layout.count()) {
             let part = layout.panel(panel);
             let logits = context.pointer::<f32>(self.logits).wrapping_add(part.first);
             let weights: *const W = context.weights(layer.weights).cast();
@@ -149,10 +183,10 @@ impl Head {
                 prefetch: (weights.wrapping_add(AHEAD), part.width),
             };
             // SAFETY: features, packed weights and the room for logits have these sizes. The
-            // panel's logits are this thread's.
+            // panel's logits are this chunk's.
             unsafe { tile::run_single(simd, &panel, part.width / S::LANES) }
-            // SAFETY: this thread has just written the logits. The output has room for all classes,
-            // and these are this thread's.
+            // SAFETY: this chunk has just written the logits. The output has room for all classes,
+            // and these are this chunk's.
             unsafe {
                 output
                     .add(part.first)
@@ -166,9 +200,9 @@ impl Head {
 /// come from far away.
 const AHEAD: usize = 4096;
 
-fn export(context: &Context<'_>, map: &FeatureMap, output: OutputSlot, thread: usize) {
+fn export(context: &Context<'_>, map: &FeatureMap, output: OutputSlot, turn: Turn) {
     let output = context.output(output);
-    for y in context.share(map.height, thread) {
+    for y in turn.share(map.height) {
         for x in 0..map.width {
             let pixel = context.pointer::<f32>(map.at(y, x));
             for c in 0..map.channels {
@@ -177,17 +211,17 @@ fn export(context: &Context<'_>, map: &FeatureMap, output: OutputSlot, thread: u
                     ImageLayout::Nchw => (c * map.height + y) * map.width + x,
                 };
                 // SAFETY: the pixel is in the map. The output has room for all values, and those of
-                // this row are this thread's.
+                // this row are this chunk's.
                 unsafe { output.add(index).write(pixel.add(c).read()) }
             }
         }
     }
 }
 
-fn export_features(context: &Context<'_>, pooled: usize, output: OutputSlot, thread: usize) {
-    let share = context.share(output.len, thread);
+fn export_features(context: &Context<'_>, pooled: usize, output: OutputSlot, turn: Turn) {
+    let share = turn.share(output.len);
     let features = context.pointer::<f32>(pooled);
-    // SAFETY: arena and output hold that many features; the share is this thread's.
+    // SAFETY: arena and output hold that many features; the share is this chunk's.
     unsafe {
         context
             .output(output)

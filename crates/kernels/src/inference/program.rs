@@ -5,14 +5,13 @@ use std::sync::atomic::AtomicPtr;
 
 use super::config::ProgramConfig;
 use super::context::Context;
-use super::execute::Thread;
+use super::execute::Chunk;
 use super::frames::Frames;
 use super::input::{ImageLayout, Images};
 use super::packed::PackedWeights;
 use super::schedule::Schedule;
 use crate::error::{KernelError, check_length};
-use crate::partition::part;
-use crate::simd::team::{Barrier, Team};
+use crate::simd::team::{MOST, Team, Turn};
 use crate::simd::{SharedBuffer, dispatch};
 
 /// A network ready to run.
@@ -22,7 +21,6 @@ pub struct Program {
     /// The schedule by which all threads compute one image together.
     together: Schedule,
     arena: SharedBuffer,
-    barrier: Barrier,
     /// For batches, if there are several threads: each computes an image of its own.
     alone: Option<Alone>,
     frames: Option<Frames>,
@@ -32,13 +30,12 @@ pub struct Program {
     outputs: Vec<AtomicPtr<f32>>,
 }
 
-/// Each thread runs whole images of the batch, so no barrier is needed.
+/// Each thread runs whole images of the batch, so that threads need not wait for each other.
 #[derive(Debug)]
 struct Alone {
     schedule: Schedule,
     /// One per thread. The system provides their memory only when a batch first uses it.
     arenas: Vec<SharedBuffer>,
-    barrier: Barrier,
 }
 
 impl Alone {
@@ -47,7 +44,6 @@ impl Alone {
         let arenas = (0..config.threads).map(|_| SharedBuffer::of_bytes(schedule.arena));
         Ok(Self {
             arenas: arenas.collect(),
-            barrier: Barrier::new(1),
             schedule,
         })
     }
@@ -72,7 +68,6 @@ impl Program {
         })?;
         Ok(Self {
             arena: SharedBuffer::of_bytes(together.arena),
-            barrier: Barrier::new(config.threads),
             alone: alone.transpose()?,
             frames: frames.transpose()?,
             layout: config.layout,
@@ -163,8 +158,6 @@ impl Program {
             images,
             image: 0,
             frames,
-            threads,
-            barrier: &self.barrier,
             arena: &self.arena,
             weights: self.weights.buffer.as_slice(),
             outputs: &self.outputs,
@@ -172,41 +165,43 @@ impl Program {
         let mut first = 0;
         if let Some(alone) = self.alone.as_ref().filter(|_| batch >= threads) {
             first = batch / threads * threads;
-            self.team.run(&|number| {
-                for image in part(first, number, threads) {
-                    let context = Context {
+            self.team.run_phases(&[first.min(MOST)], &|turn| {
+                for image in turn.share(first) {
+                    let context = &Context {
                         offsets: &alone.schedule.offsets,
                         image,
-                        threads: 1,
-                        barrier: &alone.barrier,
-                        arena: &alone.arenas[number],
+                        arena: &alone.arenas[turn.worker],
                         ..together
                     };
-                    let (operations, number) = (&alone.schedule.operations, 0);
-                    let context = &context;
-                    dispatch(
-                        isa,
-                        Thread {
-                            operations,
-                            context,
-                            number,
-                        },
-                    );
+                    for operation in &alone.schedule.operations {
+                        let turn = Turn::ALONE;
+                        dispatch(
+                            isa,
+                            Chunk {
+                                operation,
+                                context,
+                                turn,
+                            },
+                        );
+                    }
                 }
             });
         }
         for image in first..batch {
             let context = &Context { image, ..together };
-            let operations = &self.together.operations;
-            self.team.run(&|number| {
+            let Schedule {
+                operations, chunks, ..
+            } = &self.together;
+            self.team.run_phases(chunks, &|turn| {
+                let operation = &operations[turn.phase];
                 dispatch(
                     isa,
-                    Thread {
-                        operations,
+                    Chunk {
+                        operation,
                         context,
-                        number,
+                        turn,
                     },
-                )
+                );
             });
         }
         Ok(())

@@ -18,6 +18,8 @@ use crate::simd;
 #[derive(Debug)]
 pub(super) struct Schedule {
     pub(super) operations: Vec<Operation>,
+    /// Number of chunks of each operation.
+    pub(super) chunks: Vec<usize>,
     pub(super) offsets: Offsets,
     /// The input image's map.
     pub(super) input: FeatureMap,
@@ -87,7 +89,13 @@ impl Schedule {
         let mut operations = vec![Operation::Load(input)];
         let mut current = input;
         for (group, &map) in groups.iter().zip(&maps) {
-            operations.push(group.compute(&layers, weights, current, map, threads)?);
+            match group.compute(&layers, weights, current, map, threads)? {
+                Operation::Separable(separable) if separable.split == Split::Channels => {
+                    operations.push(Operation::SeparableDepthwise(separable));
+                    operations.push(Operation::SeparablePointwise(separable));
+                }
+                operation => operations.push(operation),
+            }
             let exports = group.outputs.iter();
             operations.extend(exports.map(|&index| Operation::Export(map, slot(index))));
             current = map;
@@ -127,7 +135,9 @@ impl Schedule {
             partial_stride: partial_stride * VALUE,
             discarded: rooms.append(room_of(most_channels.unwrap_or(0))),
         };
+        let chunks = operations.iter().map(|operation| operation.chunks(threads));
         Ok(Self {
+            chunks: chunks.collect(),
             operations,
             offsets,
             input,
@@ -142,7 +152,7 @@ impl Schedule {
 struct Group {
     first: usize,
     last: usize,
-    /// Index of the operation.
+    /// Index of the operation, where two halves count as one.
     operation: usize,
     /// Outputs that are its map. Each is exported by an operation of its own.
     outputs: Vec<usize>,
@@ -260,15 +270,16 @@ fn output_shapes(
 /// Assigns one scratch for all separable operations, with a part per thread or one for all.
 fn place_scratch(operations: &mut [Operation], rooms: &mut Rooms, threads: usize) {
     let needed = |operation: &Operation| match operation {
-        Operation::Separable(operation) if operation.split == Split::Rows => {
-            operation.scratch_stride * threads
-        }
-        Operation::Separable(operation) => operation.scratch_stride,
+        Operation::Separable(operation) => operation.scratch_stride * threads,
+        Operation::SeparableDepthwise(operation) => operation.scratch_stride,
         _ => 0,
     };
     let scratch = rooms.append(operations.iter().map(needed).max().unwrap_or(0));
     for operation in operations {
-        if let Operation::Separable(operation) = operation {
+        if let Operation::Separable(operation)
+        | Operation::SeparableDepthwise(operation)
+        | Operation::SeparablePointwise(operation) = operation
+        {
             operation.scratch = scratch;
         }
     }

@@ -10,14 +10,15 @@ use super::packed::Scheme;
 use super::strassen;
 use crate::partition::{part, parts};
 use crate::simd::Simd;
+use crate::simd::team::Turn;
 
-/// How threads divide a separable operation.
+/// How chunks divide a separable operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Split {
-    /// Each thread has its own rows, from the depthwise input to the pointwise output.
+    /// Each chunk has its own rows, from the depthwise input to the pointwise output.
     Rows,
-    /// Each thread has its own channels of the depthwise result, and then its own panels of the
-    /// pointwise one.
+    /// Two operations: each chunk has its own channels of the depthwise result, and then its own
+    /// panels of the pointwise one.
     Channels,
 }
 
@@ -39,32 +40,41 @@ pub(super) struct Separable {
 }
 
 impl Separable {
+    /// Computes a chunk of the rows, band by band ([`Split::Rows`]).
     #[inline(always)]
-    pub(super) fn run<S: Simd>(&self, simd: S, context: &Context<'_>, thread: usize) {
+    pub(super) fn run<S: Simd>(&self, simd: S, context: &Context<'_>, turn: Turn) {
         let output = &self.matrix.output;
-        let units = context.share(output.height.div_ceil(self.unit), thread);
+        let units = turn.share(output.height.div_ceil(self.unit));
         let rows = units.start * self.unit..output.height.min(units.end * self.unit);
         context.zero_columns(output, rows.clone());
-        match self.split {
-            Split::Rows => {
-                let scratch = context.pointer(self.scratch + thread * self.scratch_stride);
-                let mut first = rows.start;
-                while first < rows.end {
-                    let band = first..rows.end.min(first + self.band);
-                    self.depthwise_rows(simd, context, &band, scratch, (0, 1));
-                    self.pointwise_rows(simd, context, &band, scratch, (0, 1), thread);
-                    first = band.end;
-                }
-            }
-            Split::Channels => {
-                let scratch = context.pointer(self.scratch);
-                let rows = 0..output.height;
-                let share = (thread, context.threads);
-                self.depthwise_rows(simd, context, &rows, scratch, share);
-                context.barrier.wait();
-                self.pointwise_rows(simd, context, &rows, scratch, share, thread);
-            }
+        let scratch = context.pointer(self.scratch + turn.worker * self.scratch_stride);
+        let panels = 0..self.matrix.panels();
+        let mut first = rows.start;
+        while first < rows.end {
+            let band = first..rows.end.min(first + self.band);
+            self.depthwise_rows(simd, context, &band, scratch, (0, 1));
+            self.pointwise_rows(simd, context, &band, scratch, panels.clone(), turn.worker);
+            first = band.end;
         }
+    }
+
+    /// Computes a chunk of the channels of the depthwise result ([`Split::Channels`]).
+    #[inline(always)]
+    pub(super) fn run_depthwise<S: Simd>(&self, simd: S, context: &Context<'_>, turn: Turn) {
+        let output = &self.matrix.output;
+        context.zero_columns(output, turn.share(output.height));
+        let share = (turn.chunk, turn.chunks);
+        let scratch = context.pointer(self.scratch);
+        self.depthwise_rows(simd, context, &(0..output.height), scratch, share);
+    }
+
+    /// Computes a chunk of the panels of the product ([`Split::Channels`]).
+    #[inline(always)]
+    pub(super) fn run_pointwise<S: Simd>(&self, simd: S, context: &Context<'_>, turn: Turn) {
+        let panels = turn.share(self.matrix.panels());
+        let scratch = context.pointer(self.scratch);
+        let rows = 0..self.matrix.output.height;
+        self.pointwise_rows(simd, context, &rows, scratch, panels, turn.worker);
     }
 
     /// Computes the depthwise result of some rows, and its sums where the product needs them, for
@@ -100,7 +110,7 @@ impl Separable {
                         depthwise.rows(simd, context, &rows, &first, output, pixel);
                         depthwise.rows(simd, context, &rows, &second, output, pixel);
                         let pairs = index * pixels / 2..(index + 1) * pixels / 2;
-                        // SAFETY: this thread has just written these channels of the pixels.
+                        // SAFETY: this chunk has just written these channels of the pixels.
                         unsafe { band.add_pixels(simd, pairs, &first) }
                     }
                 }
@@ -115,7 +125,7 @@ impl Separable {
         context: &Context<'_>,
         rows: &Range<usize>,
         scratch: *mut f32,
-        thread: usize,
+        worker: usize,
     ) -> strassen::Band<'_> {
         strassen::Band {
             matrix: &self.matrix,
@@ -123,11 +133,11 @@ impl Separable {
             input: scratch,
             sums: scratch.wrapping_byte_add(self.sums),
             partial: context
-                .pointer(context.offsets.partial + thread * context.offsets.partial_stride),
+                .pointer(context.offsets.partial + worker * context.offsets.partial_stride),
         }
     }
 
-    /// Computes the product of some rows, for part `share.0` of `share.1` of the panels.
+    /// Computes some panels of the product of some rows.
     #[inline(always)]
     fn pointwise_rows<S: Simd>(
         &self,
@@ -135,16 +145,15 @@ impl Separable {
         context: &Context<'_>,
         rows: &Range<usize>,
         scratch: *mut f32,
-        share: (usize, usize),
-        thread: usize,
+        panels: Range<usize>,
+        worker: usize,
     ) {
-        let panels = part(self.matrix.panels(), share.0, share.1);
         match self.matrix.scheme {
             Scheme::Plain => self.plain_rows(simd, context, rows, scratch, panels),
             // SAFETY: the depthwise result of these rows and its sums are complete. These rows or
-            // panels of the output are this thread's.
+            // panels of the output are this chunk's.
             Scheme::Strassen => unsafe {
-                let band = self.band(context, rows, scratch, thread);
+                let band = self.band(context, rows, scratch, worker);
                 band.multiply(simd, context, rows.start, panels);
             },
         }
@@ -188,7 +197,7 @@ impl Separable {
                     turn: (index, tiles),
                 };
                 // SAFETY: the depthwise result of these rows is in the scratch. These rows or
-                // panels of the output are this thread's.
+                // panels of the output are this chunk's.
                 unsafe { self.matrix.tile(simd, &tile) }
             }
         }

@@ -1,3 +1,4 @@
 //! A team of threads and their barrier.
 
+mod cores;
 pub(crate) mod team;
