@@ -77,6 +77,14 @@ pub enum KernelError {
         /// The reason.
         problem: &'static str,
     },
+    /// A layer of a network of integers that cannot be computed.
+    #[error("layer `{layer}`: {problem}")]
+    Layer {
+        /// Its name.
+        layer: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The length of a slice does not match its shape.
     #[error("{what} holds {found} values, expected {expected}")]
     Length {
