@@ -175,8 +175,9 @@ impl Planner<'_> {
         let bytes = bytes.ok_or(KernelError::Overflow {
             what: "a map with its border",
         })?;
+        // Kernels may read a pixel beyond it.
         let place = &mut self.places[self.place];
-        *place = bytes.max(*place);
+        *place = (bytes + channels).max(*place);
         self.current = map;
         Ok(map)
     }
