@@ -10,7 +10,7 @@ use image::RgbImage;
 use mobilenet::model::Array;
 use mobilenet::model::npy::{read_as, write_as};
 use sha2::{Digest, Sha256};
-use support::{Folder, error, golden, json, read_npy, run, stderr, write_npy};
+use support::{Folder, error, golden, json, read_npy, run, stderr, stdout, write_npy};
 use zip::ZipArchive;
 
 /// Copies a quantised file from an archive to a folder. Returns its path.
@@ -224,6 +224,23 @@ fn what_has_no_integers_says_so() {
     let message = predict(&weights, &["--precision", "int8", "--engine", "eager"]);
     assert!(message.contains("--engine eager"), "{message}");
     assert!(!std::path::Path::new(&output).exists());
+}
+
+#[test]
+fn inspect_shows_scales() {
+    let folder = Folder::new();
+    let weights = weights(&folder, "tflite_files.zip", "int8.tflite");
+    let layers = &json(&["inspect", &weights, "--json"])[0]["integers"];
+    let layers = layers.as_array().unwrap();
+    // 27 layers, the pool and the classifier.
+    assert_eq!(layers.len(), 29);
+    assert_eq!(layers[0]["name"], "Conv2d_0");
+    assert_eq!(layers[0]["type"], "i8");
+    assert_eq!(layers[0]["weights"]["scales"], 2);
+    assert_eq!(layers[28]["name"], "Logits");
+    assert_eq!(layers[28]["zero_point"], -55);
+    let output = run(&["inspect", &weights]);
+    assert!(stdout(&output).contains("weights' scales"));
 }
 
 #[test]
