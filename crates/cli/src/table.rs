@@ -80,9 +80,8 @@ pub(crate) fn scales(layers: &[IntegerSummary]) -> String {
         .iter()
         .map(|layer| {
             let weights = layer.weights.as_ref();
-            let of_weights = |text: &dyn Fn(&WeightsSummary) -> String| {
-                weights.map_or("-".to_string(), |weights| text(weights))
-            };
+            let of_weights =
+                |text: &dyn Fn(&WeightsSummary) -> String| weights.map_or("-".to_string(), text);
             [
                 layer.name.clone(),
                 layer.kernel.to_string(),

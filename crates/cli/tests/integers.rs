@@ -260,3 +260,36 @@ fn bench_measures_integers() {
     assert_eq!(line["precision"], "int8");
     assert!(line["min_ms"].as_f64().unwrap() > 0.0);
 }
+
+#[test]
+fn accuracy_is_measured_in_integers() {
+    let folder = Folder::new();
+    let weights = weights(&folder, "tflite_files.zip", "int8.tflite");
+    let labels = folder.path("labels.txt");
+    for seed in 0..4 {
+        support::write_photo(folder.path(&format!("photos/{seed}.png")), seed);
+    }
+    // Whatever the network says is right, if all classes are given in turn.
+    let evaluate = |class: usize| {
+        std::fs::write(&labels, format!("{class}\n").repeat(4)).unwrap();
+        json(&[
+            "eval",
+            "--weights",
+            &weights,
+            "--data",
+            &folder.path("photos"),
+            "--labels",
+            &labels,
+            "--label-offset",
+            "0",
+            "--precision",
+            "int8",
+            "--json",
+        ])
+        .swap_remove(0)
+    };
+    let lines: Vec<_> = (0..10).map(evaluate).collect();
+    assert!(lines.iter().all(|line| line["images"] == 4));
+    let accuracies = lines.iter().map(|line| line["accuracy"].as_f64().unwrap());
+    assert!((accuracies.sum::<f64>() - 1.0).abs() < 1e-9);
+}
