@@ -28,11 +28,13 @@ impl<'a> Tables<'a> {
         let vector = |table: &Table<'a>, field: usize, what: &str| {
             table.elements(field, 4).ok_or_else(|| missing(what))
         };
+        let buffers = vector(&model, 4, "buffers")?;
+        let codes = vector(&model, 1, "operator codes")?;
         let subgraphs = vector(&model, 2, "subgraphs")?;
         let subgraph = subgraphs.table(0).ok_or_else(|| missing("subgraph"))?;
         Ok(Self {
-            buffers: vector(&model, 4, "buffers")?,
-            codes: vector(&model, 1, "operator codes")?,
+            buffers,
+            codes,
             tensors: vector(&subgraph, 0, "tensors")?,
             inputs: vector(&subgraph, 1, "inputs")?,
             outputs: subgraph.elements(2, 4),
