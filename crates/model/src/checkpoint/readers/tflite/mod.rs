@@ -3,15 +3,17 @@
 //!
 //! ```text
 //! Model    { 1 operator_codes, 2 subgraphs, 4 buffers }
-//! SubGraph { 0 tensors, 1 inputs, 3 operators }
+//! SubGraph { 0 tensors, 1 inputs, 2 outputs, 3 operators }
 //! Tensor   { 0 shape, 1 type, 2 buffer, 3 name, 4 quantization }
 //! Buffer   { 0 data }
 //! Quantization { 2 scale, 3 zero_point, 6 quantized_dimension }
 //! ```
 //!
-//! `operators.rs` translates operators to operations.
+//! `operators.rs` translates operators to operations, `integers.rs` to layers of integers.
 
+mod integers;
 mod operators;
+mod tables;
 mod tensors;
 
 use std::collections::HashMap;
@@ -19,11 +21,13 @@ use std::io::Cursor;
 
 use zip::ZipArchive;
 
-use super::flatbuffer::Table;
 use super::graph::{Graph, Input};
 use super::zip_entry::entry;
 use super::{Budget, NamedTensors, ReadError};
+pub(in crate::checkpoint) use integers::has_integers;
+pub use integers::read_integers;
 use operators::operation;
+use tables::{RECORD, Tables, missing};
 use tensors::{constant, describe, input_samples, kind, malformed, small_integers};
 
 /// Whether the file has TFLite's identifier, which follows the offset of the root.
@@ -31,21 +35,16 @@ pub(super) fn looks_like(bytes: &[u8]) -> bool {
     bytes.get(4..8) == Some(b"TFL3")
 }
 
-/// Bytes of memory for a tensor or an operator: a generous estimate.
-const RECORD: u64 = 512;
-
 pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, ReadError> {
-    let missing = |what: &str| malformed("TFLite model", format!("it has no {what}"));
-    let model = Table::root(bytes).ok_or_else(|| missing("root"))?;
-    let buffers = model.elements(4, 4).ok_or_else(|| missing("buffers"))?;
-    let codes = model
-        .elements(1, 4)
-        .ok_or_else(|| missing("operator codes"))?;
-    let subgraphs = model.elements(2, 4).ok_or_else(|| missing("subgraphs"))?;
-    let subgraph = subgraphs.table(0).ok_or_else(|| missing("subgraph"))?;
-
+    let Tables {
+        buffers,
+        codes,
+        tensors: listed,
+        inputs,
+        operators,
+        ..
+    } = Tables::of(bytes)?;
     let mut named = NamedTensors::default();
-    let listed = subgraph.elements(0, 4).ok_or_else(|| missing("tensors"))?;
     let mut tensors = Vec::new();
     let mut integers = HashMap::new();
     for index in 0..listed.len {
@@ -61,10 +60,6 @@ pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, Re
         tensors.push(tensor);
     }
 
-    let inputs = subgraph.elements(1, 4).ok_or_else(|| missing("inputs"))?;
-    let operators = subgraph
-        .elements(3, 4)
-        .ok_or_else(|| missing("operators"))?;
     let mut operations = Vec::new();
     for index in 0..operators.len {
         budget.take("TFLite operators", RECORD)?;

@@ -1,0 +1,189 @@
+//! Products of bytes with weights, summed in 32 bits: the vectors of each instruction set, and the
+//! micro-kernels written with them. All of them are exact, so every set gives the same bits.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx2_bytes;
+#[cfg(target_arch = "x86_64")]
+mod avx_vnni;
+pub(crate) mod depthwise;
+pub(crate) mod matrix;
+mod rounding;
+mod scalar;
+mod vector;
+#[cfg(target_arch = "x86_64")]
+mod vnni;
+
+pub(crate) use rounding::{ExactRounding, Rounding};
+pub(crate) use vector::{IntegerKernel, IntegerSimd};
+
+use crate::simd::{Isa, IsaError, is_forced};
+
+/// Instructions for products of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum IntegerIsa {
+    /// Portable code.
+    Scalar,
+    /// AVX2.
+    Avx2,
+    /// AVX2 with AVX-VNNI.
+    AvxVnni,
+    /// AVX-512 with VNNI.
+    Avx512Vnni,
+}
+
+impl IntegerIsa {
+    /// All, slowest first.
+    pub const ALL: [Self; 4] = [Self::Scalar, Self::Avx2, Self::AvxVnni, Self::Avx512Vnni];
+
+    /// Whether this machine supports it.
+    pub fn is_available(self) -> bool {
+        match self {
+            Self::Scalar => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => avx2::Avx2::detect().is_some(),
+            #[cfg(target_arch = "x86_64")]
+            Self::AvxVnni => avx_vnni::AvxVnni::detect().is_some(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vnni => vnni::Avx512Vnni::detect().is_some(),
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => false,
+        }
+    }
+
+    /// The fastest that the machine supports, or the one of the instruction set that
+    /// `MOBILENET_ISA` names.
+    ///
+    /// # Errors
+    /// If the variable names an unknown set, or one that the machine does not support.
+    pub fn best() -> Result<Self, IsaError> {
+        if is_forced() {
+            return Isa::best().map(Self::from);
+        }
+        let available = Self::ALL.into_iter().rev().find(|isa| isa.is_available());
+        Ok(available.unwrap_or(Self::Scalar))
+    }
+
+    /// Sums in a vector.
+    pub(crate) fn lanes(self) -> usize {
+        match self {
+            Self::Scalar | Self::Avx2 | Self::AvxVnni => 8,
+            Self::Avx512Vnni => 16,
+        }
+    }
+
+    /// Name of the instructions of depthwise kernels.
+    pub(crate) fn pairs_name(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            Self::Avx2 => "vpmaddwd",
+            Self::AvxVnni | Self::Avx512Vnni => "vpdpwssd",
+        }
+    }
+
+    /// The kernel of matrix products that takes any weights.
+    pub(crate) fn products(self) -> Products {
+        match self {
+            Self::Scalar => Products::Scalar,
+            Self::Avx2 => Products::Avx2,
+            Self::AvxVnni => Products::AvxVnni,
+            Self::Avx512Vnni => Products::Avx512Vnni,
+        }
+    }
+
+    /// A kernel that is faster where weights are small.
+    pub(crate) fn products_of_small(self) -> Option<Products> {
+        (self == Self::Avx2).then_some(Products::Avx2Bytes)
+    }
+}
+
+impl From<Isa> for IntegerIsa {
+    /// The plain instructions of a set.
+    fn from(isa: Isa) -> Self {
+        match isa {
+            Isa::Avx512 if Self::Avx512Vnni.is_available() => Self::Avx512Vnni,
+            Isa::Avx512 | Isa::Avx2 if Self::Avx2.is_available() => Self::Avx2,
+            _ => Self::Scalar,
+        }
+    }
+}
+
+impl std::fmt::Display for IntegerIsa {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Scalar => "scalar",
+            Self::Avx2 => "avx2",
+            Self::AvxVnni => "avx-vnni",
+            Self::Avx512Vnni => "avx512-vnni",
+        })
+    }
+}
+
+/// How a kernel multiplies. On some instruction sets it depends on the weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Products {
+    Scalar,
+    /// Pairs of 16 bits: any weights.
+    Avx2,
+    /// Bytes: small weights, or extra steps.
+    Avx2Bytes,
+    AvxVnni,
+    Avx512Vnni,
+}
+
+impl Products {
+    /// Name of the instructions.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            Self::Avx2 => "vpmaddwd",
+            Self::Avx2Bytes => "vpmaddubsw",
+            Self::AvxVnni | Self::Avx512Vnni => "vpdpbusd",
+        }
+    }
+
+    /// Relative time of a product in a step that is not an extra one. Only kernels of the same
+    /// instruction set are compared.
+    pub(crate) fn cost(self) -> f64 {
+        match self {
+            // Instructions for 8 products.
+            Self::Avx2 => 8.0,
+            Self::Avx2Bytes => 5.0,
+            _ => 1.0,
+        }
+    }
+}
+
+/// Runs a kernel, compiled for the instructions. [`IntegerIsa::best`] never returns what the machine
+/// lacks.
+pub(crate) fn dispatch<K: IntegerKernel>(products: Products, kernel: K) -> K::Output {
+    match products {
+        #[cfg(target_arch = "x86_64")]
+        Products::Avx512Vnni => {
+            if let Some(simd) = vnni::Avx512Vnni::detect() {
+                return simd.vectorize(kernel);
+            }
+        }
+        #[cfg(target_arch = "x86_64")]
+        Products::AvxVnni => {
+            if let Some(simd) = avx_vnni::AvxVnni::detect() {
+                return simd.vectorize(kernel);
+            }
+        }
+        #[cfg(target_arch = "x86_64")]
+        Products::Avx2Bytes => {
+            if let Some(simd) = avx2_bytes::Avx2Bytes::detect() {
+                return simd.vectorize(kernel);
+            }
+        }
+        #[cfg(target_arch = "x86_64")]
+        Products::Avx2 => {
+            if let Some(simd) = avx2::Avx2::detect() {
+                return simd.vectorize(kernel);
+            }
+        }
+        _ => {}
+    }
+    scalar::Scalar.vectorize(kernel)
+}
