@@ -1,13 +1,10 @@
 //! What a thread needs while an image goes through the steps of a program.
 
-use std::ops::Range;
-
 use super::images::{Destination, IntegerImages, Quantizer};
 use super::map::Map;
 use super::packed::PackedLayer;
-use crate::partition::part;
 use crate::simd::SharedBuffer;
-use crate::simd::team::Barrier;
+use crate::simd::team::Turn;
 
 /// One pass of an image through the steps.
 pub(super) struct Context<'a> {
@@ -15,9 +12,6 @@ pub(super) struct Context<'a> {
     /// Index of the image in the batch.
     pub(super) image: usize,
     pub(super) quantizer: &'a Quantizer,
-    /// Number of threads that compute the image together.
-    pub(super) threads: usize,
-    pub(super) barrier: &'a Barrier,
     pub(super) arena: &'a SharedBuffer,
     /// Offset of the first thread's scratch, and bytes from a thread's to the next.
     pub(super) scratch: [usize; 2],
@@ -36,12 +30,6 @@ impl Context<'_> {
     #[inline(always)]
     pub(super) fn scratch(&self, thread: usize) -> *mut u8 {
         self.arena.at(self.scratch[0] + thread * self.scratch[1])
-    }
-
-    /// A thread's share of `count` items.
-    #[inline(always)]
-    pub(super) fn share(&self, count: usize, thread: usize) -> Range<usize> {
-        part(count, thread, self.threads)
     }
 
     /// Bytes of the arena, to be read.
@@ -65,14 +53,14 @@ impl Context<'_> {
         unsafe { std::slice::from_raw_parts_mut(self.pointer(offset), len) }
     }
 
-    /// Writes this thread's part of the border of a map that the step writes.
+    /// Writes a chunk's part of the border of a map that the step writes.
     #[inline(always)]
-    pub(super) fn write_border(&self, map: &Map, thread: usize) {
+    pub(super) fn write_border(&self, map: &Map, turn: Turn) {
         if map.border == Default::default() {
             return;
         }
-        for (offset, len) in map.border_of(|rows| self.share(rows, thread)) {
-            // SAFETY: the border is in the arena, these rows' is this thread's.
+        for (offset, len) in map.border_of(|rows| turn.share(rows)) {
+            // SAFETY: the border is in the arena, these rows' is this chunk's.
             unsafe {
                 self.pointer(offset)
                     .write_bytes(map.scale.zero_point as u8, len);

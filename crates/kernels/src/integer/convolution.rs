@@ -9,6 +9,7 @@ use super::map::Map;
 use super::packed::{PackedMatrix, PackedOperation};
 use crate::simd::integer::matrix::{self, Cursor, Panel};
 use crate::simd::integer::{IntegerKernel, IntegerSimd, Products};
+use crate::simd::team::Turn;
 
 /// A convolution.
 #[derive(Debug)]
@@ -40,11 +41,11 @@ pub(super) enum Source {
 /// Bytes copied at a time. So many are readable and writable beyond every window.
 pub(super) const CHUNK: usize = 16;
 
-/// The work of one thread.
+/// A chunk of the work.
 pub(super) struct Run<'a> {
     pub(super) convolution: &'a Convolution,
     pub(super) context: &'a Context<'a>,
-    pub(super) thread: usize,
+    pub(super) turn: Turn,
 }
 
 impl IntegerKernel for Run<'_> {
@@ -55,20 +56,20 @@ impl IntegerKernel for Run<'_> {
         let Self {
             convolution,
             context,
-            thread,
+            turn,
         } = self;
         let PackedOperation::Matrix(matrix) = &context.layers[convolution.layer].operation else {
             return;
         };
         let map = &convolution.output;
-        context.write_border(map, thread);
+        context.write_border(map, turn);
         let pixels = map.height * map.width;
-        // If there are few pixels, threads share the output channels, and each gathers all pixels.
-        let (pixels, panels) = match pixels < 2 * context.threads {
-            true => (0..pixels, context.share(matrix.panels.len(), thread)),
-            false => (context.share(pixels, thread), 0..matrix.panels.len()),
+        // If there are few pixels, chunks share the output channels, and each gathers all pixels.
+        let (pixels, panels) = match pixels < 2 * turn.chunks {
+            true => (0..pixels, turn.share(matrix.panels.len())),
+            false => (turn.share(pixels), 0..matrix.panels.len()),
         };
-        let values: *mut S::Value = context.scratch(thread).cast();
+        let values: *mut S::Value = context.scratch(turn.worker).cast();
         let mut band = pixels.start..pixels.start;
         while band.end < pixels.end {
             band = band.end..(band.end + convolution.band).min(pixels.end);
@@ -155,7 +156,7 @@ impl Convolution {
             },
         };
         // SAFETY: the packer has laid out the weights, the band was gathered, and the pixels (or
-        // these channels of them) are this thread's.
+        // these channels of them) are this chunk's.
         unsafe { matrix::run(simd, &panel) }
     }
 }

@@ -7,6 +7,7 @@ use super::map::Map;
 use super::packed::{PackedDepthwise, PackedOperation};
 use crate::simd::integer::depthwise::{self, Row, Target, tap_pairs};
 use crate::simd::integer::{IntegerKernel, IntegerSimd, Products};
+use crate::simd::team::Turn;
 
 /// A depthwise convolution.
 #[derive(Debug)]
@@ -110,19 +111,19 @@ impl Depthwise {
                 rounding: packed.sums.rounding(),
             };
             // SAFETY: the windows are in the map, after which a pixel and a vector more are readable; the packer
-            // has laid out the weights; the pixels are this thread's.
+            // has laid out the weights; the pixels are this chunk's.
             unsafe { depthwise::run(simd, &row, target(pixel - band.start, y, x)) }
             pixel += pixels;
         }
     }
 }
 
-/// The work of one thread: its pixels of a map.
+/// A chunk of the work: its pixels of a map.
 pub(super) struct IntoMap<'a> {
     pub(super) depthwise: &'a Depthwise,
     pub(super) output: &'a Map,
     pub(super) context: &'a Context<'a>,
-    pub(super) thread: usize,
+    pub(super) turn: Turn,
 }
 
 impl IntegerKernel for IntoMap<'_> {
@@ -131,8 +132,8 @@ impl IntegerKernel for IntoMap<'_> {
     #[inline(always)]
     fn run<S: IntegerSimd>(self, simd: S) {
         let map = self.output;
-        self.context.write_border(map, self.thread);
-        let pixels = self.context.share(map.height * map.width, self.thread);
+        self.context.write_border(map, self.turn);
+        let pixels = self.turn.share(map.height * map.width);
         self.depthwise.map(simd, self.context, pixels, map);
     }
 }

@@ -8,9 +8,8 @@ use super::images::{Destination, IntegerImages, IntegerOutput, Quantizer};
 use super::packed::PackedIntegers;
 use super::schedule::Schedule;
 use crate::error::{KernelError, check_length};
-use crate::partition::part;
 use crate::simd::SharedBuffer;
-use crate::simd::team::{Barrier, Team};
+use crate::simd::team::{MOST, Team, Turn};
 
 /// What a program of integers is built for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,10 +30,10 @@ pub struct IntegerProgram {
     /// One per thread, each with all maps and one thread's scratch; the first has every thread's.
     /// The system provides their memory only when a batch first uses it.
     arenas: Vec<SharedBuffer>,
-    together: Barrier,
-    alone: Barrier,
     quantizer: Quantizer,
     team: Team,
+    /// Number of chunks of each step.
+    chunks: Vec<usize>,
     layers: Vec<usize>,
     /// The caller's outputs during a run. They are kept so that a run allocates nothing.
     outputs: Vec<Destination>,
@@ -67,10 +66,9 @@ impl IntegerProgram {
         });
         Ok(Self {
             arenas: arenas.collect(),
-            together: Barrier::new(threads),
-            alone: Barrier::new(1),
             quantizer: Quantizer::new(schedule.first, weights.arithmetic()),
             team,
+            chunks: vec![threads; schedule.steps.len()],
             layers: config.outputs.clone(),
             outputs: config
                 .outputs
@@ -130,40 +128,32 @@ impl IntegerProgram {
             destination.set(output);
         }
         let threads = self.team.threads();
-        let context = |image: usize, arena: usize, together: bool| Context {
+        let context = |image: usize, arena: usize| Context {
             images,
             image,
             quantizer: &self.quantizer,
-            threads: if together { threads } else { 1 },
-            barrier: if together {
-                &self.together
-            } else {
-                &self.alone
-            },
             arena: &self.arenas[arena],
             scratch: [self.schedule.maps, self.schedule.scratch],
             layers: &self.weights.layers,
             outputs: &self.outputs,
         };
         let steps = &self.schedule.steps;
-        let pass = |context: &Context<'_>, thread: usize| {
-            for step in steps {
-                step.run(context, thread);
-                context.barrier.wait();
-            }
-        };
         let mut first = 0;
         if threads > 1 && batch >= threads {
             first = batch / threads * threads;
-            self.team.run(&|number| {
-                for image in part(first, number, threads) {
-                    pass(&context(image, number, false), 0);
+            self.team.run_phases(&[first.min(MOST)], &|turn| {
+                for image in turn.share(first) {
+                    let context = context(image, turn.worker);
+                    for step in steps {
+                        step.run(&context, Turn::ALONE);
+                    }
                 }
             });
         }
         for image in first..batch {
-            let context = &context(image, 0, true);
-            self.team.run(&|number| pass(context, number));
+            let context = &context(image, 0);
+            self.team
+                .run_phases(&self.chunks, &|turn| steps[turn.phase].run(context, turn));
         }
         Ok(())
     }

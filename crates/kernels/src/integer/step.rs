@@ -1,8 +1,8 @@
 //! The steps of a program, and the code of those that are not a convolution.
 //!
 //! The pointers in this and the other files are sound for two reasons. All offsets in the arena
-//! come from `schedule`, and every thread writes its own rows, pixels or channels of a step's
-//! output. A barrier separates the step that writes a map from the one that reads it.
+//! come from `schedule`, and every chunk has its own rows, pixels or channels of a step's
+//! output. A step begins when all chunks of the one before are done.
 
 use super::context::Context;
 use super::convolution::{Convolution, Run, Source};
@@ -12,6 +12,7 @@ use super::packed::PackedOperation;
 use super::rounding::{Bounds, MeanFactor};
 use crate::geometry::ConvSize;
 use crate::simd::integer::dispatch;
+use crate::simd::team::Turn;
 
 /// One step.
 #[derive(Debug)]
@@ -84,15 +85,15 @@ impl Step {
         }
     }
 
-    /// Computes the thread's part.
-    pub(super) fn run(&self, context: &Context<'_>, thread: usize) {
+    /// Computes a chunk.
+    pub(super) fn run(&self, context: &Context<'_>, turn: Turn) {
         match self {
-            Self::Load(map) => load(context, map, thread),
+            Self::Load(map) => load(context, map, turn),
             Self::Convolution(convolution) => {
                 let run = Run {
                     convolution,
                     context,
-                    thread,
+                    turn,
                 };
                 dispatch(convolution.products, run);
             }
@@ -101,7 +102,7 @@ impl Step {
                     depthwise,
                     output,
                     context,
-                    thread,
+                    turn,
                 };
                 dispatch(depthwise.products, run);
             }
@@ -109,7 +110,7 @@ impl Step {
                 input,
                 times,
                 output,
-            } => rows(context, input, output, thread, |from, to| {
+            } => rows(context, input, output, turn, |from, to| {
                 for (to, from) in to.chunks_exact_mut(*times).zip(from) {
                     to.fill(*from);
                 }
@@ -118,37 +119,37 @@ impl Step {
                 input,
                 table,
                 output,
-            } => rows(context, input, output, thread, |from, to| {
+            } => rows(context, input, output, turn, |from, to| {
                 for (to, from) in to.iter_mut().zip(from) {
                     *to = table[usize::from(*from)];
                 }
             }),
-            Self::Copy { input, output } => copy(context, input, output, thread),
+            Self::Copy { input, output } => copy(context, input, output, turn),
             Self::Pool {
                 input,
                 size,
                 output,
-            } => pool(context, input, size, output, thread),
+            } => pool(context, input, size, output, turn),
             Self::Mean {
                 input,
                 factor,
                 output,
-            } => mean(context, input, *factor, output, thread),
+            } => mean(context, input, *factor, output, turn),
             Self::Softmax {
                 layer,
                 input,
                 output,
-            } => softmax(context, *layer, input, output, thread),
-            Self::Export(map, output) => export(context, map, *output, thread),
+            } => softmax(context, *layer, input, output, turn),
+            Self::Export(map, output) => export(context, map, *output, turn),
         }
     }
 }
 
-fn load(context: &Context<'_>, map: &Map, thread: usize) {
-    context.write_border(map, thread);
+fn load(context: &Context<'_>, map: &Map, turn: Turn) {
+    context.write_border(map, turn);
     let row = map.width * map.channels;
-    for y in context.share(map.height, thread) {
-        // SAFETY: the row is in the arena, and it is this thread's.
+    for y in turn.share(map.height) {
+        // SAFETY: the row is in the arena, and it is this chunk's.
         let to = unsafe { context.bytes_mut(map.at(y, 0), row) };
         let start = (context.image * map.height + y) * row;
         context.images.write(start, to, context.quantizer);
@@ -160,12 +161,12 @@ fn rows(
     context: &Context<'_>,
     input: &Map,
     output: &Map,
-    thread: usize,
+    turn: Turn,
     work: impl Fn(&[u8], &mut [u8]),
 ) {
-    context.write_border(output, thread);
-    for y in context.share(output.height, thread) {
-        // SAFETY: the rows are in the arena, and the output's is this thread's.
+    context.write_border(output, turn);
+    for y in turn.share(output.height) {
+        // SAFETY: the rows are in the arena, and the output's is this chunk's.
         let (from, to) = unsafe {
             (
                 context.bytes(input.at(y, 0), input.width * input.channels),
@@ -176,16 +177,16 @@ fn rows(
     }
 }
 
-/// All values are of one pixel, or the maps have the same shape: the first thread copies them.
-fn copy(context: &Context<'_>, input: &Map, output: &Map, thread: usize) {
-    context.write_border(output, thread);
-    if thread > 0 {
+/// All values are of one pixel, or the maps have the same shape: the first chunk is all of it.
+fn copy(context: &Context<'_>, input: &Map, output: &Map, turn: Turn) {
+    context.write_border(output, turn);
+    if turn.chunk > 0 {
         return;
     }
     let mut to = output.at(0, 0);
     for y in 0..input.height {
         let len = input.width * input.channels;
-        // SAFETY: input and output have as many values, and the output is this thread's.
+        // SAFETY: input and output have as many values, and the output is this chunk's.
         unsafe {
             let from = context.bytes(input.at(y, 0), len);
             context.bytes_mut(to, len).copy_from_slice(from);
@@ -230,7 +231,7 @@ fn write(
     first: usize,
     bytes: impl ExactSizeIterator<Item = u8>,
 ) {
-    // SAFETY: the channels are in the map, and they are this thread's.
+    // SAFETY: the channels are in the map, and they are this chunk's.
     let to = unsafe { context.bytes_mut(map.at(y, x) + first, bytes.len()) };
     for (to, byte) in to.iter_mut().zip(bytes) {
         *to = byte;
@@ -239,8 +240,8 @@ fn write(
 
 /// The mean of those taps that are inside the map, rounded as C's division does after half of the
 /// divisor is added; a sum of signed integers that is not positive, after it is subtracted.
-fn pool(context: &Context<'_>, input: &Map, size: &ConvSize, output: &Map, thread: usize) {
-    context.write_border(output, thread);
+fn pool(context: &Context<'_>, input: &Map, size: &ConvSize, output: &Map, turn: Turn) {
+    context.write_border(output, turn);
     let offset = input.scale.offset;
     let range = |axis: &crate::geometry::Axis, o: usize| {
         let taps = axis.taps(o);
@@ -253,7 +254,7 @@ fn pool(context: &Context<'_>, input: &Map, size: &ConvSize, output: &Map, threa
         for x in 0..output.width {
             let window = [range(&size.rows, y), range(&size.columns, x)];
             let count = (window[0].len() * window[1].len()).max(1) as i32;
-            let channels = context.share(output.channels, thread);
+            let channels = turn.share(output.channels);
             sum_window(context, input, window, channels, |first, sums| {
                 let bytes = sums.iter().map(|sum| {
                     let sum = sum - count * offset;
@@ -270,12 +271,12 @@ fn pool(context: &Context<'_>, input: &Map, size: &ConvSize, output: &Map, threa
     }
 }
 
-fn mean(context: &Context<'_>, input: &Map, factor: MeanFactor, output: &Map, thread: usize) {
-    context.write_border(output, thread);
+fn mean(context: &Context<'_>, input: &Map, factor: MeanFactor, output: &Map, turn: Turn) {
+    context.write_border(output, turn);
     let count = (input.height * input.width) as i32;
     let bounds = Bounds::of(output.scale);
     let window = [0..input.height, 0..input.width];
-    let channels = context.share(output.channels, thread);
+    let channels = turn.share(output.channels);
     sum_window(context, input, window, channels, |first, sums| {
         let bytes = sums.iter().map(|sum| {
             let steps = sum - count * input.scale.zero_point;
@@ -285,14 +286,14 @@ fn mean(context: &Context<'_>, input: &Map, factor: MeanFactor, output: &Map, th
     });
 }
 
-fn softmax(context: &Context<'_>, layer: usize, input: &Map, output: &Map, thread: usize) {
-    context.write_border(output, thread);
+fn softmax(context: &Context<'_>, layer: usize, input: &Map, output: &Map, turn: Turn) {
+    context.write_border(output, turn);
     let PackedOperation::Softmax(table) = &context.layers[layer].operation else {
         return;
     };
-    for pixel in context.share(output.height * output.width, thread) {
+    for pixel in turn.share(output.height * output.width) {
         let (y, x) = (pixel / output.width, pixel % output.width);
-        // SAFETY: the pixels are in the maps, and the output's is this thread's.
+        // SAFETY: the pixels are in the maps, and the output's is this chunk's.
         unsafe {
             let logits = context.bytes(input.at(y, x), input.channels);
             let to = context.bytes_mut(output.at(y, x), output.channels);
@@ -301,12 +302,12 @@ fn softmax(context: &Context<'_>, layer: usize, input: &Map, output: &Map, threa
     }
 }
 
-fn export(context: &Context<'_>, map: &Map, output: usize, thread: usize) {
+fn export(context: &Context<'_>, map: &Map, output: usize, turn: Turn) {
     let row = map.width * map.channels;
-    for y in context.share(map.height, thread) {
+    for y in turn.share(map.height) {
         let start = (context.image * map.height + y) * row;
         // SAFETY: the row is in the map; the output has room for all rows, and this one is the
-        // thread's.
+        // chunk's.
         unsafe {
             let bytes = context.bytes(map.at(y, 0), row);
             context.outputs[output].write(start, bytes, map.scale);
