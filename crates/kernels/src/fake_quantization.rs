@@ -25,6 +25,22 @@ impl Levels {
     }
 }
 
+/// How many scales the weights of a layer have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WeightScheme {
+    /// One, for the range from the smallest to the largest weight, as in TensorFlow's training and
+    /// Google's networks.
+    PerTensor,
+    /// One per output channel, for a symmetric range, as in TensorFlow Lite's 8-bit specification.
+    PerChannel,
+}
+
+/// The factor by which batch normalisation with running statistics scales a channel, and its
+/// weights when it is folded into them.
+pub fn fold_factor(gamma: f32, variance: f32, epsilon: f64) -> f32 {
+    (f64::from(gamma) / (f64::from(variance) + epsilon).sqrt()) as f32
+}
+
 /// The values that 8-bit integers represent: `(q - zero_point) * scale`. One of them is 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Grid {
@@ -71,6 +87,20 @@ impl Grid {
         }
     }
 
+    /// The grid of weights between `min` and `max`. Of a symmetric range, every gradient passes.
+    pub fn of_weights(scheme: WeightScheme, min: f32, max: f32) -> Self {
+        match scheme {
+            WeightScheme::PerTensor => Self::new(min, max, Levels::Narrow),
+            WeightScheme::PerChannel => {
+                let largest = min.abs().max(max.abs());
+                Self {
+                    passes: (f32::NEG_INFINITY, f32::INFINITY),
+                    ..Self::new(-largest, largest, Levels::Narrow)
+                }
+            }
+        }
+    }
+
     /// Distance of two neighbouring values.
     pub fn scale(&self) -> f32 {
         self.steps.scale
@@ -107,6 +137,7 @@ impl Grid {
     }
 
     /// The range of values whose gradient passes, ends excluded.
+    #[inline]
     pub(crate) fn gate(&self) -> (f32, f32) {
         (self.passes.0.next_down(), self.passes.1.next_up())
     }

@@ -63,6 +63,13 @@ impl PanelLayout {
         self.width.div_ceil(self.panel)
     }
 
+    /// Offset of a value in the packed matrix.
+    #[inline(always)]
+    pub(crate) fn offset(&self, column: usize, k: usize) -> usize {
+        let panel = self.panel(column / self.panel);
+        panel.offset() + panel.row(k).start + column - panel.first
+    }
+
     #[inline(always)]
     pub(crate) fn panel(&self, index: usize) -> Panel {
         let first = index * self.panel;
@@ -184,6 +191,9 @@ mod tests {
                 );
                 let mut packed = vec![0; layout.len()];
                 layout.pack(&mut packed, |column, k| 1 + column * depth + k);
+                for (column, k) in [(0, 0), (columns / 2, depth / 2), (columns - 1, depth - 1)] {
+                    assert_eq!(packed[layout.offset(column, k)], 1 + column * depth + k);
+                }
                 for panel in layout.panels() {
                     let packed = &packed[panel.range()];
                     for (k, row) in packed.chunks(panel.width).enumerate() {

@@ -10,6 +10,8 @@ use super::context::PassContext;
 use super::network::TrainingHead;
 use super::offsets::{Offsets, Vectors};
 use super::planned_layer::PlannedLayer;
+use super::planned_weights::PlannedWeights;
+use super::rounded_weights::RoundedWeights;
 use super::source::{LayerActivation, gate_gradient};
 use super::statistics::Partial;
 use crate::layer::matrix::{Product, UNBOUNDED};
@@ -22,6 +24,8 @@ use crate::simd::{Simd, outer};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PlannedHead {
     pub(super) head: TrainingHead,
+    /// The weights, if they are rounded.
+    pub(super) rounded: Option<PlannedWeights>,
     pub(super) channels: usize,
     /// Number of channels and of classes, including the zeros that fill up the last vector.
     pub(super) width: usize,
@@ -48,6 +52,7 @@ pub(super) struct PlannedHead {
 impl PlannedHead {
     pub(super) fn new(
         head: TrainingHead,
+        rounded: Option<PlannedWeights>,
         channels: usize,
         window: [usize; 2],
         vectors: Vectors,
@@ -59,6 +64,7 @@ impl PlannedHead {
         let transposed_layout = vectors.panels(channels, head.classes);
         Self {
             head,
+            rounded,
             channels,
             width,
             class_width,
@@ -78,14 +84,20 @@ impl PlannedHead {
 
     /// Packs the thread's share of the weights.
     pub(super) fn pack(&self, context: &PassContext<'_>, thread: usize) {
-        let shape = [self.head.classes, self.channels];
-        let from = self.head.weights;
-        let weight = |class, k| context.parameters[from + class * self.channels + k];
+        let weights = match &self.rounded {
+            Some(planned) => planned.values(context.arena),
+            None => {
+                let count = self.head.classes * self.channels;
+                &context.parameters[self.head.weights..][..count]
+            }
+        };
+        let weight = |class, k| weights[class * self.channels + k];
         context.pack(&self.layout, self.weights, weight, thread);
         context.pack_rows(
             &self.transposed_layout,
-            shape,
-            from,
+            0,
+            weights,
+            self.channels,
             self.transposed,
             thread,
         );
@@ -223,6 +235,9 @@ impl PlannedHead {
     #[inline(always)]
     fn weight_gradient<S: Simd>(&self, simd: S, context: &PassContext<'_>, thread: usize) {
         let vectors = self.width / S::LANES;
+        let rounded = self.rounded.as_ref();
+        let rounded = rounded.map(|planned| RoundedWeights { context, planned });
+        let rounded = rounded.map(|weights| (weights, weights.grids()));
         for group in part(self.class_width / S::OUTER_ROWS, thread, context.threads) {
             let class = group * S::OUTER_ROWS;
             for first in (0..vectors).step_by(S::PANEL) {
@@ -252,9 +267,15 @@ impl PlannedHead {
                 let weights = self.head.weights + class * self.channels;
                 // SAFETY: the class's row is this thread's, and was just written.
                 unsafe {
-                    context
-                        .parameter_gradient(weights)
-                        .copy_from_nonoverlapping(sums, self.channels);
+                    match &rounded {
+                        None => context
+                            .parameter_gradient(weights)
+                            .copy_from_nonoverlapping(sums, self.channels),
+                        Some((rounded, grids)) => {
+                            let of_rounded = |k| sums.add(k).read();
+                            rounded.write_gradient(&grids.get(class), class, of_rounded, |_| 0.0);
+                        }
+                    }
                     let of = |image| {
                         context
                             .pointer(self.logits + image * self.class_width + class)

@@ -2,6 +2,7 @@
 //! parameters.
 
 use crate::error::KernelError;
+use crate::fake_quantization::WeightScheme;
 use crate::geometry::ConvGeometry;
 use crate::network::Activation;
 use crate::network::{ConvKind, Pooling};
@@ -60,6 +61,15 @@ pub struct TrainingNetwork {
     pub parameters: usize,
 }
 
+/// Fake quantisation in training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FakeQuantization {
+    /// Ranges of activations are measured, and nothing is rounded yet.
+    Measure,
+    /// Folded weights, activations and logits are rounded, too.
+    Round(WeightScheme),
+}
+
 /// How a network is trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TrainingOptions {
@@ -72,6 +82,29 @@ pub struct TrainingOptions {
     pub frozen_layers: usize,
     /// Whether every layer normalises by its running statistics.
     pub frozen_batch_norm: bool,
+    /// Fake quantisation.
+    pub quantization: Option<FakeQuantization>,
+}
+
+impl TrainingLayer {
+    /// Weights of an output channel.
+    pub(super) fn depth(&self) -> usize {
+        let taps: usize = self.geometry.kernel.iter().product();
+        match self.kind {
+            ConvKind::Conv => taps * self.in_channels,
+            ConvKind::Depthwise => taps,
+        }
+    }
+}
+
+impl TrainingOptions {
+    /// How weights are rounded.
+    pub(super) fn rounding(&self) -> Option<WeightScheme> {
+        match self.quantization {
+            Some(FakeQuantization::Round(scheme)) => Some(scheme),
+            _ => None,
+        }
+    }
 }
 
 impl TrainingNetwork {
