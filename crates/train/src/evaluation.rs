@@ -12,6 +12,7 @@ use crate::data::{EvaluationBatches, EvaluationConfig, ImageDataset, Skipped};
 use crate::error::TrainError;
 use crate::loss::softmax;
 use crate::metrics::{Accuracy, Evaluation, argmax};
+use crate::quantization::FakeQuantizedNetwork;
 
 /// Options of an evaluation.
 #[derive(Debug, Clone)]
@@ -58,6 +59,38 @@ pub struct Answer {
     pub probability: f32,
 }
 
+/// A network that is evaluated.
+pub trait Network {
+    /// Values that it computes of an image.
+    fn classes(&self) -> usize;
+
+    /// Computes the logits of any number of images.
+    ///
+    /// # Errors
+    /// If a slice has the wrong length.
+    fn logits(&mut self, images: &[f32], logits: &mut [f32]) -> Result<(), TrainError>;
+}
+
+impl Network for InferencePlan {
+    fn classes(&self) -> usize {
+        self.output_len()
+    }
+
+    fn logits(&mut self, images: &[f32], logits: &mut [f32]) -> Result<(), TrainError> {
+        Ok(self.run(images, logits)?)
+    }
+}
+
+impl Network for FakeQuantizedNetwork {
+    fn classes(&self) -> usize {
+        self.classes()
+    }
+
+    fn logits(&mut self, images: &[f32], logits: &mut [f32]) -> Result<(), TrainError> {
+        self.run(images, logits)
+    }
+}
+
 /// Evaluates parameters on every photo of a data set.
 ///
 /// # Errors
@@ -78,6 +111,22 @@ pub fn evaluate(
     )?;
     let classes = config.classes().unwrap_or(0);
     TrainError::check_length("logits", classes, plan.output_len())?;
+    evaluate_network(&mut plan, preprocessing, data, options, progress)
+}
+
+/// Evaluates a network on every photo of a data set.
+///
+/// # Errors
+/// If the network cannot take the preprocessing's size, a label is not a class, or too many photos
+/// are unusable.
+pub fn evaluate_network(
+    network: &mut dyn Network,
+    preprocessing: &Preprocessing,
+    data: Arc<dyn ImageDataset>,
+    options: &EvaluationOptions,
+    progress: &mut dyn FnMut(usize),
+) -> Result<EvaluationOutcome, TrainError> {
+    let classes = network.classes();
     let start = Instant::now();
     let mut batches = EvaluationBatches::new(
         data,
@@ -97,7 +146,7 @@ pub fn evaluate(
     while let Some(batch) = batches.next() {
         let batch = batch?;
         logits.resize(batch.len() * views * classes, 0.0);
-        plan.run(&batch.images, &mut logits)?;
+        network.logits(&batch.images, &mut logits)?;
         if views > 1 {
             logits = averaged(&logits, views, classes);
         }

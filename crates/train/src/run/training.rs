@@ -11,8 +11,9 @@ use crate::augment::MeanStd;
 use crate::checkpoint::Checkpoints;
 use crate::data::{Batch, DataError, ImageDataset, Loader, LoaderConfig, OpenData, Part};
 use crate::error::TrainError;
-use crate::evaluation::{EvaluationOptions, EvaluationOutcome, evaluate};
+use crate::evaluation::{EvaluationOptions, EvaluationOutcome, evaluate, evaluate_network};
 use crate::log::{EpochRecord, History, JsonLines, Record, StepRecord, TensorBoard};
+use crate::quantization::FakeQuantizedNetwork;
 use crate::recipe::Recipe;
 use crate::trainer::{State, Trainer};
 
@@ -164,6 +165,29 @@ impl<'a> Training<'a> {
         })
     }
 
+    /// The network as integers would compute it, once training rounds.
+    fn quantized(
+        &self,
+        size: [usize; 2],
+        batch: usize,
+    ) -> Result<Option<FakeQuantizedNetwork>, TrainError> {
+        let (recipe, state) = (self.trainer.recipe(), self.trainer.state());
+        let quantization = recipe.quantization.zip(state.ranges.as_ref());
+        let quantization = quantization.filter(|(q, ranges)| q.rounds(ranges.steps));
+        let network = quantization.map(|(quantization, ranges)| {
+            FakeQuantizedNetwork::new(
+                &self.metadata.config(),
+                state.best_weights().to_vec(),
+                ranges.clone(),
+                quantization.scheme,
+                size,
+                batch,
+                self.options.threads,
+            )
+        });
+        network.transpose()
+    }
+
     /// Saves the weights, and evaluates them if there is a test part.
     fn evaluate(&mut self) -> Result<(), TrainError> {
         let step = self.trainer.state().step;
@@ -183,14 +207,21 @@ impl<'a> Training<'a> {
                 subset: None,
                 keep_answers: false,
             };
-            let evaluated = evaluate(
-                &self.metadata.config(),
-                &weights.parameters,
-                &self.metadata.preprocessing,
-                test.clone(),
-                &options,
-                &mut |_| (),
-            )?;
+            let preprocessing = &self.metadata.preprocessing;
+            let evaluated = match self.quantized(preprocessing.size, options.batch_size)? {
+                Some(mut network) => {
+                    let network = &mut network;
+                    evaluate_network(network, preprocessing, test.clone(), &options, &mut |_| ())
+                }
+                None => evaluate(
+                    &self.metadata.config(),
+                    &weights.parameters,
+                    preprocessing,
+                    test.clone(),
+                    &options,
+                    &mut |_| (),
+                ),
+            }?;
             let accuracy = evaluated.evaluation.accuracy();
             let record = Record::Epoch(EpochRecord {
                 epoch: step.div_ceil(self.loader.steps_per_epoch()),

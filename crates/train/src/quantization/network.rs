@@ -1,0 +1,90 @@
+//! A network that computes as its integers will: with rounded weights and activations, running
+//! statistics, and ranges that no longer move. Numbers stay f32.
+//!
+//! TensorFlow's evaluation rounds weights by the ranges of the last training step, which was before
+//! the last update of the weights. Here the ranges are those of the weights themselves, which may be
+//! averages of many steps, as they are when integers are made of them.
+
+use mobilenet_kernels::training::FakeQuantization;
+use mobilenet_model::{MobileNetV1Config, TrainingPlan, TrainingPlanOptions};
+
+use super::{ActivationRanges, Scheme};
+use crate::error::TrainError;
+
+/// A network with fake quantisation, to be evaluated.
+#[derive(Debug)]
+pub struct FakeQuantizedNetwork {
+    plan: TrainingPlan,
+    weights: Vec<f32>,
+    ranges: ActivationRanges,
+    /// Images, and logits, of a batch of the plan.
+    images: Vec<f32>,
+    logits: Vec<f32>,
+    batch: usize,
+}
+
+impl FakeQuantizedNetwork {
+    /// For images of `size`, of which `batch` are computed together. `weights` are in the order of
+    /// the network's [`FlatLayout`](mobilenet_model::FlatLayout).
+    ///
+    /// # Errors
+    /// If the network cannot be trained, or cannot take images of this size.
+    pub fn new(
+        config: &MobileNetV1Config,
+        weights: Vec<f32>,
+        ranges: ActivationRanges,
+        scheme: Scheme,
+        size: [usize; 2],
+        batch: usize,
+        threads: usize,
+    ) -> Result<Self, TrainError> {
+        let options = TrainingPlanOptions {
+            frozen_batch_norm: true,
+            quantization: Some(FakeQuantization::Round(scheme.into())),
+            ..TrainingPlanOptions::new(size, batch, threads)
+        };
+        let plan = TrainingPlan::new(config, &options)?;
+        TrainError::check_length("parameters", plan.layout().len(), weights.len())?;
+        TrainError::check_length("ranges", plan.ranges_len(), ranges.biased.len())?;
+        Ok(Self {
+            images: vec![0.0; plan.images_len()],
+            logits: vec![0.0; plan.logits_len()],
+            plan,
+            weights,
+            ranges,
+            batch,
+        })
+    }
+
+    /// Number of classes.
+    pub fn classes(&self) -> usize {
+        self.logits.len() / self.batch
+    }
+
+    /// Computes the logits of any number of images, `[images, height, width, channels]`.
+    ///
+    /// # Errors
+    /// If a slice has the wrong length.
+    pub fn run(&mut self, images: &[f32], logits: &mut [f32]) -> Result<(), TrainError> {
+        let (image, classes) = (self.images.len() / self.batch, self.classes());
+        let count = logits.len() / classes;
+        TrainError::check_length("logits", count * classes, logits.len())?;
+        TrainError::check_length("images", count * image, images.len())?;
+        let batches = images.chunks(self.images.len());
+        for (images, logits) in batches.zip(logits.chunks_mut(self.logits.len())) {
+            // The rest of the last batch are images of before, whose logits nobody reads.
+            self.images[..images.len()].copy_from_slice(images);
+            let (weights, ranges) = (&self.weights, self.ranges.kept());
+            // Only the logits are wanted of the pass.
+            let _ = self.plan.forward_quantized(
+                weights,
+                ranges,
+                &self.images,
+                None,
+                &mut self.logits,
+            )?;
+            logits.copy_from_slice(&self.logits[..logits.len()]);
+        }
+        Ok(())
+    }
+}
