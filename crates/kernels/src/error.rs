@@ -77,6 +77,24 @@ pub enum KernelError {
         /// The reason.
         problem: &'static str,
     },
+    /// A layer of a network of integers that cannot be computed.
+    #[error("layer `{layer}`: {problem}")]
+    Layer {
+        /// Its name.
+        layer: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Values are of another type than the network's.
+    #[error("{what} must be {expected}, found {found}")]
+    Values {
+        /// The values in question.
+        what: &'static str,
+        /// Their type in the network.
+        expected: &'static str,
+        /// The type that was given.
+        found: &'static str,
+    },
     /// The length of a slice does not match its shape.
     #[error("{what} holds {found} values, expected {expected}")]
     Length {

@@ -16,6 +16,7 @@
 //! | [`fake_quantization`] | rounding to the values of an 8-bit integer, and its gradient |
 //! | [`backward`] | gradients of all these |
 //! | [`inference`] | a whole network as a program: packed weights, one arena, a team of threads |
+//! | [`integer`] | a whole network of 8-bit integers, as a program |
 //! | [`training`] | a whole network in training: forward, backward, batch statistics |
 //! | [`simd`] | the instruction sets, chosen at run time |
 //! | [`mod@reference`] | the naive specification that every kernel is tested against |
@@ -33,6 +34,8 @@ pub mod fake_quantization;
 pub mod geometry;
 #[allow(unsafe_code, reason = "threads share an arena through pointers")]
 pub mod inference;
+#[allow(unsafe_code, reason = "threads share an arena through pointers")]
+pub mod integer;
 #[allow(
     unsafe_code,
     reason = "threads share maps and scratch through pointers"

@@ -11,6 +11,7 @@
 //! | [`mod@file`] | atomic writing of files |
 //! | [`fold`] | folding of batch normalisation into weights |
 //! | [`plan`] | inference: weights folded and packed, work planned for one input size |
+//! | [`quantized`] | inference in 8-bit integers, to the bits of LiteRT |
 //! | [`flat`] | all parameters in one vector |
 //! | [`training_plan`] | training: logits and gradients |
 //! | [`inspect`] | parameters and multiply-adds of every layer |
@@ -46,6 +47,7 @@ pub mod plan;
 mod pooling;
 pub mod prediction;
 pub mod preprocess;
+pub mod quantized;
 pub mod suggest;
 pub mod training_plan;
 
@@ -62,4 +64,5 @@ pub use flat::FlatLayout;
 pub use mobilenet_kernels::Normalizer;
 pub use plan::{InferencePlan, PlanOptions, PlanOutput, PlanWeights};
 pub use prediction::Prediction;
+pub use quantized::{IntegerPlan, IntegerPlanOptions, IntegerPlanOutput, QuantizedWeights};
 pub use training_plan::{TrainingPass, TrainingPlan, TrainingPlanOptions};

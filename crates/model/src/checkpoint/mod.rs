@@ -26,6 +26,7 @@ mod framework_call;
 mod graph;
 mod hugging_face_config;
 mod infer;
+mod integers;
 mod layout;
 mod load;
 mod locate;
@@ -42,6 +43,7 @@ mod write;
 
 pub use error::CheckpointError;
 pub use framework_call::framework_call;
+pub use integers::load_integers;
 pub use load::{load, load_bytes, load_with};
 pub use locate::exists;
 pub use metadata::{KEY as METADATA_KEY, Metadata, SavedActivation};
