@@ -116,19 +116,28 @@ impl Grid {
         (self.steps.low, self.steps.high)
     }
 
+    /// The integer that represents the nearest value.
+    pub fn level(&self, x: f32) -> u8 {
+        (self.steps_from_zero(x) + self.zero_point) as u8
+    }
+
     /// The nearest value of the grid. It is the specification of [`fake_quantize`], bit for bit.
     pub fn round(&self, x: f32) -> f32 {
+        self.steps_from_zero(x) * self.steps.scale
+    }
+
+    fn steps_from_zero(&self, x: f32) -> f32 {
         let Steps {
             low,
             high,
-            scale,
             inverse,
             zero,
+            ..
         } = self.steps;
         // Not `f32::clamp`, which panics if the range is infinite.
         let x = if x < low { low } else { x };
         let x = if x > high { high } else { x };
-        ((x - low) * inverse - zero + 0.5).floor() * scale
+        ((x - low) * inverse - zero + 0.5).floor()
     }
 
     /// Whether the gradient of a value passes: whether it lies in the range, ends included.

@@ -59,6 +59,10 @@ fn equals_golden_bits(isa: Isa) {
         assert_eq!(bits(&found), bits(&expected), "range {number}");
         let specified: Vec<f32> = input.iter().map(|&x| grid.round(x)).collect();
         assert_eq!(bits(&specified), bits(&expected), "range {number}");
+        for (&x, &expected) in input.iter().zip(&expected) {
+            let level = f32::from(grid.level(x)) - f32::from(grid.zero_point());
+            assert_eq!(level * grid.scale(), expected, "range {number}, {x}");
+        }
     }
 }
 

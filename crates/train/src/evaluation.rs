@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use mobilenet_model::initialize::Parameters;
 use mobilenet_model::prediction::mean_probabilities;
 use mobilenet_model::preprocess::Preprocessing;
-use mobilenet_model::{InferencePlan, MobileNetV1Config, PlanOptions, PlanWeights};
+use mobilenet_model::quantized::{IntegerImages, IntegerOutput};
+use mobilenet_model::{InferencePlan, IntegerPlan, MobileNetV1Config, PlanOptions, PlanWeights};
 
 use crate::data::{EvaluationBatches, EvaluationConfig, ImageDataset, Skipped};
 use crate::error::TrainError;
@@ -88,6 +89,16 @@ impl Network for FakeQuantizedNetwork {
 
     fn logits(&mut self, images: &[f32], logits: &mut [f32]) -> Result<(), TrainError> {
         self.run(images, logits)
+    }
+}
+
+impl Network for IntegerPlan {
+    fn classes(&self) -> usize {
+        self.output_len()
+    }
+
+    fn logits(&mut self, images: &[f32], logits: &mut [f32]) -> Result<(), TrainError> {
+        Ok(self.run(&IntegerImages::F32(images), IntegerOutput::F32(logits))?)
     }
 }
 

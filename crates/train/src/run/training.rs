@@ -4,7 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use mobilenet_model::checkpoint::{self, Checkpoint, LoadReport, Metadata, WeightsDtype};
-use mobilenet_model::{FlatLayout, InferencePlan};
+use mobilenet_model::quantized::{Arithmetic, Freeze};
+use mobilenet_model::{
+    FlatLayout, InferencePlan, IntegerPlan, IntegerPlanOptions, IntegerPlanOutput, QuantizedWeights,
+};
 
 use super::options::{Observer, RunOptions, RunOutcome};
 use crate::augment::MeanStd;
@@ -13,7 +16,6 @@ use crate::data::{Batch, DataError, ImageDataset, Loader, LoaderConfig, OpenData
 use crate::error::TrainError;
 use crate::evaluation::{EvaluationOptions, EvaluationOutcome, evaluate, evaluate_network};
 use crate::log::{EpochRecord, History, JsonLines, Record, StepRecord, TensorBoard};
-use crate::quantization::FakeQuantizedNetwork;
 use crate::recipe::Recipe;
 use crate::trainer::{State, Trainer};
 
@@ -165,27 +167,26 @@ impl<'a> Training<'a> {
         })
     }
 
-    /// The network as integers would compute it, once training rounds.
-    fn quantized(
-        &self,
-        size: [usize; 2],
-        batch: usize,
-    ) -> Result<Option<FakeQuantizedNetwork>, TrainError> {
+    /// The network of integers, once training rounds.
+    fn integers(&self) -> Result<Option<IntegerPlan>, TrainError> {
         let (recipe, state) = (self.trainer.recipe(), self.trainer.state());
         let quantization = recipe.quantization.zip(state.ranges.as_ref());
-        let quantization = quantization.filter(|(q, ranges)| q.rounds(ranges.steps));
-        let network = quantization.map(|(quantization, ranges)| {
-            FakeQuantizedNetwork::new(
-                &self.metadata.config(),
-                state.best_weights().to_vec(),
-                ranges.clone(),
-                quantization.scheme,
-                size,
-                batch,
-                self.options.threads,
-            )
-        });
-        network.transpose()
+        let Some((quantization, ranges)) = quantization.filter(|(q, r)| q.rounds(r.steps)) else {
+            return Ok(None);
+        };
+        let network = Freeze {
+            config: &self.metadata.config(),
+            weights: state.best_weights(),
+            ranges: &ranges.ranges(),
+            scheme: quantization.scheme.into(),
+            size: self.metadata.preprocessing.size,
+        };
+        let weights = QuantizedWeights::new(network.network()?, Arithmetic::default())?;
+        let options = IntegerPlanOptions {
+            output: IntegerPlanOutput::Logits,
+            ..IntegerPlanOptions::new(&weights, self.options.threads)
+        };
+        Ok(Some(IntegerPlan::new(&weights, &options)?))
     }
 
     /// Saves the weights, and evaluates them if there is a test part.
@@ -208,7 +209,7 @@ impl<'a> Training<'a> {
                 keep_answers: false,
             };
             let preprocessing = &self.metadata.preprocessing;
-            let evaluated = match self.quantized(preprocessing.size, options.batch_size)? {
+            let evaluated = match self.integers()? {
                 Some(mut network) => {
                     let network = &mut network;
                     evaluate_network(network, preprocessing, test.clone(), &options, &mut |_| ())
