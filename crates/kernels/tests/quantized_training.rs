@@ -118,11 +118,10 @@ impl Golden {
         }
     }
 
-    fn ranges(&self, moving: bool) -> MovingRanges<'_> {
+    fn ranges(&self) -> MovingRanges<'_> {
         MovingRanges {
             biased: &self.tensors["biased"],
             steps: self.metadata["steps"].parse().unwrap(),
-            moving,
         }
     }
 }
@@ -135,7 +134,7 @@ struct Step {
     gradients: Vec<f32>,
 }
 
-fn step(isa: Isa, golden: &Golden, options: &TrainingOptions, moving: bool) -> Step {
+fn step(isa: Isa, golden: &Golden, options: &TrainingOptions) -> Step {
     let mut program = TrainingProgram::new(isa, &golden.network(), options).unwrap();
     let (parameters, images) = (&golden.tensors["parameters"], &golden.tensors["images"]);
     let mut logits = vec![0.0; program.logits_len()];
@@ -146,7 +145,7 @@ fn step(isa: Isa, golden: &Golden, options: &TrainingOptions, moving: bool) -> S
         let pass = match options.quantization {
             None => program.forward(parameters, images, None, &mut logits),
             Some(_) => {
-                let ranges = golden.ranges(moving);
+                let ranges = golden.ranges();
                 program.forward_quantized(parameters, ranges, images, None, &mut logits)
             }
         };
@@ -196,17 +195,18 @@ fn close(what: &str, found: &[f32], expected: &[f32], floor: f32) {
 }
 
 fn steps_equal_pytorch(isa: Isa) {
+    use FakeQuantization::{Integers, Round};
     use WeightScheme::{PerChannel, PerTensor};
     let golden = Golden::open();
-    for (run, scheme, frozen, moving) in [
-        ("per_tensor", PerTensor, false, true),
-        ("per_channel", PerChannel, false, true),
-        ("frozen", PerTensor, true, true),
-        ("evaluated", PerTensor, true, false),
+    for (run, quantization, frozen) in [
+        ("per_tensor", Round(PerTensor), false),
+        ("per_channel", Round(PerChannel), false),
+        ("frozen", Round(PerTensor), true),
+        ("integers", Integers(PerTensor), false),
     ] {
         for threads in [1, 3] {
-            let rounding = Some(FakeQuantization::Round(scheme));
-            let found = step(isa, &golden, &options(rounding, frozen, threads), moving);
+            let options = options(Some(quantization), frozen, threads);
+            let found = step(isa, &golden, &options);
             let expected = |what: &str| &golden.tensors[&format!("{run}.{what}")];
             let what = |what: &str| format!("{isa}, {run}, {threads} threads: {what}");
             close(&what("logit"), &found.logits, expected("logits"), 0.0);
@@ -226,9 +226,9 @@ fn steps_equal_pytorch(isa: Isa) {
 
 fn measuring_changes_nothing_but_the_ranges(isa: Isa) {
     let golden = Golden::open();
-    let plain = step(isa, &golden, &options(None, false, 2), true);
+    let plain = step(isa, &golden, &options(None, false, 2));
     let measure = Some(FakeQuantization::Measure);
-    let measured = step(isa, &golden, &options(measure, false, 2), true);
+    let measured = step(isa, &golden, &options(measure, false, 2));
     assert!(measured.biased != golden.tensors["biased"]);
     let biased = Vec::new();
     assert_eq!(Step { biased, ..measured }, plain);
@@ -251,7 +251,7 @@ fn a_program_with_fake_quantisation_needs_ranges() {
     assert!(pass.is_err());
     let short = MovingRanges {
         biased: &golden.tensors["biased"][1..],
-        ..golden.ranges(true)
+        ..golden.ranges()
     };
     let pass = program.forward_quantized(parameters, short, images, None, &mut logits);
     let problem = pass.err().unwrap().to_string();

@@ -24,13 +24,16 @@ fn of_batch(context: &PassContext<'_>, layer: &PlannedLayer) -> [f32; 2] {
     [least, most]
 }
 
-/// Moves the range of a layer's activation, and stores it and its grid for the passes. One thread
+/// Moves the range of a layer's activation, unless ranges are kept, and stores it and its grid for the passes. One thread
 /// does this.
 pub(super) fn finish(context: &PassContext<'_>, layer: &PlannedLayer) {
     let (Some(offsets), Some(ranges)) = (layer.range, context.ranges) else {
         return;
     };
-    let (biased, [min, max]) = ranges.next(layer.index, of_batch(context, layer));
+    let (biased, [min, max]) = match context.integers {
+        true => ranges.kept(layer.index),
+        false => ranges.moved(layer.index, of_batch(context, layer)),
+    };
     let grid = Grid::new(min, max, Levels::Wide);
     // SAFETY: only this thread writes the range, and no thread reads it now.
     unsafe {

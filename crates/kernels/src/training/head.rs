@@ -6,6 +6,7 @@
 //! logits[b, o]   = bias[o] + sum over c of dropped[b, c] * w[o, c]
 //! ```
 
+use super::activation_range;
 use super::context::PassContext;
 use super::network::TrainingHead;
 use super::offsets::{Offsets, Vectors};
@@ -14,6 +15,7 @@ use super::planned_weights::PlannedWeights;
 use super::rounded_weights::RoundedWeights;
 use super::source::{LayerActivation, gate_gradient};
 use super::statistics::Partial;
+use crate::fake_quantization::WeightScheme;
 use crate::layer::matrix::{Product, UNBOUNDED};
 use crate::layer::{Rows, Target};
 use crate::panels::PanelLayout;
@@ -174,12 +176,41 @@ impl PlannedHead {
                     }
                 }
             }
+            if context.integers {
+                self.round(context, last, features);
+            }
             let dropped = context.pointer(self.dropped + image * self.width);
             for channel in 0..self.channels {
                 let factor = self.factor(context, image, channel);
                 dropped
                     .add(channel)
                     .write(features.add(channel).read() * factor);
+            }
+        }
+    }
+
+    /// Rounds features as TensorFlow Lite's average pool: halves up, but with signed integers away
+    /// from 0, which is at level 128.
+    ///
+    /// # Safety
+    /// The features must be this thread's.
+    unsafe fn round(&self, context: &PassContext<'_>, last: &PlannedLayer, features: *mut f32) {
+        // f32 may be a bit beside a half. This is more than that, and less than the distance from a
+        // half of any other mean over fewer than 500 pixels.
+        const BESIDE: f32 = 1e-3;
+        let Some(grid) = activation_range::grid(context, last) else {
+            return;
+        };
+        let scheme = self.rounded.map(|planned| planned.scheme);
+        let signed = scheme == Some(WeightScheme::PerChannel);
+        for channel in 0..self.channels {
+            // SAFETY: the caller guarantees the features.
+            unsafe {
+                let feature = features.add(channel);
+                let mean = feature.read();
+                let down = signed && mean < 128.0 * grid.scale();
+                let beside = if down { -BESIDE } else { BESIDE } * grid.scale();
+                feature.write(grid.round(mean + beside));
             }
         }
     }

@@ -68,6 +68,9 @@ pub enum FakeQuantization {
     Measure,
     /// Folded weights, activations and logits are rounded, too.
     Round(WeightScheme),
+    /// All is rounded that integers round: also biases behind the first layer, and the mean of the
+    /// last map. Ranges are kept, and statistics are the running ones. This is for evaluation.
+    Integers(WeightScheme),
 }
 
 /// How a network is trained.
@@ -101,9 +104,16 @@ impl TrainingOptions {
     /// How weights are rounded.
     pub(super) fn rounding(&self) -> Option<WeightScheme> {
         match self.quantization {
-            Some(FakeQuantization::Round(scheme)) => Some(scheme),
-            _ => None,
+            Some(FakeQuantization::Round(scheme) | FakeQuantization::Integers(scheme)) => {
+                Some(scheme)
+            }
+            Some(FakeQuantization::Measure) | None => None,
         }
+    }
+
+    /// Whether all is rounded that integers round.
+    pub(super) fn integers(&self) -> bool {
+        matches!(self.quantization, Some(FakeQuantization::Integers(_)))
     }
 }
 

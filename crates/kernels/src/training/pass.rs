@@ -41,7 +41,7 @@ impl TrainingProgram {
         })
     }
 
-    /// The same with fake quantisation. If the ranges move, [`Pass::ranges`] has the new ones.
+    /// The same with fake quantisation. [`Pass::ranges`] has the ranges that were moved.
     ///
     /// # Errors
     /// If a slice has the wrong length. Nothing is computed then.

@@ -61,7 +61,8 @@ impl PlannedNetwork {
         for (index, &layer) in network.layers.iter().enumerate() {
             let size = layer.geometry.resolve(options.batch, height, width)?;
             (height, width) = (size.rows.output, size.columns.output);
-            let fixed_statistics = options.frozen_batch_norm || index < first_trained;
+            let fixed_statistics =
+                options.frozen_batch_norm || options.integers() || index < first_trained;
             let rounding = options.rounding();
             let branches = match rounding.is_some() && !fixed_statistics {
                 true => 2,

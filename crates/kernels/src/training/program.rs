@@ -46,7 +46,8 @@ impl Kernel for Forward<'_> {
         for layer in &plan.layers {
             plan.forward(simd, context, layer, thread);
             context.wait();
-            statistics::finish(context, layer, thread);
+            let before = layer.index.checked_sub(1).map(|index| &plan.layers[index]);
+            statistics::finish(context, layer, before, thread);
             context.wait();
             if layer.range.is_some() {
                 if thread == 0 {
@@ -180,7 +181,7 @@ impl TrainingProgram {
         Ok(())
     }
 
-    /// Moves the range of the logits, and rounds them.
+    /// Moves the range of the logits, unless ranges are kept, and rounds them.
     fn round_logits(&mut self, ranges: &MovingRanges<'_>, logits: &mut [f32]) {
         let extremes = logits
             .iter()
@@ -188,7 +189,10 @@ impl TrainingProgram {
                 [low.min(logit), high.max(logit)]
             });
         let index = self.plan.layers.len();
-        let (biased, [min, max]) = ranges.next(index, extremes);
+        let (biased, [min, max]) = match self.options.integers() {
+            true => ranges.kept(index),
+            false => ranges.moved(index, extremes),
+        };
         let moved = self.arena.write(self.plan.ranges + 2 * index, 2);
         moved.copy_from_slice(&biased);
         let grid = Grid::new(min, max, Levels::Wide);
@@ -286,6 +290,7 @@ impl TrainingProgram {
             epsilon: self.epsilon,
             parameters: batch.parameters,
             ranges: batch.ranges,
+            integers: self.options.integers(),
             images: batch.images,
             dropout: batch.dropout,
             arena: &self.arena,

@@ -24,8 +24,6 @@ pub struct MovingRanges<'a> {
     pub biased: &'a [f32],
     /// Number of steps in these averages.
     pub steps: u64,
-    /// Whether the batch moves the averages before they are used.
-    pub moving: bool,
 }
 
 /// The range that two averages stand for.
@@ -38,13 +36,19 @@ pub fn debiased(biased: [f32; 2], steps: u64) -> [f32; 2] {
 }
 
 impl MovingRanges<'_> {
-    /// Moves range `index` to contain a batch's values, unless ranges are kept. Returns the new
-    /// averages and the range.
-    pub(super) fn next(&self, index: usize, batch: [f32; 2]) -> ([f32; 2], [f32; 2]) {
-        let biased = [self.biased[2 * index], self.biased[2 * index + 1]];
-        if !self.moving {
-            return (biased, debiased(biased, self.steps));
-        }
+    fn averages(&self, index: usize) -> [f32; 2] {
+        [self.biased[2 * index], self.biased[2 * index + 1]]
+    }
+
+    /// The averages of range `index`, and the range.
+    pub(super) fn kept(&self, index: usize) -> ([f32; 2], [f32; 2]) {
+        let biased = self.averages(index);
+        (biased, debiased(biased, self.steps))
+    }
+
+    /// The same after they are moved towards a batch's values.
+    pub(super) fn moved(&self, index: usize, batch: [f32; 2]) -> ([f32; 2], [f32; 2]) {
+        let biased = self.averages(index);
         // The range contains 0.
         let batch = [batch[0].min(0.0), batch[1].max(0.0)];
         let moved = [0, 1].map(|end| biased[end] - (biased[end] - batch[end]) * SHARE);
@@ -75,9 +79,8 @@ mod tests {
             let ranges = MovingRanges {
                 biased: &biased,
                 steps,
-                moving: true,
             };
-            ranges.next(0, [0.5, 6.0])
+            ranges.moved(0, [0.5, 6.0])
         };
         for steps in 0..20_000 {
             let (moved, [min, max]) = step(biased, steps);

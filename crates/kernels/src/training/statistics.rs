@@ -6,8 +6,10 @@
 
 use std::ops::Range;
 
+use super::activation_range;
 use super::context::PassContext;
 use super::planned_layer::{Coefficient, PlannedLayer};
+use super::rounded_weights::RoundedWeights;
 use crate::partition::part;
 use crate::simd::{Simd, normalization};
 
@@ -129,8 +131,14 @@ fn parameter(
 }
 
 /// Writes the coefficients of the forward pass.
-pub(super) fn finish(context: &PassContext<'_>, layer: &PlannedLayer, thread: usize) {
+pub(super) fn finish(
+    context: &PassContext<'_>,
+    layer: &PlannedLayer,
+    before: Option<&PlannedLayer>,
+    thread: usize,
+) {
     let spec = &layer.spec;
+    let unit = bias_unit(context, layer, before);
     for channel in part(layer.width, thread, context.threads) {
         let set = |which, value: f64| {
             // SAFETY: the channel is this thread's.
@@ -178,8 +186,32 @@ pub(super) fn finish(context: &PassContext<'_>, layer: &PlannedLayer, thread: us
         set(Coefficient::Scale, scale);
         set(Coefficient::Centre, centre);
         let beta = parameter(context, spec.beta, channel, 0.0);
-        set(Coefficient::Shift, beta - mean * gamma * inverse);
+        let bias = beta - mean * gamma * inverse;
+        let bias = unit.as_ref().map_or(bias, |unit| {
+            let unit = unit(channel);
+            (bias / unit).round() * unit
+        });
+        set(Coefficient::Shift, bias);
     }
+}
+
+/// Of what the integers' biases are multiples: the input's scale times that of a channel's weights.
+/// `None` if biases are not rounded, or if all inputs or weights are 0.
+fn bias_unit<'a>(
+    context: &'a PassContext<'_>,
+    layer: &'a PlannedLayer,
+    before: Option<&PlannedLayer>,
+) -> Option<impl Fn(usize) -> f64 + 'a> {
+    let (planned, before) = (
+        layer.rounded.as_ref()?,
+        before.filter(|_| context.integers)?,
+    );
+    let input = f64::from(activation_range::grid(context, before)?.scale());
+    let grids = RoundedWeights { context, planned }.grids();
+    Some(move |channel| {
+        let unit = input * f64::from(grids.get(channel).scale());
+        if unit > 0.0 { unit } else { f64::MIN_POSITIVE }
+    })
 }
 
 /// `1 / sqrt(running variance + epsilon)`.

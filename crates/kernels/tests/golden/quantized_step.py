@@ -23,7 +23,9 @@ the other in the tensor `parameters`; weights are OIHW. `images` is NHWC, `biase
 and largest value of each range before the step, `steps` in the metadata counts its updates.
 
 For each RUN (`per_tensor`, `per_channel`, `frozen` which is per tensor after freeze_bn_delay, and
-`evaluated`, which is `frozen` without an update of the ranges):
+`integers`, which is `frozen` without an update of the ranges and with all else rounded that integers
+round: the biases behind the first layer, to multiples of the input's scale times the weights' scale,
+and the mean over the last map, to the values of the last activation):
 
     RUN.logits       rounded
     RUN.biased       after the step
@@ -133,6 +135,7 @@ class Network:
             low, high = weights.detach().min(), weights.detach().max()
         # The symmetric range contains all values.
         rounded = FakeQuantize.apply(weights, low, high, 1.0, not per_channel)
+        self.weight_scale = (high.clamp(min=0) - low.clamp(max=0)) / 254
         self.rounded.append(rounded.detach())
         return rounded
 
@@ -146,7 +149,16 @@ class Network:
         correction = np.float32(1) - np.float32(np.float64(np.float32(1) - SHARE) ** steps)
         assert biased.dtype == correction.dtype == np.float32
         low, high = torch.from_numpy((biased / correction).astype(np.float64))
+        self.scale = (high - low) / 255
         return FakeQuantize.apply(a, low, high, 0.0, True)
+
+    def round_bias(self, bias):
+        if len(self.updated) == 0:
+            return bias
+        unit = self.scale * self.weight_scale
+        levels = (bias / unit).detach()
+        check(levels - torch.floor(levels) - 0.5, 5e-3)
+        return bias + (torch.round(levels) * unit - bias).detach()
 
     def run(self, per_channel=False, frozen=False, update=True):
         self.rounded, self.updated = [], []
@@ -183,12 +195,22 @@ class Network:
                 y = y + (gamma * (mean * batch - moving_mean * moving))[:, None, None]
             else:
                 y = y / correction[:, None, None]
-            u = y + (beta - mean * multiplier)[:, None, None]
+            bias = beta - mean * multiplier
+            if not update:
+                # The two means of the frozen run cancel.
+                offset = gamma * (mean * batch - moving_mean * moving)
+                bias = self.round_bias(bias + offset) - offset
+            u = y + bias[:, None, None]
             check(u, 2e-5)
             check(u - 6, 2e-5)
             x = self.round_activation(F.relu6(u), update)
         weights = self.round_weights(p["logits.weight"], per_channel)
-        logits = x.mean((2, 3)) @ weights.T + p["logits.bias"]
+        features = x.mean((2, 3))
+        if not update:
+            # Halves are common in means of few values, and go up in both precisions.
+            level = features / self.scale
+            features = features + (torch.floor(level + 0.5 + 1e-6) * self.scale - features).detach()
+        logits = features @ weights.T + p["logits.bias"]
         logits = self.round_activation(logits, update)
         loss = F.cross_entropy(logits, self.labels)
         trained = [name for name in self.layout if p[name].requires_grad]
@@ -206,7 +228,7 @@ RUNS = {
     "per_tensor": {},
     "per_channel": {"per_channel": True},
     "frozen": {"frozen": True},
-    "evaluated": {"frozen": True, "update": False},
+    "integers": {"frozen": True, "update": False},
 }
 
 

@@ -99,20 +99,11 @@ impl ActivationRanges {
         averages.iter().map(range).collect()
     }
 
-    /// For a step of training.
+    /// For a step of training, or for evaluation.
     pub(crate) fn moving(&self) -> MovingRanges<'_> {
         MovingRanges {
             biased: &self.biased,
             steps: self.steps,
-            moving: true,
-        }
-    }
-
-    /// For evaluation.
-    pub(crate) fn kept(&self) -> MovingRanges<'_> {
-        MovingRanges {
-            moving: false,
-            ..self.moving()
         }
     }
 }

@@ -1,9 +1,11 @@
-//! A network that computes as its integers will: with rounded weights and activations, running
-//! statistics, and ranges that no longer move. Numbers stay f32.
+//! A network that computes as its integers will: all is rounded that they round, with running
+//! statistics and ranges that no longer move. Numbers stay f32, so it tells rounding from mistakes of
+//! integer arithmetic.
 //!
-//! TensorFlow's evaluation rounds weights by the ranges of the last training step, which was before
-//! the last update of the weights. Here the ranges are those of the weights themselves, which may be
-//! averages of many steps, as they are when integers are made of them.
+//! TensorFlow's graph for evaluation differs in three points. It rounds weights by the ranges of the
+//! last training step, which were measured before the last update; here the ranges are those of the
+//! weights themselves, which may be averages of many steps. And it leaves biases and the pooled map
+//! as they are.
 
 use mobilenet_kernels::training::FakeQuantization;
 use mobilenet_model::{MobileNetV1Config, TrainingPlan, TrainingPlanOptions};
@@ -39,8 +41,7 @@ impl FakeQuantizedNetwork {
         threads: usize,
     ) -> Result<Self, TrainError> {
         let options = TrainingPlanOptions {
-            frozen_batch_norm: true,
-            quantization: Some(FakeQuantization::Round(scheme.into())),
+            quantization: Some(FakeQuantization::Integers(scheme.into())),
             ..TrainingPlanOptions::new(size, batch, threads)
         };
         let plan = TrainingPlan::new(config, &options)?;
@@ -74,7 +75,7 @@ impl FakeQuantizedNetwork {
         for (images, logits) in batches.zip(logits.chunks_mut(self.logits.len())) {
             // The rest of the last batch are images of before, whose logits nobody reads.
             self.images[..images.len()].copy_from_slice(images);
-            let (weights, ranges) = (&self.weights, self.ranges.kept());
+            let (weights, ranges) = (&self.weights, self.ranges.moving());
             // Only the logits are wanted of the pass.
             let _ = self.plan.forward_quantized(
                 weights,
