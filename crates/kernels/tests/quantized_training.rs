@@ -198,11 +198,15 @@ fn steps_equal_pytorch(isa: Isa) {
     use FakeQuantization::{Integers, Round};
     use WeightScheme::{PerChannel, PerTensor};
     let golden = Golden::open();
+    let integers = Integers {
+        scheme: PerTensor,
+        pixel: 1.0 / 128.0,
+    };
     for (run, quantization, frozen) in [
         ("per_tensor", Round(PerTensor), false),
         ("per_channel", Round(PerChannel), false),
         ("frozen", Round(PerTensor), true),
-        ("integers", Integers(PerTensor), false),
+        ("integers", integers, false),
     ] {
         for threads in [1, 3] {
             let options = options(Some(quantization), frozen, threads);

@@ -23,7 +23,7 @@ use crate::flat::FlatLayout;
 use crate::pooling::pooling;
 
 /// Options of a plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TrainingPlanOptions {
     /// Rows and columns of an image.
     pub size: [usize; 2],

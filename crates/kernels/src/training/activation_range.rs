@@ -31,8 +31,8 @@ pub(super) fn finish(context: &PassContext<'_>, layer: &PlannedLayer) {
         return;
     };
     let (biased, [min, max]) = match context.integers {
-        true => ranges.kept(layer.index),
-        false => ranges.moved(layer.index, of_batch(context, layer)),
+        Some(_) => ranges.kept(layer.index),
+        None => ranges.moved(layer.index, of_batch(context, layer)),
     };
     let grid = Grid::new(min, max, Levels::Wide);
     // SAFETY: only this thread writes the range, and no thread reads it now.
@@ -43,6 +43,16 @@ pub(super) fn finish(context: &PassContext<'_>, layer: &PlannedLayer) {
             .write(biased);
         context.pointer(offsets.grid).cast::<Grid>().write(grid);
     }
+}
+
+/// The scale of the integers that a layer reads, if all is rounded that integers round. `before` is
+/// the layer before. Ranges are kept then, so they are known before the pass.
+pub(super) fn input_scale(context: &PassContext<'_>, before: Option<&PlannedLayer>) -> Option<f32> {
+    let (pixel, ranges) = (context.integers?, context.ranges?);
+    Some(before.map_or(pixel, |before| {
+        let (_, [min, max]) = ranges.kept(before.index);
+        Grid::new(min, max, Levels::Wide).scale()
+    }))
 }
 
 /// The grid to which a layer's activation is rounded, if it is.

@@ -19,8 +19,8 @@ pub(super) struct PassContext<'a> {
     pub(super) parameters: &'a [f32],
     /// Ranges of the activations, with fake quantisation.
     pub(super) ranges: Option<MovingRanges<'a>>,
-    /// Whether all is rounded that integers round.
-    pub(super) integers: bool,
+    /// The scale of the images' integers, if all is rounded that integers round.
+    pub(super) integers: Option<f32>,
     pub(super) images: &'a [f32],
     /// Dropout factors of the features, `[batch, channels]`.
     pub(super) dropout: Option<&'a [f32]>,

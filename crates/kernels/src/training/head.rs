@@ -12,6 +12,7 @@ use super::network::TrainingHead;
 use super::offsets::{Offsets, Vectors};
 use super::planned_layer::PlannedLayer;
 use super::planned_weights::PlannedWeights;
+use super::rounded_biases::RoundedBiases;
 use super::rounded_weights::RoundedWeights;
 use super::source::{LayerActivation, gate_gradient};
 use super::statistics::Partial;
@@ -85,7 +86,12 @@ impl PlannedHead {
     }
 
     /// Packs the thread's share of the weights.
-    pub(super) fn pack(&self, context: &PassContext<'_>, thread: usize) {
+    pub(super) fn pack(
+        &self,
+        context: &PassContext<'_>,
+        last: Option<&PlannedLayer>,
+        thread: usize,
+    ) {
         let weights = match &self.rounded {
             Some(planned) => planned.values(context.arena),
             None => {
@@ -103,8 +109,12 @@ impl PlannedHead {
             self.transposed,
             thread,
         );
+        let biases = self.rounded.as_ref();
+        let biases = biases.and_then(|planned| RoundedBiases::new(context, planned, last));
         for class in part(self.head.classes, thread, context.threads) {
             let bias = context.parameters[self.head.bias + class];
+            let rounded = biases.as_ref().map(|of| of.round(class, bias.into()));
+            let bias = rounded.map_or(bias, |bias| bias as f32);
             // SAFETY: the class is this thread's. The padding of the last vector is 0 from the
             // start.
             unsafe { context.pointer(self.bias + class).write(bias) }
@@ -176,7 +186,7 @@ impl PlannedHead {
                     }
                 }
             }
-            if context.integers {
+            if context.integers.is_some() {
                 self.round(context, last, features);
             }
             let dropped = context.pointer(self.dropped + image * self.width);

@@ -47,6 +47,7 @@ mod planned_network;
 mod planned_weights;
 mod program;
 mod ranges;
+mod rounded_biases;
 mod rounded_weights;
 mod source;
 mod statistics;

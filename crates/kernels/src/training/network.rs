@@ -62,19 +62,24 @@ pub struct TrainingNetwork {
 }
 
 /// Fake quantisation in training.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum FakeQuantization {
     /// Ranges of activations are measured, and nothing is rounded yet.
     Measure,
     /// Folded weights, activations and logits are rounded, too.
     Round(WeightScheme),
-    /// All is rounded that integers round: also biases behind the first layer, and the mean of the
-    /// last map. Ranges are kept, and statistics are the running ones. This is for evaluation.
-    Integers(WeightScheme),
+    /// All is rounded that integers round: also biases, and the mean of the last map. Ranges are
+    /// kept, and statistics are the running ones. This is for evaluation.
+    Integers {
+        /// How weights are rounded.
+        scheme: WeightScheme,
+        /// The scale of the images' integers.
+        pixel: f32,
+    },
 }
 
 /// How a network is trained.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TrainingOptions {
     /// Images in a batch.
     pub batch: usize,
@@ -104,16 +109,19 @@ impl TrainingOptions {
     /// How weights are rounded.
     pub(super) fn rounding(&self) -> Option<WeightScheme> {
         match self.quantization {
-            Some(FakeQuantization::Round(scheme) | FakeQuantization::Integers(scheme)) => {
+            Some(FakeQuantization::Round(scheme) | FakeQuantization::Integers { scheme, .. }) => {
                 Some(scheme)
             }
             Some(FakeQuantization::Measure) | None => None,
         }
     }
 
-    /// Whether all is rounded that integers round.
-    pub(super) fn integers(&self) -> bool {
-        matches!(self.quantization, Some(FakeQuantization::Integers(_)))
+    /// The scale of the images' integers, if all is rounded that integers round.
+    pub(super) fn integers(&self) -> Option<f32> {
+        match self.quantization {
+            Some(FakeQuantization::Integers { pixel, .. }) => Some(pixel),
+            _ => None,
+        }
     }
 }
 

@@ -62,7 +62,7 @@ impl PlannedNetwork {
             let size = layer.geometry.resolve(options.batch, height, width)?;
             (height, width) = (size.rows.output, size.columns.output);
             let fixed_statistics =
-                options.frozen_batch_norm || options.integers() || index < first_trained;
+                options.frozen_batch_norm || options.integers().is_some() || index < first_trained;
             let rounding = options.rounding();
             let branches = match rounding.is_some() && !fixed_statistics {
                 true => 2,
@@ -185,7 +185,7 @@ impl PlannedNetwork {
                 Convolution::Depthwise(depthwise) => depthwise.pack(context, layer, thread),
             }
         }
-        self.head.pack(context, thread);
+        self.head.pack(context, self.layers.last(), thread);
     }
 
     /// Computes the thread's share of a layer's `z`, the output before normalisation.

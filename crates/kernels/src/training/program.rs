@@ -190,8 +190,8 @@ impl TrainingProgram {
             });
         let index = self.plan.layers.len();
         let (biased, [min, max]) = match self.options.integers() {
-            true => ranges.kept(index),
-            false => ranges.moved(index, extremes),
+            Some(_) => ranges.kept(index),
+            None => ranges.moved(index, extremes),
         };
         let moved = self.arena.write(self.plan.ranges + 2 * index, 2);
         moved.copy_from_slice(&biased);

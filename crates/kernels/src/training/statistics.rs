@@ -6,10 +6,9 @@
 
 use std::ops::Range;
 
-use super::activation_range;
 use super::context::PassContext;
 use super::planned_layer::{Coefficient, PlannedLayer};
-use super::rounded_weights::RoundedWeights;
+use super::rounded_biases::RoundedBiases;
 use crate::partition::part;
 use crate::simd::{Simd, normalization};
 
@@ -138,7 +137,8 @@ pub(super) fn finish(
     thread: usize,
 ) {
     let spec = &layer.spec;
-    let unit = bias_unit(context, layer, before);
+    let biases = layer.rounded.as_ref();
+    let biases = biases.and_then(|planned| RoundedBiases::new(context, planned, before));
     for channel in part(layer.width, thread, context.threads) {
         let set = |which, value: f64| {
             // SAFETY: the channel is this thread's.
@@ -187,31 +187,9 @@ pub(super) fn finish(
         set(Coefficient::Centre, centre);
         let beta = parameter(context, spec.beta, channel, 0.0);
         let bias = beta - mean * gamma * inverse;
-        let bias = unit.as_ref().map_or(bias, |unit| {
-            let unit = unit(channel);
-            (bias / unit).round() * unit
-        });
+        let bias = biases.as_ref().map_or(bias, |of| of.round(channel, bias));
         set(Coefficient::Shift, bias);
     }
-}
-
-/// Of what the integers' biases are multiples: the input's scale times that of a channel's weights.
-/// `None` if biases are not rounded, or if all inputs or weights are 0.
-fn bias_unit<'a>(
-    context: &'a PassContext<'_>,
-    layer: &'a PlannedLayer,
-    before: Option<&PlannedLayer>,
-) -> Option<impl Fn(usize) -> f64 + 'a> {
-    let (planned, before) = (
-        layer.rounded.as_ref()?,
-        before.filter(|_| context.integers)?,
-    );
-    let input = f64::from(activation_range::grid(context, before)?.scale());
-    let grids = RoundedWeights { context, planned }.grids();
-    Some(move |channel| {
-        let unit = input * f64::from(grids.get(channel).scale());
-        if unit > 0.0 { unit } else { f64::MIN_POSITIVE }
-    })
 }
 
 /// `1 / sqrt(running variance + epsilon)`.

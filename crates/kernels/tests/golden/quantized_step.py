@@ -24,7 +24,7 @@ and largest value of each range before the step, `steps` in the metadata counts 
 
 For each RUN (`per_tensor`, `per_channel`, `frozen` which is per tensor after freeze_bn_delay, and
 `integers`, which is `frozen` without an update of the ranges and with all else rounded that integers
-round: the biases behind the first layer, to multiples of the input's scale times the weights' scale,
+round: the biases to multiples of the input's scale (1/128 of the images) times the weights' scale,
 and the mean over the last map, to the values of the last activation):
 
     RUN.logits       rounded
@@ -153,9 +153,7 @@ class Network:
         return FakeQuantize.apply(a, low, high, 0.0, True)
 
     def round_bias(self, bias):
-        if len(self.updated) == 0:
-            return bias
-        unit = self.scale * self.weight_scale
+        unit = (self.scale if self.updated else 1 / 128) * self.weight_scale
         levels = (bias / unit).detach()
         check(levels - torch.floor(levels) - 0.5, 5e-3)
         return bias + (torch.round(levels) * unit - bias).detach()
@@ -210,7 +208,8 @@ class Network:
             # Halves are common in means of few values, and go up in both precisions.
             level = features / self.scale
             features = features + (torch.floor(level + 0.5 + 1e-6) * self.scale - features).detach()
-        logits = features @ weights.T + p["logits.bias"]
+        bias = p["logits.bias"] if update else self.round_bias(p["logits.bias"])
+        logits = features @ weights.T + bias
         logits = self.round_activation(logits, update)
         loss = F.cross_entropy(logits, self.labels)
         trained = [name for name in self.layout if p[name].requires_grad]

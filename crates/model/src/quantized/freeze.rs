@@ -23,8 +23,8 @@ use crate::error::ModelError;
 use crate::flat::FlatLayout;
 use crate::pooling::pooling;
 
-/// Step of pixels.
-const PIXEL: f32 = 1.0 / 128.0;
+/// The scale of the pixels' integers.
+pub const PIXEL: f32 = 1.0 / 128.0;
 
 /// The scale of weights or activations that are all 0. Any would do; with this one, biases fit
 /// their integers.

@@ -11,7 +11,7 @@ mod freeze;
 mod plan;
 mod weights;
 
-pub use freeze::Freeze;
+pub use freeze::{Freeze, PIXEL};
 pub use mobilenet_kernels::integer::{
     Arithmetic, IntegerImages, IntegerNetwork, IntegerOutput, IntegerType, Quantized, ValueKind,
 };

@@ -8,6 +8,7 @@
 //! as they are.
 
 use mobilenet_kernels::training::FakeQuantization;
+use mobilenet_model::quantized::PIXEL;
 use mobilenet_model::{MobileNetV1Config, TrainingPlan, TrainingPlanOptions};
 
 use super::{ActivationRanges, Scheme};
@@ -41,7 +42,10 @@ impl FakeQuantizedNetwork {
         threads: usize,
     ) -> Result<Self, TrainError> {
         let options = TrainingPlanOptions {
-            quantization: Some(FakeQuantization::Integers(scheme.into())),
+            quantization: Some(FakeQuantization::Integers {
+                scheme: scheme.into(),
+                pixel: PIXEL,
+            }),
             ..TrainingPlanOptions::new(size, batch, threads)
         };
         let plan = TrainingPlan::new(config, &options)?;

@@ -1,0 +1,35 @@
+//! Biases as integers round them: to multiples of the input's scale times that of the weights.
+
+use super::activation_range::input_scale;
+use super::context::PassContext;
+use super::planned_layer::PlannedLayer;
+use super::planned_weights::PlannedWeights;
+use super::rounded_weights::{RoundedWeights, WeightGrids};
+
+/// The biases of a layer.
+pub(super) struct RoundedBiases<'a> {
+    input: f64,
+    grids: WeightGrids<'a>,
+}
+
+impl<'a> RoundedBiases<'a> {
+    /// For a layer behind `before`. `None` if biases are not rounded.
+    pub(super) fn new(
+        context: &'a PassContext<'a>,
+        planned: &'a PlannedWeights,
+        before: Option<&PlannedLayer>,
+    ) -> Option<Self> {
+        let input = f64::from(input_scale(context, before)?);
+        let grids = RoundedWeights { context, planned }.grids();
+        Some(Self { input, grids })
+    }
+
+    /// The bias of a channel. It stays as it is if all inputs or all weights are 0.
+    pub(super) fn round(&self, channel: usize, bias: f64) -> f64 {
+        let unit = self.input * f64::from(self.grids.get(channel).scale());
+        match unit > 0.0 {
+            true => (bias / unit).round() * unit,
+            false => bias,
+        }
+    }
+}
