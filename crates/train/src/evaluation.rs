@@ -6,14 +6,12 @@ use std::time::{Duration, Instant};
 use mobilenet_model::initialize::Parameters;
 use mobilenet_model::prediction::mean_probabilities;
 use mobilenet_model::preprocess::Preprocessing;
-use mobilenet_model::quantized::{IntegerImages, IntegerOutput};
-use mobilenet_model::{InferencePlan, IntegerPlan, MobileNetV1Config, PlanOptions, PlanWeights};
+use mobilenet_model::{MobileNetV1Config, NetworkWeights, PlanOutput, PlanWeights};
 
 use crate::data::{EvaluationBatches, EvaluationConfig, ImageDataset, Skipped};
 use crate::error::TrainError;
 use crate::loss::softmax;
 use crate::metrics::{Accuracy, Evaluation, argmax};
-use crate::quantization::FakeQuantizedNetwork;
 
 /// Options of an evaluation.
 #[derive(Debug, Clone)]
@@ -60,48 +58,6 @@ pub struct Answer {
     pub probability: f32,
 }
 
-/// A network that is evaluated.
-pub trait Network {
-    /// Values that it computes of an image.
-    fn classes(&self) -> usize;
-
-    /// Computes the logits of any number of images.
-    ///
-    /// # Errors
-    /// If a slice has the wrong length.
-    fn logits(&mut self, images: &[f32], logits: &mut [f32]) -> Result<(), TrainError>;
-}
-
-impl Network for InferencePlan {
-    fn classes(&self) -> usize {
-        self.output_len()
-    }
-
-    fn logits(&mut self, images: &[f32], logits: &mut [f32]) -> Result<(), TrainError> {
-        Ok(self.run(images, logits)?)
-    }
-}
-
-impl Network for FakeQuantizedNetwork {
-    fn classes(&self) -> usize {
-        self.classes()
-    }
-
-    fn logits(&mut self, images: &[f32], logits: &mut [f32]) -> Result<(), TrainError> {
-        self.run(images, logits)
-    }
-}
-
-impl Network for IntegerPlan {
-    fn classes(&self) -> usize {
-        self.output_len()
-    }
-
-    fn logits(&mut self, images: &[f32], logits: &mut [f32]) -> Result<(), TrainError> {
-        Ok(self.run(&IntegerImages::F32(images), IntegerOutput::F32(logits))?)
-    }
-}
-
 /// Evaluates parameters on every photo of a data set.
 ///
 /// # Errors
@@ -115,29 +71,25 @@ pub fn evaluate(
     options: &EvaluationOptions,
     progress: &mut dyn FnMut(usize),
 ) -> Result<EvaluationOutcome, TrainError> {
-    let weights = PlanWeights::new(config, parameters)?;
-    let mut plan = InferencePlan::new(
-        &weights,
-        &PlanOptions::new(preprocessing.size, options.threads),
-    )?;
+    let weights = NetworkWeights::F32(PlanWeights::new(config, parameters)?);
     let classes = config.classes().unwrap_or(0);
-    TrainError::check_length("logits", classes, plan.output_len())?;
-    evaluate_network(&mut plan, preprocessing, data, options, progress)
+    evaluate_network(&weights, classes, preprocessing, data, options, progress)
 }
 
-/// Evaluates a network on every photo of a data set.
+/// [`evaluate`] for packed weights, of either number type.
 ///
 /// # Errors
-/// If the network cannot take the preprocessing's size, a label is not a class, or too many photos
-/// are unusable.
+/// As [`evaluate`].
 pub fn evaluate_network(
-    network: &mut dyn Network,
+    weights: &NetworkWeights,
+    classes: usize,
     preprocessing: &Preprocessing,
     data: Arc<dyn ImageDataset>,
     options: &EvaluationOptions,
     progress: &mut dyn FnMut(usize),
 ) -> Result<EvaluationOutcome, TrainError> {
-    let classes = network.classes();
+    let mut plan = weights.plan(preprocessing.size, options.threads, PlanOutput::Logits)?;
+    TrainError::check_length("logits", classes, plan.output_len())?;
     let start = Instant::now();
     let mut batches = EvaluationBatches::new(
         data,
@@ -157,7 +109,7 @@ pub fn evaluate_network(
     while let Some(batch) = batches.next() {
         let batch = batch?;
         logits.resize(batch.len() * views * classes, 0.0);
-        network.logits(&batch.images, &mut logits)?;
+        plan.run(&batch.images, &mut logits)?;
         if views > 1 {
             logits = averaged(&logits, views, classes);
         }

@@ -6,13 +6,15 @@ use super::context::Context;
 use super::map::Map;
 use super::packed::{PackedDepthwise, PackedOperation};
 use crate::simd::integer::depthwise::{self, Row, Target};
-use crate::simd::integer::{IntegerKernel, IntegerSimd};
+use crate::simd::integer::{IntegerKernel, IntegerSimd, Products};
 
 /// A depthwise convolution.
 #[derive(Debug)]
 pub(super) struct Depthwise {
     /// Index of its layer.
     layer: usize,
+    /// The instructions, where it writes a map.
+    pub(super) products: Products,
     pub(super) input: Map,
     stride: usize,
     /// Columns of the output.
@@ -22,7 +24,13 @@ pub(super) struct Depthwise {
 }
 
 impl Depthwise {
-    pub(super) fn new(layer: usize, packed: &PackedDepthwise, input: Map, width: usize) -> Self {
+    pub(super) fn new(
+        layer: usize,
+        packed: &PackedDepthwise,
+        input: Map,
+        width: usize,
+        products: Products,
+    ) -> Self {
         let geometry = &packed.geometry;
         let [rows, columns] = geometry.kernel;
         let offset = |tap: usize| {
@@ -34,6 +42,7 @@ impl Depthwise {
         let pair = |first: usize| [offset(first), offset((first + 1).min(taps - 1))];
         Self {
             layer,
+            products,
             input,
             stride: geometry.stride,
             width,

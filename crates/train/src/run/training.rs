@@ -5,16 +5,14 @@ use std::time::Instant;
 
 use mobilenet_model::checkpoint::{self, Checkpoint, LoadReport, Metadata, WeightsDtype};
 use mobilenet_model::quantized::{Arithmetic, Freeze};
-use mobilenet_model::{
-    FlatLayout, InferencePlan, IntegerPlan, IntegerPlanOptions, IntegerPlanOutput, QuantizedWeights,
-};
+use mobilenet_model::{FlatLayout, InferencePlan, NetworkWeights, PlanWeights, QuantizedWeights};
 
 use super::options::{Observer, RunOptions, RunOutcome};
 use crate::augment::MeanStd;
 use crate::checkpoint::Checkpoints;
 use crate::data::{Batch, DataError, ImageDataset, Loader, LoaderConfig, OpenData, Part};
 use crate::error::TrainError;
-use crate::evaluation::{EvaluationOptions, EvaluationOutcome, evaluate, evaluate_network};
+use crate::evaluation::{EvaluationOptions, EvaluationOutcome, evaluate_network};
 use crate::log::{EpochRecord, History, JsonLines, Record, StepRecord, TensorBoard};
 use crate::recipe::Recipe;
 use crate::trainer::{State, Trainer};
@@ -168,25 +166,21 @@ impl<'a> Training<'a> {
     }
 
     /// The network of integers, once training rounds.
-    fn integers(&self) -> Result<Option<IntegerPlan>, TrainError> {
+    fn integers(&self) -> Result<Option<NetworkWeights>, TrainError> {
         let (recipe, state) = (self.trainer.recipe(), self.trainer.state());
         let quantization = recipe.quantization.zip(state.ranges.as_ref());
         let Some((quantization, ranges)) = quantization.filter(|(q, r)| q.rounds(r.steps)) else {
             return Ok(None);
         };
-        let network = Freeze {
+        let freeze = Freeze {
             config: &self.metadata.config(),
             weights: state.best_weights(),
             ranges: &ranges.ranges(),
             scheme: quantization.scheme.into(),
             size: self.metadata.preprocessing.size,
         };
-        let weights = QuantizedWeights::new(network.network()?, Arithmetic::default())?;
-        let options = IntegerPlanOptions {
-            output: IntegerPlanOutput::Logits,
-            ..IntegerPlanOptions::new(&weights, self.options.threads)
-        };
-        Ok(Some(IntegerPlan::new(&weights, &options)?))
+        let weights = QuantizedWeights::new(freeze.network()?, Arithmetic::default())?;
+        Ok(Some(NetworkWeights::Int8(weights)))
     }
 
     /// Saves the weights, and evaluates them if there is a test part.
@@ -208,21 +202,19 @@ impl<'a> Training<'a> {
                 subset: None,
                 keep_answers: false,
             };
-            let preprocessing = &self.metadata.preprocessing;
-            let evaluated = match self.integers()? {
-                Some(mut network) => {
-                    let network = &mut network;
-                    evaluate_network(network, preprocessing, test.clone(), &options, &mut |_| ())
-                }
-                None => evaluate(
-                    &self.metadata.config(),
-                    &weights.parameters,
-                    preprocessing,
-                    test.clone(),
-                    &options,
-                    &mut |_| (),
-                ),
-            }?;
+            let config = self.metadata.config();
+            let network = match self.integers()? {
+                Some(integers) => integers,
+                None => NetworkWeights::F32(PlanWeights::new(&config, &weights.parameters)?),
+            };
+            let evaluated = evaluate_network(
+                &network,
+                config.classes().unwrap_or(0),
+                &self.metadata.preprocessing,
+                test.clone(),
+                &options,
+                &mut |_| (),
+            )?;
             let accuracy = evaluated.evaluation.accuracy();
             let record = Record::Epoch(EpochRecord {
                 epoch: step.div_ceil(self.loader.steps_per_epoch()),

@@ -55,7 +55,7 @@ impl IntegerSimd for Scalar {
     #[inline(always)]
     fn dot(self, sums: Self::Sums, [a, b]: Self::Left, right: Self::Right) -> Self::Sums {
         std::array::from_fn(|lane| {
-            let [x, y] = [right[2 * lane], right[2 * lane + 1]].map(i32::from);
+            let [x, y] = [right[lane], right[LANES + lane]].map(i32::from);
             sums[lane].wrapping_add(i32::from(a) * x + i32::from(b) * y)
         })
     }
@@ -70,7 +70,8 @@ impl IntegerSimd for Scalar {
 
     #[inline(always)]
     fn packed(lane: usize, depth: usize) -> usize {
-        2 * lane + depth
+        // Neighbouring lanes side by side, as compilers like it.
+        depth * LANES + lane
     }
 
     #[inline(always)]

@@ -12,6 +12,34 @@ use super::{RECORD, Tables};
 use crate::checkpoint::readers::flatbuffer::Table;
 use crate::checkpoint::readers::{Budget, ReadError, ReadLimits, volume};
 
+/// Whether a convolution of the file reads 8-bit integers.
+pub(in crate::checkpoint) fn has_integers(
+    bytes: &[u8],
+    limits: ReadLimits,
+) -> Result<bool, ReadError> {
+    let budget = &mut Budget::new(limits);
+    budget.opened(bytes.len() as u64);
+    let tables = Tables::of(bytes)?;
+    for index in 0..tables.operators.len {
+        let Some(operator) = tables.operators.table(index) else {
+            continue;
+        };
+        if matches!(
+            builtin_code(&operator, &tables.codes),
+            Some((builtin::CONV_2D, None))
+        ) {
+            let input = operator.elements(1, 4).and_then(|inputs| inputs.i32(0));
+            let input = input.and_then(|index| usize::try_from(index).ok());
+            let Some(input) = input.filter(|&index| index < tables.tensors.len) else {
+                return Ok(false);
+            };
+            let tensor = describe(&tables.tensors, input, &tables.buffers, budget)?;
+            return Ok(matches!(tensor.kind, kind::UINT8 | kind::INT8));
+        }
+    }
+    Ok(false)
+}
+
 /// Reads a quantised file as integers.
 ///
 /// # Errors
@@ -437,10 +465,8 @@ impl Node<'_> {
             let problem = format!("{} bytes of {out_channels} biases", data.len());
             return Err(wrong(problem));
         }
-        let (ValueKind::Quantized(input), ValueKind::Quantized(output)) =
-            (values_of(self.input)?, values_of(self.output)?)
-        else {
-            return Err(self.wrong("its input and output must be integers"));
+        let ValueKind::Quantized(input) = values_of(self.input)? else {
+            return Err(self.wrong("its input must be integers"));
         };
         let scales = quantization(tensor)?.map_or(Vec::new(), |quantization| quantization.scales);
         if scales.len() != weights.scales.len() {
@@ -451,9 +477,8 @@ impl Node<'_> {
         }
         for (&bias, &scale) in scales.iter().zip(&weights.scales) {
             let expected = f64::from(input.scale) * f64::from(scale);
-            let error = (f64::from(bias) - expected).abs() / f64::from(output.scale);
-            // TFLite's own limit.
-            if !(error <= 0.02) {
+            let fits = (f64::from(bias) - expected).abs() <= MOST_BIAS_ERROR * expected;
+            if !fits {
                 let problem = format!("a bias scale of {bias:e}, expected {expected:e}");
                 return Err(wrong(problem));
             }
@@ -464,3 +489,6 @@ impl Node<'_> {
 
 /// No window, stride or padding is larger.
 const MOST_SIZE: usize = 1 << 16;
+
+/// Relative error of a bias' scale. Converters write it to the last bit or two.
+const MOST_BIAS_ERROR: f64 = 0.02;
