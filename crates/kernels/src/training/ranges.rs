@@ -52,7 +52,7 @@ impl MovingRanges<'_> {
         // The range contains 0.
         let batch = [batch[0].min(0.0), batch[1].max(0.0)];
         let moved = [0, 1].map(|end| biased[end] - (biased[end] - batch[end]) * SHARE);
-        (moved, debiased(moved, self.steps + 1))
+        (moved, debiased(moved, self.steps.saturating_add(1)))
     }
 }
 

@@ -30,6 +30,9 @@ pub const PIXEL: f32 = 1.0 / 128.0;
 /// their integers.
 const EMPTY_SCALE: f32 = 1e-4;
 
+/// Largest bias as an integer. There is as much room again for the sum of products.
+const LARGEST_BIAS: f64 = (1 << 30) as f64;
+
 /// What to freeze.
 #[derive(Debug, Clone, Copy)]
 pub struct Freeze<'a> {
@@ -254,17 +257,31 @@ impl Folded {
     ) -> (QuantizedWeights, Vec<i32>) {
         let channels = self.biases.len();
         let depth = (self.weights.len() / channels.max(1)).max(1);
-        let grid = |weights: &[f32]| {
-            let range = weights
+        let grid = |weights: &[f32], biases: &[f64]| {
+            let (low, high) = weights
                 .iter()
                 .fold((0.0f32, 0.0f32), |(low, high), &weight| {
                     (low.min(weight), high.max(weight))
                 });
-            Grid::of_weights(scheme, range.0, range.1)
+            let grid = Grid::of_weights(scheme, low, high);
+            // Weights that are almost 0 would make the bias overflow. They need no such small steps.
+            let bias = biases
+                .iter()
+                .fold(0.0f64, |most, bias| most.max(bias.abs()));
+            let least = (bias / (LARGEST_BIAS * f64::from(input))) as f32;
+            match scale(&grid) < least {
+                true => Grid::of_weights(scheme, -127.0 * least, 127.0 * least),
+                false => grid,
+            }
         };
         let grids: Vec<Grid> = match scheme {
-            WeightScheme::PerTensor => vec![grid(&self.weights)],
-            WeightScheme::PerChannel => self.weights.chunks(depth).map(grid).collect(),
+            WeightScheme::PerTensor => vec![grid(&self.weights, &self.biases)],
+            WeightScheme::PerChannel => {
+                let channels = self.weights.chunks(depth).zip(self.biases.chunks(1));
+                channels
+                    .map(|(weights, bias)| grid(weights, bias))
+                    .collect()
+            }
         };
         let of_channel = |channel: usize| &grids[channel.min(grids.len() - 1)];
         // `[out, in, taps]` become `[out, taps, in]`, or `[taps, out]` if there is one input.

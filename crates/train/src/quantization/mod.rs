@@ -48,7 +48,7 @@ impl Quantization {
 
     /// What the step after `steps` others does.
     pub(crate) fn next(&self, steps: u64) -> FakeQuantization {
-        match self.rounds(steps + 1) {
+        match self.rounds(steps.saturating_add(1)) {
             true => FakeQuantization::Round(self.scheme.into()),
             false => FakeQuantization::Measure,
         }
@@ -57,7 +57,7 @@ impl Quantization {
     /// Whether batch normalisation is frozen in the step after `steps` others.
     pub(crate) fn freezes_batch_norm(&self, steps: u64) -> bool {
         self.freeze_batch_norm_delay
-            .is_some_and(|delay| steps + 1 >= delay)
+            .is_some_and(|delay| steps.saturating_add(1) >= delay)
     }
 }
 

@@ -71,6 +71,11 @@ impl Trainer {
         let options = plan_options(&recipe, &layout, &state, threads);
         let plan = TrainingPlan::new(&config, &options)?;
         TrainError::check_length("parameters", layout.len(), state.weights.len())?;
+        let ranges = state
+            .ranges
+            .as_ref()
+            .map_or(0, |ranges| ranges.biased.len());
+        TrainError::check_length("ranges of activations", plan.ranges_len(), ranges)?;
         let classes = plan.logits_len() / recipe.batch_size;
         let needs_teacher = !matches!(recipe.target, Target::Labels { .. });
         let given = teacher.as_ref().map_or(0, InferencePlan::output_len);
@@ -232,7 +237,7 @@ impl Trainer {
         }
         if let Some(state) = &mut state.ranges {
             state.biased.copy_from_slice(ranges);
-            state.steps += 1;
+            state.steps = state.steps.saturating_add(1);
         }
         state.step += 1;
         if let Some(average) = &mut state.average {
@@ -253,15 +258,16 @@ fn plan_options(
     state: &State,
     threads: usize,
 ) -> TrainingPlanOptions {
-    let quantization = recipe.quantization.zip(state.ranges.as_ref());
-    let frozen = quantization.is_some_and(|(q, ranges)| q.freezes_batch_norm(ranges.steps));
+    let steps = state.ranges.as_ref().map_or(0, |ranges| ranges.steps);
+    let quantization = recipe.quantization;
+    let frozen = quantization.is_some_and(|settings| settings.freezes_batch_norm(steps));
     TrainingPlanOptions {
         size: [recipe.resolution; 2],
         batch: recipe.batch_size,
         threads,
         frozen_layers: recipe.frozen_layers(layout),
         frozen_batch_norm: recipe.frozen_batch_norm || frozen,
-        quantization: quantization.map(|(q, ranges)| q.next(ranges.steps)),
+        quantization: quantization.map(|settings| settings.next(steps)),
     }
 }
 
