@@ -194,10 +194,8 @@ impl Kernel for Round<'_> {
     type Output = ();
 
     #[inline(always)]
-    #[allow(unsafe_code, reason = "the kernel takes a pointer")]
     fn run<S: Simd>(self, simd: S) {
         let Self(values, grid) = self;
-        // SAFETY: the slice is borrowed mutably.
-        unsafe { rounding::round(simd, values.as_mut_ptr(), values.len(), grid.steps()) }
+        rounding::round(simd, values, grid.steps());
     }
 }

@@ -63,11 +63,10 @@ impl PanelLayout {
         self.width.div_ceil(self.panel)
     }
 
-    /// Offset of a value in the packed matrix.
-    #[inline(always)]
-    pub(crate) fn offset(&self, column: usize, k: usize) -> usize {
+    /// Offset of the first value of a column in the packed matrix, and from each to the next.
+    pub(crate) fn column(&self, column: usize) -> (usize, usize) {
         let panel = self.panel(column / self.panel);
-        panel.offset() + panel.row(k).start + column - panel.first
+        (panel.offset() + column - panel.first, panel.width)
     }
 
     #[inline(always)]
@@ -192,7 +191,8 @@ mod tests {
                 let mut packed = vec![0; layout.len()];
                 layout.pack(&mut packed, |column, k| 1 + column * depth + k);
                 for (column, k) in [(0, 0), (columns / 2, depth / 2), (columns - 1, depth - 1)] {
-                    assert_eq!(packed[layout.offset(column, k)], 1 + column * depth + k);
+                    let (first, step) = layout.column(column);
+                    assert_eq!(packed[first + k * step], 1 + column * depth + k);
                 }
                 for panel in layout.panels() {
                     let packed = &packed[panel.range()];

@@ -45,16 +45,6 @@ pub(super) fn finish(context: &PassContext<'_>, layer: &PlannedLayer) {
     }
 }
 
-/// The scale of the integers that a layer reads, if all is rounded that integers round. `before` is
-/// the layer before. Ranges are kept then, so they are known before the pass.
-pub(super) fn input_scale(context: &PassContext<'_>, before: Option<&PlannedLayer>) -> Option<f32> {
-    let (pixel, ranges) = (context.integers?, context.ranges?);
-    Some(before.map_or(pixel, |before| {
-        let (_, [min, max]) = ranges.kept(before.index);
-        Grid::new(min, max, Levels::Wide).scale()
-    }))
-}
-
 /// The grid to which a layer's activation is rounded, if it is.
 #[inline(always)]
 pub(super) fn grid(context: &PassContext<'_>, layer: &PlannedLayer) -> Option<Grid> {

@@ -119,6 +119,9 @@ impl MatrixLayer {
 
     /// The reverse of [`Self::weight`].
     fn value(&self, layer: &TrainingLayer, weight: usize) -> usize {
+        if self.taps == 1 {
+            return weight;
+        }
         let (input, tap) = (weight / self.taps, weight % self.taps);
         tap * layer.in_channels + input
     }
@@ -133,7 +136,8 @@ impl MatrixLayer {
     ) {
         let sources = [context.weights(layer), context.plain_weights(layer)];
         let weight = |column: usize, k| {
-            let (branch, channel) = (column / self.width, column % self.width);
+            let branch = usize::from(column >= self.width);
+            let channel = column - branch * self.width;
             match channel < layer.spec.out_channels {
                 true => sources[branch][channel * self.depth + self.weight(&layer.spec, k)],
                 false => 0.0,
@@ -393,12 +397,11 @@ impl MatrixLayer {
             let weights = RoundedWeights { context, planned };
             let grids = weights.grids();
             for channel in part(layer.spec.out_channels, thread, context.threads) {
+                let second = (self.branches - 1) * self.width;
+                let columns = [0, second].map(|first| self.sums.column(first + channel));
                 let of = |branch: usize, weight: usize| {
-                    let (column, k) = (
-                        branch * self.width + channel,
-                        self.value(&layer.spec, weight),
-                    );
-                    sum(self.sums.offset(column, k))
+                    let (first, step) = columns[branch];
+                    sum(first + self.value(&layer.spec, weight) * step)
                 };
                 let of_plain = |weight| match self.branches {
                     1 => 0.0,

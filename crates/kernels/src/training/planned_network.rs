@@ -158,7 +158,8 @@ impl PlannedNetwork {
     }
 
     /// Rounds the weights of all layers, if they are to be rounded: the thread's share of them.
-    pub(super) fn round(&self, context: &PassContext<'_>, thread: usize) {
+    #[inline(always)]
+    pub(super) fn round<S: Simd>(&self, simd: S, context: &PassContext<'_>, thread: usize) {
         let layers = self
             .layers
             .iter()
@@ -170,7 +171,7 @@ impl PlannedNetwork {
         }
         context.wait();
         for weights in all {
-            weights.round(thread);
+            weights.round(simd, thread);
         }
         context.wait();
     }

@@ -39,7 +39,7 @@ impl Kernel for Forward<'_> {
     fn run<S: Simd>(self, simd: S) {
         let Self(plan, context, thread) = self;
         if plan.head.rounded.is_some() {
-            plan.round(context, thread);
+            plan.round(simd, context, thread);
         }
         plan.pack(context, thread);
         context.wait();

@@ -1,10 +1,10 @@
 //! Biases as integers round them: to multiples of the input's scale times that of the weights.
 
-use super::activation_range::input_scale;
 use super::context::PassContext;
 use super::planned_layer::PlannedLayer;
 use super::planned_weights::PlannedWeights;
 use super::rounded_weights::{RoundedWeights, WeightGrids};
+use crate::fake_quantization::{Grid, Levels};
 
 /// The biases of a layer.
 pub(super) struct RoundedBiases<'a> {
@@ -32,4 +32,14 @@ impl<'a> RoundedBiases<'a> {
             false => bias,
         }
     }
+}
+
+/// The scale of the integers that a layer reads, if all is rounded that integers round. `before` is
+/// the layer before. Ranges are kept then, so they are known before the pass.
+fn input_scale(context: &PassContext<'_>, before: Option<&PlannedLayer>) -> Option<f32> {
+    let (pixel, ranges) = (context.integers?, context.ranges?);
+    Some(before.map_or(pixel, |before| {
+        let (_, [min, max]) = ranges.kept(before.index);
+        Grid::new(min, max, Levels::Wide).scale()
+    }))
 }

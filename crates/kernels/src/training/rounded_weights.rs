@@ -10,6 +10,7 @@ use super::context::PassContext;
 use super::planned_weights::PlannedWeights;
 use crate::fake_quantization::{Grid, WeightScheme, fold_factor};
 use crate::partition::part;
+use crate::simd::{Simd, rounding};
 
 /// The weights of a layer during a pass.
 #[derive(Clone, Copy)]
@@ -88,17 +89,19 @@ impl<'a> RoundedWeights<'a> {
     }
 
     /// Rounds the weights of the thread's channels.
-    pub(super) fn round(&self, thread: usize) {
+    #[inline(always)]
+    pub(super) fn round<S: Simd>(&self, simd: S, thread: usize) {
         let grids = self.grids();
         for channel in part(self.planned.channels, thread, self.context.threads) {
             let (factor, grid) = (self.factor(channel), grids.get(channel));
-            let to = self
-                .context
-                .pointer(self.planned.rounded + channel * self.planned.depth);
-            for (k, &weight) in self.of_channel(channel).iter().enumerate() {
-                // SAFETY: the channel's weights are this thread's.
-                unsafe { to.add(k).write(grid.round(weight * factor)) }
+            let first = self.planned.rounded + channel * self.planned.depth;
+            let to = self.context.pointer(first);
+            // SAFETY: the arena has room for the channel's weights, and they are this thread's.
+            let to = unsafe { std::slice::from_raw_parts_mut(to, self.planned.depth) };
+            for (to, &weight) in to.iter_mut().zip(self.of_channel(channel)) {
+                *to = weight * factor;
             }
+            rounding::round(simd, to, grid.steps());
         }
     }
 

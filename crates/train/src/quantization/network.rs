@@ -11,7 +11,8 @@ use mobilenet_kernels::training::FakeQuantization;
 use mobilenet_model::quantized::PIXEL;
 use mobilenet_model::{MobileNetV1Config, TrainingPlan, TrainingPlanOptions};
 
-use super::{ActivationRanges, Scheme};
+use super::ranges::ActivationRanges;
+use super::settings::Scheme;
 use crate::error::TrainError;
 
 /// A network with fake quantisation, to be evaluated.

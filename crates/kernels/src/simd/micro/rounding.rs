@@ -52,21 +52,18 @@ impl<S: Simd> Rounding<S> {
     }
 }
 
-/// Rounds `len` values in place.
-///
-/// # Safety
-/// `values` must have `len` values, which no other thread uses.
+/// Rounds values in place.
 #[inline(always)]
-pub(crate) unsafe fn round<S: Simd>(simd: S, values: *mut f32, len: usize, steps: &Steps) {
+pub(crate) fn round<S: Simd>(simd: S, values: &mut [f32], steps: &Steps) {
     let rounding = Rounding::new(simd, steps);
     let (low, high) = (simd.splat(steps.low), simd.splat(steps.high));
-    for at in (0..len).step_by(S::LANES) {
-        let count = len - at;
-        // SAFETY: the caller guarantees `len` values, and `count` of them are left.
+    for values in values.chunks_mut(S::LANES) {
+        let (at, count) = (values.as_mut_ptr(), values.len());
+        // SAFETY: there are `count` values, and the slice is borrowed mutably.
         unsafe {
-            let x = load_part(simd, values.add(at), count);
+            let x = load_part(simd, at, count);
             let x = rounding.round(simd, simd.clamp(x, low, high));
-            store_part(simd, values.add(at), x, count);
+            store_part(simd, at, x, count);
         }
     }
 }
