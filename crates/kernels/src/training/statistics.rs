@@ -186,7 +186,7 @@ pub(super) fn finish(
         set(Coefficient::Scale, scale);
         set(Coefficient::Centre, centre);
         let beta = parameter(context, spec.beta, channel, 0.0);
-        let bias = beta - mean * gamma * inverse;
+        let bias = beta - mean * (gamma * inverse);
         let bias = biases.as_ref().map_or(bias, |of| of.round(channel, bias));
         set(Coefficient::Shift, bias);
     }
@@ -244,23 +244,24 @@ pub(super) fn finish_gradient(context: &PassContext<'_>, layer: &PlannedLayer, t
             |which| f64::from(unsafe { context.coefficient(layer, which).add(channel).read() });
         let (mean, inverse) = (get(Coefficient::Mean), get(Coefficient::Inverse));
         let is_padding = channel >= spec.out_channels;
-        let gamma = match is_padding {
-            true => 0.0,
-            false => parameter(context, spec.gamma, channel, 1.0),
-        };
-        let (of_inverse, of_gamma) = match layer.rounded {
-            None => (gamma * product, product * inverse),
-            Some(_) if is_padding => (0.0, 0.0),
+        // `factor` is gamma * inverse, `scaled` is d inverse * inverse.
+        let (factor, scaled, of_gamma) = match layer.rounded {
+            None => {
+                let factor = get(Coefficient::Scale);
+                (factor, factor * product, product * inverse)
+            }
+            Some(_) if is_padding => (0.0, 0.0, 0.0),
             Some(_) => {
-                let folded = running_inverse(context, layer, channel);
-                (product / folded, -sum * mean * inverse)
+                let factor = parameter(context, spec.gamma, channel, 1.0) * inverse;
+                let scaled = product / running_inverse(context, layer, channel) * inverse;
+                (factor, scaled, -sum * mean * inverse)
             }
         };
         let (mut slope, mut offset) = (0.0, 0.0);
         if !layer.fixed_statistics {
             let count = layer.pixels as f64;
-            slope = -of_inverse * inverse.powi(3) / count;
-            offset = -gamma * inverse * sum / count - slope * mean;
+            slope = -scaled * inverse * inverse / count;
+            offset = -factor * sum / count - slope * mean;
         }
         for (which, value) in [(Coefficient::Slope, slope), (Coefficient::Offset, offset)] {
             // SAFETY: the channel is this thread's.
