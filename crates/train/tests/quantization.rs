@@ -6,7 +6,9 @@ use std::path::Path;
 use mobilenet_model::checkpoint::{self, Metadata, ReadLimits};
 use mobilenet_model::initialize::initial_parameters;
 use mobilenet_model::preprocess::Preprocessing;
-use mobilenet_model::quantized::{Arithmetic, Freeze, IntegerImages, IntegerOutput, ValueKind};
+use mobilenet_model::quantized::{
+    Arithmetic, Freeze, IntegerImages, IntegerOutput, PIXEL, ValueKind,
+};
 use mobilenet_model::{
     FlatLayout, IntegerPlan, IntegerPlanOptions, IntegerPlanOutput, MobileNetV1Config,
     QuantizedWeights,
@@ -127,6 +129,7 @@ fn integer_logits(
         ranges: &state.ranges.as_ref().unwrap().ranges(),
         scheme: scheme.into(),
         size: [size; 2],
+        pixels: [-1.0, 1.0],
     };
     let weights = QuantizedWeights::new(freeze.network().unwrap(), Arithmetic::default()).unwrap();
     let options = IntegerPlanOptions {
@@ -173,6 +176,7 @@ fn integers_compute_what_training_evaluates() {
             state.weights.clone(),
             state.ranges.clone().unwrap(),
             scheme,
+            PIXEL,
             [SIZE; 2],
             5,
             2,

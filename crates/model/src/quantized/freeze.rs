@@ -6,7 +6,8 @@
 //! output    the activation's range                               -> levels 0 to 255
 //! ```
 //!
-//! Pixels are integers as they are: 128 means 0, and a step is 1/128, as in Google's networks.
+//! Pixels from -1 to 1 are integers as they are: 128 means 0, and a step is 1/128, as in Google's
+//! networks. Others have a range like activations.
 
 use mobilenet_kernels::fake_quantization::{Grid, Levels, WeightScheme, fold_factor};
 use mobilenet_kernels::inference::Pooling;
@@ -16,14 +17,14 @@ use mobilenet_kernels::integer::{
 };
 use mobilenet_kernels::{Activation, ConvGeometry, ConvKind, Normalizer, Padding};
 
-use crate::architecture::{LayerName, Part, body_layers};
+use crate::architecture::{Layer, LayerName, Part, body_layers};
 use crate::config::MobileNetV1Config;
 use crate::endpoint::{LayerKind, head};
 use crate::error::ModelError;
 use crate::flat::FlatLayout;
 use crate::pooling::pooling;
 
-/// The scale of the pixels' integers.
+/// The scale of the integers of pixels from -1 to 1.
 pub const PIXEL: f32 = 1.0 / 128.0;
 
 /// The scale of weights or activations that are all 0. Any would do; with this one, biases fit
@@ -47,6 +48,8 @@ pub struct Freeze<'a> {
     pub scheme: WeightScheme,
     /// Rows and columns of an image.
     pub size: [usize; 2],
+    /// Smallest and largest value of a normalised pixel.
+    pub pixels: [f32; 2],
 }
 
 impl Freeze<'_> {
@@ -57,109 +60,156 @@ impl Freeze<'_> {
     /// is not that of the network, or one of them is not finite.
     pub fn network(&self) -> Result<IntegerNetwork, ModelError> {
         let layout = FlatLayout::new(self.config)?;
-        if self.weights.len() != layout.len() {
-            return Err(ModelError::ParameterCount {
-                expected: layout.len(),
-                found: self.weights.len(),
-            });
-        }
         let base = &self.config.base;
         let body = body_layers(base)?;
-        let setting = |setting, range, found| ModelError::Setting {
-            setting,
-            range,
-            found,
-        };
-        if self.ranges.len() != body.len() + 1 {
-            let found = format!("{} for {} activations", self.ranges.len(), body.len() + 1);
-            return Err(setting("ranges", "one for each activation", found));
-        }
-        let numbers = self.weights.iter().chain(self.ranges.iter().flatten());
-        if let Some(number) = numbers.into_iter().find(|number| !number.is_finite()) {
-            let found = number.to_string();
-            return Err(setting("weights and ranges", "finite", found));
-        }
+        self.check(&layout, body.len() + 1)?;
         let (Normalizer::BatchNorm(norm), Some(classes)) =
             (base.arg_scope.normalizer, self.config.classes())
         else {
-            let found = "a network without".to_string();
-            let range = "with batch normalisation and a classifier";
-            return Err(setting("the network to freeze", range, found));
+            return Err(ModelError::Setting {
+                setting: "the network to freeze",
+                range: "with batch normalisation and a classifier",
+                found: "a network without".to_string(),
+            });
         };
-        let integer = match self.scheme {
-            WeightScheme::PerTensor => IntegerType::U8,
-            WeightScheme::PerChannel => IntegerType::I8,
-        };
-        let mut ranges = self.ranges.iter();
-        let mut next_output = || {
-            let [min, max] = ranges.next().copied().unwrap_or_default();
-            quantized(integer, &Grid::new(min, max, Levels::Wide))
-        };
-        let input = Quantized {
-            integer,
-            scale: PIXEL,
-            zero_point: 128 + integer.min(),
-        };
-        let (mut scale, mut layers) = (input.scale, Vec::new());
+        let input = self.input();
+        let (mut last, mut layers) = (input, Vec::new());
         let [mut height, mut width] = self.size;
-        let mut last = input;
-        for layer in &body {
+        for (layer, range) in body.iter().zip(self.ranges) {
             let size = layer.size(1, height, width)?;
             (height, width) = (size.rows.output, size.columns.output);
-            let name = LayerName::Body(layer.endpoint);
-            let get = |part| layout.range(name, part).map(|range| &self.weights[range]);
-            let [rows, columns] = layer.geometry.kernel;
-            let folded = Folded::new(
-                get(Part::Weights).unwrap_or_default(),
-                layer.out_channels,
-                |channel| {
-                    let of = |part, otherwise| get(part).map_or(otherwise, |v| v[channel]);
-                    let variance = of(Part::MovingVariance, 1.0);
-                    let gamma = of(Part::Gamma, 1.0);
-                    let factor = f64::from(gamma) / (f64::from(variance) + norm.epsilon).sqrt();
-                    let mean = f64::from(of(Part::MovingMean, 0.0));
-                    let bias = f64::from(of(Part::Beta, 0.0)) - mean * factor;
-                    (fold_factor(gamma, variance, norm.epsilon), bias)
-                },
-            );
-            let kind = match layer.endpoint.kind {
-                LayerKind::Depthwise => ConvKind::Depthwise,
-                LayerKind::Conv | LayerKind::Pointwise => ConvKind::Conv,
-            };
-            let (weights, bias) = folded.integers(self.scheme, kind, rows * columns, scale);
-            last = next_output();
-            scale = last.scale;
-            let convolution = QuantizedConvolution {
-                kind,
-                geometry: layer.geometry,
-                out_channels: layer.out_channels,
-                weights,
-                bias,
-                activation: base.arg_scope.activation,
-                fully_connected: false,
-            };
+            let convolution = self.convolution(&layout, layer, norm.epsilon, last);
+            last = self.output(range);
             layers.push(IntegerLayer {
                 name: layer.endpoint.to_string(),
                 operation: IntegerOperation::Convolution(convolution),
                 output: ValueKind::Quantized(last),
             });
         }
-        let (name, window) = match pooling(self.config.global_pool, [height, width])? {
-            Pooling::Global => (head::GLOBAL_POOL, [height, width]),
+        layers.push(self.pool([height, width], last)?);
+        layers.extend(self.head(&layout, classes, last));
+        Ok(IntegerNetwork {
+            input_shape: [self.size[0], self.size[1], base.in_channels],
+            input: ValueKind::Quantized(input),
+            layers,
+        })
+    }
+
+    fn check(&self, layout: &FlatLayout, activations: usize) -> Result<(), ModelError> {
+        if self.weights.len() != layout.len() {
+            return Err(ModelError::ParameterCount {
+                expected: layout.len(),
+                found: self.weights.len(),
+            });
+        }
+        if self.ranges.len() != activations {
+            return Err(ModelError::Setting {
+                setting: "ranges",
+                range: "one for each activation",
+                found: format!("{} for {activations} activations", self.ranges.len()),
+            });
+        }
+        let ranges = self.ranges.iter().chain([&self.pixels]);
+        let mut numbers = self.weights.iter().chain(ranges.flatten());
+        match numbers.find(|number| !number.is_finite()) {
+            None => Ok(()),
+            Some(number) => Err(ModelError::Setting {
+                setting: "weights and ranges",
+                range: "finite",
+                found: number.to_string(),
+            }),
+        }
+    }
+
+    /// What the integers of a pixel mean.
+    pub fn input(&self) -> Quantized {
+        let [least, most] = self.pixels;
+        if least < -1.0 || most > 1.0 {
+            return self.output(&self.pixels);
+        }
+        let integer = self.integer();
+        Quantized {
+            integer,
+            scale: PIXEL,
+            zero_point: 128 + integer.min(),
+        }
+    }
+
+    fn integer(&self) -> IntegerType {
+        match self.scheme {
+            WeightScheme::PerTensor => IntegerType::U8,
+            WeightScheme::PerChannel => IntegerType::I8,
+        }
+    }
+
+    /// What the integers of an activation mean.
+    fn output(&self, &[min, max]: &[f32; 2]) -> Quantized {
+        let (integer, grid) = (self.integer(), Grid::new(min, max, Levels::Wide));
+        Quantized {
+            integer,
+            scale: scale(&grid),
+            zero_point: i32::from(grid.zero_point()) + integer.min(),
+        }
+    }
+
+    fn convolution(
+        &self,
+        layout: &FlatLayout,
+        layer: &Layer,
+        epsilon: f64,
+        input: Quantized,
+    ) -> QuantizedConvolution {
+        let name = LayerName::Body(layer.endpoint);
+        let get = |part| layout.range(name, part).map(|range| &self.weights[range]);
+        let fold = |channel: usize| {
+            let of = |part, otherwise| get(part).map_or(otherwise, |values| values[channel]);
+            let (gamma, variance) = (of(Part::Gamma, 1.0), of(Part::MovingVariance, 1.0));
+            let factor = f64::from(gamma) / (f64::from(variance) + epsilon).sqrt();
+            let mean = f64::from(of(Part::MovingMean, 0.0));
+            let bias = f64::from(of(Part::Beta, 0.0)) - mean * factor;
+            (fold_factor(gamma, variance, epsilon), bias)
+        };
+        let weights = get(Part::Weights).unwrap_or_default();
+        let folded = Folded::new(weights, layer.out_channels, fold);
+        let kind = match layer.endpoint.kind {
+            LayerKind::Depthwise => ConvKind::Depthwise,
+            LayerKind::Conv | LayerKind::Pointwise => ConvKind::Conv,
+        };
+        let taps = layer.geometry.kernel.iter().product();
+        let (weights, bias) = folded.integers(self.scheme, kind, taps, input.scale);
+        QuantizedConvolution {
+            kind,
+            geometry: layer.geometry,
+            out_channels: layer.out_channels,
+            weights,
+            bias,
+            activation: self.config.base.arg_scope.activation,
+            fully_connected: false,
+        }
+    }
+
+    /// The mean of the last map.
+    fn pool(&self, map: [usize; 2], values: Quantized) -> Result<IntegerLayer, ModelError> {
+        let (name, kernel) = match pooling(self.config.global_pool, map)? {
+            Pooling::Global => (head::GLOBAL_POOL, map),
             Pooling::Window([rows, columns]) => {
-                (head::AVG_POOL, [rows.min(height), columns.min(width)])
+                (head::AVG_POOL, [rows.min(map[0]), columns.min(map[1])])
             }
         };
-        layers.push(IntegerLayer {
+        Ok(IntegerLayer {
             name: name.to_string(),
             operation: IntegerOperation::AveragePool(ConvGeometry {
-                kernel: window,
+                kernel,
                 stride: 1,
                 dilation: 1,
                 padding: Padding::symmetric(0),
             }),
-            output: ValueKind::Quantized(last),
-        });
+            output: ValueKind::Quantized(values),
+        })
+    }
+
+    /// The classifier and the softmax.
+    fn head(&self, layout: &FlatLayout, classes: usize, input: Quantized) -> [IntegerLayer; 3] {
         let get = |part| {
             let range = layout.range(LayerName::Logits, part);
             range.map_or(&[][..], |range| &self.weights[range])
@@ -168,8 +218,7 @@ impl Freeze<'_> {
         let folded = Folded::new(get(Part::Weights), classes, |class| {
             (1.0, f64::from(biases.get(class).copied().unwrap_or(0.0)))
         });
-        let (weights, bias) = folded.integers(self.scheme, ConvKind::Conv, 1, scale);
-        let logits = ValueKind::Quantized(next_output());
+        let (weights, bias) = folded.integers(self.scheme, ConvKind::Conv, 1, input.scale);
         let convolution = QuantizedConvolution {
             kind: ConvKind::Conv,
             geometry: ConvGeometry::POINTWISE,
@@ -179,43 +228,26 @@ impl Freeze<'_> {
             activation: Activation::Identity,
             fully_connected: false,
         };
-        for (name, operation, output) in [
-            (
-                head::LOGITS,
-                IntegerOperation::Convolution(convolution),
-                logits,
-            ),
+        let logits = self.ranges.last().map(|range| self.output(range));
+        let logits = logits.unwrap_or(input);
+        let integer = self.integer();
+        let probabilities = Quantized {
+            integer,
+            scale: 1.0 / 256.0,
+            zero_point: integer.min(),
+        };
+        let softmax = IntegerOperation::Softmax { beta: 1.0 };
+        let convolution = IntegerOperation::Convolution(convolution);
+        [
+            (head::LOGITS, convolution, logits),
             ("Squeeze", IntegerOperation::Flatten, logits),
-            (
-                head::PREDICTIONS,
-                IntegerOperation::Softmax { beta: 1.0 },
-                ValueKind::Quantized(Quantized {
-                    integer,
-                    scale: 1.0 / 256.0,
-                    zero_point: integer.min(),
-                }),
-            ),
-        ] {
-            layers.push(IntegerLayer {
-                name: name.to_string(),
-                operation,
-                output,
-            });
-        }
-        Ok(IntegerNetwork {
-            input_shape: [self.size[0], self.size[1], base.in_channels],
-            input: ValueKind::Quantized(input),
-            layers,
+            (head::PREDICTIONS, softmax, probabilities),
+        ]
+        .map(|(name, operation, output)| IntegerLayer {
+            name: name.to_string(),
+            operation,
+            output: ValueKind::Quantized(output),
         })
-    }
-}
-
-/// The meaning of an activation's integers.
-fn quantized(integer: IntegerType, grid: &Grid) -> Quantized {
-    Quantized {
-        integer,
-        scale: scale(grid),
-        zero_point: i32::from(grid.zero_point()) + integer.min(),
     }
 }
 

@@ -8,7 +8,6 @@
 //! as they are.
 
 use mobilenet_kernels::training::FakeQuantization;
-use mobilenet_model::quantized::PIXEL;
 use mobilenet_model::{MobileNetV1Config, TrainingPlan, TrainingPlanOptions};
 
 use super::ranges::ActivationRanges;
@@ -29,15 +28,18 @@ pub struct FakeQuantizedNetwork {
 
 impl FakeQuantizedNetwork {
     /// For images of `size`, of which `batch` are computed together. `weights` are in the order of
-    /// the network's [`FlatLayout`](mobilenet_model::FlatLayout).
+    /// the network's [`FlatLayout`](mobilenet_model::FlatLayout). `pixel` is the scale of the images'
+    /// integers.
     ///
     /// # Errors
     /// If the network cannot be trained, or cannot take images of this size.
+    #[expect(clippy::too_many_arguments, reason = "one value each")]
     pub fn new(
         config: &MobileNetV1Config,
         weights: Vec<f32>,
         ranges: ActivationRanges,
         scheme: Scheme,
+        pixel: f32,
         size: [usize; 2],
         batch: usize,
         threads: usize,
@@ -45,7 +47,7 @@ impl FakeQuantizedNetwork {
         let options = TrainingPlanOptions {
             quantization: Some(FakeQuantization::Integers {
                 scheme: scheme.into(),
-                pixel: PIXEL,
+                pixel,
             }),
             ..TrainingPlanOptions::new(size, batch, threads)
         };

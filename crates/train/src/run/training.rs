@@ -172,12 +172,18 @@ impl<'a> Training<'a> {
         let Some((quantization, ranges)) = quantization.filter(|(q, r)| q.rounds(r.steps)) else {
             return Ok(None);
         };
+        let preprocessing = &self.metadata.preprocessing;
+        let channels = preprocessing.mean.iter().zip(&preprocessing.std);
+        let pixels = channels.fold([0.0f32; 2], |[least, most], (mean, std)| {
+            [least.min(-mean / std), most.max((1.0 - mean) / std)]
+        });
         let freeze = Freeze {
             config: &self.metadata.config(),
             weights: state.best_weights(),
             ranges: &ranges.ranges(),
             scheme: quantization.scheme.into(),
-            size: self.metadata.preprocessing.size,
+            size: preprocessing.size,
+            pixels,
         };
         let weights = QuantizedWeights::new(freeze.network()?, Arithmetic::default())?;
         Ok(Some(NetworkWeights::Int8(weights)))
