@@ -9,6 +9,7 @@ use super::softmax::Exponentials;
 use crate::error::KernelError;
 use crate::geometry::ConvGeometry;
 use crate::network::ConvKind;
+use crate::simd::integer::depthwise::tap_pairs;
 use crate::simd::integer::{
     ExactRounding, IntegerKernel, IntegerSimd, Products, Rounding, dispatch,
 };
@@ -150,10 +151,7 @@ impl PackedIntegers {
                             .to_string(),
                     })?;
                     let sums = PackedSums::new(&convolution, input, output, factors, isa);
-                    let packed = pack(isa, &convolution, channels, sums);
-                    packed.ok_or(KernelError::Unsupported {
-                        what: "these instructions",
-                    })?
+                    pack(isa, &convolution, channels, sums)
                 }
                 (IntegerOperation::Softmax { beta }, ValueKind::Quantized(input), _) => {
                     let table = Exponentials::new(input.scale, beta, arithmetic);
@@ -210,6 +208,16 @@ impl PackedIntegers {
         layers.map(|layer| (layer.name.as_str(), layer.output))
     }
 
+    /// The kernel of each layer: the instructions of its products, or `-`.
+    pub fn kernels(&self) -> impl ExactSizeIterator<Item = &'static str> {
+        let layers = self.layers.iter();
+        layers.map(|layer| match &layer.operation {
+            PackedOperation::Matrix(matrix) => matrix.products.name(),
+            PackedOperation::Depthwise(_) => self.isa.pairs_name(),
+            _ => "-",
+        })
+    }
+
     /// Bytes of packed weights.
     pub fn bytes(&self) -> usize {
         let buffers = self.layers.iter().map(|layer| match &layer.operation {
@@ -257,20 +265,20 @@ fn weights_of(convolution: &QuantizedConvolution, channel: usize) -> Vec<i32> {
         ..
     } = convolution;
     let each = weights.values.len() / out_channels;
-    let (first, step) = match convolution.kind {
-        ConvKind::Depthwise => (channel, *out_channels),
-        ConvKind::Conv => (channel * each, 1),
-    };
     let zero_point = weights.zero_point(channel);
     let without = |weight: i32| weight - zero_point;
-    match &weights.values {
-        Integers::U8(values) => {
-            let values = values[first..].iter().step_by(step).take(each);
+    match (convolution.kind, &weights.values) {
+        (ConvKind::Conv, Integers::U8(values)) => {
+            let values = values[channel * each..][..each].iter();
             values.map(|&weight| without(weight.into())).collect()
         }
-        Integers::I8(values) => {
-            let values = values[first..].iter().step_by(step).take(each);
+        (ConvKind::Conv, Integers::I8(values)) => {
+            let values = values[channel * each..][..each].iter();
             values.map(|&weight| without(weight.into())).collect()
+        }
+        (ConvKind::Depthwise, values) => {
+            let at = |i| values.get(i * out_channels + channel).unwrap_or_default();
+            (0..each).map(|i| without(at(i))).collect()
         }
     }
 }
@@ -280,8 +288,8 @@ fn pack(
     convolution: &QuantizedConvolution,
     in_channels: usize,
     sums: PackedSums,
-) -> Option<PackedOperation> {
-    Some(match convolution.kind {
+) -> PackedOperation {
+    match convolution.kind {
         ConvKind::Depthwise => PackedOperation::Depthwise(PackedDepthwise {
             geometry: convolution.geometry,
             in_channels,
@@ -290,7 +298,7 @@ fn pack(
             sums,
         }),
         ConvKind::Conv => {
-            let packed = pack_matrix(isa, convolution)?;
+            let packed = pack_matrix(isa, convolution);
             PackedOperation::Matrix(PackedMatrix {
                 geometry: convolution.geometry,
                 in_channels,
@@ -303,7 +311,7 @@ fn pack(
                 sums,
             })
         }
-    })
+    }
 }
 
 /// A buffer with these values, which are smaller than an f32.
@@ -320,14 +328,18 @@ fn buffer_of<T: Copy>(values: &[T]) -> AlignedBuffer {
 }
 
 fn pack_depthwise(convolution: &QuantizedConvolution, lanes: usize) -> AlignedBuffer {
-    let taps: usize = convolution.geometry.kernel.iter().product();
-    let pairs = taps.div_ceil(2);
+    let pairs = tap_pairs(convolution.geometry.kernel);
     let vectors = convolution.out_channels.div_ceil(lanes);
-    let mut packed = vec![0i16; vectors * pairs * lanes * 2];
+    let mut packed = vec![0i16; vectors * pairs.len() * lanes * 2];
     for channel in 0..convolution.out_channels {
-        for (tap, weight) in weights_of(convolution, channel).into_iter().enumerate() {
-            let pair = channel / lanes * pairs + tap / 2;
-            packed[(pair * lanes + channel % lanes) * 2 + tap % 2] = weight as i16;
+        let weights = weights_of(convolution, channel);
+        for (index, &[first, second]) in pairs.iter().enumerate() {
+            let pair = channel / lanes * pairs.len() + index;
+            let at = (pair * lanes + channel % lanes) * 2;
+            packed[at] = weights[first] as i16;
+            if second != first {
+                packed[at + 1] = weights[second] as i16;
+            }
         }
     }
     buffer_of(&packed)
@@ -351,15 +363,20 @@ struct Panels {
 }
 
 /// Packs a matrix for the fastest way to multiply.
-fn pack_matrix(isa: IntegerIsa, convolution: &QuantizedConvolution) -> Option<Panels> {
-    let ways = isa.products().iter().map(|&products| {
+fn pack_matrix(isa: IntegerIsa, convolution: &QuantizedConvolution) -> Panels {
+    let pack = |products| {
         let matrix = PackMatrix {
             convolution,
             products,
         };
         dispatch(products, matrix)
-    });
-    ways.min_by(|a, b| a.cost.total_cmp(&b.cost))
+    };
+    let small = isa.products_of_small().map(pack);
+    let plain = pack(isa.products());
+    match small {
+        Some(small) if small.cost < plain.cost => small,
+        _ => plain,
+    }
 }
 
 impl IntegerKernel for PackMatrix<'_> {
@@ -369,30 +386,40 @@ impl IntegerKernel for PackMatrix<'_> {
     fn run<S: IntegerSimd>(self, _: S) -> Panels {
         let convolution = self.convolution;
         let out_channels = convolution.out_channels;
-        let stride = (convolution.weights.values.len() / out_channels).next_multiple_of(S::DEPTH);
+        let each = convolution.weights.values.len() / out_channels;
+        let stride = each.next_multiple_of(S::DEPTH);
         let (mut weights, mut extra, mut panels) = (Vec::new(), Vec::new(), Vec::new());
         let width = S::PANEL * S::LANES;
         let mut products = 0;
         for first in (0..out_channels).step_by(width) {
             let channels = (out_channels - first).min(width);
             let lanes = channels.next_multiple_of(S::LANES);
-            let mut rest = vec![0; lanes * stride];
-            for (channel, rest) in rest.chunks_exact_mut(stride).take(channels).enumerate() {
-                let weights = weights_of(convolution, first + channel);
-                rest[..weights.len()].copy_from_slice(&weights);
-            }
             let start = (weights.len(), extra.len());
-            weights.reserve(lanes * stride);
-            let mut left = Vec::new();
-            for depth in (0..stride).step_by(S::DEPTH) {
-                if take_step::<S>(&mut rest, stride, depth, &mut weights) {
-                    left.push(depth);
+            weights.resize(start.0 + lanes * stride, S::Weight::default());
+            let mut panel = PanelWeights::<S> {
+                rest: vec![0; lanes * stride],
+                stride,
+                simd: std::marker::PhantomData,
+            };
+            let mut left = vec![false; stride / S::DEPTH];
+            for lane in 0..channels {
+                let row = &mut panel.rest[lane * stride..][..stride];
+                row[..each].copy_from_slice(&weights_of(convolution, first + lane));
+                let steps = weights[start.0..].chunks_exact_mut(lanes * S::DEPTH);
+                for (step, (to, left)) in steps.zip(&mut left).enumerate() {
+                    *left |= panel.take(lane, step, to);
                 }
             }
-            for depth in left {
-                extra.push(depth as u32);
-                while take_step::<S>(&mut rest, stride, depth, &mut weights) {
-                    extra.push(depth as u32);
+            for (step, _) in left.iter().enumerate().filter(|(_, left)| **left) {
+                let mut left = true;
+                while left {
+                    extra.push((step * S::DEPTH) as u32);
+                    let end = weights.len();
+                    weights.resize(end + lanes * S::DEPTH, S::Weight::default());
+                    left = false;
+                    for lane in 0..channels {
+                        left |= panel.take(lane, step, &mut weights[end..]);
+                    }
                 }
             }
             products += weights.len() - start.0;
@@ -414,31 +441,29 @@ impl IntegerKernel for PackMatrix<'_> {
     }
 }
 
-/// Appends a step: what it can take of `rest`, `[lanes, stride]`, from `depth` on. Whether
-/// something is left.
-#[inline(always)]
-fn take_step<S: IntegerSimd>(
-    rest: &mut [i32],
+/// What is still to be packed of a panel's weights.
+struct PanelWeights<S: IntegerSimd> {
+    /// `[lanes, stride]`.
+    rest: Vec<i32>,
     stride: usize,
-    depth: usize,
-    weights: &mut Vec<S::Weight>,
-) -> bool {
-    let first = weights.len();
-    let lanes = rest.len() / stride;
-    weights.resize(first + lanes * S::DEPTH, S::Weight::default());
-    let mut left = false;
-    let mut taken = [S::Weight::default(); MOST_DEPTH];
-    for (lane, row) in rest.chunks_exact_mut(stride).enumerate() {
-        let row = &mut row[depth..depth + S::DEPTH];
+    simd: std::marker::PhantomData<S>,
+}
+
+impl<S: IntegerSimd> PanelWeights<S> {
+    /// Takes what a step can of a lane's weights, and puts it into the step's weights. Whether
+    /// something is left.
+    #[inline(always)]
+    fn take(&mut self, lane: usize, step: usize, to: &mut [S::Weight]) -> bool {
+        let row = &mut self.rest[lane * self.stride + step * S::DEPTH..][..S::DEPTH];
+        let mut taken = [S::Weight::default(); MOST_DEPTH];
         S::take(row, &mut taken[..S::DEPTH]);
-        left |= row.iter().any(|&weight| weight != 0);
-        let vector = first + lane / S::LANES * S::LANES * S::DEPTH;
-        for (i, weight) in taken.iter().take(S::DEPTH).enumerate() {
-            weights[vector + S::packed(lane % S::LANES, i)] = *weight;
+        let vector = lane / S::LANES * S::LANES * S::DEPTH;
+        for (depth, weight) in taken[..S::DEPTH].iter().enumerate() {
+            to[vector + S::packed(lane % S::LANES, depth)] = *weight;
         }
+        row.iter().any(|&weight| weight != 0)
     }
-    left
 }
 
 /// Most products of a step.
-const MOST_DEPTH: usize = 16;
+const MOST_DEPTH: usize = 8;

@@ -65,6 +65,9 @@ impl Schedule {
         size: [usize; 2],
         outputs: &[usize],
     ) -> Result<Self, KernelError> {
+        if size.contains(&0) {
+            return Err(KernelError::Zero { what: "image size" });
+        }
         let last = outputs.iter().copied().max().unwrap_or_default();
         let layers = weights.layers.get(..=last).ok_or(KernelError::Length {
             what: "outputs",
@@ -175,8 +178,9 @@ impl Planner<'_> {
         let bytes = bytes.ok_or(KernelError::Overflow {
             what: "a map with its border",
         })?;
+        // Kernels may read a pixel beyond it.
         let place = &mut self.places[self.place];
-        *place = bytes.max(*place);
+        *place = (bytes + channels).max(*place);
         self.current = map;
         Ok(map)
     }
@@ -290,7 +294,7 @@ impl Planner<'_> {
             });
         }
         let (width, next) = (size.columns.output, layer + 1);
-        let products = self.weights.isa.products()[0];
+        let products = self.weights.isa.products();
         let depthwise = Depthwise::new(layer, packed, self.current, width, products);
         let follower = self.weights.layers.get(next).map(|next| &next.operation);
         match follower {

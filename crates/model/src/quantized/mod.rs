@@ -9,6 +9,8 @@
 
 mod freeze;
 mod plan;
+mod random;
+mod summary;
 mod weights;
 
 pub use freeze::{Freeze, PIXEL};
@@ -16,4 +18,6 @@ pub use mobilenet_kernels::integer::{
     Arithmetic, IntegerImages, IntegerNetwork, IntegerOutput, IntegerType, Quantized, ValueKind,
 };
 pub use plan::{IntegerPlan, IntegerPlanOptions, IntegerPlanOutput};
+pub use random::random_integers;
+pub use summary::{IntegerSummary, WeightsSummary, integer_summary};
 pub use weights::QuantizedWeights;

@@ -33,6 +33,7 @@ impl IntegerSimd for Avx2Bytes {
     /// Two times four bytes.
     type Left = [__m256i; 2];
     type Right = [__m256i; 2];
+    type Pairs = __m256i;
     type Value = u8;
     type Weight = i8;
     const LANES: usize = 8;
@@ -107,15 +108,20 @@ impl IntegerSimd for Avx2Bytes {
     }
 
     #[inline(always)]
-    unsafe fn taps(
-        self,
-        sums: Self::Sums,
-        a: *const u8,
-        b: *const u8,
-        weights: *const i16,
-    ) -> Self::Sums {
+    unsafe fn pairs(self, a: *const u8, b: *const u8) -> Self::Pairs {
         // SAFETY: the caller's guarantee is the same.
-        unsafe { self.0.taps(sums, a, b, weights) }
+        unsafe { self.0.pairs(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn pairs_of_weights(self, from: *const i16) -> Self::Pairs {
+        // SAFETY: the caller's guarantee is the same.
+        unsafe { self.0.pairs_of_weights(from) }
+    }
+
+    #[inline(always)]
+    fn dot_pairs(self, sums: Self::Sums, bytes: Self::Pairs, weights: Self::Pairs) -> Self::Sums {
+        self.0.dot_pairs(sums, bytes, weights)
     }
 
     #[inline(always)]

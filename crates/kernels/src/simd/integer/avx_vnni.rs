@@ -26,6 +26,7 @@ impl IntegerSimd for AvxVnni {
     type Sums = __m256i;
     type Left = __m256i;
     type Right = __m256i;
+    type Pairs = __m256i;
     type Value = u8;
     type Weight = i8;
     const LANES: usize = 8;
@@ -82,20 +83,21 @@ impl IntegerSimd for AvxVnni {
     }
 
     #[inline(always)]
-    unsafe fn taps(
-        self,
-        sums: Self::Sums,
-        a: *const u8,
-        b: *const u8,
-        weights: *const i16,
-    ) -> Self::Sums {
-        // SAFETY: the caller guarantees readable bytes and weights; `self` proves the instruction
-        // set.
-        unsafe {
-            let pairs = _mm_unpacklo_epi8(_mm_loadl_epi64(a.cast()), _mm_loadl_epi64(b.cast()));
-            let weights = _mm256_loadu_si256(weights.cast());
-            _mm256_dpwssd_avx_epi32(sums, _mm256_cvtepu8_epi16(pairs), weights)
-        }
+    unsafe fn pairs(self, a: *const u8, b: *const u8) -> Self::Pairs {
+        // SAFETY: the caller's guarantee is the same.
+        unsafe { self.0.pairs(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn pairs_of_weights(self, from: *const i16) -> Self::Pairs {
+        // SAFETY: the caller's guarantee is the same.
+        unsafe { self.0.pairs_of_weights(from) }
+    }
+
+    #[inline(always)]
+    fn dot_pairs(self, sums: Self::Sums, bytes: Self::Pairs, weights: Self::Pairs) -> Self::Sums {
+        // SAFETY: `self` exists, so the machine has the instruction set.
+        unsafe { _mm256_dpwssd_avx_epi32(sums, bytes, weights) }
     }
 
     #[inline(always)]
