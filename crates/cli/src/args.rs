@@ -22,7 +22,7 @@ pub use engine::{Arithmetic, Engine, Precision, WeightType};
 pub use features::{Duplicates, Features, Knn, Search};
 pub use overrides::Overrides;
 pub use preprocess::{FeaturePreprocess, Preprocess, PreprocessRule};
-pub use train::{AugmentationName, Eval, OptimizerName, ScheduleName, Train};
+pub use train::{AugmentationName, Eval, OptimizerName, ScheduleName, SchemeName, Train};
 
 /// MobileNetV1: classify photos, convert weights, train.
 ///

@@ -116,6 +116,81 @@ fn a_folder_of_photos_becomes_weights() {
     );
 }
 
+#[test]
+fn a_quantised_training_evaluates_integers_and_resumes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, out) = (photos(folder.path()), folder.path().join("out"));
+    let arguments = [
+        "--resolution",
+        "64",
+        "--learning-rate",
+        "0.01",
+        "--augment",
+        "none",
+        "--batch-norm-decay",
+        "0.5",
+        "--quantize",
+        "--quant-delay",
+        "6",
+        "--freeze-bn-delay",
+        "50",
+        "--json",
+    ];
+    let whole = folder.path().join("whole");
+    let output = train(
+        &data,
+        &whole,
+        &[&arguments[..], &["--epochs", "20"]].concat(),
+    )
+    .output()
+    .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let last = lines(&output).pop().unwrap();
+    assert_eq!(
+        (&last["epoch"], &last["accuracy"]),
+        (&20.into(), &1.0.into())
+    );
+    // A shorter run that is prolonged.
+    for epochs in ["7", "20"] {
+        let more = ["--epochs", epochs, "--resume", "--schedule", "constant"];
+        let output = train(&data, &out, &[&arguments[..], &more].concat())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+    let constant = folder.path().join("constant");
+    let more = ["--epochs", "20", "--schedule", "constant"];
+    let output = train(&data, &constant, &[&arguments[..], &more].concat())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(results(&out) == results(&constant));
+
+    let more = ["--epochs", "20", "--schedule", "constant", "--resume"];
+    let output = train(&data, &out, &more).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let problem = text(&output.stderr);
+    assert!(problem.contains("is of another recipe"), "{problem}");
+
+    let late = train(
+        &data,
+        &folder.path().join("late"),
+        &["--steps", "1", "--quantize"],
+    )
+    .output()
+    .unwrap();
+    assert!(late.status.success());
+    let warning = text(&late.stderr);
+    assert!(
+        warning.contains("250000 is beyond the last step"),
+        "{warning}"
+    );
+    let alone = train(&data, &out, &["--quant-delay", "3"])
+        .output()
+        .unwrap();
+    assert_eq!(alone.status.code(), Some(2));
+}
+
 /// Names of all files in a run's folder of checkpoints.
 fn checkpoints(out: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(out.join("checkpoints"));

@@ -13,6 +13,7 @@
 //! | [`batch_norm`] | inference form as scale and shift, and folding into weights |
 //! | [`activation`] | ReLU and ReLU6 |
 //! | [`pool`] | average pooling |
+//! | [`fake_quantization`] | rounding to the values of an 8-bit integer, and its gradient |
 //! | [`backward`] | gradients of all these |
 //! | [`inference`] | a whole network as a program: packed weights, one arena, a team of threads |
 //! | [`integer`] | a whole network of 8-bit integers, as a program |
@@ -29,6 +30,7 @@ pub mod batch_norm;
 pub mod conv;
 pub mod depthwise;
 mod error;
+pub mod fake_quantization;
 pub mod geometry;
 #[allow(unsafe_code, reason = "threads share an arena through pointers")]
 pub mod inference;

@@ -63,6 +63,12 @@ impl PanelLayout {
         self.width.div_ceil(self.panel)
     }
 
+    /// Offset of the first value of a column in the packed matrix, and from each to the next.
+    pub(crate) fn column(&self, column: usize) -> (usize, usize) {
+        let panel = self.panel(column / self.panel);
+        (panel.offset() + column - panel.first, panel.width)
+    }
+
     #[inline(always)]
     pub(crate) fn panel(&self, index: usize) -> Panel {
         let first = index * self.panel;
@@ -184,6 +190,10 @@ mod tests {
                 );
                 let mut packed = vec![0; layout.len()];
                 layout.pack(&mut packed, |column, k| 1 + column * depth + k);
+                for (column, k) in [(0, 0), (columns / 2, depth / 2), (columns - 1, depth - 1)] {
+                    let (first, step) = layout.column(column);
+                    assert_eq!(packed[first + k * step], 1 + column * depth + k);
+                }
                 for panel in layout.panels() {
                     let packed = &packed[panel.range()];
                     for (k, row) in packed.chunks(panel.width).enumerate() {

@@ -444,7 +444,7 @@ proptest! {
         seed: u64,
     ) {
         // Windows that do not fit are skipped here. The tests of the geometry cover them.
-        let options = TrainingOptions { batch, threads, frozen_layers: 0, frozen_batch_norm: false };
+        let options = TrainingOptions { batch, threads, frozen_layers: 0, frozen_batch_norm: false, quantization: None };
         let case = case(channels, image, [stride, dilation], padding, options);
         let fits = TrainingProgram::new(Isa::Scalar, &case.network, &case.options).is_ok();
         prop_assume!(fits);
@@ -471,6 +471,7 @@ fn the_same_threads_give_the_same_bits() {
         threads: 2,
         frozen_layers: 0,
         frozen_batch_norm: false,
+        quantization: None,
     };
     let case = case([24, 48, 40], [21, 33], [2, 1], Padding::Same, options);
     let [images, dropout, logit_gradients] = inputs(&case, 5);

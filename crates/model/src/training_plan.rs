@@ -5,10 +5,13 @@
 //! config + TrainingPlanOptions -> TrainingPlan
 //! forward(parameters, images) -> logits, TrainingPass;  backward(d loss / d logits) -> gradients
 //! ```
+//!
+//! With fake quantisation, `forward_quantized` also takes the ranges of the activations.
 
 use mobilenet_kernels::simd::Isa;
 use mobilenet_kernels::training::{
-    Pass, TrainingHead, TrainingLayer, TrainingNetwork, TrainingOptions, TrainingProgram,
+    FakeQuantization, MovingRanges, Pass, TrainingHead, TrainingLayer, TrainingNetwork,
+    TrainingOptions, TrainingProgram,
 };
 use mobilenet_kernels::{ConvKind, Normalizer};
 
@@ -20,7 +23,7 @@ use crate::flat::FlatLayout;
 use crate::pooling::pooling;
 
 /// Options of a plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TrainingPlanOptions {
     /// Rows and columns of an image.
     pub size: [usize; 2],
@@ -33,6 +36,8 @@ pub struct TrainingPlanOptions {
     pub frozen_layers: usize,
     /// Whether every batch normalisation uses its running statistics.
     pub frozen_batch_norm: bool,
+    /// Fake quantisation.
+    pub quantization: Option<FakeQuantization>,
 }
 
 impl TrainingPlanOptions {
@@ -44,6 +49,7 @@ impl TrainingPlanOptions {
             threads,
             frozen_layers: 0,
             frozen_batch_norm: false,
+            quantization: None,
         }
     }
 }
@@ -85,6 +91,7 @@ impl TrainingPlan {
             threads: options.threads,
             frozen_layers: options.frozen_layers,
             frozen_batch_norm: options.frozen_batch_norm,
+            quantization: options.quantization,
         };
         let program = TrainingProgram::new(isa, &network, &options);
         Ok(Self {
@@ -124,6 +131,11 @@ impl TrainingPlan {
         self.program.features_len()
     }
 
+    /// Number of values of the activations' ranges; 0 without fake quantisation.
+    pub fn ranges_len(&self) -> usize {
+        self.program.ranges_len()
+    }
+
     /// Computes logits with the batch's own statistics. The returned pass computes the gradients.
     ///
     /// # Shapes
@@ -140,6 +152,24 @@ impl TrainingPlan {
         logits: &mut [f32],
     ) -> Result<TrainingPass<'_, 'a>, ModelError> {
         let pass = self.program.forward(parameters, images, dropout, logits)?;
+        Ok(TrainingPass(pass))
+    }
+
+    /// The same with fake quantisation. If the ranges move, [`TrainingPass::ranges`] has the new ones.
+    ///
+    /// # Errors
+    /// If a slice has the wrong length. Nothing is computed then.
+    pub fn forward_quantized<'a>(
+        &mut self,
+        parameters: &'a [f32],
+        ranges: MovingRanges<'a>,
+        images: &'a [f32],
+        dropout: Option<&'a [f32]>,
+        logits: &mut [f32],
+    ) -> Result<TrainingPass<'_, 'a>, ModelError> {
+        let pass = self
+            .program
+            .forward_quantized(parameters, ranges, images, dropout, logits)?;
         Ok(TrainingPass(pass))
     }
 
@@ -165,6 +195,11 @@ impl TrainingPass<'_, '_> {
     /// Pooled features before dropout, image by image.
     pub fn features(&self) -> impl Iterator<Item = &[f32]> {
         self.0.features()
+    }
+
+    /// The averages of [`MovingRanges`] after this batch; none without fake quantisation.
+    pub fn ranges(&self) -> &[f32] {
+        self.0.ranges()
     }
 
     /// Computes the gradient of every parameter from the gradient of the logits. Gradients of

@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod moving_average;
 pub mod optimizer;
 mod preset;
+pub mod quantization;
 pub mod recipe;
 #[cfg(feature = "report")]
 pub mod report;

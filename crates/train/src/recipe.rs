@@ -10,6 +10,7 @@ use crate::error::TrainError;
 use crate::loss::Distillation;
 use crate::moving_average::MovingAverageConfig;
 use crate::optimizer::{GradientClipping, OptimizerConfig, ParameterGroup};
+use crate::quantization::Quantization;
 use crate::schedule::{ExponentialDecay, Schedule};
 
 /// Which parameters are trained.
@@ -77,6 +78,9 @@ pub struct Recipe {
     pub trainable: Trainable,
     /// Whether all batch normalisation uses its running statistics.
     pub frozen_batch_norm: bool,
+    /// Training for 8-bit integers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantization: Option<Quantization>,
 }
 
 impl Recipe {
@@ -102,6 +106,7 @@ impl Recipe {
             },
             trainable: Trainable::All,
             frozen_batch_norm: false,
+            quantization: None,
         }
     }
 

@@ -45,6 +45,15 @@ pub enum AugmentationName {
     None,
 }
 
+/// How many scales the integers of a layer's weights have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemeName {
+    /// One: unsigned integers, as in Google's networks
+    PerTensor,
+    /// One per output channel: signed integers, as in TensorFlow Lite's specification
+    PerChannel,
+}
+
 /// Arguments of `train`.
 #[derive(Debug, Args)]
 pub struct Train {
@@ -123,7 +132,7 @@ pub struct Train {
         "width", "epochs", "steps", "batch_size", "optimizer", "learning_rate", "schedule",
         "warm_up", "weight_decay", "label_smoothing", "batch_norm_decay", "dropout_keep",
         "augment", "ema", "clip_norm", "slice_logits", "train_only", "freeze_batch_norm",
-        "teacher", "save_every",
+        "teacher", "save_every", "quantize",
     ])]
     pub(crate) head: bool,
     /// Factor of the L2 penalty of --head, on features of mean 0 and deviation 1
@@ -145,6 +154,19 @@ pub struct Train {
     /// Keep batch norm's running statistics of --init
     #[arg(long, requires = "init")]
     pub(crate) freeze_batch_norm: bool,
+    /// Train for 8-bit integers, as slim's --quantize: weights and activations are rounded as the
+    /// integers will be, and the network of integers is evaluated
+    #[arg(long)]
+    pub(crate) quantize: bool,
+    /// Scales of the weights
+    #[arg(long, value_enum, requires = "quantize", default_value_t = SchemeName::PerTensor)]
+    pub(crate) scheme: SchemeName,
+    /// First step that rounds; earlier ones only measure ranges [default: 0 with --init, else 250000]
+    #[arg(long, value_name = "STEP", requires = "quantize")]
+    pub(crate) quant_delay: Option<u64>,
+    /// First step from which batch norm uses its running statistics, and keeps them [default: none]
+    #[arg(long, value_name = "STEP", requires = "quantize")]
+    pub(crate) freeze_bn_delay: Option<u64>,
     /// Also learn from the output of this network (distillation)
     #[arg(long, value_name = "W")]
     pub(crate) teacher: Option<String>,

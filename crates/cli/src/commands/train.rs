@@ -17,13 +17,14 @@ use mobilenet::train::fine_tune::{self, Logits};
 use mobilenet::train::loss::Distillation;
 use mobilenet::train::moving_average::MovingAverageConfig;
 use mobilenet::train::optimizer::{GradientClipping, OptimizerConfig};
+use mobilenet::train::quantization::{FROM_SCRATCH_DELAY, Quantization, Scheme};
 use mobilenet::train::recipe::{Recipe, Target, Trainable};
 use mobilenet::train::report;
 use mobilenet::train::run::{self, RunOptions};
 use mobilenet::train::schedule::{Cosine, ExponentialDecay, Schedule};
 
 use super::{copies, load, train_head};
-use crate::args::{AugmentationName, OptimizerName, ScheduleName, Train};
+use crate::args::{AugmentationName, OptimizerName, ScheduleName, SchemeName, Train};
 use crate::output;
 use crate::progress::Training;
 
@@ -211,7 +212,29 @@ fn recipe(arguments: &Train, data: &dyn ImageDataset, resolution: usize) -> Resu
         recipe.trainable = Trainable::Scopes(arguments.train_only.clone());
     }
     recipe.frozen_batch_norm = arguments.freeze_batch_norm;
+    recipe.quantization = quantization(arguments);
+    if let Some(quantization) = recipe.quantization.filter(|q| q.delay > recipe.steps) {
+        eprintln!(
+            "--quant-delay {} is beyond the last step, {}: nothing will be rounded",
+            quantization.delay, recipe.steps
+        );
+    }
     Ok(recipe)
+}
+
+fn quantization(arguments: &Train) -> Option<Quantization> {
+    let usual = match arguments.init {
+        Some(_) => 0,
+        None => FROM_SCRATCH_DELAY,
+    };
+    arguments.quantize.then(|| Quantization {
+        scheme: match arguments.scheme {
+            SchemeName::PerTensor => Scheme::PerTensor,
+            SchemeName::PerChannel => Scheme::PerChannel,
+        },
+        delay: arguments.quant_delay.unwrap_or(usual),
+        freeze_batch_norm_delay: arguments.freeze_bn_delay,
+    })
 }
 
 fn sgd(momentum: f64) -> OptimizerConfig {

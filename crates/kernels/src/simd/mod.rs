@@ -21,8 +21,8 @@ pub use memory::AlignedBuffer;
 pub(crate) use memory::SharedBuffer;
 pub use micro::weight::WeightType;
 pub(crate) use micro::{
-    depthwise, depthwise_weight_gradient, elementwise, normalization, outer, pool, strassen, tile,
-    weight,
+    depthwise, depthwise_weight_gradient, elementwise, normalization, outer, pool, rounding,
+    strassen, tile, weight,
 };
 pub(crate) use threads::team;
 pub(crate) use vector::{Kernel, Simd};

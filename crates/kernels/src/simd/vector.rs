@@ -75,6 +75,9 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// `v` limited to the range from `low` to `high`; NaN stays NaN.
     fn clamp(self, v: Self::Vector, low: Self::Vector, high: Self::Vector) -> Self::Vector;
 
+    /// The largest integer that is not above `v`.
+    fn floor(self, v: Self::Vector) -> Self::Vector;
+
     /// `v` in the lanes where `low < y < high`, 0 in the others. This is the gradient of a clamp.
     fn gate(
         self,

@@ -3,6 +3,7 @@
 
 use super::offsets::{SharedBuffers, Vectors};
 use super::planned_layer::{Coefficient, PlannedLayer};
+use super::ranges::MovingRanges;
 use crate::panels::PanelLayout;
 use crate::partition::part;
 use crate::simd::team::Barrier;
@@ -16,6 +17,10 @@ pub(super) struct PassContext<'a> {
     pub(super) threads: usize,
     pub(super) epsilon: f64,
     pub(super) parameters: &'a [f32],
+    /// Ranges of the activations, with fake quantisation.
+    pub(super) ranges: Option<MovingRanges<'a>>,
+    /// The scale of the images' integers, if all is rounded that integers round.
+    pub(super) integers: Option<f32>,
     pub(super) images: &'a [f32],
     /// Dropout factors of the features, `[batch, channels]`.
     pub(super) dropout: Option<&'a [f32]>,
@@ -37,6 +42,20 @@ impl PassContext<'_> {
     #[inline(always)]
     pub(super) fn pointer(&self, offset: usize) -> *mut f32 {
         self.arena.pointer(offset)
+    }
+
+    /// The weights of a layer's `y`, in the order of the parameters.
+    pub(super) fn weights(&self, layer: &PlannedLayer) -> &[f32] {
+        match &layer.rounded {
+            Some(planned) => planned.values(self.arena),
+            None => self.plain_weights(layer),
+        }
+    }
+
+    /// The weights of a layer as they are.
+    pub(super) fn plain_weights(&self, layer: &PlannedLayer) -> &[f32] {
+        let count = layer.spec.out_channels * layer.spec.depth();
+        &self.parameters[layer.spec.weights..][..count]
     }
 
     /// A row of a layer's coefficients.
@@ -96,22 +115,23 @@ impl PassContext<'_> {
         }
     }
 
-    /// The same for a matrix `[rows, columns]` whose rows are contiguous, from parameter `from` on.
-    /// Rows of the panels beyond `rows` are 0 from the start, too.
+    /// The same for rows of `columns` values, which become the panels' rows from `first` on. Other
+    /// rows of the panels are 0 from the start, too.
     pub(super) fn pack_rows(
         &self,
         layout: &PanelLayout,
-        [rows, columns]: [usize; 2],
-        from: usize,
+        first: usize,
+        rows: &[f32],
+        columns: usize,
         to: usize,
         thread: usize,
     ) {
         for index in part(layout.count(), thread, self.threads) {
             let panel = layout.panel(index);
-            for k in 0..rows {
-                let source = &self.parameters[from + k * columns + panel.first..][..panel.columns];
-                let target = self.pointer(to + panel.offset() + panel.row(k).start);
-                // SAFETY: the panel is this thread's, and it has at least `rows` rows.
+            for (k, row) in rows.chunks_exact(columns).enumerate() {
+                let source = &row[panel.first..][..panel.columns];
+                let target = self.pointer(to + panel.offset() + panel.row(first + k).start);
+                // SAFETY: the panel is this thread's, and it has these rows.
                 unsafe { target.copy_from_nonoverlapping(source.as_ptr(), panel.columns) }
             }
         }

@@ -1,10 +1,12 @@
 //! Depthwise convolution in training. Each thread computes its bands, forward and backward. `z` is
-//! the layer's output before normalisation.
+//! the layer's output before normalisation. With rounded weights, there are two branches: `y` and
+//! `z`.
 
 use super::context::PassContext;
 use super::network::{TrainingLayer, TrainingOptions};
 use super::offsets::{Offsets, Vectors};
 use super::planned_layer::PlannedLayer;
+use super::rounded_weights::RoundedWeights;
 use super::source::{LayerActivation, MapGradient, gate_gradient};
 use super::statistics::Partial;
 use crate::geometry::ConvSize;
@@ -12,18 +14,21 @@ use crate::layer::depthwise::{Band, Bands};
 use crate::layer::matrix::UNBOUNDED;
 use crate::partition::part;
 use crate::simd::Simd;
+use crate::simd::elementwise::{AddScaled, add_scaled};
 
 /// A depthwise convolution.
 #[derive(Debug)]
 pub(super) struct DepthwiseLayer {
     bands: Bands,
-    /// Offset of the packed weights.
+    branches: usize,
+    /// Offset of the packed weights of all branches.
     weights: usize,
 }
 
 impl DepthwiseLayer {
     pub(super) fn new(
         layer: &TrainingLayer,
+        branches: usize,
         size: &ConvSize,
         vectors: Vectors,
         options: &TrainingOptions,
@@ -32,37 +37,48 @@ impl DepthwiseLayer {
         let least = options.threads.div_ceil(size.batch);
         let bands = Bands::new(size, vectors.width(layer.out_channels), least);
         Self {
-            weights: offsets.take(bands.weights_len()),
+            weights: offsets.take(branches * bands.weights_len()),
+            branches,
             bands,
         }
     }
 
     /// Values in the sums of the weight gradient.
     pub(super) fn weight_sums(&self) -> usize {
-        self.bands.sums_len()
+        self.branches * self.bands.sums_len()
     }
 
     /// Values of scratch per thread.
     pub(super) fn scratch(&self) -> usize {
-        self.bands.scratch_len()
+        let sum = match self.branches {
+            1 => 0,
+            _ => self.bands.results_len(),
+        };
+        self.bands.scratch_len() + sum
+    }
+
+    /// Offset of the packed weights of a branch.
+    fn weights(&self, branch: usize) -> usize {
+        self.weights + branch * self.bands.weights_len()
     }
 
     /// Packs the thread's share of the weights.
     pub(super) fn pack(&self, context: &PassContext<'_>, layer: &PlannedLayer, thread: usize) {
         let taps = self.bands.taps();
-        let weight = |channel: usize, tap: usize| {
-            if channel < layer.spec.out_channels {
-                context.parameters[layer.spec.weights + channel * taps + tap]
-            } else {
-                0.0
-            }
-        };
-        let (lanes, to) = (context.vectors.lanes, context.pointer(self.weights));
-        for vector in part(layer.vectors, thread, context.threads) {
-            // SAFETY: the vector is this thread's, and the arena has room for all packed weights.
-            unsafe {
-                self.bands.pack(lanes, vector, weight, |_| 0.0, to);
-                self.bands.pack_phases(lanes, vector, weight, to);
+        let sources = [context.weights(layer), context.plain_weights(layer)];
+        for (branch, weights) in sources.into_iter().take(self.branches).enumerate() {
+            let weight = |channel: usize, tap: usize| match channel < layer.spec.out_channels {
+                true => weights[channel * taps + tap],
+                false => 0.0,
+            };
+            let (lanes, to) = (context.vectors.lanes, context.pointer(self.weights(branch)));
+            for vector in part(layer.vectors, thread, context.threads) {
+                // SAFETY: the vector is this thread's, and the arena has room for all packed
+                // weights.
+                unsafe {
+                    self.bands.pack(lanes, vector, weight, |_| 0.0, to);
+                    self.bands.pack_phases(lanes, vector, weight, to);
+                }
             }
         }
     }
@@ -90,20 +106,21 @@ impl DepthwiseLayer {
         let mut seen = 0;
         for band in self.share(context, thread) {
             let pixels = self.bands.output_pixels(&band);
-            let output = context.pointer(layer.map + pixels.start * layer.width);
-            let weights = context.pointer(self.weights);
+            let output = context.pointer(layer.output(pixels.start));
             // SAFETY: scratch is this thread's, and so are the band's pixels of the map.
             unsafe {
                 self.bands.load_input(simd, &band, &input, scratch);
-                self.bands.forward(
-                    simd,
-                    &band,
-                    scratch,
-                    weights,
-                    UNBOUNDED,
-                    output,
-                    layer.width,
-                );
+                for branch in 0..self.branches {
+                    self.bands.forward(
+                        simd,
+                        &band,
+                        scratch,
+                        context.pointer(self.weights(branch)),
+                        UNBOUNDED,
+                        output.wrapping_add(branch * layer.width),
+                        layer.pixel(),
+                    );
+                }
             }
             partial.add(simd, context, layer, &pixels, &mut seen);
         }
@@ -125,28 +142,49 @@ impl DepthwiseLayer {
         let sums = context.weight_sums(thread);
         // SAFETY: the sums are this thread's.
         unsafe { sums.write_bytes(0, self.weight_sums()) }
-        let (input, gradient) = (
-            LayerActivation {
-                context,
-                layer: before,
-            },
-            MapGradient { context, layer },
-        );
+        let input = LayerActivation {
+            context,
+            layer: before,
+        };
         for band in self.share(context, thread) {
+            let pixels = self.bands.input_pixels(&band);
+            let output = context
+                .gradient_before(layer)
+                .wrapping_add(pixels.start * before.width);
             // SAFETY: scratch and sums are this thread's, and so are the band's pixels of the
             // gradient.
             unsafe {
                 self.bands.load_input(simd, &band, &input, scratch);
-                self.bands.load_gradient(simd, &band, &gradient, scratch);
-                self.bands.weight_gradient(simd, &band, scratch, sums);
-                if needs_input {
-                    let pixels = self.bands.input_pixels(&band);
-                    let output = context
-                        .gradient_before(layer)
-                        .wrapping_add(pixels.start * before.width);
-                    let weights = context.pointer(self.weights);
+                for branch in 0..self.branches {
+                    let gradient = MapGradient {
+                        context,
+                        layer,
+                        branch,
+                    };
+                    let sums = sums.wrapping_add(branch * self.bands.sums_len());
+                    self.bands.load_gradient(simd, &band, &gradient, scratch);
+                    self.bands.weight_gradient(simd, &band, scratch, sums);
+                    if !needs_input {
+                        continue;
+                    }
+                    // The first branch writes the gradient, the second adds to it.
+                    let summand = context.scratch(thread);
+                    let summand = summand.wrapping_add(self.bands.scratch_len());
+                    let to = if branch == 0 { output } else { summand };
+                    let weights = context.pointer(self.weights(branch));
                     self.bands
-                        .input_gradient(simd, &band, scratch, weights, output, before.width);
+                        .input_gradient(simd, &band, scratch, weights, to, before.width);
+                    if branch > 0 {
+                        let sum = AddScaled {
+                            input: summand,
+                            factor: 1.0,
+                            output,
+                            len: pixels.len() * before.width,
+                        };
+                        add_scaled(simd, &sum);
+                    }
+                }
+                if needs_input {
                     gate_gradient(simd, context, before, pixels, &partial);
                 }
             }
@@ -156,17 +194,35 @@ impl DepthwiseLayer {
     /// Adds the sums of all threads, and writes the thread's share of the gradient of the weights.
     pub(super) fn finish(&self, context: &PassContext<'_>, layer: &PlannedLayer, thread: usize) {
         let (lanes, taps) = (context.vectors.lanes, self.bands.taps());
+        let sum = |branch: usize, channel: usize, tap: usize| {
+            let offset = branch * self.bands.sums_len()
+                + (channel / lanes * taps + tap) * lanes
+                + channel % lanes;
+            // SAFETY: all threads have written their sums before the barrier.
+            let of = |copy| unsafe { context.weight_sums(copy).add(offset).read() };
+            (0..context.threads).map(of).sum::<f32>()
+        };
+        let rounded = layer.rounded.as_ref();
+        let rounded = rounded.map(|planned| RoundedWeights { context, planned });
+        let rounded = rounded.map(|weights| (weights, weights.grids()));
         for channel in part(layer.spec.out_channels, thread, context.threads) {
+            if let Some((rounded, grids)) = &rounded {
+                let of_rounded = |tap| sum(0, channel, tap);
+                let of_plain = |tap| match self.branches {
+                    1 => 0.0,
+                    _ => sum(1, channel, tap),
+                };
+                rounded.write_gradient(&grids.get(channel), channel, of_rounded, of_plain);
+                continue;
+            }
             for tap in 0..taps {
-                let offset = (channel / lanes * taps + tap) * lanes + channel % lanes;
-                let mut sum = 0.0;
-                for copy in 0..context.threads {
-                    // SAFETY: all threads have written their sums before the barrier.
-                    sum += unsafe { context.weight_sums(copy).add(offset).read() };
-                }
                 let offset = layer.spec.weights + channel * taps + tap;
                 // SAFETY: the channel's gradient is this thread's.
-                unsafe { context.parameter_gradient(offset).write(sum) }
+                unsafe {
+                    context
+                        .parameter_gradient(offset)
+                        .write(sum(0, channel, tap));
+                }
             }
         }
     }

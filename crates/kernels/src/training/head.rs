@@ -6,12 +6,17 @@
 //! logits[b, o]   = bias[o] + sum over c of dropped[b, c] * w[o, c]
 //! ```
 
+use super::activation_range;
 use super::context::PassContext;
 use super::network::TrainingHead;
 use super::offsets::{Offsets, Vectors};
 use super::planned_layer::PlannedLayer;
+use super::planned_weights::PlannedWeights;
+use super::rounded_biases::RoundedBiases;
+use super::rounded_weights::RoundedWeights;
 use super::source::{LayerActivation, gate_gradient};
 use super::statistics::Partial;
+use crate::fake_quantization::WeightScheme;
 use crate::layer::matrix::{Product, UNBOUNDED};
 use crate::layer::{Rows, Target};
 use crate::panels::PanelLayout;
@@ -22,6 +27,8 @@ use crate::simd::{Simd, outer};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PlannedHead {
     pub(super) head: TrainingHead,
+    /// The weights, if they are rounded.
+    pub(super) rounded: Option<PlannedWeights>,
     pub(super) channels: usize,
     /// Number of channels and of classes, including the zeros that fill up the last vector.
     pub(super) width: usize,
@@ -48,6 +55,7 @@ pub(super) struct PlannedHead {
 impl PlannedHead {
     pub(super) fn new(
         head: TrainingHead,
+        rounded: Option<PlannedWeights>,
         channels: usize,
         window: [usize; 2],
         vectors: Vectors,
@@ -59,6 +67,7 @@ impl PlannedHead {
         let transposed_layout = vectors.panels(channels, head.classes);
         Self {
             head,
+            rounded,
             channels,
             width,
             class_width,
@@ -77,20 +86,35 @@ impl PlannedHead {
     }
 
     /// Packs the thread's share of the weights.
-    pub(super) fn pack(&self, context: &PassContext<'_>, thread: usize) {
-        let shape = [self.head.classes, self.channels];
-        let from = self.head.weights;
-        let weight = |class, k| context.parameters[from + class * self.channels + k];
+    pub(super) fn pack(
+        &self,
+        context: &PassContext<'_>,
+        last: Option<&PlannedLayer>,
+        thread: usize,
+    ) {
+        let weights = match &self.rounded {
+            Some(planned) => planned.values(context.arena),
+            None => {
+                let count = self.head.classes * self.channels;
+                &context.parameters[self.head.weights..][..count]
+            }
+        };
+        let weight = |class, k| weights[class * self.channels + k];
         context.pack(&self.layout, self.weights, weight, thread);
         context.pack_rows(
             &self.transposed_layout,
-            shape,
-            from,
+            0,
+            weights,
+            self.channels,
             self.transposed,
             thread,
         );
+        let biases = self.rounded.as_ref();
+        let biases = biases.and_then(|planned| RoundedBiases::new(context, planned, last));
         for class in part(self.head.classes, thread, context.threads) {
             let bias = context.parameters[self.head.bias + class];
+            let rounded = biases.as_ref().map(|of| of.round(class, bias.into()));
+            let bias = rounded.map_or(bias, |bias| bias as f32);
             // SAFETY: the class is this thread's. The padding of the last vector is 0 from the
             // start.
             unsafe { context.pointer(self.bias + class).write(bias) }
@@ -162,12 +186,41 @@ impl PlannedHead {
                     }
                 }
             }
+            if context.integers.is_some() {
+                self.round(context, last, features);
+            }
             let dropped = context.pointer(self.dropped + image * self.width);
             for channel in 0..self.channels {
                 let factor = self.factor(context, image, channel);
                 dropped
                     .add(channel)
                     .write(features.add(channel).read() * factor);
+            }
+        }
+    }
+
+    /// Rounds features as TensorFlow Lite's average pool: halves up, but with signed integers away
+    /// from 0, which is at level 128.
+    ///
+    /// # Safety
+    /// The features must be this thread's.
+    unsafe fn round(&self, context: &PassContext<'_>, last: &PlannedLayer, features: *mut f32) {
+        // f32 may be a bit beside a half. This is more than that, and less than the distance from a
+        // half of any other mean over fewer than 500 pixels.
+        const BESIDE: f32 = 1e-3;
+        let Some(grid) = activation_range::grid(context, last) else {
+            return;
+        };
+        let scheme = self.rounded.map(|planned| planned.scheme);
+        let signed = scheme == Some(WeightScheme::PerChannel);
+        for channel in 0..self.channels {
+            // SAFETY: the caller guarantees the features.
+            unsafe {
+                let feature = features.add(channel);
+                let mean = feature.read();
+                let down = signed && mean < 128.0 * grid.scale();
+                let beside = if down { -BESIDE } else { BESIDE } * grid.scale();
+                feature.write(grid.round(mean + beside));
             }
         }
     }
@@ -223,6 +276,9 @@ impl PlannedHead {
     #[inline(always)]
     fn weight_gradient<S: Simd>(&self, simd: S, context: &PassContext<'_>, thread: usize) {
         let vectors = self.width / S::LANES;
+        let rounded = self.rounded.as_ref();
+        let rounded = rounded.map(|planned| RoundedWeights { context, planned });
+        let rounded = rounded.map(|weights| (weights, weights.grids()));
         for group in part(self.class_width / S::OUTER_ROWS, thread, context.threads) {
             let class = group * S::OUTER_ROWS;
             for first in (0..vectors).step_by(S::PANEL) {
@@ -252,9 +308,15 @@ impl PlannedHead {
                 let weights = self.head.weights + class * self.channels;
                 // SAFETY: the class's row is this thread's, and was just written.
                 unsafe {
-                    context
-                        .parameter_gradient(weights)
-                        .copy_from_nonoverlapping(sums, self.channels);
+                    match &rounded {
+                        None => context
+                            .parameter_gradient(weights)
+                            .copy_from_nonoverlapping(sums, self.channels),
+                        Some((rounded, grids)) => {
+                            let of_rounded = |k| sums.add(k).read();
+                            rounded.write_gradient(&grids.get(class), class, of_rounded, |_| 0.0);
+                        }
+                    }
                     let of = |image| {
                         context
                             .pointer(self.logits + image * self.class_width + class)

@@ -2,7 +2,8 @@
 //! its patches. Each thread computes its blocks of pixels.
 //!
 //! `a` is the layer's input and `z` its output before normalisation. `da`, `dz` and `dw` are the
-//! gradients of `a`, `z` and the weights `w`.
+//! gradients of `a`, `z` and the weights `w`. With rounded weights, the outputs `o` are those of `y`
+//! and then those of `z`: one product with twice the columns.
 //!
 //! ```text
 //! forward   z[p, o]  = sum over k of a[p, k] * w[o, k]
@@ -16,6 +17,7 @@ use super::context::PassContext;
 use super::network::{TrainingLayer, TrainingOptions};
 use super::offsets::{Offsets, Vectors};
 use super::planned_layer::PlannedLayer;
+use super::rounded_weights::RoundedWeights;
 use super::source::{LayerActivation, MapGradient, gate_gradient};
 use super::statistics::Partial;
 use crate::geometry::ConvSize;
@@ -37,8 +39,9 @@ pub(super) struct MatrixLayer {
     /// Values of a patch, which are input channels times taps; and the same in whole vectors.
     depth: usize,
     depth_width: usize,
-    /// Output channels in whole vectors.
+    /// Output channels in whole vectors, and the number of branches that have as many.
     width: usize,
+    branches: usize,
     /// Packed weights, with a column per output channel; and transposed, with a column per value of
     /// a patch.
     layout: PanelLayout,
@@ -58,6 +61,7 @@ pub(super) struct MatrixLayer {
 impl MatrixLayer {
     pub(super) fn new(
         layer: &TrainingLayer,
+        branches: usize,
         size: &ConvSize,
         vectors: Vectors,
         options: &TrainingOptions,
@@ -67,31 +71,35 @@ impl MatrixLayer {
         let depth = layer.in_channels * taps;
         let (depth_width, width) = (vectors.width(depth), vectors.width(layer.out_channels));
         let pixels = size.output_rows() * size.columns.output;
-        let largest = (SCRATCH / (depth_width + width)).clamp(14, LARGEST_BLOCK);
+        let columns = (branches - 1) * width + layer.out_channels;
+        let all = branches * width;
+        let largest = (SCRATCH / (depth_width + all)).clamp(14, LARGEST_BLOCK);
         let blocks = parts(pixels, largest, options.threads);
-        let layout = vectors.panels(layer.out_channels, depth);
-        let transposed_layout = vectors.panels(depth, width);
+        let layout = vectors.panels(columns, depth);
+        let transposed_layout = vectors.panels(depth, all);
         Self {
             taps,
             depth,
             depth_width,
             width,
+            branches,
             layout,
             weights: offsets.take(layout.len()),
             transposed_layout,
             transposed: offsets.take(transposed_layout.len()),
-            sums: vectors.panels(layer.out_channels, depth_width),
+            sums: vectors.panels(columns, depth_width),
             blocks,
             block: pixels.div_ceil(blocks),
-            splits_panels: depth_width * width > LARGEST_OWN_SUMS
+            splits_panels: depth_width * all > LARGEST_OWN_SUMS
                 && layout.count() >= options.threads,
         }
     }
 
     /// Values of scratch per thread.
     pub(super) fn scratch(&self) -> usize {
-        self.block * (self.depth_width + gap(self.depth_width)).max(self.depth_width + self.width)
-            + 64
+        let forward = self.depth_width + gap(self.depth_width);
+        let backward = self.depth_width + self.branches * self.width;
+        self.block * forward.max(backward) + 64
     }
 
     /// Values in the sums of the weight gradient.
@@ -99,14 +107,23 @@ impl MatrixLayer {
         self.sums.len()
     }
 
-    /// Offset of the parameter of output channel `channel` and value `k` of a patch.
+    /// Number of value `k` of a patch among the weights of an output channel.
     #[inline(always)]
-    fn parameter(&self, layer: &TrainingLayer, channel: usize, k: usize) -> usize {
+    fn weight(&self, layer: &TrainingLayer, k: usize) -> usize {
         if self.taps == 1 {
-            return layer.weights + channel * self.depth + k;
+            return k;
         }
         let (tap, input) = (k / layer.in_channels, k % layer.in_channels);
-        layer.weights + channel * self.depth + input * self.taps + tap
+        input * self.taps + tap
+    }
+
+    /// The reverse of [`Self::weight`].
+    fn value(&self, layer: &TrainingLayer, weight: usize) -> usize {
+        if self.taps == 1 {
+            return weight;
+        }
+        let (input, tap) = (weight / self.taps, weight % self.taps);
+        tap * layer.in_channels + input
     }
 
     /// Packs the thread's share of the weights.
@@ -117,12 +134,21 @@ impl MatrixLayer {
         has_gradient: bool,
         thread: usize,
     ) {
-        let weight = |channel, k| context.parameters[self.parameter(&layer.spec, channel, k)];
+        let sources = [context.weights(layer), context.plain_weights(layer)];
+        let weight = |column: usize, k| {
+            let branch = usize::from(column >= self.width);
+            let channel = column - branch * self.width;
+            match channel < layer.spec.out_channels {
+                true => sources[branch][channel * self.depth + self.weight(&layer.spec, k)],
+                false => 0.0,
+            }
+        };
         context.pack(&self.layout, self.weights, weight, thread);
         if has_gradient && self.taps == 1 {
-            let shape = [layer.spec.out_channels, self.depth];
-            let (from, to) = (layer.spec.weights, self.transposed);
-            context.pack_rows(&self.transposed_layout, shape, from, to, thread);
+            for (branch, weights) in sources.into_iter().take(self.branches).enumerate() {
+                let (layout, first) = (&self.transposed_layout, branch * self.width);
+                context.pack_rows(layout, first, weights, self.depth, self.transposed, thread);
+            }
         }
     }
 
@@ -193,8 +219,8 @@ impl MatrixLayer {
                 next: None,
                 bias: None,
                 bounds: UNBOUNDED,
-                output: context.pointer(layer.map + pixels.start * layer.width),
-                output_stride: layer.width,
+                output: context.pointer(layer.output(pixels.start)),
+                output_stride: layer.pixel(),
             };
             // SAFETY: scratch is this thread's and has room for the rows. The packed weights have
             // this size. The block of the map is this thread's.
@@ -219,10 +245,9 @@ impl MatrixLayer {
         thread: usize,
     ) {
         let right = context.scratch(thread);
-        let left = right.wrapping_add(self.block * self.width);
+        let left = right.wrapping_add(self.block * self.branches * self.width);
         let by_vectors = |start| Target::by_vectors(start, self.block, S::LANES);
         let partial = before.map(|before| Partial::cleared(context, before.width, thread));
-        let gradient = MapGradient { context, layer };
         let outer = |count, panels, sums, add| Outer {
             left,
             right,
@@ -239,8 +264,8 @@ impl MatrixLayer {
             // SAFETY: scratch, sums, and the block of the gradient are this thread's.
             unsafe {
                 if needs_input || !self.splits_panels {
-                    let all = 0..layer.vectors;
-                    gradient.load(simd, pixels.clone(), all, by_vectors(right));
+                    let all = 0..self.branches * layer.vectors;
+                    self.load_gradient(simd, context, layer, pixels.clone(), all, right);
                 }
                 if let (true, Some(before), Some(partial)) = (needs_input, before, &partial) {
                     self.input_gradient(simd, context, layer, before, &pixels, right);
@@ -263,13 +288,14 @@ impl MatrixLayer {
         if self.splits_panels {
             let panels = part(self.sums.count(), thread, context.threads);
             let first = panels.start * S::PANEL;
-            let vectors = first..layer.vectors.min(panels.end * S::PANEL);
+            let vectors = first..(self.branches * layer.vectors).min(panels.end * S::PANEL);
             for block in 0..self.blocks {
                 let pixels = self.block(layer, block);
                 let start = right.wrapping_add(first * self.block * S::LANES);
                 // SAFETY: scratch and the panels' sums are this thread's.
                 unsafe {
-                    gradient.load(simd, pixels.clone(), vectors.clone(), by_vectors(start));
+                    let vectors = vectors.clone();
+                    self.load_gradient(simd, context, layer, pixels.clone(), vectors, start);
                     self.load(
                         simd,
                         context,
@@ -282,6 +308,39 @@ impl MatrixLayer {
                     outer(pixels.len(), panels.clone(), sums, block > 0).run(simd);
                 }
             }
+        }
+    }
+
+    /// Loads vectors of the gradient by vectors; those of the second branch follow the first one's.
+    ///
+    /// # Safety
+    /// `to` must have room for them and be this thread's.
+    #[inline(always)]
+    unsafe fn load_gradient<S: Simd>(
+        &self,
+        simd: S,
+        context: &PassContext<'_>,
+        layer: &PlannedLayer,
+        pixels: Range<usize>,
+        vectors: Range<usize>,
+        to: *mut f32,
+    ) {
+        for branch in 0..self.branches {
+            let first = branch * layer.vectors;
+            let own = vectors.start.max(first)..vectors.end.min(first + layer.vectors);
+            if own.is_empty() {
+                continue;
+            }
+            let to = to.wrapping_add((own.start - vectors.start) * self.block * S::LANES);
+            let target = Target::by_vectors(to, self.block, S::LANES);
+            let gradient = MapGradient {
+                context,
+                layer,
+                branch,
+            };
+            let own = own.start - first..own.end - first;
+            // SAFETY: the caller guarantees the target.
+            unsafe { gradient.load(simd, pixels.clone(), own, target) }
         }
     }
 
@@ -299,7 +358,7 @@ impl MatrixLayer {
         right: *const f32,
     ) {
         let vector = self.block * S::LANES;
-        let segments: Vec<_> = (0..layer.vectors)
+        let segments: Vec<_> = (0..self.branches * layer.vectors)
             .map(|v| right.wrapping_add(v * vector))
             .collect();
         let product = Product {
@@ -329,23 +388,39 @@ impl MatrixLayer {
         } else {
             context.threads
         };
+        let sum = |offset: usize| {
+            // SAFETY: all threads have written their sums before the barrier.
+            let of = |copy| unsafe { context.weight_sums(copy).add(offset).read() };
+            (0..copies).map(of).sum::<f32>()
+        };
+        if let Some(planned) = &layer.rounded {
+            let weights = RoundedWeights { context, planned };
+            let grids = weights.grids();
+            for channel in part(layer.spec.out_channels, thread, context.threads) {
+                let second = (self.branches - 1) * self.width;
+                let columns = [0, second].map(|first| self.sums.column(first + channel));
+                let of = |branch: usize, weight: usize| {
+                    let (first, step) = columns[branch];
+                    sum(first + self.value(&layer.spec, weight) * step)
+                };
+                let of_plain = |weight| match self.branches {
+                    1 => 0.0,
+                    _ => of(1, weight),
+                };
+                let grid = grids.get(channel);
+                weights.write_gradient(&grid, channel, |weight| of(0, weight), of_plain);
+            }
+            return;
+        }
         for index in part(self.sums.count(), thread, context.threads) {
             let panel = self.sums.panel(index);
             panel.for_each(|channel, k, index| {
-                if k >= self.depth {
-                    return;
+                if k < self.depth {
+                    let weight = channel * self.depth + self.weight(&layer.spec, k);
+                    let gradient = context.parameter_gradient(layer.spec.weights + weight);
+                    // SAFETY: the channel's gradient is this thread's.
+                    unsafe { gradient.write(sum(panel.offset() + index)) }
                 }
-                let mut sum = 0.0;
-                for copy in 0..copies {
-                    let sums = context
-                        .weight_sums(copy)
-                        .wrapping_add(panel.offset() + index);
-                    // SAFETY: all threads have written their sums before the barrier.
-                    sum += unsafe { sums.read() };
-                }
-                let offset = self.parameter(&layer.spec, channel, k);
-                // SAFETY: the channel's gradient is this thread's.
-                unsafe { context.parameter_gradient(offset).write(sum) }
             });
         }
     }

@@ -19,9 +19,21 @@
 //!   next layer can then turn the gradient into `dz` while it loads it.
 //! * Two buffers hold the gradients of all maps, in turn.
 //!
+//! With fake quantisation ([`FakeQuantization`]), as TensorFlow's `create_training_graph` does it, a
+//! layer computes two convolutions of its input as one with twice the channels:
+//!
+//! ```text
+//! y = conv(a of the layer before, rounded weights)          a = round(clamp(y * scale + shift))
+//! z = conv(a of the layer before, weights as they are)      only its statistics are used
+//! ```
+//!
+//! Weights are rounded after batch normalisation is folded into them with the running variance;
+//! `scale` corrects that to the batch's variance. A layer with fixed statistics needs no `z`.
+//!
 //! Each thread has a fixed share of every layer, and the sums of the threads are added in order. So
 //! the same number of threads gives the same bits.
 
+mod activation_range;
 mod batch;
 mod context;
 mod depthwise;
@@ -32,10 +44,17 @@ mod offsets;
 mod pass;
 mod planned_layer;
 mod planned_network;
+mod planned_weights;
 mod program;
+mod ranges;
+mod rounded_biases;
+mod rounded_weights;
 mod source;
 mod statistics;
 
-pub use network::{TrainingHead, TrainingLayer, TrainingNetwork, TrainingOptions};
+pub use network::{
+    FakeQuantization, TrainingHead, TrainingLayer, TrainingNetwork, TrainingOptions,
+};
 pub use pass::Pass;
 pub use program::TrainingProgram;
+pub use ranges::{MovingRanges, debiased};

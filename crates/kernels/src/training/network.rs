@@ -2,6 +2,7 @@
 //! parameters.
 
 use crate::error::KernelError;
+use crate::fake_quantization::WeightScheme;
 use crate::geometry::ConvGeometry;
 use crate::network::Activation;
 use crate::network::{ConvKind, Pooling};
@@ -60,8 +61,25 @@ pub struct TrainingNetwork {
     pub parameters: usize,
 }
 
+/// Fake quantisation in training.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum FakeQuantization {
+    /// Ranges of activations are measured, and nothing is rounded yet.
+    Measure,
+    /// Folded weights, activations and logits are rounded, too.
+    Round(WeightScheme),
+    /// All is rounded that integers round: also biases, and the mean of the last map. Ranges are
+    /// kept, and statistics are the running ones. This is for evaluation.
+    Integers {
+        /// How weights are rounded.
+        scheme: WeightScheme,
+        /// The scale of the images' integers.
+        pixel: f32,
+    },
+}
+
 /// How a network is trained.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TrainingOptions {
     /// Images in a batch.
     pub batch: usize,
@@ -72,6 +90,39 @@ pub struct TrainingOptions {
     pub frozen_layers: usize,
     /// Whether every layer normalises by its running statistics.
     pub frozen_batch_norm: bool,
+    /// Fake quantisation.
+    pub quantization: Option<FakeQuantization>,
+}
+
+impl TrainingLayer {
+    /// Weights of an output channel.
+    pub(super) fn depth(&self) -> usize {
+        let taps: usize = self.geometry.kernel.iter().product();
+        match self.kind {
+            ConvKind::Conv => taps * self.in_channels,
+            ConvKind::Depthwise => taps,
+        }
+    }
+}
+
+impl TrainingOptions {
+    /// How weights are rounded.
+    pub(super) fn rounding(&self) -> Option<WeightScheme> {
+        match self.quantization {
+            Some(FakeQuantization::Round(scheme) | FakeQuantization::Integers { scheme, .. }) => {
+                Some(scheme)
+            }
+            Some(FakeQuantization::Measure) | None => None,
+        }
+    }
+
+    /// The scale of the images' integers, if all is rounded that integers round.
+    pub(super) fn integers(&self) -> Option<f32> {
+        match self.quantization {
+            Some(FakeQuantization::Integers { pixel, .. }) => Some(pixel),
+            _ => None,
+        }
+    }
 }
 
 impl TrainingNetwork {

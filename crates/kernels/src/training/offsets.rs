@@ -80,7 +80,10 @@ impl PerThread {
 pub(super) struct SharedBuffers {
     /// Two buffers of gradients. Layer `i` reads number `i % 2` and writes the other one.
     pub(super) gradients: [usize; 2],
-    /// A vector that holds the number of pixels, and two rows of sums.
+    /// A row of zeros.
+    pub(super) zeros: usize,
+    /// A vector that holds the number of pixels, and two rows of sums; with ranges, two rows of
+    /// extremes.
     pub(super) partials: PerThread,
     /// Sums of weight gradients: a copy per thread, or one copy whose panels the threads divide.
     pub(super) weight_sums: PerThread,

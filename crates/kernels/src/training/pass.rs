@@ -2,6 +2,7 @@
 
 use super::batch::Batch;
 use super::program::TrainingProgram;
+use super::ranges::MovingRanges;
 use crate::error::{KernelError, check_length};
 
 /// A batch whose activations the program holds. It borrows the program and the inputs of the batch,
@@ -19,7 +20,7 @@ impl TrainingProgram {
     /// `dropout` holds a factor for each pooled feature, `[batch, channels]`.
     ///
     /// # Errors
-    /// If a slice has the wrong length. Nothing is computed then.
+    /// If a slice has the wrong length, or the program needs ranges. Nothing is computed then.
     pub fn forward<'a>(
         &mut self,
         parameters: &'a [f32],
@@ -29,6 +30,32 @@ impl TrainingProgram {
     ) -> Result<Pass<'_, 'a>, KernelError> {
         let batch = Batch {
             parameters,
+            ranges: None,
+            images,
+            dropout,
+        };
+        self.compute(&batch, logits)?;
+        Ok(Pass {
+            program: self,
+            batch,
+        })
+    }
+
+    /// The same with fake quantisation. [`Pass::ranges`] has the ranges that were moved.
+    ///
+    /// # Errors
+    /// If a slice has the wrong length. Nothing is computed then.
+    pub fn forward_quantized<'a>(
+        &mut self,
+        parameters: &'a [f32],
+        ranges: MovingRanges<'a>,
+        images: &'a [f32],
+        dropout: Option<&'a [f32]>,
+        logits: &mut [f32],
+    ) -> Result<Pass<'_, 'a>, KernelError> {
+        let batch = Batch {
+            parameters,
+            ranges: Some(ranges),
             images,
             dropout,
         };
@@ -44,6 +71,11 @@ impl Pass<'_, '_> {
     /// Pooled features before dropout, image by image.
     pub fn features(&self) -> impl Iterator<Item = &[f32]> {
         self.program.features()
+    }
+
+    /// The averages of [`MovingRanges`] after this batch.
+    pub fn ranges(&self) -> &[f32] {
+        self.program.ranges()
     }
 
     /// Computes the gradient of every parameter from the gradient of the logits. Running statistics

@@ -1,29 +1,35 @@
 //! What all kinds of layers have: sizes, and the offsets of their map and coefficients.
 //!
-//! `z` is a layer's output before normalisation, `a` its activation. `g` is the gradient of `a`
+//! `z` is a layer's output before normalisation, `a` its activation. With rounded weights, `y` is the
+//! output that counts, and `z` that of the weights as they are. Without, they are the same. `g` is the gradient of `a`
 //! after it was taken back through the activation, `dz` the gradient of `z`.
 
 use super::network::TrainingLayer;
+use super::planned_weights::PlannedWeights;
+use super::ranges::PlannedRange;
 use crate::geometry::ConvSize;
 
 /// Values that a layer keeps for each channel. Each is a row of the layer's width.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Coefficient {
-    /// `a = clamp(z * scale + shift)`.
+    /// `a = clamp(y * scale + shift)`.
     Scale,
     Shift,
-    /// Of the batch, or the running ones if the statistics are fixed.
+    /// Of `z` over the batch, or the running ones if the statistics are fixed.
     Mean,
     Variance,
     /// `1 / sqrt(variance + epsilon)`.
     Inverse,
-    /// `dz = g * scale + z * slope + offset`.
+    /// About the mean of `y`.
+    Centre,
+    /// `dz = g * scale + z * slope + offset`; with rounded weights `dy = g * scale` and `dz = z *
+    /// slope + offset`.
     Slope,
     Offset,
 }
 
 /// Number of coefficients.
-pub(super) const COEFFICIENTS: usize = 7;
+pub(super) const COEFFICIENTS: usize = 8;
 
 /// One layer.
 #[derive(Debug)]
@@ -36,8 +42,14 @@ pub(super) struct PlannedLayer {
     /// Output channels in vectors, and in values with padding.
     pub(super) vectors: usize,
     pub(super) width: usize,
-    /// Offset of `z`.
+    /// Convolutions of the input: 2 for `y` and `z`, otherwise 1.
+    pub(super) branches: usize,
+    /// Offset of the map, whose pixels hold `y`, or `y` and `z`.
     pub(super) map: usize,
+    /// The weights of `y`, if they are rounded.
+    pub(super) rounded: Option<PlannedWeights>,
+    /// The range of the activation, if it is measured.
+    pub(super) range: Option<PlannedRange>,
     /// Offset of the coefficients.
     pub(super) coefficients: usize,
     /// Whether it normalises by its running statistics.
@@ -45,6 +57,24 @@ pub(super) struct PlannedLayer {
 }
 
 impl PlannedLayer {
+    /// Values from one pixel of the map to the next.
+    #[inline(always)]
+    pub(super) fn pixel(&self) -> usize {
+        self.branches * self.width
+    }
+
+    /// Offset of a pixel of `y`.
+    #[inline(always)]
+    pub(super) fn output(&self, pixel: usize) -> usize {
+        self.map + pixel * self.pixel()
+    }
+
+    /// Offset of a pixel of `z`.
+    #[inline(always)]
+    pub(super) fn plain_output(&self, pixel: usize) -> usize {
+        self.output(pixel) + (self.branches - 1) * self.width
+    }
+
     /// Offset of a row of coefficients.
     pub(super) fn coefficient(&self, which: Coefficient) -> usize {
         self.coefficients + which as usize * self.width

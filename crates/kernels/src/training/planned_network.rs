@@ -7,6 +7,9 @@ use super::matrix::MatrixLayer;
 use super::network::{TrainingNetwork, TrainingOptions};
 use super::offsets::{Offsets, PerThread, SharedBuffers, Vectors};
 use super::planned_layer::{COEFFICIENTS, PlannedLayer};
+use super::planned_weights::PlannedWeights;
+use super::ranges::{GRID, PlannedRange};
+use super::rounded_weights::RoundedWeights;
 use crate::error::KernelError;
 use crate::network::ConvKind;
 use crate::simd::Simd;
@@ -29,6 +32,8 @@ pub(super) struct PlannedNetwork {
     /// Index of the first layer that has gradients.
     pub(super) first_trained: usize,
     pub(super) shared: SharedBuffers,
+    /// Offset of the moved ranges: two averages for each layer and for the logits.
+    pub(super) ranges: usize,
     /// Values of the arena.
     pub(super) arena: usize,
 }
@@ -47,6 +52,7 @@ impl PlannedNetwork {
         }
         let threads = options.threads;
         let mut offsets = Offsets::default();
+        let ranges = offsets.take(2 * (network.layers.len() + 1));
         let (mut layers, mut convolutions) = (Vec::new(), Vec::new());
         let [mut height, mut width, _] = network.image;
         let first_trained = options.frozen_layers.min(network.layers.len());
@@ -55,9 +61,17 @@ impl PlannedNetwork {
         for (index, &layer) in network.layers.iter().enumerate() {
             let size = layer.geometry.resolve(options.batch, height, width)?;
             (height, width) = (size.rows.output, size.columns.output);
+            let fixed_statistics =
+                options.frozen_batch_norm || options.integers().is_some() || index < first_trained;
+            let rounding = options.rounding();
+            let branches = match rounding.is_some() && !fixed_statistics {
+                true => 2,
+                false => 1,
+            };
             convolutions.push(match layer.kind {
                 ConvKind::Conv => {
-                    let matrix = MatrixLayer::new(&layer, &size, vectors, options, &mut offsets);
+                    let matrix =
+                        MatrixLayer::new(&layer, branches, &size, vectors, options, &mut offsets);
                     scratch = scratch.max(matrix.scratch());
                     let of_thread = match matrix.splits_panels {
                         true => matrix.weight_sums().div_ceil(threads),
@@ -67,8 +81,14 @@ impl PlannedNetwork {
                     Convolution::Matrix(matrix)
                 }
                 ConvKind::Depthwise => {
-                    let depthwise =
-                        DepthwiseLayer::new(&layer, &size, vectors, options, &mut offsets);
+                    let depthwise = DepthwiseLayer::new(
+                        &layer,
+                        branches,
+                        &size,
+                        vectors,
+                        options,
+                        &mut offsets,
+                    );
                     scratch = scratch.max(depthwise.scratch());
                     weight_sums = weight_sums.max(depthwise.weight_sums());
                     Convolution::Depthwise(depthwise)
@@ -76,8 +96,8 @@ impl PlannedNetwork {
             });
             let pixels = size.output_rows() * size.columns.output;
             let map_width = vectors.width(layer.out_channels);
-            let length = crate::error::volume("map", &[pixels, map_width])?;
-            largest_map = largest_map.max(length);
+            let length = crate::error::volume("map", &[pixels, branches, map_width])?;
+            largest_map = largest_map.max(pixels * map_width);
             largest_width = largest_width.max(map_width);
             layers.push(PlannedLayer {
                 index,
@@ -86,19 +106,40 @@ impl PlannedNetwork {
                 pixels,
                 vectors: vectors.count(layer.out_channels),
                 width: map_width,
+                branches,
                 map: offsets.take(length),
                 coefficients: offsets.take(COEFFICIENTS * map_width),
-                fixed_statistics: options.frozen_batch_norm || index < first_trained,
+                rounded: rounding
+                    .map(|scheme| PlannedWeights::of_layer(scheme, &layer, &mut offsets)),
+                range: options.quantization.map(|_| PlannedRange {
+                    biased: ranges + 2 * index,
+                    grid: offsets.take(GRID),
+                }),
+                fixed_statistics,
             });
         }
         let channels = network.layers.last().map_or(0, |layer| layer.out_channels);
         let window = network.pooling.window(height, width);
         let (head, batch) = (network.head, options.batch);
-        let head = PlannedHead::new(head, channels, window, vectors, batch, &mut offsets);
+        let rounded = options.rounding().map(|scheme| {
+            let shape = [head.classes, channels];
+            PlannedWeights::new(scheme, head.weights, shape, &mut offsets)
+        });
+        let head = PlannedHead::new(
+            head,
+            rounded,
+            channels,
+            window,
+            vectors,
+            batch,
+            &mut offsets,
+        );
         let needs_gradients = first_trained < layers.len();
         let gradient = if needs_gradients { largest_map } else { 0 };
-        let partial = vectors.lanes + 2 * largest_width;
+        let rows = if options.quantization.is_some() { 4 } else { 2 };
+        let partial = vectors.lanes + rows * largest_width;
         let shared = SharedBuffers {
+            zeros: offsets.take(largest_width),
             gradients: [offsets.take(gradient), offsets.take(gradient)],
             partials: PerThread::take(&mut offsets, threads, partial),
             weight_sums: PerThread::take(&mut offsets, threads, weight_sums),
@@ -111,8 +152,28 @@ impl PlannedNetwork {
             head,
             first_trained,
             shared,
+            ranges,
             arena: offsets.end(),
         })
+    }
+
+    /// Rounds the weights of all layers, if they are to be rounded: the thread's share of them.
+    #[inline(always)]
+    pub(super) fn round<S: Simd>(&self, simd: S, context: &PassContext<'_>, thread: usize) {
+        let layers = self
+            .layers
+            .iter()
+            .filter_map(|layer| layer.rounded.as_ref());
+        let all = layers.chain(&self.head.rounded);
+        let all = all.map(|planned| RoundedWeights { context, planned });
+        for weights in all.clone() {
+            weights.measure(thread);
+        }
+        context.wait();
+        for weights in all {
+            weights.round(simd, thread);
+        }
+        context.wait();
     }
 
     /// Packs the thread's share of the weights of all layers.
@@ -125,7 +186,7 @@ impl PlannedNetwork {
                 Convolution::Depthwise(depthwise) => depthwise.pack(context, layer, thread),
             }
         }
-        self.head.pack(context, thread);
+        self.head.pack(context, self.layers.last(), thread);
     }
 
     /// Computes the thread's share of a layer's `z`, the output before normalisation.

@@ -1,13 +1,16 @@
 //! The training program: its arena, its team, and the loops over layers.
 
+use super::activation_range;
 use super::batch::Batch;
 use super::context::{GradientPointer, PassContext};
 use super::network::{TrainingNetwork, TrainingOptions};
 use super::offsets::Vectors;
 use super::planned_layer::Coefficient;
 use super::planned_network::PlannedNetwork;
+use super::ranges::MovingRanges;
 use super::statistics;
 use crate::error::{KernelError, check_length};
+use crate::fake_quantization::{Grid, Levels};
 use crate::simd::team::{Barrier, Team};
 use crate::simd::{Isa, Kernel, SharedBuffer, Simd, dispatch};
 
@@ -23,6 +26,8 @@ pub struct TrainingProgram {
     arena: SharedBuffer,
     team: Team,
     barrier: Barrier,
+    /// To which the logits of the last batch were rounded.
+    logit_grid: Option<Grid>,
 }
 
 struct Forward<'a>(&'a PlannedNetwork, &'a PassContext<'a>, usize);
@@ -33,13 +38,23 @@ impl Kernel for Forward<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self(plan, context, thread) = self;
+        if plan.head.rounded.is_some() {
+            plan.round(simd, context, thread);
+        }
         plan.pack(context, thread);
         context.wait();
         for layer in &plan.layers {
             plan.forward(simd, context, layer, thread);
             context.wait();
-            statistics::finish(context, layer, thread);
+            let before = layer.index.checked_sub(1).map(|index| &plan.layers[index]);
+            statistics::finish(context, layer, before, thread);
             context.wait();
+            if layer.range.is_some() {
+                if thread == 0 {
+                    activation_range::finish(context, layer);
+                }
+                context.wait();
+            }
         }
         if let Some(last) = plan.layers.last() {
             plan.head.forward(simd, context, last, thread);
@@ -95,6 +110,7 @@ impl TrainingProgram {
             epsilon: network.epsilon,
             parameters: network.parameters,
             team,
+            logit_grid: None,
         })
     }
 
@@ -111,6 +127,20 @@ impl TrainingProgram {
     /// Values of a batch of pooled features, `[batch, channels]`, and of dropout's factors.
     pub fn features_len(&self) -> usize {
         self.options.batch * self.plan.head.channels
+    }
+
+    /// Values of the activations' ranges: two for each layer and for the logits, with fake
+    /// quantisation; otherwise none.
+    pub fn ranges_len(&self) -> usize {
+        match self.options.quantization {
+            Some(_) => 2 * (self.plan.layers.len() + 1),
+            None => 0,
+        }
+    }
+
+    /// The averages of [`MovingRanges`] after the last batch.
+    pub fn ranges(&self) -> &[f32] {
+        self.arena.read(self.plan.ranges, self.ranges_len())
     }
 
     /// Bytes of the arena.
@@ -132,6 +162,8 @@ impl TrainingProgram {
         check_length("logits", logits.len(), &[self.logits_len()])?;
         check_length("parameters", batch.parameters.len(), &[self.parameters])?;
         check_length("images", batch.images.len(), &[self.images_len()])?;
+        let ranges = batch.ranges.map_or(0, |ranges| ranges.biased.len());
+        check_length("ranges of activations", ranges, &[self.ranges_len()])?;
         if let Some(dropout) = batch.dropout {
             check_length("dropout", dropout.len(), &[self.features_len()])?;
         }
@@ -143,7 +175,33 @@ impl TrainingProgram {
             let found = head.logits + image * head.class_width;
             logits.copy_from_slice(self.arena.read(found, logits.len()));
         }
+        if let Some(ranges) = batch.ranges {
+            self.round_logits(&ranges, logits);
+        }
         Ok(())
+    }
+
+    /// Moves the range of the logits, unless ranges are kept, and rounds them.
+    fn round_logits(&mut self, ranges: &MovingRanges<'_>, logits: &mut [f32]) {
+        let extremes = logits
+            .iter()
+            .fold([f32::INFINITY, f32::NEG_INFINITY], |[low, high], &logit| {
+                [low.min(logit), high.max(logit)]
+            });
+        let index = self.plan.layers.len();
+        let (biased, [min, max]) = match self.options.integers() {
+            Some(_) => ranges.kept(index),
+            None => ranges.moved(index, extremes),
+        };
+        let moved = self.arena.write(self.plan.ranges + 2 * index, 2);
+        moved.copy_from_slice(&biased);
+        let grid = Grid::new(min, max, Levels::Wide);
+        self.logit_grid = self.plan.head.rounded.map(|_| grid);
+        if let Some(grid) = &self.logit_grid {
+            for logit in logits {
+                *logit = grid.round(*logit);
+            }
+        }
     }
 
     /// Computes the gradient of every parameter, for the batch of the last forward pass.
@@ -158,8 +216,12 @@ impl TrainingProgram {
         for (image, values) in logit_gradients.chunks_exact(head.head.classes).enumerate() {
             let offset = head.logits + image * head.class_width;
             let row = self.arena.write(offset, head.class_width);
-            row.fill(0.0);
-            row[..values.len()].copy_from_slice(values);
+            // The row holds the logits before they were rounded.
+            for (logit, &gradient) in row.iter_mut().zip(values) {
+                let passes = self.logit_grid.is_none_or(|grid| grid.passes(*logit));
+                *logit = if passes { gradient } else { 0.0 };
+            }
+            row[values.len()..].fill(0.0);
         }
         self.run(batch, gradients, |plan, context, thread| {
             dispatch(context.isa, Backward(plan, context, thread));
@@ -227,6 +289,8 @@ impl TrainingProgram {
             threads: self.options.threads,
             epsilon: self.epsilon,
             parameters: batch.parameters,
+            ranges: batch.ranges,
+            integers: self.options.integers(),
             images: batch.images,
             dropout: batch.dropout,
             arena: &self.arena,

@@ -1,13 +1,17 @@
-//! What a layer reads, computed when it is loaded. `z` is a layer's output before normalisation.
+//! What a layer reads, computed when it is loaded. `z` is a layer's output before normalisation. With
+//! rounded weights, `y` is the output that counts.
 //!
-//! * The activation of the layer before, from that layer's `z`.
-//! * The gradient of the layer's own `z`, from the gradient of its activation.
+//! * The activation of the layer before, from that layer's `y`.
+//! * The gradient of the layer's own `z`, from the gradient of its activation. With rounded weights,
+//!   the gradients of `y` and of `z`.
 
 use std::ops::Range;
 
+use super::activation_range;
 use super::context::PassContext;
 use super::planned_layer::{Coefficient, PlannedLayer};
 use super::statistics::Partial;
+use crate::layer::matrix::UNBOUNDED;
 use crate::layer::{Rows, Target};
 use crate::simd::Simd;
 use crate::simd::normalization::{
@@ -33,14 +37,21 @@ impl Rows for LayerActivation<'_> {
         let Self { context, layer } = self;
         let channel = vectors.start * S::LANES;
         let row = |which| context.coefficient(layer, which).wrapping_add(channel);
+        let (mut bounds, mut rounding) = (layer.spec.activation.bounds(), None);
+        if let Some(grid) = activation_range::grid(context, layer) {
+            let (low, high) = grid.range();
+            bounds = (bounds.0.max(low), bounds.1.min(high));
+            rounding = Some(*grid.steps());
+        }
         let job = Normalize {
-            input: context.pointer(layer.map + pixels.start * layer.width + channel),
-            pixel: layer.width,
+            input: context.pointer(layer.output(pixels.start) + channel),
+            pixel: layer.pixel(),
             count: pixels.len(),
             vectors: vectors.len(),
             scale: row(Coefficient::Scale),
             shift: row(Coefficient::Shift),
-            bounds: layer.spec.activation.bounds(),
+            bounds,
+            rounding,
             output: target.start,
             output_pixel: target.pixel,
             output_vector: target.vector,
@@ -51,11 +62,12 @@ impl Rows for LayerActivation<'_> {
     }
 }
 
-/// The gradient of a layer's `z`.
+/// The gradient of a layer's `z`; with rounded weights, that of `y` (branch 0) or of `z` (branch 1).
 #[derive(Clone, Copy)]
 pub(super) struct MapGradient<'a> {
     pub(super) context: &'a PassContext<'a>,
     pub(super) layer: &'a PlannedLayer,
+    pub(super) branch: usize,
 }
 
 impl Rows for MapGradient<'_> {
@@ -67,12 +79,44 @@ impl Rows for MapGradient<'_> {
         vectors: Range<usize>,
         target: Target,
     ) {
-        let Self { context, layer } = self;
+        let Self {
+            context,
+            layer,
+            branch,
+        } = self;
         let channel = vectors.start * S::LANES;
         let first = pixels.start * layer.width + channel;
+        let gradient = context.gradient(layer).wrapping_add(first);
         let row = |which| context.coefficient(layer, which).wrapping_add(channel);
+        if layer.rounded.is_some() {
+            let zeros = context.pointer(context.shared.zeros);
+            let (input, pixel, scale, shift) = match branch {
+                0 => (gradient, layer.width, row(Coefficient::Scale), zeros),
+                _ => (
+                    context.pointer(layer.plain_output(pixels.start) + channel),
+                    layer.pixel(),
+                    row(Coefficient::Slope),
+                    row(Coefficient::Offset),
+                ),
+            };
+            let job = Normalize {
+                input,
+                pixel,
+                count: pixels.len(),
+                vectors: vectors.len(),
+                scale,
+                shift,
+                bounds: UNBOUNDED,
+                rounding: None,
+                output: target.start,
+                output_pixel: target.pixel,
+                output_vector: target.vector,
+            };
+            // SAFETY: as in `LayerActivation`.
+            return unsafe { normalize(simd, &job) };
+        }
         let job = BatchNormBackward {
-            gradient: context.gradient(layer).wrapping_add(first),
+            gradient,
             input: context.pointer(layer.map + first),
             pixel: layer.width,
             count: pixels.len(),
@@ -100,16 +144,22 @@ pub(super) fn gate_gradient<S: Simd>(
     partial: &Partial,
 ) {
     let first = pixels.start * layer.width;
+    let mut bounds = layer.spec.activation.bounds();
+    if let Some(grid) = activation_range::grid(context, layer) {
+        let (low, high) = grid.gate();
+        bounds = (bounds.0.max(low), bounds.1.min(high));
+    }
     let job = Gate {
         gradient: context.gradient(layer).wrapping_add(first),
-        input: context.pointer(layer.map + first),
-        pixel: layer.width,
+        gradient_pixel: layer.width,
+        input: context.pointer(layer.output(pixels.start)),
+        input_pixel: layer.pixel(),
         count: pixels.len(),
         vectors: layer.vectors,
         scale: context.coefficient(layer, Coefficient::Scale),
         shift: context.coefficient(layer, Coefficient::Shift),
-        mean: context.coefficient(layer, Coefficient::Mean),
-        bounds: layer.spec.activation.bounds(),
+        mean: context.coefficient(layer, Coefficient::Centre),
+        bounds,
         sums: partial.first,
         products: partial.second,
     };

@@ -2,12 +2,13 @@
 //! threads, in f64. Each thread computes its own channels.
 //!
 //! `z` is a layer's output before normalisation, `dz` its gradient. `g` is the gradient after it
-//! was taken back through the activation.
+//! was taken back through the activation. With rounded weights, `y` is the output that counts.
 
 use std::ops::Range;
 
 use super::context::PassContext;
 use super::planned_layer::{Coefficient, PlannedLayer};
+use super::rounded_biases::RoundedBiases;
 use crate::partition::part;
 use crate::simd::{Simd, normalization};
 
@@ -19,17 +20,22 @@ pub(super) struct Partial {
     pub(super) first: *mut f32,
     /// Sum of squared deviations, or sum of gradient times deviation, per channel.
     pub(super) second: *mut f32,
+    /// Smallest and largest `y` per channel, if ranges are measured.
+    lowest: *mut f32,
+    highest: *mut f32,
 }
 
 impl Partial {
     /// A thread's sums for a layer of `width` channels.
-    fn of(context: &PassContext<'_>, width: usize, thread: usize) -> Self {
+    pub(super) fn of(context: &PassContext<'_>, width: usize, thread: usize) -> Self {
         let count = context.pointer(context.shared.partials.of(thread));
         let first = count.wrapping_add(context.vectors.lanes);
         Self {
             count,
             first,
             second: first.wrapping_add(width),
+            lowest: first.wrapping_add(2 * width),
+            highest: first.wrapping_add(3 * width),
         }
     }
 
@@ -59,8 +65,8 @@ impl Partial {
             unsafe {
                 normalization::statistics(
                     simd,
-                    context.pointer(layer.map + pixels.start * layer.width),
-                    layer.width,
+                    context.pointer(layer.plain_output(pixels.start)),
+                    layer.pixel(),
                     pixels.len(),
                     layer.vectors,
                     *seen as f32,
@@ -69,9 +75,33 @@ impl Partial {
                 );
             }
         }
+        if !pixels.is_empty() && layer.range.is_some() {
+            // SAFETY: as above; with ranges, there is room for the extremes, too.
+            unsafe {
+                normalization::extremes(
+                    simd,
+                    context.pointer(layer.output(pixels.start)),
+                    layer.pixel(),
+                    pixels.len(),
+                    layer.vectors,
+                    *seen == 0,
+                    self.lowest,
+                    self.highest,
+                );
+            }
+        }
         *seen += pixels.len();
         // SAFETY: the count is this thread's.
         unsafe { self.count.write(*seen as f32) }
+    }
+
+    /// Smallest and largest `y` of a channel; `None` if the thread has no pixels.
+    pub(super) fn extremes(&self, channel: usize) -> Option<[f32; 2]> {
+        // SAFETY: all threads have written their extremes before the barrier.
+        unsafe {
+            let extremes = || [self.lowest, self.highest].map(|row| row.add(channel).read());
+            (self.count.read() > 0.0).then(extremes)
+        }
     }
 
     /// Reads the count and the sums of a channel.
@@ -100,8 +130,15 @@ fn parameter(
 }
 
 /// Writes the coefficients of the forward pass.
-pub(super) fn finish(context: &PassContext<'_>, layer: &PlannedLayer, thread: usize) {
+pub(super) fn finish(
+    context: &PassContext<'_>,
+    layer: &PlannedLayer,
+    before: Option<&PlannedLayer>,
+    thread: usize,
+) {
     let spec = &layer.spec;
+    let biases = layer.rounded.as_ref();
+    let biases = biases.and_then(|planned| RoundedBiases::new(context, planned, before));
     for channel in part(layer.width, thread, context.threads) {
         let set = |which, value: f64| {
             // SAFETY: the channel is this thread's.
@@ -120,6 +157,7 @@ pub(super) fn finish(context: &PassContext<'_>, layer: &PlannedLayer, thread: us
                 Coefficient::Mean,
                 Coefficient::Variance,
                 Coefficient::Inverse,
+                Coefficient::Centre,
             ] {
                 set(which, 0.0);
             }
@@ -134,14 +172,30 @@ pub(super) fn finish(context: &PassContext<'_>, layer: &PlannedLayer, thread: us
             batch_moments(context, layer, channel)
         };
         let inverse = 1.0 / (variance + context.epsilon).sqrt();
-        let scale = parameter(context, spec.gamma, channel, 1.0) * inverse;
+        let gamma = parameter(context, spec.gamma, channel, 1.0);
         set(Coefficient::Mean, mean);
         set(Coefficient::Variance, variance);
         set(Coefficient::Inverse, inverse);
+        let (scale, centre) = match layer.rounded {
+            None => (gamma * inverse, mean),
+            Some(_) => {
+                let folded = running_inverse(context, layer, channel);
+                (inverse / folded, mean * gamma * folded)
+            }
+        };
         set(Coefficient::Scale, scale);
+        set(Coefficient::Centre, centre);
         let beta = parameter(context, spec.beta, channel, 0.0);
-        set(Coefficient::Shift, beta - mean * scale);
+        let bias = beta - mean * (gamma * inverse);
+        let bias = biases.as_ref().map_or(bias, |of| of.round(channel, bias));
+        set(Coefficient::Shift, bias);
     }
+}
+
+/// `1 / sqrt(running variance + epsilon)`.
+fn running_inverse(context: &PassContext<'_>, layer: &PlannedLayer, channel: usize) -> f64 {
+    let variance = f64::from(context.parameters[layer.spec.running_variance + channel]);
+    1.0 / (variance + context.epsilon).sqrt()
 }
 
 /// Mean and biased variance over the pixels of all threads, merged by Chan's formula.
@@ -165,6 +219,17 @@ fn batch_moments(context: &PassContext<'_>, layer: &PlannedLayer, channel: usize
 /// ```text
 /// dz = scale * (g - sum(g) / n - (z - mean) / variance * sum(g * (z - mean)) / n)
 /// ```
+///
+/// With rounded weights, the first term is that of `dy`. Here `inverse` is `1 / sqrt(variance +
+/// epsilon)`, and `y`'s scale is `inverse / folded`. The folded weights contribute to the gradient
+/// of gamma, too, but later.
+///
+/// ```text
+/// d inverse = gamma * sum(g * (z - mean))
+///           = sum(g * (y - mean * gamma * folded)) / folded    with rounded weights
+/// d mean    = -gamma * inverse * sum(g)
+/// dz        = d mean / n - d inverse * inverse^3 * (z - mean) / n
+/// ```
 pub(super) fn finish_gradient(context: &PassContext<'_>, layer: &PlannedLayer, thread: usize) {
     let spec = &layer.spec;
     for channel in part(layer.width, thread, context.threads) {
@@ -177,13 +242,26 @@ pub(super) fn finish_gradient(context: &PassContext<'_>, layer: &PlannedLayer, t
         // SAFETY: the channel is this thread's in coefficients and gradients.
         let get =
             |which| f64::from(unsafe { context.coefficient(layer, which).add(channel).read() });
-        let (scale, mean) = (get(Coefficient::Scale), get(Coefficient::Mean));
-        let inverse = get(Coefficient::Inverse);
+        let (mean, inverse) = (get(Coefficient::Mean), get(Coefficient::Inverse));
+        let is_padding = channel >= spec.out_channels;
+        // `factor` is gamma * inverse, `scaled` is d inverse * inverse.
+        let (factor, scaled, of_gamma) = match layer.rounded {
+            None => {
+                let factor = get(Coefficient::Scale);
+                (factor, factor * product, product * inverse)
+            }
+            Some(_) if is_padding => (0.0, 0.0, 0.0),
+            Some(_) => {
+                let factor = parameter(context, spec.gamma, channel, 1.0) * inverse;
+                let scaled = product / running_inverse(context, layer, channel) * inverse;
+                (factor, scaled, -sum * mean * inverse)
+            }
+        };
         let (mut slope, mut offset) = (0.0, 0.0);
         if !layer.fixed_statistics {
             let count = layer.pixels as f64;
-            slope = -scale * inverse * inverse * product / count;
-            offset = -scale * sum / count - slope * mean;
+            slope = -scaled * inverse * inverse / count;
+            offset = -factor * sum / count - slope * mean;
         }
         for (which, value) in [(Coefficient::Slope, slope), (Coefficient::Offset, offset)] {
             // SAFETY: the channel is this thread's.
@@ -194,8 +272,8 @@ pub(super) fn finish_gradient(context: &PassContext<'_>, layer: &PlannedLayer, t
                     .write(value as f32)
             }
         }
-        if channel < spec.out_channels {
-            for (offset, value) in [(spec.gamma, product * inverse), (spec.beta, sum)] {
+        if !is_padding {
+            for (offset, value) in [(spec.gamma, of_gamma), (spec.beta, sum)] {
                 if let Some(offset) = offset {
                     // SAFETY: the channel is this thread's.
                     unsafe {

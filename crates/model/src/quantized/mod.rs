@@ -3,14 +3,17 @@
 //! ```text
 //! file -> checkpoint::load_integers -> IntegerNetwork (plain data)
 //! IntegerNetwork + Arithmetic -> QuantizedWeights (packed, shared)
+//! weights and ranges of activations -> Freeze -> IntegerNetwork
 //! QuantizedWeights + IntegerPlanOptions (size, threads, output) -> IntegerPlan -> run
 //! ```
 
+mod freeze;
 mod plan;
 mod random;
 mod summary;
 mod weights;
 
+pub use freeze::{Freeze, PIXEL};
 pub use mobilenet_kernels::integer::{
     Arithmetic, IntegerImages, IntegerNetwork, IntegerOutput, IntegerType, Quantized, ValueKind,
 };

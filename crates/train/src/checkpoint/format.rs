@@ -4,6 +4,7 @@
 //! NAME                        a parameter, so the file is also an ordinary file of weights
 //! NAME.ExponentialMovingAverage
 //! NAME.SLOT                   a slot of the optimiser, for trainable parameters
+//! activation_ranges           with fake quantisation: two averages per activation
 //! metadata "training"         step, recipe, checksum of all values
 //! ```
 
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
 use crate::moving_average::MovingAverage;
+use crate::quantization::ActivationRanges;
 use crate::recipe::Recipe;
 use crate::trainer::State;
 
@@ -26,6 +28,9 @@ const KEY: &str = "training";
 
 /// slim's name for averages.
 const AVERAGE: &str = "ExponentialMovingAverage";
+
+/// The tensor with the ranges of the activations.
+const RANGES: &str = "activation_ranges";
 
 /// Largest checkpoint that is read, in bytes. The largest published network with AdamW's slots and
 /// an average takes 68 MB.
@@ -37,6 +42,9 @@ pub(super) struct Entry {
     step: u64,
     optimizer_steps: u64,
     pub(super) recipe: Recipe,
+    /// Steps in the ranges of the activations.
+    #[serde(default)]
+    ranges_steps: u64,
     /// CRC-32C of all values in the order of the layout.
     checksum: u32,
 }
@@ -49,6 +57,10 @@ fn vectors(state: &State) -> Vec<(&str, &[f32])> {
     }
     vectors.extend(state.optimizer.slots());
     vectors
+}
+
+fn little_endian(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|v| v.to_le_bytes()).collect()
 }
 
 fn tensor_name(parameter: &str, suffix: &str) -> String {
@@ -73,19 +85,20 @@ pub(super) fn to_bytes(
     };
     let bytes: Vec<(&str, Vec<u8>)> = vectors(state)
         .into_iter()
-        .map(|(suffix, values)| {
-            (
-                suffix,
-                values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-            )
-        })
+        .map(|(suffix, values)| (suffix, little_endian(values)))
         .collect();
+    let ranges = state.ranges.as_ref();
+    let range_bytes = ranges.map(|ranges| little_endian(&ranges.biased));
     let append = |sum, (_, bytes): &(_, Vec<u8>)| crc32c::crc32c_append(sum, bytes);
     let entry = Entry {
         step: state.step,
         optimizer_steps: state.optimizer.steps(),
         recipe: recipe.clone(),
-        checksum: bytes.iter().fold(0, append),
+        ranges_steps: ranges.map_or(0, |ranges| ranges.steps),
+        checksum: crc32c::crc32c_append(
+            bytes.iter().fold(0, append),
+            range_bytes.as_deref().unwrap_or_default(),
+        ),
     };
     let mut tensors = Vec::new();
     for (suffix, bytes) in &bytes {
@@ -95,6 +108,11 @@ pub(super) fn to_bytes(
             let view = TensorView::new(Dtype::F32, parameter.shape.clone(), bytes);
             tensors.push((name, view.map_err(|error| failed(error.to_string()))?));
         }
+    }
+    if let Some(bytes) = &range_bytes {
+        let view = TensorView::new(Dtype::F32, vec![bytes.len() / 8, 2], bytes);
+        let view = view.map_err(|error| failed(error.to_string()))?;
+        tensors.push((RANGES.to_string(), view));
     }
     let json = |value: Result<String, serde_json::Error>| value.map_err(|e| failed(e.to_string()));
     let metadata = HashMap::from([
@@ -175,6 +193,22 @@ pub(super) fn load(path: &Path, layout: &FlatLayout) -> Result<(Entry, Vectors),
         }
         vectors.push((suffix, values));
     }
+    if entry.recipe.quantization.is_some() {
+        let view = file.tensor(RANGES).map_err(TrainError::read(path))?;
+        let expected = ActivationRanges::new(layout).biased.len();
+        if view.dtype() != Dtype::F32 || view.shape() != [expected / 2, 2] {
+            let found = (view.dtype(), view.shape());
+            let problem = format!(
+                "{RANGES}: expected f32 [{}, 2], found {found:?}",
+                expected / 2
+            );
+            return Err(TrainError::read(path)(problem));
+        }
+        found = crc32c::crc32c_append(found, view.data());
+        let (chunks, _) = view.data().as_chunks::<4>();
+        let values = chunks.iter().map(|chunk| f32::from_le_bytes(*chunk));
+        vectors.push((RANGES.to_string(), values.collect()));
+    }
     if found != entry.checksum {
         let expected = entry.checksum;
         let problem = format!("checksum {found:08x}, expected {expected:08x}: it is damaged");
@@ -197,10 +231,12 @@ pub(super) fn restore(
     layout: &FlatLayout,
 ) -> Result<State, TrainError> {
     let (mut weights, mut average, mut slots) = (Vec::new(), None, Vec::new());
+    let mut ranges = None;
     for (suffix, values) in vectors {
         match suffix.as_str() {
             "" => weights = values,
             AVERAGE => average = Some(values),
+            RANGES => ranges = Some(values),
             _ => slots.push((suffix, values)),
         }
     }
@@ -208,6 +244,12 @@ pub(super) fn restore(
     state.step = entry.step;
     if let (Some(config), Some(values)) = (recipe.moving_average, average) {
         state.average = Some(MovingAverage::new(config, values)?);
+    }
+    if let (Some(state), Some(biased)) = (&mut state.ranges, ranges) {
+        *state = ActivationRanges {
+            steps: entry.ranges_steps,
+            biased,
+        };
     }
     state.optimizer.restore(entry.optimizer_steps, slots)?;
     Ok(state)

@@ -117,13 +117,12 @@ fn difference(stored: &Recipe, given: &Recipe) -> Option<String> {
         _ => serde_json::Map::new(),
     };
     let (stored, given) = (fields(stored), fields(given));
-    let differs = |(name, value): &(&String, &serde_json::Value)| {
-        *name != "steps" && given.get(*name) != Some(*value)
+    let value = |fields: &serde_json::Map<_, _>, name: &str| match fields.get(name) {
+        Some(value) => serde_json::Value::to_string(value),
+        None => "nothing".to_string(),
     };
-    stored.iter().find(differs).map(|(name, value)| {
-        let now = given
-            .get(name)
-            .map_or("nothing".into(), ToString::to_string);
-        format!("{name} was {value} and is now {now}")
-    })
+    let mut names = stored.keys().chain(given.keys());
+    let name = names.find(|name| *name != "steps" && stored.get(*name) != given.get(*name))?;
+    let (was, now) = (value(&stored, name), value(&given, name));
+    Some(format!("{name} was {was} and is now {now}"))
 }

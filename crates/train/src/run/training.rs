@@ -4,14 +4,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use mobilenet_model::checkpoint::{self, Checkpoint, LoadReport, Metadata, WeightsDtype};
-use mobilenet_model::{FlatLayout, InferencePlan};
+use mobilenet_model::quantized::{Arithmetic, Freeze};
+use mobilenet_model::{FlatLayout, InferencePlan, NetworkWeights, PlanWeights, QuantizedWeights};
 
 use super::options::{Observer, RunOptions, RunOutcome};
 use crate::augment::MeanStd;
 use crate::checkpoint::Checkpoints;
 use crate::data::{Batch, DataError, ImageDataset, Loader, LoaderConfig, OpenData, Part};
 use crate::error::TrainError;
-use crate::evaluation::{EvaluationOptions, EvaluationOutcome, evaluate};
+use crate::evaluation::{EvaluationOptions, EvaluationOutcome, evaluate_network};
 use crate::log::{EpochRecord, History, JsonLines, Record, StepRecord, TensorBoard};
 use crate::recipe::Recipe;
 use crate::trainer::{State, Trainer};
@@ -164,6 +165,30 @@ impl<'a> Training<'a> {
         })
     }
 
+    /// The network of integers, once training rounds.
+    fn integers(&self) -> Result<Option<NetworkWeights>, TrainError> {
+        let (recipe, state) = (self.trainer.recipe(), self.trainer.state());
+        let quantization = recipe.quantization.zip(state.ranges.as_ref());
+        let Some((quantization, ranges)) = quantization.filter(|(q, r)| q.rounds(r.steps)) else {
+            return Ok(None);
+        };
+        let preprocessing = &self.metadata.preprocessing;
+        let channels = preprocessing.mean.iter().zip(&preprocessing.std);
+        let pixels = channels.fold([0.0f32; 2], |[least, most], (mean, std)| {
+            [least.min(-mean / std), most.max((1.0 - mean) / std)]
+        });
+        let freeze = Freeze {
+            config: &self.metadata.config(),
+            weights: state.best_weights(),
+            ranges: &ranges.ranges(),
+            scheme: quantization.scheme.into(),
+            size: preprocessing.size,
+            pixels,
+        };
+        let weights = QuantizedWeights::new(freeze.network()?, Arithmetic::default())?;
+        Ok(Some(NetworkWeights::Int8(weights)))
+    }
+
     /// Saves the weights, and evaluates them if there is a test part.
     fn evaluate(&mut self) -> Result<(), TrainError> {
         let step = self.trainer.state().step;
@@ -183,9 +208,14 @@ impl<'a> Training<'a> {
                 subset: None,
                 keep_answers: false,
             };
-            let evaluated = evaluate(
-                &self.metadata.config(),
-                &weights.parameters,
+            let config = self.metadata.config();
+            let network = match self.integers()? {
+                Some(integers) => integers,
+                None => NetworkWeights::F32(PlanWeights::new(&config, &weights.parameters)?),
+            };
+            let evaluated = evaluate_network(
+                &network,
+                config.classes().unwrap_or(0),
                 &self.metadata.preprocessing,
                 test.clone(),
                 &options,

@@ -1,7 +1,7 @@
 //! One network in training, one step at a time, without data sets, files or clocks.
 //!
 //! ```text
-//! gradients  images -> forward -> loss -> backward; running statistics
+//! gradients  images -> forward -> loss -> backward; running statistics, ranges of activations
 //! reduce     the mean over the shards of the batch
 //! apply      clipping -> optimiser; running statistics -> moving average
 //! ```
@@ -39,6 +39,8 @@ pub struct StepOutcome {
 #[derive(Debug)]
 pub struct Trainer {
     recipe: Recipe,
+    config: MobileNetV1Config,
+    options: TrainingPlanOptions,
     plan: TrainingPlan,
     state: State,
     teacher: Option<InferencePlan>,
@@ -66,15 +68,14 @@ impl Trainer {
         recipe.check()?;
         let config = recipe.network(config.clone());
         let layout = FlatLayout::new(&config)?;
-        let options = TrainingPlanOptions {
-            size: [recipe.resolution; 2],
-            batch: recipe.batch_size,
-            threads,
-            frozen_layers: recipe.frozen_layers(&layout),
-            frozen_batch_norm: recipe.frozen_batch_norm,
-        };
+        let options = plan_options(&recipe, &layout, &state, threads);
         let plan = TrainingPlan::new(&config, &options)?;
         TrainError::check_length("parameters", layout.len(), state.weights.len())?;
+        let ranges = state
+            .ranges
+            .as_ref()
+            .map_or(0, |ranges| ranges.biased.len());
+        TrainError::check_length("ranges of activations", plan.ranges_len(), ranges)?;
         let classes = plan.logits_len() / recipe.batch_size;
         let needs_teacher = !matches!(recipe.target, Target::Labels { .. });
         let given = teacher.as_ref().map_or(0, InferencePlan::output_len);
@@ -93,6 +94,8 @@ impl Trainer {
             targets: vec![0.0; targets],
             statistics,
             recipe,
+            config,
+            options,
             plan,
             state,
             teacher,
@@ -160,6 +163,13 @@ impl Trainer {
         labels: &[u32],
         contribution: &mut Contribution,
     ) -> Result<(), TrainError> {
+        let layout = self.plan.layout();
+        let options = plan_options(&self.recipe, layout, &self.state, self.options.threads);
+        if options != self.options {
+            // A delay of the quantisation is over.
+            self.plan = TrainingPlan::new(&self.config, &options)?;
+            self.options = options;
+        }
         let dropout = dropout::draw(
             self.recipe.seed,
             self.state.step,
@@ -167,9 +177,13 @@ impl Trainer {
             self.plan.features_len(),
         );
         let weights = &self.state.weights;
-        let pass = self
-            .plan
-            .forward(weights, images, dropout.as_deref(), &mut self.logits)?;
+        let (plan, dropout, logits) = (&mut self.plan, dropout.as_deref(), &mut self.logits);
+        let pass = match &self.state.ranges {
+            None => plan.forward(weights, images, dropout, logits),
+            Some(ranges) => {
+                plan.forward_quantized(weights, ranges.moving(), images, dropout, logits)
+            }
+        }?;
         if let Some(teacher) = &mut self.teacher {
             teacher.run(images, &mut self.targets)?;
         }
@@ -177,12 +191,14 @@ impl Trainer {
         let loss = loss(&self.recipe, &self.logits, &self.targets, labels, gradients)?;
         contribution.loss = loss.mean;
         let values = &mut contribution.values;
-        values.resize(weights.len(), 0.0);
-        pass.backward(&self.logit_gradients, values)?;
+        values.resize(weights.len() + pass.ranges().len(), 0.0);
+        let (gradients, ranges) = values.split_at_mut(weights.len());
+        ranges.copy_from_slice(pass.ranges());
+        pass.backward(&self.logit_gradients, gradients)?;
         for range in &self.statistics {
-            values[range.clone()].copy_from_slice(&weights[range.clone()]);
+            gradients[range.clone()].copy_from_slice(&weights[range.clone()]);
         }
-        self.plan.update_running_statistics(values)?;
+        self.plan.update_running_statistics(gradients)?;
         Ok(())
     }
 
@@ -193,8 +209,13 @@ impl Trainer {
     /// number of values is not that of the parameters. Nothing is changed then.
     pub fn apply(&mut self, contribution: &mut Contribution) -> Result<StepOutcome, TrainError> {
         let (state, loss) = (&mut self.state, contribution.loss);
-        let gradients = &mut contribution.values;
-        TrainError::check_length("gradients", state.weights.len(), gradients.len())?;
+        let averages = state
+            .ranges
+            .as_ref()
+            .map_or(0, |ranges| ranges.biased.len());
+        let expected = state.weights.len() + averages;
+        TrainError::check_length("gradients", expected, contribution.values.len())?;
+        let (gradients, ranges) = contribution.values.split_at_mut(state.weights.len());
         let (step, groups) = (state.step, state.optimizer.groups());
         let total_loss = loss + l2_loss(&state.weights, groups)?;
         if !total_loss.is_finite() {
@@ -214,6 +235,10 @@ impl Trainer {
         for range in &self.statistics {
             state.weights[range.clone()].copy_from_slice(&gradients[range.clone()]);
         }
+        if let Some(state) = &mut state.ranges {
+            state.biased.copy_from_slice(ranges);
+            state.steps = state.steps.saturating_add(1);
+        }
         state.step += 1;
         if let Some(average) = &mut state.average {
             average.update(&state.weights, state.step)?;
@@ -223,6 +248,26 @@ impl Trainer {
             total_loss,
             learning_rate,
         })
+    }
+}
+
+/// How the next step is computed. It changes when a delay of the quantisation is over.
+fn plan_options(
+    recipe: &Recipe,
+    layout: &FlatLayout,
+    state: &State,
+    threads: usize,
+) -> TrainingPlanOptions {
+    let steps = state.ranges.as_ref().map_or(0, |ranges| ranges.steps);
+    let quantization = recipe.quantization;
+    let frozen = quantization.is_some_and(|settings| settings.freezes_batch_norm(steps));
+    TrainingPlanOptions {
+        size: [recipe.resolution; 2],
+        batch: recipe.batch_size,
+        threads,
+        frozen_layers: recipe.frozen_layers(layout),
+        frozen_batch_norm: recipe.frozen_batch_norm || frozen,
+        quantization: quantization.map(|settings| settings.next(steps)),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::error::TrainError;
 pub struct Contribution {
     /// In the network's layout, the gradient of the mean loss for each parameter. Running
     /// statistics have no gradient. Their ranges hold the statistics, updated by the shard's batch.
+    /// With fake quantisation, the ranges of the activations follow, updated in the same way.
     pub values: Vec<f32>,
     /// Mean loss of the shard's examples, without L2.
     pub loss: f64,

@@ -5,6 +5,7 @@ use mobilenet_model::FlatLayout;
 use crate::error::TrainError;
 use crate::moving_average::MovingAverage;
 use crate::optimizer::Optimizer;
+use crate::quantization::ActivationRanges;
 use crate::recipe::Recipe;
 
 /// All that changes from step to step. Two trainers with the same recipe, equal states and the same
@@ -19,6 +20,8 @@ pub struct State {
     pub average: Option<MovingAverage>,
     /// The optimiser with its slots.
     pub optimizer: Optimizer,
+    /// Ranges of the activations, if the recipe quantises.
+    pub ranges: Option<ActivationRanges>,
 }
 
 impl State {
@@ -41,6 +44,7 @@ impl State {
         Ok(Self {
             step: 0,
             optimizer: Optimizer::new(recipe.optimizer, layout.len(), groups)?,
+            ranges: recipe.quantization.map(|_| ActivationRanges::new(layout)),
             average,
             weights,
         })

@@ -280,6 +280,7 @@ impl Kernel for Normalize<'_> {
                     scale: affine.scale.as_ptr(),
                     shift: affine.shift.as_ptr(),
                     bounds: affine.bounds,
+                    rounding: None,
                     output: if map.direct() { output } else { results },
                     output_pixel: map.width,
                     output_vector: S::LANES,
@@ -325,8 +326,9 @@ impl Kernel for GateBlocks<'_> {
                 single.write_bytes(0, 2 * map.width);
                 let gate = normalization::Gate {
                     gradient,
+                    gradient_pixel: map.width,
                     input: map.read(simd, map.input, block.clone(), scratch),
-                    pixel: map.width,
+                    input_pixel: map.width,
                     count: block.len(),
                     vectors: map.width / S::LANES,
                     scale: job.affine.scale.as_ptr(),

@@ -110,6 +110,12 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn floor(self, v: Self::Vector) -> Self::Vector {
+        // SAFETY: `self` exists, so the machine has the instruction set.
+        unsafe { _mm256_floor_ps(v) }
+    }
+
+    #[inline(always)]
     fn gate(
         self,
         v: Self::Vector,

@@ -106,6 +106,12 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn floor(self, v: Self::Vector) -> Self::Vector {
+        // SAFETY: `self` exists, so the machine has the instruction set.
+        unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC }>(v) }
+    }
+
+    #[inline(always)]
     fn gate(
         self,
         v: Self::Vector,

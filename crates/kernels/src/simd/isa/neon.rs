@@ -117,6 +117,12 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
+    fn floor(self, v: Self::Vector) -> Self::Vector {
+        // SAFETY: NEON is part of AArch64's baseline.
+        unsafe { vrndmq_f32(v) }
+    }
+
+    #[inline(always)]
     fn gate(
         self,
         v: Self::Vector,

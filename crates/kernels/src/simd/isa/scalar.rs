@@ -98,6 +98,11 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    fn floor(self, v: Self::Vector) -> Self::Vector {
+        v.map(f32::floor)
+    }
+
+    #[inline(always)]
     fn gate(
         self,
         v: Self::Vector,

@@ -7,6 +7,7 @@ pub(crate) mod normalization;
 pub(crate) mod outer;
 mod part;
 pub(crate) mod pool;
+pub(crate) mod rounding;
 pub(crate) mod strassen;
 pub(crate) mod tile;
 pub(crate) mod weight;

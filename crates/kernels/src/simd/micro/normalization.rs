@@ -6,13 +6,15 @@
 //!
 //! ```text
 //! statistics   mean and sum of squared deviations of z, per channel
-//! normalize    a   = clamp(z * scale + shift)
+//! extremes     smallest and largest z, per channel
+//! normalize    a   = clamp(z * scale + shift), perhaps rounded to the values of an integer
 //! gate         g  := g where low < z * scale + shift < high, else 0;  sums of g and g * (z - mean)
 //! backward     dz  = g * factor + z * slope + offset
 //! ```
 //!
 //! Pixels are `pixel` values apart, channels are whole vectors.
 
+use super::rounding::{Rounding, Steps};
 use crate::simd::Simd;
 
 /// Adds `count` pixels to the statistics of `seen` pixels: `mean` and `deviations` (sum of squared
@@ -87,6 +89,48 @@ fn add_difference<S: Simd>(simd: S, value: S::Vector, pivot: S::Vector, sums: &m
     sums[1] = simd.mul_add(difference, difference, sums[1]);
 }
 
+/// Extends the range of each channel, `lowest` to `highest`, to `count` pixels (at least 1). If
+/// `fresh`, nothing was seen before them.
+///
+/// # Safety
+/// As [`statistics`].
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "one value each")]
+pub(crate) unsafe fn extremes<S: Simd>(
+    simd: S,
+    input: *const f32,
+    pixel: usize,
+    count: usize,
+    vectors: usize,
+    fresh: bool,
+    lowest: *mut f32,
+    highest: *mut f32,
+) {
+    let (least, most) = (simd.splat(f32::NEG_INFINITY), simd.splat(f32::INFINITY));
+    for vector in 0..vectors {
+        let channel = vector * S::LANES;
+        // SAFETY: the caller guarantees that all this memory is valid.
+        unsafe {
+            let input = input.add(channel);
+            let first = simd.load(input);
+            let (mut low, mut high) = match fresh {
+                true => (first, first),
+                false => (
+                    simd.load(lowest.add(channel)),
+                    simd.load(highest.add(channel)),
+                ),
+            };
+            for p in 0..count {
+                let z = simd.load(input.add(p * pixel));
+                low = simd.clamp(z, least, low);
+                high = simd.clamp(z, high, most);
+            }
+            simd.store(lowest.add(channel), low);
+            simd.store(highest.add(channel), high);
+        }
+    }
+}
+
 /// `z * scale + shift`, rounded twice on purpose. Where `z` is the mean, product and shift cancel;
 /// in a fused multiply-add they would not.
 #[inline(always)]
@@ -105,8 +149,10 @@ pub(crate) struct Normalize {
     /// One value per channel.
     pub(crate) scale: *const f32,
     pub(crate) shift: *const f32,
-    /// Bounds of the activation.
+    /// Bounds of the activation, and of the rounded values.
     pub(crate) bounds: (f32, f32),
+    /// Which values the activation is rounded to.
+    pub(crate) rounding: Option<Steps>,
     /// Vector `v` of pixel `p` is written to `output + p * output_pixel + v * output_vector`.
     pub(crate) output: *mut f32,
     pub(crate) output_pixel: usize,
@@ -118,6 +164,25 @@ pub(crate) struct Normalize {
 /// used by no other thread.
 #[inline(always)]
 pub(crate) unsafe fn normalize<S: Simd>(simd: S, job: &Normalize) {
+    // SAFETY: the caller's.
+    unsafe {
+        match &job.rounding {
+            None => normalize_and::<S, false>(simd, job, None),
+            Some(steps) => normalize_and::<S, true>(simd, job, Some(Rounding::new(simd, steps))),
+        }
+    }
+}
+
+/// [`normalize`], where it is known when compiling whether values are rounded.
+///
+/// # Safety
+/// As [`normalize`].
+#[inline(always)]
+unsafe fn normalize_and<S: Simd, const ROUND: bool>(
+    simd: S,
+    job: &Normalize,
+    rounding: Option<Rounding<S>>,
+) {
     let (low, high) = (simd.splat(job.bounds.0), simd.splat(job.bounds.1));
     for p in 0..job.count {
         for v in 0..job.vectors {
@@ -127,8 +192,12 @@ pub(crate) unsafe fn normalize<S: Simd>(simd: S, job: &Normalize) {
                 let z = simd.load(job.input.add(p * job.pixel + channel));
                 let scale = simd.load(job.scale.add(channel));
                 let y = affine(simd, z, scale, simd.load(job.shift.add(channel)));
+                let mut a = simd.clamp(y, low, high);
+                if let (true, Some(rounding)) = (ROUND, &rounding) {
+                    a = rounding.round(simd, a);
+                }
                 let output = job.output.add(p * job.output_pixel + v * job.output_vector);
-                simd.store(output, simd.clamp(y, low, high));
+                simd.store(output, a);
             }
         }
     }
@@ -138,10 +207,11 @@ pub(crate) unsafe fn normalize<S: Simd>(simd: S, job: &Normalize) {
 pub(crate) struct Gate {
     /// Gradient of `a`. It is replaced by the gradient of the activation's input.
     pub(crate) gradient: *mut f32,
+    /// Values from one pixel to the next.
+    pub(crate) gradient_pixel: usize,
     /// `z`.
     pub(crate) input: *const f32,
-    /// Values from one pixel to the next, in both.
-    pub(crate) pixel: usize,
+    pub(crate) input_pixel: usize,
     pub(crate) count: usize,
     pub(crate) vectors: usize,
     /// One value per channel.
@@ -178,13 +248,11 @@ pub(crate) unsafe fn gate<S: Simd>(simd: S, job: &Gate) {
             };
             let (mut even, mut odd) = ([zero; 2], [zero; 2]);
             for pair in 0..job.count / 2 {
-                let offset = 2 * pair * job.pixel + channel;
-                gate_pixel(simd, job, offset, &of_channel, &mut even);
-                gate_pixel(simd, job, offset + job.pixel, &of_channel, &mut odd);
+                gate_pixel(simd, job, 2 * pair, channel, &of_channel, &mut even);
+                gate_pixel(simd, job, 2 * pair + 1, channel, &of_channel, &mut odd);
             }
             if job.count % 2 == 1 {
-                let offset = (job.count - 1) * job.pixel + channel;
-                gate_pixel(simd, job, offset, &of_channel, &mut even);
+                gate_pixel(simd, job, job.count - 1, channel, &of_channel, &mut even);
             }
             let sum = simd.add(simd.load(job.sums.add(channel)), simd.add(even[0], odd[0]));
             simd.store(job.sums.add(channel), sum);
@@ -209,22 +277,24 @@ struct OfChannel<S: Simd> {
 /// inlined. Without inlining, each vector operation would be a call.
 ///
 /// # Safety
-/// As [`gate`], for the vector at `offset`.
+/// As [`gate`], for the vector of pixel `p` that begins at `channel`.
 #[inline(always)]
 unsafe fn gate_pixel<S: Simd>(
     simd: S,
     job: &Gate,
-    offset: usize,
+    p: usize,
+    channel: usize,
     of_channel: &OfChannel<S>,
     sums: &mut [S::Vector; 2],
 ) {
     let (low, high) = of_channel.bounds;
     // SAFETY: the caller guarantees that this memory is valid.
     unsafe {
-        let z = simd.load(job.input.add(offset));
+        let z = simd.load(job.input.add(p * job.input_pixel + channel));
         let y = affine(simd, z, of_channel.scale, of_channel.shift);
-        let g = simd.gate(simd.load(job.gradient.add(offset)), y, low, high);
-        simd.store(job.gradient.add(offset), g);
+        let gradient = job.gradient.add(p * job.gradient_pixel + channel);
+        let g = simd.gate(simd.load(gradient), y, low, high);
+        simd.store(gradient, g);
         sums[0] = simd.add(sums[0], g);
         sums[1] = simd.mul_add(g, simd.add(z, of_channel.mean), sums[1]);
     }

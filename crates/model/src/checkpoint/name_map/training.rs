@@ -24,7 +24,8 @@ const ENDINGS: [(&str, &str); 12] = [
 ];
 
 /// First parts of PyTorch's and Keras' names that hold no parameters, with headings.
-const KEYS: [(&str, &str); 13] = [
+const KEYS: [(&str, &str); 14] = [
+    ("activation_ranges", "ranges of activations"),
     ("ema", AVERAGES),
     ("state_dict_ema", AVERAGES),
     ("model_ema", AVERAGES),

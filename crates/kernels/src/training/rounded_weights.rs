@@ -1,0 +1,156 @@
+//! Folded and rounded weights: what the integers of the quantised layer will be. Batch
+//! normalisation is folded with the running variance, which changes slowly.
+//!
+//! ```text
+//! factor  = gamma / sqrt(running variance + epsilon)
+//! rounded = round(w * factor)
+//! ```
+
+use super::context::PassContext;
+use super::planned_weights::PlannedWeights;
+use crate::fake_quantization::{Grid, WeightScheme, fold_factor};
+use crate::partition::part;
+use crate::simd::{Simd, rounding};
+
+/// The weights of a layer during a pass.
+#[derive(Clone, Copy)]
+pub(super) struct RoundedWeights<'a> {
+    pub(super) context: &'a PassContext<'a>,
+    pub(super) planned: &'a PlannedWeights,
+}
+
+/// The grids of a layer's weights.
+pub(super) enum WeightGrids<'a> {
+    OfTensor(Grid),
+    OfChannels(RoundedWeights<'a>),
+}
+
+impl<'a> RoundedWeights<'a> {
+    /// The factor of a channel.
+    fn factor(&self, channel: usize) -> f32 {
+        self.planned.fold.map_or(1.0, |fold| {
+            let gamma = fold
+                .gamma
+                .map_or(1.0, |gamma| self.context.parameters[gamma + channel]);
+            let variance = self.context.parameters[fold.running_variance + channel];
+            fold_factor(gamma, variance, self.context.epsilon)
+        })
+    }
+
+    fn of_channel(&self, channel: usize) -> &'a [f32] {
+        &self.context.parameters[self.planned.weights + channel * self.planned.depth..]
+            [..self.planned.depth]
+    }
+
+    /// Finds the ranges of the thread's channels.
+    pub(super) fn measure(&self, thread: usize) {
+        for channel in part(self.planned.channels, thread, self.context.threads) {
+            let factor = self.factor(channel);
+            let (mut least, mut most) = (f32::INFINITY, f32::NEG_INFINITY);
+            for &weight in self.of_channel(channel) {
+                let folded = weight * factor;
+                (least, most) = (least.min(folded), most.max(folded));
+            }
+            // SAFETY: the channel is this thread's.
+            unsafe {
+                self.context
+                    .pointer(self.planned.least + channel)
+                    .write(least);
+                self.context
+                    .pointer(self.planned.most + channel)
+                    .write(most);
+            }
+        }
+    }
+
+    /// The range of a channel.
+    fn range(&self, channel: usize) -> (f32, f32) {
+        // SAFETY: all threads have written the ranges before the barrier.
+        unsafe {
+            (
+                self.context.pointer(self.planned.least + channel).read(),
+                self.context.pointer(self.planned.most + channel).read(),
+            )
+        }
+    }
+
+    /// The grids, after all threads have measured.
+    pub(super) fn grids(&self) -> WeightGrids<'a> {
+        match self.planned.scheme {
+            WeightScheme::PerTensor => {
+                let ranges = (0..self.planned.channels).map(|channel| self.range(channel));
+                let (least, most) = ranges.fold((0.0f32, 0.0f32), |(low, high), (least, most)| {
+                    (low.min(least), high.max(most))
+                });
+                WeightGrids::OfTensor(Grid::of_weights(self.planned.scheme, least, most))
+            }
+            WeightScheme::PerChannel => WeightGrids::OfChannels(*self),
+        }
+    }
+
+    /// Rounds the weights of the thread's channels.
+    #[inline(always)]
+    pub(super) fn round<S: Simd>(&self, simd: S, thread: usize) {
+        let grids = self.grids();
+        for channel in part(self.planned.channels, thread, self.context.threads) {
+            let (factor, grid) = (self.factor(channel), grids.get(channel));
+            let first = self.planned.rounded + channel * self.planned.depth;
+            let to = self.context.pointer(first);
+            // SAFETY: the arena has room for the channel's weights, and they are this thread's.
+            let to = unsafe { std::slice::from_raw_parts_mut(to, self.planned.depth) };
+            for (to, &weight) in to.iter_mut().zip(self.of_channel(channel)) {
+                *to = weight * factor;
+            }
+            rounding::round(simd, to, grid.steps());
+        }
+    }
+
+    /// Writes the gradients of a channel's weights and adds to that of gamma. `rounded(k)` is the
+    /// gradient of the rounded weight, `plain(k)` one that reaches the weight in another way. `k`
+    /// counts in the order of the parameters.
+    pub(super) fn write_gradient(
+        &self,
+        grid: &Grid,
+        channel: usize,
+        rounded: impl Fn(usize) -> f32,
+        plain: impl Fn(usize) -> f32,
+    ) {
+        let factor = self.factor(channel);
+        let to = self
+            .context
+            .parameter_gradient(self.planned.weights + channel * self.planned.depth);
+        let mut of_factor = 0.0;
+        for (k, &weight) in self.of_channel(channel).iter().enumerate() {
+            let folded = match grid.passes(weight * factor) {
+                true => rounded(k),
+                false => 0.0,
+            };
+            of_factor += f64::from(folded) * f64::from(weight);
+            // SAFETY: the channel's gradient is this thread's.
+            unsafe { to.add(k).write(folded * factor + plain(k)) }
+        }
+        let Some((fold, gamma)) = self.planned.fold.and_then(|fold| Some((fold, fold.gamma?)))
+        else {
+            return;
+        };
+        let variance = self.context.parameters[fold.running_variance + channel];
+        let of_gamma = of_factor / (f64::from(variance) + self.context.epsilon).sqrt();
+        let gamma = self.context.parameter_gradient(gamma + channel);
+        // SAFETY: the channel's gradient is this thread's. The part of it that comes through the
+        // bias was written before the last barrier.
+        unsafe { gamma.write((f64::from(gamma.read()) + of_gamma) as f32) }
+    }
+}
+
+impl WeightGrids<'_> {
+    /// The grid of a channel.
+    pub(super) fn get(&self, channel: usize) -> Grid {
+        match self {
+            Self::OfTensor(grid) => *grid,
+            Self::OfChannels(weights) => {
+                let (least, most) = weights.range(channel);
+                Grid::of_weights(weights.planned.scheme, least, most)
+            }
+        }
+    }
+}
