@@ -61,7 +61,7 @@ pub enum Command {
     Classify(Classify),
     /// Run the network on an array, for comparison with other frameworks
     Predict(Predict),
-    /// Convert weights of any format to our safetensors, or to ONNX
+    /// Convert weights of any format to our safetensors, ONNX or TFLite
     Convert(Convert),
     /// Show layers, parameters and multiply-adds
     Inspect(Inspect),
@@ -228,8 +228,8 @@ pub struct Convert {
     /// Weights to read
     #[arg(value_name = "IN")]
     pub(crate) input: String,
-    /// File to write: ONNX if its name ends in .onnx, else safetensors
-    #[arg(value_name = "OUT.safetensors|OUT.onnx", value_parser = weights_file)]
+    /// File to write, in the format that its ending names
+    #[arg(value_name = "OUT.safetensors|OUT.onnx|OUT.tflite", value_parser = weights_file)]
     pub(crate) output: PathBuf,
     /// Format of the input [default: recognised by content]
     #[arg(long, value_name = "FORMAT", value_parser = format())]

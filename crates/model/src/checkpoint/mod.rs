@@ -52,4 +52,4 @@ pub use options::LoadOptions;
 pub use readers::{Format, ReadError, ReadLimits};
 pub use report::{Applied, LoadReport, Mismatch};
 pub use verify::{Agreement, Reference};
-pub use write::{WeightsDtype, save, save_as, save_onnx};
+pub use write::{WeightsDtype, save, save_as, save_onnx, save_tflite};
