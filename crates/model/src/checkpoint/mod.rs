@@ -26,7 +26,7 @@ mod framework_call;
 mod graph;
 mod hugging_face_config;
 mod infer;
-mod layout;
+pub(crate) mod layout;
 mod load;
 mod locate;
 mod metadata;
@@ -52,4 +52,6 @@ pub use options::LoadOptions;
 pub use readers::{Format, ReadError, ReadLimits};
 pub use report::{Applied, LoadReport, Mismatch};
 pub use verify::{Agreement, Reference};
-pub use write::{WeightsDtype, save, save_as, save_onnx, save_tflite};
+pub use write::{
+    WeightsDtype, save, save_as, save_integer_onnx, save_integer_tflite, save_onnx, save_tflite,
+};

@@ -2,10 +2,9 @@
 //! TFLite.
 
 mod onnx;
-mod onnx_messages;
 mod safetensors;
 mod tflite;
 
-pub use onnx::save_onnx;
+pub use onnx::{save_integer_onnx, save_onnx};
 pub use safetensors::{WeightsDtype, save, save_as};
-pub use tflite::save_tflite;
+pub use tflite::{save_integer_tflite, save_tflite};

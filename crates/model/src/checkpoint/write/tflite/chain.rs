@@ -2,7 +2,9 @@
 
 use mobilenet_kernels::{Activation, ConvGeometry, Padding};
 
-use super::schema::{FusedActivation, Kind, Model, Operator, Tensor, TensorType, WindowPadding};
+use super::schema::{
+    Form, FusedActivation, Kind, Model, Operator, Tensor, TensorType, WindowPadding,
+};
 use crate::checkpoint::readers::Quantization;
 
 /// Type and meaning of an activation's numbers.
@@ -24,8 +26,7 @@ pub(super) struct Convolution {
     pub(super) name: String,
     pub(super) geometry: ConvGeometry,
     pub(super) activation: FusedActivation,
-    /// Filters per input channel, where it is depthwise.
-    pub(super) multiplier: Option<usize>,
+    pub(super) form: Form,
     pub(super) out_channels: usize,
     pub(super) weights: Constant,
     pub(super) bias: Constant,
@@ -38,6 +39,8 @@ pub(super) struct Chain {
     model: Model,
     /// Rows, columns and channels at the end.
     map: [usize; 3],
+    /// Whether rows and columns are no axes any more.
+    is_flat: bool,
     numbers: Numbers,
 }
 
@@ -86,6 +89,7 @@ impl Chain {
                 metadata: Vec::new(),
             },
             map,
+            is_flat: false,
             numbers: numbers.clone(),
         };
         let [rows, columns, channels] = map;
@@ -98,12 +102,41 @@ impl Chain {
         [self.map[0], self.map[1]]
     }
 
+    /// Channels at the end.
+    pub(super) fn channels(&self) -> usize {
+        self.map[2]
+    }
+
+    /// Appends a conversion to integers of this meaning.
+    pub(super) fn quantize(&mut self, name: &str, numbers: Numbers) {
+        self.numbers = numbers;
+        self.append(name, Kind::Quantize, Vec::new());
+    }
+
+    /// Appends a conversion to f32.
+    pub(super) fn dequantize(&mut self, name: &str) {
+        self.numbers = Numbers::FLOAT;
+        self.append(name, Kind::Dequantize, Vec::new());
+    }
+
     /// Appends a convolution, after an operator that pads if it does not pad by SAME.
     ///
     /// # Errors
     /// If the window does not fit the map.
     pub(super) fn conv(&mut self, conv: Convolution) -> Result<(), String> {
         let Convolution { name, geometry, .. } = conv;
+        if conv.form == Form::FullyConnected {
+            if self.size() != [1, 1] || !geometry.is_pointwise() {
+                return Err(format!(
+                    "{name} is fully connected, but not on a single pixel"
+                ));
+            }
+            self.is_flat = true;
+        } else if self.is_flat {
+            return Err(format!(
+                "{name} is a convolution on what has no rows and columns"
+            ));
+        }
         let [rows, columns] = self.size();
         let size = geometry
             .resolve(1, rows, columns)
@@ -119,11 +152,11 @@ impl Chain {
         self.map = [size.rows.output, size.columns.output, conv.out_channels];
         self.numbers = conv.numbers;
         let kind = Kind::Conv {
+            form: conv.form,
             padding,
             stride: geometry.stride,
             dilation: geometry.dilation,
             activation: conv.activation,
-            multiplier: conv.multiplier,
         };
         let constants = vec![
             self.constant(&format!("{name}.weight"), conv.weights),
@@ -194,18 +227,20 @@ impl Chain {
         self.append(name, Kind::Mean, vec![axes]);
     }
 
-    /// Appends a reshape to `[batch, channels]`.
+    /// Appends a reshape to `[batch, values]`.
     pub(super) fn flatten(&mut self, name: &str) {
-        let shape = Constant::integers(&[-1, self.map[2] as i32]);
+        let values = self.map.iter().product();
+        self.map = [1, 1, values];
+        self.is_flat = true;
+        let shape = Constant::integers(&[-1, values as i32]);
         let shape = self.constant(&format!("{name}.shape"), shape);
-        let output = vec![1, self.map[2]];
-        self.append_of_shape(name, Kind::Reshape, vec![shape], output);
+        self.append(name, Kind::Reshape, vec![shape]);
     }
 
-    /// Appends the softmax over `[batch, channels]`.
-    pub(super) fn softmax(&mut self, name: &str, numbers: Numbers) {
+    /// Appends the softmax over the channels.
+    pub(super) fn softmax(&mut self, name: &str, beta: f32, numbers: Numbers) {
         self.numbers = numbers;
-        self.append_of_shape(name, Kind::Softmax, Vec::new(), vec![1, self.map[2]]);
+        self.append(name, Kind::Softmax { beta }, Vec::new());
     }
 
     /// The graph with a named text.
@@ -216,16 +251,10 @@ impl Chain {
 
     fn append(&mut self, name: &str, kind: Kind, constants: Vec<usize>) {
         let [rows, columns, channels] = self.map;
-        self.append_of_shape(name, kind, constants, vec![1, rows, columns, channels]);
-    }
-
-    fn append_of_shape(
-        &mut self,
-        name: &str,
-        kind: Kind,
-        constants: Vec<usize>,
-        shape: Vec<usize>,
-    ) {
+        let shape = match self.is_flat {
+            true => vec![1, channels],
+            false => vec![1, rows, columns, channels],
+        };
         let mut inputs = vec![self.model.output];
         inputs.extend(constants);
         let output = self.tensor(name, shape, self.numbers.clone());

@@ -25,6 +25,8 @@ type Tables = WIPOffset<Vector<'static, ForwardsUOffset<TableFinishedWIPOffset>>
 pub(super) enum TensorType {
     Float32 = 0,
     Int32 = 2,
+    Uint8 = 3,
+    Int8 = 9,
 }
 
 /// A tensor of the graph. Without data, it is computed or an input.
@@ -53,16 +55,27 @@ pub(super) enum FusedActivation {
     Relu6 = 3,
 }
 
+/// What a convolution is for TFLite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Full,
+    /// With this many filters per input channel.
+    Depthwise {
+        multiplier: usize,
+    },
+    /// On a single pixel.
+    FullyConnected,
+}
+
 /// An operator with its options.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Kind {
     Conv {
+        form: Form,
         padding: WindowPadding,
         stride: usize,
         dilation: usize,
         activation: FusedActivation,
-        /// Filters per input channel, where it is depthwise.
-        multiplier: Option<usize>,
     },
     AveragePool {
         padding: WindowPadding,
@@ -73,7 +86,12 @@ pub(super) enum Kind {
     Mean,
     Pad,
     Reshape,
-    Softmax,
+    /// Of the input times a factor.
+    Softmax {
+        beta: f32,
+    },
+    Quantize,
+    Dequantize,
 }
 
 /// An operator between tensors, which are given by their indices.
@@ -98,17 +116,34 @@ impl Kind {
     fn code(&self) -> i8 {
         match self {
             Self::AveragePool { .. } => 1,
-            Self::Conv {
-                multiplier: None, ..
-            } => 3,
-            Self::Conv {
-                multiplier: Some(_),
-                ..
-            } => 4,
+            Self::Conv { form, .. } => match form {
+                Form::Full => 3,
+                Form::Depthwise { .. } => 4,
+                Form::FullyConnected => 9,
+            },
+            Self::Dequantize => 6,
             Self::Reshape => 22,
-            Self::Softmax => 25,
+            Self::Softmax { .. } => 25,
             Self::Pad => 34,
             Self::Mean => 40,
+            Self::Quantize => 114,
+        }
+    }
+
+    /// The operator's version that first took signed integers, or the first of all.
+    fn version(&self, signed: bool) -> i32 {
+        match self {
+            _ if !signed => 1,
+            Self::Conv { form, .. } => match form {
+                Form::Full | Form::Depthwise { .. } => 3,
+                Form::FullyConnected => 4,
+            },
+            Self::AveragePool { .. }
+            | Self::Softmax { .. }
+            | Self::Mean
+            | Self::Pad
+            | Self::Dequantize => 2,
+            Self::Reshape | Self::Quantize => 1,
         }
     }
 
@@ -117,28 +152,36 @@ impl Kind {
         let table = builder.start_table();
         let tag = match *self {
             Self::Conv {
+                form: Form::FullyConnected,
+                activation,
+                ..
+            } => {
+                builder.push_slot_always(field(0), activation as i8);
+                8
+            }
+            Self::Conv {
+                form,
                 padding,
                 stride,
                 dilation,
                 activation,
-                multiplier,
             } => {
                 let [stride, dilation] = [int(stride)?, int(dilation)?];
                 builder.push_slot_always(field(0), padding as i8);
                 builder.push_slot_always(field(1), stride);
                 builder.push_slot_always(field(2), stride);
                 // A depthwise convolution has one more field, in the middle.
-                let next = match multiplier {
-                    Some(multiplier) => {
+                let (tag, next) = match form {
+                    Form::Depthwise { multiplier } => {
                         builder.push_slot_always(field(3), int(multiplier)?);
-                        4
+                        (2, 4)
                     }
-                    None => 3,
+                    _ => (1, 3),
                 };
                 builder.push_slot_always(field(next), activation as i8);
                 builder.push_slot_always(field(next + 1), dilation);
                 builder.push_slot_always(field(next + 2), dilation);
-                if multiplier.is_some() { 2 } else { 1 }
+                tag
             }
             Self::AveragePool {
                 padding,
@@ -152,8 +195,7 @@ impl Kind {
                 builder.push_slot_always(field(4), int(rows)?);
                 5
             }
-            Self::Softmax => {
-                let beta = 1f32;
+            Self::Softmax { beta } => {
                 builder.push_slot_always(field(0), beta);
                 9
             }
@@ -165,6 +207,8 @@ impl Kind {
             }
             // The shape is an input.
             Self::Reshape => 17,
+            Self::Dequantize => 38,
+            Self::Quantize => 89,
         };
         Ok((tag, builder.end_table(table)))
     }
@@ -211,7 +255,9 @@ impl Model {
         let mut codes: Vec<(i8, i32)> = Vec::new();
         let mut operators = Vec::new();
         for operator in &self.operators {
-            let code = (operator.kind.code(), 1);
+            let mut tensors = operator.inputs.iter().chain([&operator.output]);
+            let signed = tensors.any(|&index| self.tensors[index].kind == TensorType::Int8);
+            let code = (operator.kind.code(), operator.kind.version(signed));
             let known = codes.iter().position(|&other| other == code);
             let index = known.unwrap_or_else(|| {
                 codes.push(code);

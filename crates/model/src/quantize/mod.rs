@@ -1,0 +1,30 @@
+//! Post-training quantisation: f32 weights and some photos -> a network of 8-bit integers.
+//!
+//! ```text
+//! checkpoint -> float_network  batch norm folded; layer: as f32 kernels take one
+//! photos     -> input_rule     the first integers
+//!               statistics     the float network: ranges of activations, means of what weights see
+//!               range          range -> scale and zero point
+//!               weights        weights -> integers, per channel or per tensor
+//!               codes          one layer on integers, simulated in f32
+//!            -> post_training  layer by layer: weights, then the bias, corrected so that the
+//!                              layer's sums have the float network's mean
+//! network    -> comparison     with the float network, on other photos
+//! ```
+
+mod codes;
+mod comparison;
+mod equalization;
+mod float_network;
+mod input_rule;
+mod layer;
+mod options;
+mod post_training;
+mod range;
+mod simulation;
+mod statistics;
+mod weights;
+
+pub use comparison::{Comparison, LayerNoise};
+pub use options::{QuantizeOptions, RangeMethod, Scheme};
+pub use post_training::{Quantization, quantize};
