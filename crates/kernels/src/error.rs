@@ -85,6 +85,16 @@ pub enum KernelError {
         /// What is wrong with it.
         problem: String,
     },
+    /// Values are of another type than the network's.
+    #[error("{what} must be {expected}, found {found}")]
+    Values {
+        /// The values in question.
+        what: &'static str,
+        /// Their type in the network.
+        expected: &'static str,
+        /// The type that was given.
+        found: &'static str,
+    },
     /// The length of a slice does not match its shape.
     #[error("{what} holds {found} values, expected {expected}")]
     Length {

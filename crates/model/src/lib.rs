@@ -11,6 +11,7 @@
 //! | [`mod@file`] | atomic writing of files |
 //! | [`fold`] | folding of batch normalisation into weights |
 //! | [`plan`] | inference: weights folded and packed, work planned for one input size |
+//! | [`quantized`] | inference in 8-bit integers, to the bits of LiteRT |
 //! | [`flat`] | all parameters in one vector |
 //! | [`training_plan`] | training: logits and gradients |
 //! | [`inspect`] | parameters and multiply-adds of every layer |
@@ -48,6 +49,7 @@ mod pooling;
 pub mod prediction;
 pub mod preprocess;
 pub mod quantize;
+pub mod quantized;
 pub mod suggest;
 pub mod training_plan;
 
@@ -64,4 +66,5 @@ pub use flat::FlatLayout;
 pub use mobilenet_kernels::Normalizer;
 pub use plan::{InferencePlan, PlanOptions, PlanOutput, PlanWeights};
 pub use prediction::Prediction;
+pub use quantized::{IntegerPlan, IntegerPlanOptions, IntegerPlanOutput, QuantizedWeights};
 pub use training_plan::{TrainingPass, TrainingPlan, TrainingPlanOptions};

@@ -61,6 +61,9 @@ fn check_scale(layer: &str, what: &str, scale: f32) -> Result<(), KernelError> {
 /// No activation or weight of a network is that large.
 const MOST_SCALE: f32 = 1e9;
 
+/// Fixed-point softmax has 26 bits behind the point.
+const LEAST_STEP: f32 = 1.0 / (1 << 25) as f32;
+
 fn check_zero_point(
     layer: &str,
     what: &str,
@@ -129,11 +132,10 @@ fn check(
         }
         IntegerOperation::Mean => Ok([1, 1, channels]),
         IntegerOperation::Softmax { beta } => {
-            check_scale(
-                &layer.name,
-                "the factor times the input",
-                beta * input.scale,
-            )?;
+            let step = beta * input.scale;
+            if !(LEAST_STEP..MOST_SCALE).contains(&step) {
+                return error(&format!("logits cannot be {step:e} apart"));
+            }
             check_softmax(&layer.name, output)?;
             Ok(shape)
         }

@@ -1,9 +1,48 @@
-//! A whole network of 8-bit integers.
+//! A whole network of 8-bit integers as a program, to the bits of LiteRT. Weights are packed once,
+//! activations share one arena, a team of threads divides the work, and nothing is allocated while
+//! it runs.
+//!
+//! ```text
+//! IntegerNetwork (plain data) + Arithmetic -> PackedIntegers (shared by all programs, Arc)
+//! PackedIntegers + IntegerProgramConfig (size, outputs, threads) -> IntegerProgram -> run
+//! ```
+//!
+//! Activations are kept as unsigned bytes: a signed integer plus 128. Zero points cost nothing
+//! inside: those of the weights are subtracted when they are packed, those of the input are part of
+//! what sums begin with, and borders hold them. A file of this folder uses only those above it:
+//!
+//! | file | content |
+//! |---|---|
+//! | `network` | the description of a network |
+//! | `check` | its checks, and the shapes of its outputs |
+//! | `rounding`, `softmax` | the arithmetic of the frameworks, to the last bit |
+//! | `packed` | weights in the order in which kernels read them |
+//! | `map` | where an activation is in the arena, and its border |
+//! | `images` | what goes in and comes out |
+//! | `context` | what a thread needs while an image goes through the steps |
+//! | `depthwise`, `convolution` | what one thread does in a convolution |
+//! | `step` | all steps |
+//! | `schedule` | layers and an image size -> steps |
+//! | `program` | arenas, the team, and which thread computes which image |
 
 mod check;
+mod context;
+mod convolution;
+mod depthwise;
+mod images;
+mod map;
 mod network;
+mod packed;
+mod program;
+mod rounding;
+mod schedule;
+mod softmax;
+mod step;
 
+pub use images::{IntegerImages, IntegerOutput};
 pub use network::{
     Arithmetic, IntegerLayer, IntegerNetwork, IntegerOperation, IntegerType, Integers, Quantized,
     QuantizedConvolution, QuantizedWeights, ValueKind,
 };
+pub use packed::PackedIntegers;
+pub use program::{IntegerProgram, IntegerProgramConfig};

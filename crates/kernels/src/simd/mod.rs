@@ -7,12 +7,14 @@
 //! The `pulp` crate is not used: it has one vector width per set, no prefetch, no broadcast from
 //! memory and no tile sizes of our choice, and those decide the speed here.
 
+pub(crate) mod integer;
 mod isa;
 mod memory;
 mod micro;
 mod threads;
 mod vector;
 
+pub use integer::IntegerIsa;
 pub use isa::{Isa, IsaError, measure_bandwidth, measure_peak};
 pub(crate) use isa::{dispatch, panel_vectors};
 pub use memory::AlignedBuffer;

@@ -1,6 +1,7 @@
 //! Loads a [`Checkpoint`] from a path or from bytes in memory.
 
-use std::path::Path;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 
 use super::assemble::assemble;
 use super::error::CheckpointError;
@@ -38,23 +39,10 @@ pub(super) fn read_tensors(
     options: &LoadOptions,
 ) -> Result<NamedTensors, CheckpointError> {
     let limits = options.limits;
-    let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let bytes = folder.read(&name, limits.file_bytes).map_err(|source| {
-        if source.kind() == std::io::ErrorKind::FileTooLarge {
-            CheckpointError::FileTooLarge {
-                path: path.to_path_buf(),
-                limit: limits.file_bytes,
-            }
-        } else {
-            CheckpointError::Io {
-                path: path.to_path_buf(),
-                source,
-            }
-        }
-    })?;
+    let bytes = read_file(path, limits)?;
     let format = options.format.or_else(|| Format::detect(&bytes));
     let format = format.ok_or_else(|| unknown_format(path, &bytes))?;
+    let (folder, name) = place(path);
     let source = Source {
         name: &name,
         bytes: &bytes,
@@ -66,6 +54,31 @@ pub(super) fn read_tensors(
             path: path.to_path_buf(),
             source,
         })
+}
+
+/// The folder and the name of a file.
+fn place(path: &Path) -> (PathBuf, Cow<'_, str>) {
+    let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    (folder, name)
+}
+
+/// The bytes of a file.
+pub(super) fn read_file(path: &Path, limits: ReadLimits) -> Result<Vec<u8>, CheckpointError> {
+    let (folder, name) = place(path);
+    folder.read(&name, limits.file_bytes).map_err(|source| {
+        if source.kind() == std::io::ErrorKind::FileTooLarge {
+            CheckpointError::FileTooLarge {
+                path: path.to_path_buf(),
+                limit: limits.file_bytes,
+            }
+        } else {
+            CheckpointError::Io {
+                path: path.to_path_buf(),
+                source,
+            }
+        }
+    })
 }
 
 fn unknown_format(path: &Path, bytes: &[u8]) -> CheckpointError {

@@ -26,7 +26,12 @@ mod framework_call;
 mod graph;
 mod hugging_face_config;
 mod infer;
+<<<<<<< HEAD
 pub(crate) mod layout;
+=======
+mod integers;
+mod layout;
+>>>>>>> int
 mod load;
 mod locate;
 mod metadata;
@@ -42,6 +47,7 @@ mod write;
 
 pub use error::CheckpointError;
 pub use framework_call::framework_call;
+pub use integers::load_integers;
 pub use load::{load, load_bytes, load_with};
 pub use locate::exists;
 pub use metadata::{KEY as METADATA_KEY, Metadata, SavedActivation};

@@ -61,6 +61,10 @@ impl<'a> Table<'a> {
         array(self.bytes, self.field(index)?).map(i32::from_le_bytes)
     }
 
+    pub(super) fn f32(&self, index: usize) -> Option<f32> {
+        array(self.bytes, self.field(index)?).map(f32::from_le_bytes)
+    }
+
     pub(super) fn table(&self, index: usize) -> Option<Self> {
         let position = follow(self.bytes, self.field(index)?)?;
         Some(Self {

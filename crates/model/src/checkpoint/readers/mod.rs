@@ -39,6 +39,7 @@ pub use error::ReadError;
 pub use format::Format;
 pub use source::{Folder, Source};
 pub use tensors::{NamedTensors, Quantization, RawTensor};
+pub use tflite::read_integers;
 
 use budget::Budget;
 use tensors::{from_le_bytes, volume};

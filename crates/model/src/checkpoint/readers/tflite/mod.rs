@@ -12,6 +12,7 @@
 //!
 //! `operators.rs` translates operators to operations.
 
+mod integers;
 mod operators;
 mod tensors;
 
@@ -24,6 +25,7 @@ use super::flatbuffer::{Elements, Table};
 use super::graph::{Graph, Input};
 use super::zip_entry::entry;
 use super::{Budget, NamedTensors, ReadError};
+pub use integers::read_integers;
 use operators::operation;
 use tensors::{constant, describe, input_samples, kind, malformed, small_integers};
 
@@ -35,18 +37,49 @@ pub(super) fn looks_like(bytes: &[u8]) -> bool {
 /// Bytes of memory for a tensor or an operator: a generous estimate.
 const RECORD: u64 = 512;
 
-pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, ReadError> {
-    let missing = |what: &str| malformed("TFLite model", format!("it has no {what}"));
-    let model = Table::root(bytes).ok_or_else(|| missing("root"))?;
-    let buffers = model.elements(4, 4).ok_or_else(|| missing("buffers"))?;
-    let codes = model
-        .elements(1, 4)
-        .ok_or_else(|| missing("operator codes"))?;
-    let subgraphs = model.elements(2, 4).ok_or_else(|| missing("subgraphs"))?;
-    let subgraph = subgraphs.table(0).ok_or_else(|| missing("subgraph"))?;
+/// The vectors of a model with one graph.
+struct Tables<'a> {
+    buffers: Elements<'a>,
+    codes: Elements<'a>,
+    tensors: Elements<'a>,
+    inputs: Elements<'a>,
+    outputs: Option<Elements<'a>>,
+    operators: Elements<'a>,
+}
 
+fn missing(what: &str) -> ReadError {
+    malformed("TFLite model", format!("it has no {what}"))
+}
+
+impl<'a> Tables<'a> {
+    fn of(bytes: &'a [u8]) -> Result<Self, ReadError> {
+        let model = Table::root(bytes).ok_or_else(|| missing("root"))?;
+        let vector = |table: &Table<'a>, field: usize, what: &str| {
+            table.elements(field, 4).ok_or_else(|| missing(what))
+        };
+        let subgraphs = vector(&model, 2, "subgraphs")?;
+        let subgraph = subgraphs.table(0).ok_or_else(|| missing("subgraph"))?;
+        Ok(Self {
+            buffers: vector(&model, 4, "buffers")?,
+            codes: vector(&model, 1, "operator codes")?,
+            tensors: vector(&subgraph, 0, "tensors")?,
+            inputs: vector(&subgraph, 1, "inputs")?,
+            outputs: subgraph.elements(2, 4),
+            operators: vector(&subgraph, 3, "operators")?,
+        })
+    }
+}
+
+pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, ReadError> {
+    let Tables {
+        buffers,
+        codes,
+        tensors: listed,
+        inputs,
+        operators,
+        ..
+    } = Tables::of(bytes)?;
     let mut named = NamedTensors::default();
-    let listed = subgraph.elements(0, 4).ok_or_else(|| missing("tensors"))?;
     let mut tensors = Vec::new();
     let mut integers = HashMap::new();
     for index in 0..listed.len {
@@ -62,10 +95,6 @@ pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, Re
         tensors.push(tensor);
     }
 
-    let inputs = subgraph.elements(1, 4).ok_or_else(|| missing("inputs"))?;
-    let operators = subgraph
-        .elements(3, 4)
-        .ok_or_else(|| missing("operators"))?;
     let mut operations = Vec::new();
     for index in 0..operators.len {
         budget.take("TFLite operators", RECORD)?;

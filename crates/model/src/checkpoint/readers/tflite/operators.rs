@@ -11,27 +11,29 @@ use crate::checkpoint::readers::graph::{Conv, Operation, OperationKind, Operator
 use crate::checkpoint::readers::{Budget, NamedTensors, ReadError};
 
 /// Numbers of `BuiltinOperator` in the schema.
-mod builtin {
-    pub(super) const ADD: i32 = 0;
-    pub(super) const AVERAGE_POOL_2D: i32 = 1;
-    pub(super) const CONV_2D: i32 = 3;
-    pub(super) const DEPTHWISE_CONV_2D: i32 = 4;
-    pub(super) const DEQUANTIZE: i32 = 6;
-    pub(super) const FULLY_CONNECTED: i32 = 9;
-    pub(super) const MUL: i32 = 18;
-    pub(super) const RELU: i32 = 19;
-    pub(super) const RELU6: i32 = 21;
-    pub(super) const RESHAPE: i32 = 22;
-    pub(super) const SOFTMAX: i32 = 25;
-    pub(super) const PAD: i32 = 34;
-    pub(super) const MEAN: i32 = 40;
-    pub(super) const SUB: i32 = 41;
-    pub(super) const DIV: i32 = 42;
-    pub(super) const SQUEEZE: i32 = 43;
-    pub(super) const SHAPE: i32 = 77;
-    pub(super) const LEAKY_RELU: i32 = 98;
-    pub(super) const QUANTIZE: i32 = 114;
-    pub(super) const HARD_SWISH: i32 = 117;
+pub(super) mod builtin {
+    pub(in super::super) const ADD: i32 = 0;
+    pub(in super::super) const AVERAGE_POOL_2D: i32 = 1;
+    pub(in super::super) const CONV_2D: i32 = 3;
+    pub(in super::super) const DEPTHWISE_CONV_2D: i32 = 4;
+    pub(in super::super) const DEQUANTIZE: i32 = 6;
+    pub(in super::super) const FULLY_CONNECTED: i32 = 9;
+    pub(in super::super) const MUL: i32 = 18;
+    pub(in super::super) const RELU: i32 = 19;
+    pub(in super::super) const RELU6: i32 = 21;
+    pub(in super::super) const RESHAPE: i32 = 22;
+    pub(in super::super) const SOFTMAX: i32 = 25;
+    pub(in super::super) const PAD: i32 = 34;
+    pub(in super::super) const MEAN: i32 = 40;
+    pub(in super::super) const SUB: i32 = 41;
+    pub(in super::super) const DIV: i32 = 42;
+    pub(in super::super) const SQUEEZE: i32 = 43;
+    pub(in super::super) const STRIDED_SLICE: i32 = 45;
+    pub(in super::super) const SHAPE: i32 = 77;
+    pub(in super::super) const PACK: i32 = 83;
+    pub(in super::super) const LEAKY_RELU: i32 = 98;
+    pub(in super::super) const QUANTIZE: i32 = 114;
+    pub(in super::super) const HARD_SWISH: i32 = 117;
 }
 
 /// Translates one operator. `None` if it only dequantises a constant.
@@ -102,7 +104,10 @@ fn budget_of(count: usize, budget: &mut Budget) -> Result<(), ReadError> {
 }
 
 /// The operator's number, and its name if it is a custom operator.
-fn builtin_code(operator: &Table<'_>, codes: &Elements<'_>) -> Option<(i32, Option<String>)> {
+pub(super) fn builtin_code(
+    operator: &Table<'_>,
+    codes: &Elements<'_>,
+) -> Option<(i32, Option<String>)> {
     let index = usize::try_from(operator.i32(0).unwrap_or(0)).ok()?;
     let code = codes.table(index)?;
     let custom = code.text(1).map(|name| name.chars().take(64).collect());

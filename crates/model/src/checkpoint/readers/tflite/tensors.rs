@@ -109,7 +109,7 @@ pub(super) fn constant(
 }
 
 /// Scales and zero points of a quantised tensor.
-fn quantization(tensor: &Described<'_>) -> Result<Option<Quantization>, ReadError> {
+pub(super) fn quantization(tensor: &Described<'_>) -> Result<Option<Quantization>, ReadError> {
     let Described { name, shape, .. } = tensor;
     let wrong = |problem: String| ReadError::tensor(name, problem);
     if !matches!(tensor.kind, kind::UINT8 | kind::INT8 | kind::INT32) {

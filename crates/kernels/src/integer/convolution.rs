@@ -1,0 +1,170 @@
+//! Convolutions as products of matrices: windows are gathered, or computed by a depthwise
+//! convolution, in bands of pixels, and each band is multiplied by all weights.
+
+use std::ops::Range;
+
+use super::context::Context;
+use super::depthwise::Depthwise;
+use super::map::Map;
+use super::packed::{PackedMatrix, PackedOperation};
+use crate::simd::integer::matrix::{self, Cursor, Panel};
+use crate::simd::integer::{IntegerKernel, IntegerSimd};
+
+/// A convolution.
+#[derive(Debug)]
+pub(super) struct Convolution {
+    pub(super) source: Source,
+    /// Index of its layer.
+    pub(super) layer: usize,
+    /// Pixels in a band.
+    pub(super) band: usize,
+    pub(super) output: Map,
+}
+
+/// Where the left operands come from.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// Windows of a map.
+    Windows {
+        input: Map,
+        stride: usize,
+        /// Offset in the window, and length, of what is contiguous.
+        runs: Vec<[usize; 2]>,
+    },
+    /// The output of a depthwise convolution, which is kept nowhere else.
+    Depthwise(Depthwise),
+}
+
+/// Bytes copied at a time. So many are readable and writable beyond every window.
+pub(super) const CHUNK: usize = 16;
+
+/// The work of one thread.
+pub(super) struct Run<'a> {
+    pub(super) convolution: &'a Convolution,
+    pub(super) context: &'a Context<'a>,
+    pub(super) thread: usize,
+}
+
+impl IntegerKernel for Run<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: IntegerSimd>(self, simd: S) {
+        let Self {
+            convolution,
+            context,
+            thread,
+        } = self;
+        let PackedOperation::Matrix(matrix) = &context.layers[convolution.layer].operation else {
+            return;
+        };
+        let map = &convolution.output;
+        context.write_border(map, thread);
+        let pixels = map.height * map.width;
+        // If there are few pixels, threads share the output channels, and each gathers all pixels.
+        let (pixels, panels) = match pixels < 2 * context.threads {
+            true => (0..pixels, context.share(matrix.panels.len(), thread)),
+            false => (context.share(pixels, thread), 0..matrix.panels.len()),
+        };
+        let values: *mut S::Value = context.scratch(thread).cast();
+        let mut band = pixels.start..pixels.start;
+        while band.end < pixels.end {
+            band = band.end..(band.end + convolution.band).min(pixels.end);
+            convolution.gather(simd, context, band.clone(), values, matrix.stride);
+            for index in panels.clone() {
+                convolution.multiply(simd, context, matrix, index, band.clone(), values);
+            }
+        }
+    }
+}
+
+impl Convolution {
+    /// Fills the left operands of a band, `[pixels, stride]`.
+    #[inline(always)]
+    fn gather<S: IntegerSimd>(
+        &self,
+        simd: S,
+        context: &Context<'_>,
+        band: Range<usize>,
+        values: *mut S::Value,
+        stride: usize,
+    ) {
+        match &self.source {
+            Source::Depthwise(depthwise) => {
+                depthwise.values(simd, context, band, values, stride);
+            }
+            Source::Windows {
+                input,
+                stride: step,
+                runs,
+            } => {
+                for (row, pixel) in band.enumerate() {
+                    let (y, x) = (pixel / self.output.width, pixel % self.output.width);
+                    let window = context.pointer(input.window(y, x, *step));
+                    let mut to = values.wrapping_add(row * stride);
+                    for &[offset, len] in runs {
+                        // SAFETY: the window is in the map, the pixel's values are in the scratch,
+                        // and both have room for a chunk more.
+                        unsafe { copy(window.add(offset), to, len) }
+                        to = to.wrapping_add(len);
+                    }
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn multiply<S: IntegerSimd>(
+        &self,
+        simd: S,
+        context: &Context<'_>,
+        matrix: &PackedMatrix,
+        index: usize,
+        band: Range<usize>,
+        values: *const S::Value,
+    ) {
+        let map = &self.output;
+        let part = &matrix.panels[index];
+        let column = band.start % map.width;
+        let at = context.pointer(map.at(band.start / map.width, column) + part.first);
+        let weights: *const S::Weight = matrix.weights.as_slice().as_ptr().cast();
+        let panel = Panel::<S> {
+            values,
+            pixels: band.len(),
+            stride: matrix.stride,
+            weights: weights.wrapping_add(part.weights),
+            extra: &matrix.extra[part.extra.clone()],
+            start: matrix.sums.start[part.first..].as_ptr(),
+            rounding: matrix.sums.rounding(),
+            first: part.first,
+            channels: part.channels,
+            output: Cursor {
+                at,
+                column,
+                columns: map.width,
+                pixel: map.channels,
+                gap: map.row() - (map.width - 1) * map.channels,
+            },
+        };
+        // SAFETY: the packer has laid out the weights, the band was gathered, and the pixels (or
+        // these channels of them) are this thread's.
+        unsafe { matrix::run(simd, &panel) }
+    }
+}
+
+/// Copies bytes as values, in whole chunks.
+///
+/// # Safety
+/// `len` and up to a chunk more must be readable and writable.
+#[inline(always)]
+unsafe fn copy<V: Copy + From<u8>>(from: *const u8, to: *mut V, len: usize) {
+    for start in (0..len).step_by(CHUNK) {
+        // SAFETY: the caller's guarantee. Bytes are read and values written unaligned.
+        unsafe {
+            let bytes = from.add(start).cast::<[u8; CHUNK]>().read_unaligned();
+            to.add(start)
+                .cast::<[V; CHUNK]>()
+                .write_unaligned(bytes.map(V::from));
+        }
+    }
+}

@@ -1,0 +1,398 @@
+//! Weights in the order in which kernels read them.
+
+use super::network::{
+    Arithmetic, IntegerNetwork, IntegerOperation, Quantized, QuantizedConvolution, ValueKind,
+};
+use super::rounding::{Bounds, ByteScale, Factors, byte_of_f32};
+use super::softmax::Exponentials;
+use crate::error::KernelError;
+use crate::geometry::ConvGeometry;
+use crate::network::ConvKind;
+use crate::simd::integer::{ExactRounding, IntegerKernel, IntegerSimd, Rounding, dispatch};
+use crate::simd::{AlignedBuffer, IntegerIsa, Isa};
+
+/// A network whose weights are packed. Any number of programs can share it.
+#[derive(Debug)]
+pub struct PackedIntegers {
+    pub(super) isa: IntegerIsa,
+    pub(super) arithmetic: Arithmetic,
+    pub(super) input_shape: [usize; 3],
+    pub(super) input: ValueKind,
+    pub(super) layers: Vec<PackedLayer>,
+}
+
+/// A layer with what its kernel needs.
+#[derive(Debug)]
+pub(super) struct PackedLayer {
+    pub(super) name: String,
+    pub(super) operation: PackedOperation,
+    pub(super) output: ValueKind,
+}
+
+#[derive(Debug)]
+pub(super) enum PackedOperation {
+    Quantize,
+    Dequantize,
+    Matrix(PackedMatrix),
+    Depthwise(PackedDepthwise),
+    AveragePool(ConvGeometry),
+    Mean,
+    Flatten,
+    Softmax(Exponentials),
+}
+
+/// A convolution as a product of gathered windows and weights.
+#[derive(Debug)]
+pub(super) struct PackedMatrix {
+    pub(super) geometry: ConvGeometry,
+    pub(super) in_channels: usize,
+    pub(super) out_channels: usize,
+    /// Values of a window, in whole steps.
+    pub(super) stride: usize,
+    pub(super) panels: Vec<PackedPanel>,
+    /// First values of the extra steps of all panels.
+    pub(super) extra: Vec<u32>,
+    pub(super) weights: AlignedBuffer,
+    pub(super) sums: PackedSums,
+}
+
+/// Output channels that a kernel computes together.
+#[derive(Debug)]
+pub(super) struct PackedPanel {
+    pub(super) first: usize,
+    pub(super) channels: usize,
+    /// Index of the first weight.
+    pub(super) weights: usize,
+    pub(super) extra: std::ops::Range<usize>,
+}
+
+#[derive(Debug)]
+pub(super) struct PackedDepthwise {
+    pub(super) geometry: ConvGeometry,
+    pub(super) in_channels: usize,
+    pub(super) out_channels: usize,
+    /// `[vectors, pairs of taps, lanes, 2]`, 16 bits each.
+    pub(super) weights: AlignedBuffer,
+    pub(super) sums: PackedSums,
+}
+
+/// What sums begin with, and how they end.
+#[derive(Debug)]
+pub(super) struct PackedSums {
+    /// For whole vectors.
+    pub(super) start: Vec<i32>,
+    pub(super) bounds: Bounds,
+    /// For whole vectors.
+    pub(super) factors: Factors,
+}
+
+impl PackedSums {
+    /// The rounding of these sums.
+    pub(super) fn rounding(&self) -> Rounding<'_> {
+        let bounds = self.bounds;
+        match &self.factors {
+            Factors::F32(factors) => Rounding::F32 {
+                factors: factors.as_ptr(),
+                bounds: [bounds.low, bounds.high].map(|b| (b - bounds.zero_point) as f32),
+                zero_point: bounds.zero_point,
+            },
+            Factors::Exact(_) => Rounding::Exact(self),
+        }
+    }
+}
+
+impl ExactRounding for PackedSums {
+    fn byte(&self, channel: usize, sum: i32) -> u8 {
+        match &self.factors {
+            Factors::Exact(factors) => factors
+                .get(channel)
+                .map_or(0, |factor| factor.byte(sum, self.bounds)),
+            Factors::F32(factors) => factors
+                .get(channel)
+                .map_or(0, |factor| byte_of_f32(sum as f32 * factor, self.bounds)),
+        }
+    }
+}
+
+impl PackedIntegers {
+    /// Checks and packs a network. Each layer's weights are freed once they are packed.
+    ///
+    /// # Errors
+    /// If a layer cannot be computed.
+    pub fn new(
+        network: IntegerNetwork,
+        arithmetic: Arithmetic,
+        isa: Isa,
+    ) -> Result<Self, KernelError> {
+        let [rows, columns, mut channels] = network.input_shape;
+        let shapes = network.shapes([rows, columns])?;
+        let isa = IntegerIsa::of(isa);
+        let mut input = network.input;
+        let mut layers = Vec::new();
+        for (layer, shape) in network.layers.into_iter().zip(shapes) {
+            let output = layer.output;
+            let operation = match (layer.operation, input, output) {
+                (
+                    IntegerOperation::Convolution(convolution),
+                    ValueKind::Quantized(input),
+                    ValueKind::Quantized(output),
+                ) => {
+                    let factors = Factors::new(&convolution, input, output, arithmetic);
+                    let factors = factors.ok_or_else(|| KernelError::Layer {
+                        layer: layer.name.clone(),
+                        problem: "scales that XNNPACK refuses: the input's times the weights' is \
+                                  256 times the output's or more"
+                            .to_string(),
+                    })?;
+                    let sums = PackedSums::new(&convolution, input, output, factors, isa);
+                    pack(isa, &convolution, channels, sums)
+                }
+                (IntegerOperation::Softmax { beta }, ValueKind::Quantized(input), _) => {
+                    let table = Exponentials::new(input.scale, beta, arithmetic);
+                    PackedOperation::Softmax(table)
+                }
+                (IntegerOperation::Quantize, ..) => PackedOperation::Quantize,
+                (IntegerOperation::AveragePool(geometry), ..) => {
+                    PackedOperation::AveragePool(geometry)
+                }
+                (IntegerOperation::Mean, ..) => PackedOperation::Mean,
+                (IntegerOperation::Flatten, ..) => PackedOperation::Flatten,
+                // `shapes` has refused all else.
+                _ => PackedOperation::Dequantize,
+            };
+            layers.push(PackedLayer {
+                name: layer.name,
+                operation,
+                output,
+            });
+            (input, channels) = (output, shape[2]);
+        }
+        Ok(Self {
+            isa,
+            arithmetic,
+            input_shape: network.input_shape,
+            input: network.input,
+            layers,
+        })
+    }
+
+    /// The instructions that the weights are packed for.
+    pub fn isa(&self) -> IntegerIsa {
+        self.isa
+    }
+
+    /// The arithmetic.
+    pub fn arithmetic(&self) -> Arithmetic {
+        self.arithmetic
+    }
+
+    /// Rows, columns and channels of an image, as the file has them.
+    pub fn input_shape(&self) -> [usize; 3] {
+        self.input_shape
+    }
+
+    /// An image's values.
+    pub fn input(&self) -> ValueKind {
+        self.input
+    }
+
+    /// Name and values of each layer's output.
+    pub fn layers(&self) -> impl ExactSizeIterator<Item = (&str, ValueKind)> {
+        let layers = self.layers.iter();
+        layers.map(|layer| (layer.name.as_str(), layer.output))
+    }
+
+    /// Bytes of packed weights.
+    pub fn bytes(&self) -> usize {
+        let buffers = self.layers.iter().map(|layer| match &layer.operation {
+            PackedOperation::Matrix(matrix) => size_of_val(matrix.weights.as_slice()),
+            PackedOperation::Depthwise(depthwise) => size_of_val(depthwise.weights.as_slice()),
+            _ => 0,
+        });
+        buffers.sum()
+    }
+}
+
+impl PackedSums {
+    fn new(
+        convolution: &QuantizedConvolution,
+        input: Quantized,
+        output: Quantized,
+        mut factors: Factors,
+        isa: IntegerIsa,
+    ) -> Self {
+        let room = convolution.out_channels.next_multiple_of(isa.lanes());
+        if let Factors::F32(factors) = &mut factors {
+            factors.resize(room, 0.0);
+        }
+        let zero_point = ByteScale::from(input).zero_point;
+        let start = convolution.bias.iter().enumerate().map(|(channel, &bias)| {
+            let sum = weights_of(convolution, channel).fold(0, i32::wrapping_add);
+            bias.wrapping_sub(zero_point.wrapping_mul(sum))
+        });
+        let mut start: Vec<i32> = start.collect();
+        start.resize(room, 0);
+        Self {
+            start,
+            bounds: Bounds::of_activation(output.into(), convolution.activation),
+            factors,
+        }
+    }
+}
+
+/// An output channel's weights without their zero point, `[rows, columns, in]`.
+fn weights_of(
+    convolution: &QuantizedConvolution,
+    channel: usize,
+) -> impl Iterator<Item = i32> + '_ {
+    let QuantizedConvolution {
+        weights,
+        out_channels,
+        ..
+    } = convolution;
+    let each = weights.values.len() / out_channels.max(&1);
+    let zero_point = weights.zero_point(channel);
+    let depthwise = convolution.kind == ConvKind::Depthwise;
+    let index = move |i: usize| match depthwise {
+        true => i * out_channels + channel,
+        false => channel * each + i,
+    };
+    (0..each).map(move |i| weights.values.get(index(i)).unwrap_or_default() - zero_point)
+}
+
+fn pack(
+    isa: IntegerIsa,
+    convolution: &QuantizedConvolution,
+    in_channels: usize,
+    sums: PackedSums,
+) -> PackedOperation {
+    match convolution.kind {
+        ConvKind::Depthwise => PackedOperation::Depthwise(PackedDepthwise {
+            geometry: convolution.geometry,
+            in_channels,
+            out_channels: convolution.out_channels,
+            weights: pack_depthwise(convolution, isa.lanes()),
+            sums,
+        }),
+        ConvKind::Conv => {
+            let matrix = PackMatrix {
+                convolution,
+                in_channels,
+                sums,
+            };
+            PackedOperation::Matrix(dispatch(isa, matrix))
+        }
+    }
+}
+
+/// A buffer with these values, which are smaller than an f32.
+fn buffer_of<T: Copy>(values: &[T]) -> AlignedBuffer {
+    let mut buffer = AlignedBuffer::zeros(size_of_val(values).div_ceil(size_of::<f32>()));
+    let to = buffer.as_mut_slice().as_mut_ptr();
+    // SAFETY: the buffer has room for the values, is aligned to a cache line, and every bit pattern
+    // is an f32.
+    unsafe {
+        to.cast::<T>()
+            .copy_from_nonoverlapping(values.as_ptr(), values.len())
+    };
+    buffer
+}
+
+fn pack_depthwise(convolution: &QuantizedConvolution, lanes: usize) -> AlignedBuffer {
+    let taps: usize = convolution.geometry.kernel.iter().product();
+    let pairs = taps.div_ceil(2);
+    let vectors = convolution.out_channels.div_ceil(lanes);
+    let mut packed = vec![0i16; vectors * pairs * lanes * 2];
+    for channel in 0..convolution.out_channels {
+        for (tap, weight) in weights_of(convolution, channel).enumerate() {
+            let pair = channel / lanes * pairs + tap / 2;
+            packed[(pair * lanes + channel % lanes) * 2 + tap % 2] = weight as i16;
+        }
+    }
+    buffer_of(&packed)
+}
+
+struct PackMatrix<'a> {
+    convolution: &'a QuantizedConvolution,
+    in_channels: usize,
+    sums: PackedSums,
+}
+
+impl IntegerKernel for PackMatrix<'_> {
+    type Output = PackedMatrix;
+
+    fn run<S: IntegerSimd>(self, _: S) -> PackedMatrix {
+        let convolution = self.convolution;
+        let out_channels = convolution.out_channels;
+        let stride = (convolution.weights.values.len() / out_channels).next_multiple_of(S::DEPTH);
+        let (mut weights, mut extra, mut panels) = (Vec::new(), Vec::new(), Vec::new());
+        let width = S::PANEL * S::LANES;
+        for first in (0..out_channels).step_by(width) {
+            let channels = (out_channels - first).min(width);
+            let panel = PackedPanel {
+                first,
+                channels,
+                weights: weights.len(),
+                extra: extra.len()..0,
+            };
+            let lanes = channels.next_multiple_of(S::LANES);
+            let mut rest = vec![0; lanes * stride];
+            for (channel, rest) in rest.chunks_exact_mut(stride).take(channels).enumerate() {
+                for (to, weight) in rest
+                    .iter_mut()
+                    .zip(weights_of(convolution, first + channel))
+                {
+                    *to = weight;
+                }
+            }
+            for depth in (0..stride).step_by(S::DEPTH) {
+                take_step::<S>(&mut rest, stride, depth, &mut weights);
+            }
+            for depth in (0..stride).step_by(S::DEPTH) {
+                let left = |rest: &[i32]| {
+                    let mut rows = rest.chunks_exact(stride);
+                    rows.any(|row| row[depth..depth + S::DEPTH].iter().any(|&w| w != 0))
+                };
+                while left(&rest) {
+                    extra.push(depth as u32);
+                    take_step::<S>(&mut rest, stride, depth, &mut weights);
+                }
+            }
+            let extra = panel.extra.start..extra.len();
+            panels.push(PackedPanel { extra, ..panel });
+        }
+        PackedMatrix {
+            geometry: convolution.geometry,
+            in_channels: self.in_channels,
+            out_channels,
+            stride,
+            panels,
+            extra,
+            weights: buffer_of(&weights),
+            sums: self.sums,
+        }
+    }
+}
+
+/// Appends a step: what it can take of `rest`, `[lanes, stride]`, from `depth` on.
+fn take_step<S: IntegerSimd>(
+    rest: &mut [i32],
+    stride: usize,
+    depth: usize,
+    weights: &mut Vec<S::Weight>,
+) {
+    let first = weights.len();
+    let lanes = rest.len() / stride;
+    weights.resize(first + lanes * S::DEPTH, S::Weight::default());
+    let mut taken = [S::Weight::default(); MOST_DEPTH];
+    for (lane, row) in rest.chunks_exact_mut(stride).enumerate() {
+        S::take(&mut row[depth..depth + S::DEPTH], &mut taken[..S::DEPTH]);
+        let vector = first + lane / S::LANES * S::LANES * S::DEPTH;
+        for (i, weight) in taken.iter().take(S::DEPTH).enumerate() {
+            weights[vector + S::packed(lane % S::LANES, i)] = *weight;
+        }
+    }
+}
+
+/// Most products of a step.
+const MOST_DEPTH: usize = 16;

@@ -1,0 +1,316 @@
+//! The steps of a program, and the code of those that are not a convolution.
+//!
+//! The pointers in this and the other files are sound for two reasons. All offsets in the arena
+//! come from `schedule`, and every thread writes its own rows, pixels or channels of a step's
+//! output. A barrier separates the step that writes a map from the one that reads it.
+
+use super::context::Context;
+use super::convolution::{Convolution, Run, Source};
+use super::depthwise::{Depthwise, IntoMap};
+use super::map::Map;
+use super::packed::PackedOperation;
+use super::rounding::{Bounds, MeanFactor};
+use crate::geometry::ConvSize;
+use crate::simd::IntegerIsa;
+use crate::simd::integer::dispatch;
+
+/// One step.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Image -> first map.
+    Load(Map),
+    Convolution(Convolution),
+    Depthwise(Depthwise, Map),
+    /// Each channel several times, for depthwise filters that share one.
+    Repeat {
+        input: Map,
+        times: usize,
+        output: Map,
+    },
+    /// Each byte by a table.
+    Translate {
+        input: Map,
+        table: Box<[u8; 256]>,
+        output: Map,
+    },
+    /// The same values in the same order, with another border.
+    Copy {
+        input: Map,
+        output: Map,
+    },
+    Pool {
+        input: Map,
+        size: ConvSize,
+        output: Map,
+    },
+    Mean {
+        input: Map,
+        factor: MeanFactor,
+        output: Map,
+    },
+    Softmax {
+        layer: usize,
+        input: Map,
+        output: Map,
+    },
+    /// Map -> output of this index.
+    Export(Map, usize),
+}
+
+impl Step {
+    /// Calls `change` with every map.
+    pub(super) fn maps(&mut self, mut change: impl FnMut(&mut Map)) {
+        match self {
+            Self::Load(map) | Self::Export(map, _) => change(map),
+            Self::Convolution(convolution) => {
+                change(&mut convolution.output);
+                match &mut convolution.source {
+                    Source::Windows { input, .. } => change(input),
+                    Source::Depthwise(depthwise) => change(&mut depthwise.input),
+                }
+            }
+            Self::Depthwise(depthwise, output) => {
+                change(&mut depthwise.input);
+                change(output);
+            }
+            Self::Repeat { input, output, .. }
+            | Self::Translate { input, output, .. }
+            | Self::Copy { input, output }
+            | Self::Pool { input, output, .. }
+            | Self::Mean { input, output, .. }
+            | Self::Softmax { input, output, .. } => {
+                change(input);
+                change(output);
+            }
+        }
+    }
+
+    /// Computes the thread's part.
+    pub(super) fn run(&self, isa: IntegerIsa, context: &Context<'_>, thread: usize) {
+        match self {
+            Self::Load(map) => load(context, map, thread),
+            Self::Convolution(convolution) => {
+                let run = Run {
+                    convolution,
+                    context,
+                    thread,
+                };
+                dispatch(isa, run);
+            }
+            Self::Depthwise(depthwise, output) => {
+                let run = IntoMap {
+                    depthwise,
+                    output,
+                    context,
+                    thread,
+                };
+                dispatch(isa, run);
+            }
+            Self::Repeat {
+                input,
+                times,
+                output,
+            } => rows(context, input, output, thread, |from, to| {
+                for (to, from) in to.chunks_exact_mut(*times).zip(from) {
+                    to.fill(*from);
+                }
+            }),
+            Self::Translate {
+                input,
+                table,
+                output,
+            } => rows(context, input, output, thread, |from, to| {
+                for (to, from) in to.iter_mut().zip(from) {
+                    *to = table[usize::from(*from)];
+                }
+            }),
+            Self::Copy { input, output } => copy(context, input, output, thread),
+            Self::Pool {
+                input,
+                size,
+                output,
+            } => pool(context, input, size, output, thread),
+            Self::Mean {
+                input,
+                factor,
+                output,
+            } => mean(context, input, *factor, output, thread),
+            Self::Softmax {
+                layer,
+                input,
+                output,
+            } => softmax(context, *layer, input, output, thread),
+            Self::Export(map, output) => export(context, map, *output, thread),
+        }
+    }
+}
+
+fn load(context: &Context<'_>, map: &Map, thread: usize) {
+    context.write_border(map, thread);
+    let row = map.width * map.channels;
+    for y in context.share(map.height, thread) {
+        // SAFETY: the row is in the arena, and it is this thread's.
+        let to = unsafe { context.bytes_mut(map.at(y, 0), row) };
+        let start = (context.image * map.height + y) * row;
+        context.images.write(start, to, context.quantizer);
+    }
+}
+
+/// Calls `work` with each row of the input and the output.
+fn rows(
+    context: &Context<'_>,
+    input: &Map,
+    output: &Map,
+    thread: usize,
+    work: impl Fn(&[u8], &mut [u8]),
+) {
+    context.write_border(output, thread);
+    for y in context.share(output.height, thread) {
+        // SAFETY: the rows are in the arena, and the output's is this thread's.
+        let (from, to) = unsafe {
+            (
+                context.bytes(input.at(y, 0), input.width * input.channels),
+                context.bytes_mut(output.at(y, 0), output.width * output.channels),
+            )
+        };
+        work(from, to);
+    }
+}
+
+/// All values are of one pixel, or the maps have the same shape: the first thread copies them.
+fn copy(context: &Context<'_>, input: &Map, output: &Map, thread: usize) {
+    context.write_border(output, thread);
+    if thread > 0 {
+        return;
+    }
+    let mut to = output.at(0, 0);
+    for y in 0..input.height {
+        let len = input.width * input.channels;
+        // SAFETY: input and output have as many values, and the output is this thread's.
+        unsafe {
+            let from = context.bytes(input.at(y, 0), len);
+            context.bytes_mut(to, len).copy_from_slice(from);
+        }
+        to += len;
+    }
+}
+
+/// Channels summed at a time.
+const CHANNELS: usize = 64;
+
+/// Sums the bytes of a window, channel by channel, and calls `done` with the first channel and up
+/// to [`CHANNELS`] sums.
+fn sum_window(
+    context: &Context<'_>,
+    input: &Map,
+    [rows, columns]: [std::ops::Range<usize>; 2],
+    channels: std::ops::Range<usize>,
+    mut done: impl FnMut(usize, &[i32]),
+) {
+    for first in channels.clone().step_by(CHANNELS) {
+        let count = (channels.end - first).min(CHANNELS);
+        let mut sums = [0i32; CHANNELS];
+        for y in rows.clone() {
+            for x in columns.clone() {
+                // SAFETY: the pixel is in the map, which nobody writes now.
+                let bytes = unsafe { context.bytes(input.at(y, x) + first, count) };
+                for (sum, &byte) in sums.iter_mut().zip(bytes) {
+                    *sum += i32::from(byte);
+                }
+            }
+        }
+        done(first, &sums[..count]);
+    }
+}
+
+/// Writes bytes of one pixel's channels.
+fn write(
+    context: &Context<'_>,
+    map: &Map,
+    [y, x]: [usize; 2],
+    first: usize,
+    bytes: impl ExactSizeIterator<Item = u8>,
+) {
+    // SAFETY: the channels are in the map, and they are this thread's.
+    let to = unsafe { context.bytes_mut(map.at(y, x) + first, bytes.len()) };
+    for (to, byte) in to.iter_mut().zip(bytes) {
+        *to = byte;
+    }
+}
+
+/// The mean of those taps that are inside the map, rounded as C's division does after half of the
+/// divisor is added; a sum of signed integers that is not positive, after it is subtracted.
+fn pool(context: &Context<'_>, input: &Map, size: &ConvSize, output: &Map, thread: usize) {
+    context.write_border(output, thread);
+    let offset = input.scale.offset;
+    let range = |axis: &crate::geometry::Axis, o: usize| {
+        let taps = axis.taps(o);
+        match taps.is_empty() {
+            true => 0..0,
+            false => axis.under(o, taps.start)..axis.under(o, taps.end - 1) + 1,
+        }
+    };
+    for y in 0..output.height {
+        for x in 0..output.width {
+            let window = [range(&size.rows, y), range(&size.columns, x)];
+            let count = (window[0].len() * window[1].len()).max(1) as i32;
+            let channels = context.share(output.channels, thread);
+            sum_window(context, input, window, channels, |first, sums| {
+                let bytes = sums.iter().map(|sum| {
+                    let sum = sum - count * offset;
+                    let half = if sum > 0 || offset == 0 {
+                        count / 2
+                    } else {
+                        -(count / 2)
+                    };
+                    ((sum + half) / count + offset).clamp(0, 255) as u8
+                });
+                write(context, output, [y, x], first, bytes);
+            });
+        }
+    }
+}
+
+fn mean(context: &Context<'_>, input: &Map, factor: MeanFactor, output: &Map, thread: usize) {
+    context.write_border(output, thread);
+    let count = (input.height * input.width) as i32;
+    let bounds = Bounds::of(output.scale);
+    let window = [0..input.height, 0..input.width];
+    let channels = context.share(output.channels, thread);
+    sum_window(context, input, window, channels, |first, sums| {
+        let bytes = sums.iter().map(|sum| {
+            let steps = sum - count * input.scale.zero_point;
+            factor.byte(steps, bounds)
+        });
+        write(context, output, [0, 0], first, bytes);
+    });
+}
+
+fn softmax(context: &Context<'_>, layer: usize, input: &Map, output: &Map, thread: usize) {
+    context.write_border(output, thread);
+    let PackedOperation::Softmax(table) = &context.layers[layer].operation else {
+        return;
+    };
+    for pixel in context.share(output.height * output.width, thread) {
+        let (y, x) = (pixel / output.width, pixel % output.width);
+        // SAFETY: the pixels are in the maps, and the output's is this thread's.
+        unsafe {
+            let logits = context.bytes(input.at(y, x), input.channels);
+            let to = context.bytes_mut(output.at(y, x), output.channels);
+            table.run(logits, output.scale.integer(), to);
+        }
+    }
+}
+
+fn export(context: &Context<'_>, map: &Map, output: usize, thread: usize) {
+    let row = map.width * map.channels;
+    for y in context.share(map.height, thread) {
+        let start = (context.image * map.height + y) * row;
+        // SAFETY: the row is in the map; the output has room for all rows, and this one is the
+        // thread's.
+        unsafe {
+            let bytes = context.bytes(map.at(y, 0), row);
+            context.outputs[output].write(start, bytes, map.scale);
+        }
+    }
+}

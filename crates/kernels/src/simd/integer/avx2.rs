@@ -1,0 +1,169 @@
+//! x86-64 with AVX2: 8 sums, two products of 16 bits at a time.
+
+use std::arch::x86_64::*;
+
+use super::vector::{IntegerKernel, IntegerSimd};
+
+/// Proof that the machine has AVX2.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Avx2(());
+
+impl Avx2 {
+    pub(crate) fn detect() -> Option<Self> {
+        is_x86_feature_detected!("avx2").then_some(Self(()))
+    }
+}
+
+#[inline(never)]
+#[target_feature(enable = "avx2")]
+fn enter<K: IntegerKernel>(simd: Avx2, kernel: K) -> K::Output {
+    kernel.run(simd)
+}
+
+/// The sums as 16 bits.
+///
+/// # Safety
+/// The machine has AVX2.
+#[inline(always)]
+unsafe fn narrow(sums: __m256i) -> __m128i {
+    // SAFETY: the caller's guarantee.
+    unsafe {
+        let (low, high) = (
+            _mm256_castsi256_si128(sums),
+            _mm256_extracti128_si256::<1>(sums),
+        );
+        _mm_packs_epi32(low, high)
+    }
+}
+
+impl IntegerSimd for Avx2 {
+    type Sums = __m256i;
+    type Left = __m256i;
+    type Right = __m256i;
+    type Value = i16;
+    type Weight = i16;
+    const LANES: usize = 8;
+    const DEPTH: usize = 2;
+    const TILE: usize = 6;
+    const PANEL: usize = 2;
+
+    #[inline(always)]
+    fn vectorize<K: IntegerKernel>(self, kernel: K) -> K::Output {
+        // SAFETY: `self` exists, so the machine has the instruction set.
+        unsafe { enter(self, kernel) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const i32) -> Self::Sums {
+        // SAFETY: the caller guarantees readable values; `self` proves the instruction set.
+        unsafe { _mm256_loadu_si256(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut i32, sums: Self::Sums) {
+        // SAFETY: the caller guarantees writable values; `self` proves the instruction set.
+        unsafe { _mm256_storeu_si256(to.cast(), sums) }
+    }
+
+    #[inline(always)]
+    unsafe fn left(self, from: *const i16) -> Self::Left {
+        // SAFETY: the caller guarantees two readable values; `self` proves the instruction set.
+        unsafe { _mm256_set1_epi32(from.cast::<i32>().read_unaligned()) }
+    }
+
+    #[inline(always)]
+    unsafe fn right(self, from: *const i16) -> Self::Right {
+        // SAFETY: the caller guarantees readable weights; `self` proves the instruction set.
+        unsafe { _mm256_loadu_si256(from.cast()) }
+    }
+
+    #[inline(always)]
+    fn dot(self, sums: Self::Sums, left: Self::Left, right: Self::Right) -> Self::Sums {
+        // SAFETY: `self` exists, so the machine has the instruction set.
+        unsafe { _mm256_add_epi32(sums, _mm256_madd_epi16(left, right)) }
+    }
+
+    fn take(rest: &mut [i32], taken: &mut [i16]) {
+        for (rest, taken) in rest.iter_mut().zip(taken) {
+            *taken = *rest as i16;
+            *rest -= i32::from(*taken);
+        }
+    }
+
+    #[inline(always)]
+    fn packed(lane: usize, depth: usize) -> usize {
+        2 * lane + depth
+    }
+
+    #[inline(always)]
+    unsafe fn taps(
+        self,
+        sums: Self::Sums,
+        a: *const u8,
+        b: *const u8,
+        weights: *const i16,
+    ) -> Self::Sums {
+        // SAFETY: the caller guarantees readable bytes and weights; `self` proves the instruction
+        // set.
+        unsafe {
+            let pairs = _mm_unpacklo_epi8(_mm_loadl_epi64(a.cast()), _mm_loadl_epi64(b.cast()));
+            let weights = _mm256_loadu_si256(weights.cast());
+            _mm256_add_epi32(
+                sums,
+                _mm256_madd_epi16(_mm256_cvtepu8_epi16(pairs), weights),
+            )
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn scale(
+        self,
+        sums: Self::Sums,
+        factors: *const f32,
+        low: f32,
+        high: f32,
+    ) -> Self::Sums {
+        // SAFETY: the caller guarantees readable factors; `self` proves the instruction set.
+        unsafe {
+            let numbers = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), _mm256_loadu_ps(factors));
+            let numbers = _mm256_max_ps(numbers, _mm256_set1_ps(low));
+            _mm256_cvtps_epi32(_mm256_min_ps(numbers, _mm256_set1_ps(high)))
+        }
+    }
+
+    #[inline(always)]
+    fn add(self, sums: Self::Sums, value: i32) -> Self::Sums {
+        // SAFETY: `self` exists, so the machine has the instruction set.
+        unsafe { _mm256_add_epi32(sums, _mm256_set1_epi32(value)) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes(self, to: *mut u8, sums: Self::Sums, count: usize) {
+        // SAFETY: the caller guarantees `count` writable bytes; `self` proves the instruction set.
+        unsafe {
+            let words = narrow(sums);
+            let bytes = _mm_packus_epi16(words, words);
+            if count == Self::LANES {
+                _mm_storel_epi64(to.cast(), bytes);
+            } else {
+                let bytes = _mm_cvtsi128_si64(bytes).to_le_bytes();
+                to.copy_from_nonoverlapping(bytes.as_ptr(), count.min(bytes.len()));
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_values(self, to: *mut i16, sums: Self::Sums, count: usize) {
+        // SAFETY: the caller guarantees `count` writable values; `self` proves the instruction set.
+        unsafe {
+            let words = narrow(sums);
+            if count == Self::LANES {
+                _mm_storeu_si128(to.cast(), words);
+            } else {
+                let mut values = [0i16; 8];
+                _mm_storeu_si128(values.as_mut_ptr().cast(), words);
+                to.copy_from_nonoverlapping(values.as_ptr(), count.min(values.len()));
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Product of pixels and weights: a pointwise convolution, or another one whose windows were
+//! gathered.
+
+use super::rounding::Rounding;
+use super::vector::IntegerSimd;
+
+/// Where pixels of a map are written, one after another.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cursor {
+    /// The next pixel.
+    pub(crate) at: *mut u8,
+    /// Its column.
+    pub(crate) column: usize,
+    /// Columns of the map.
+    pub(crate) columns: usize,
+    /// Bytes from a pixel to the next.
+    pub(crate) pixel: usize,
+    /// Bytes from a row's last pixel to the next row's first.
+    pub(crate) gap: usize,
+}
+
+impl Cursor {
+    /// The pixel, after which the cursor is at the next one.
+    #[inline(always)]
+    fn next(&mut self) -> *mut u8 {
+        let at = self.at;
+        self.column += 1;
+        let wraps = self.column == self.columns;
+        self.column = if wraps { 0 } else { self.column };
+        // wrapping: after the last pixel, nobody dereferences the pointer.
+        self.at = at.wrapping_add(if wraps { self.gap } else { self.pixel });
+        at
+    }
+}
+
+/// Pixels times a panel of weights.
+pub(crate) struct Panel<'a, S: IntegerSimd> {
+    /// The pixels, `[pixels, stride]`. A stride has whole steps.
+    pub(crate) values: *const S::Value,
+    pub(crate) pixels: usize,
+    pub(crate) stride: usize,
+    /// Weights of the steps, `[steps, vectors, DEPTH * LANES]`: first one step for each `DEPTH`
+    /// values of a pixel, then the extra ones.
+    pub(crate) weights: *const S::Weight,
+    /// First values of the extra steps.
+    pub(crate) extra: &'a [u32],
+    /// What sums begin with, for whole vectors.
+    pub(crate) start: *const i32,
+    pub(crate) rounding: Rounding<'a>,
+    /// First channel, and number of channels.
+    pub(crate) first: usize,
+    pub(crate) channels: usize,
+    /// The first channel of the first pixel's output.
+    pub(crate) output: Cursor,
+}
+
+/// Computes a panel of up to `PANEL` vectors.
+///
+/// # Safety
+/// The pointers must be valid for the sizes, and the output's pixels must be the caller's alone.
+#[inline(always)]
+pub(crate) unsafe fn run<S: IntegerSimd>(simd: S, panel: &Panel<'_, S>) {
+    // SAFETY: the caller's guarantee; each arm is for its number of vectors.
+    unsafe {
+        match panel.channels.div_ceil(S::LANES) {
+            1 => pixels::<S, 1>(simd, panel),
+            2 => pixels::<S, 2>(simd, panel),
+            3 if S::PANEL > 2 => pixels::<S, 3>(simd, panel),
+            4 if S::PANEL > 3 => pixels::<S, 4>(simd, panel),
+            _ => {}
+        }
+    }
+}
+
+/// # Safety
+/// As [`run`], and the panel has `V` vectors.
+#[inline(always)]
+unsafe fn pixels<S: IntegerSimd, const V: usize>(simd: S, panel: &Panel<'_, S>) {
+    let mut output = panel.output;
+    let mut pixel = 0;
+    // SAFETY: the caller's guarantee; a tile begins at a pixel and has no more than are left.
+    unsafe {
+        while pixel < panel.pixels {
+            let left = panel.pixels - pixel;
+            pixel += match left {
+                6.. if S::TILE == 6 => tile::<S, 6, V>(simd, panel, pixel, &mut output),
+                4.. if S::TILE >= 4 => tile::<S, 4, V>(simd, panel, pixel, &mut output),
+                2.. => tile::<S, 2, V>(simd, panel, pixel, &mut output),
+                _ => tile::<S, 1, V>(simd, panel, pixel, &mut output),
+            };
+        }
+    }
+}
+
+/// Computes `P` pixels from `pixel` on; returns `P`.
+///
+/// # Safety
+/// As [`run`]; there are that many pixels and `V` vectors.
+#[inline(always)]
+unsafe fn tile<S: IntegerSimd, const P: usize, const V: usize>(
+    simd: S,
+    panel: &Panel<'_, S>,
+    pixel: usize,
+    output: &mut Cursor,
+) -> usize {
+    let step = S::DEPTH * S::LANES;
+    // SAFETY: pixels, weights and starts have these sizes.
+    unsafe {
+        let rows: [*const S::Value; P] =
+            std::array::from_fn(|p| panel.values.add((pixel + p) * panel.stride));
+        let start: [S::Sums; V] = std::array::from_fn(|v| simd.load(panel.start.add(v * S::LANES)));
+        let mut sums = [start; P];
+        let mut weights = panel.weights;
+        for offset in (0..panel.stride).step_by(S::DEPTH) {
+            add_step(simd, &mut sums, &rows, offset, weights);
+            weights = weights.add(V * step);
+        }
+        for &offset in panel.extra {
+            add_step(simd, &mut sums, &rows, offset as usize, weights);
+            weights = weights.add(V * step);
+        }
+        for sums in sums {
+            let to = output.next();
+            for (v, sums) in sums.into_iter().enumerate() {
+                let count = (panel.channels - v * S::LANES).min(S::LANES);
+                let channel = panel.first + v * S::LANES;
+                let bytes = panel.rounding.bytes(simd, sums, channel, count);
+                simd.store_bytes(to.add(v * S::LANES), bytes, count);
+            }
+        }
+    }
+    P
+}
+
+/// Adds the products of a step to the sums of all pixels.
+///
+/// # Safety
+/// `DEPTH` values must be readable from `offset` of each row on, and the step's weights.
+#[inline(always)]
+unsafe fn add_step<S: IntegerSimd, const P: usize, const V: usize>(
+    simd: S,
+    sums: &mut [[S::Sums; V]; P],
+    rows: &[*const S::Value; P],
+    offset: usize,
+    weights: *const S::Weight,
+) {
+    let step = S::DEPTH * S::LANES;
+    // SAFETY: the caller's guarantee.
+    unsafe {
+        let right: [S::Right; V] = std::array::from_fn(|v| simd.right(weights.add(v * step)));
+        for (sums, row) in sums.iter_mut().zip(rows) {
+            let left = simd.left(row.add(offset));
+            for (sums, right) in sums.iter_mut().zip(right) {
+                *sums = simd.dot(*sums, left, right);
+            }
+        }
+    }
+}

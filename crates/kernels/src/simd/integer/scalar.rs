@@ -1,0 +1,134 @@
+//! Portable code on arrays, which the compiler may turn into vectors of the target's baseline.
+
+use super::vector::{IntegerKernel, IntegerSimd};
+
+const LANES: usize = 8;
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scalar;
+
+#[inline(never)]
+fn enter<K: IntegerKernel>(simd: Scalar, kernel: K) -> K::Output {
+    kernel.run(simd)
+}
+
+impl IntegerSimd for Scalar {
+    type Sums = [i32; LANES];
+    type Left = [i16; 2];
+    type Right = [i16; 2 * LANES];
+    type Value = i16;
+    type Weight = i16;
+    const LANES: usize = LANES;
+    const DEPTH: usize = 2;
+    const TILE: usize = 2;
+    const PANEL: usize = 2;
+
+    #[inline(always)]
+    fn vectorize<K: IntegerKernel>(self, kernel: K) -> K::Output {
+        enter(self, kernel)
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const i32) -> Self::Sums {
+        // SAFETY: the caller guarantees `LANES` readable values.
+        unsafe { from.cast::<Self::Sums>().read() }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut i32, sums: Self::Sums) {
+        // SAFETY: the caller guarantees `LANES` writable values.
+        unsafe { to.cast::<Self::Sums>().write(sums) }
+    }
+
+    #[inline(always)]
+    unsafe fn left(self, from: *const i16) -> Self::Left {
+        // SAFETY: the caller guarantees two readable values.
+        unsafe { from.cast::<Self::Left>().read() }
+    }
+
+    #[inline(always)]
+    unsafe fn right(self, from: *const i16) -> Self::Right {
+        // SAFETY: the caller guarantees the readable weights.
+        unsafe { from.cast::<Self::Right>().read() }
+    }
+
+    #[inline(always)]
+    fn dot(self, sums: Self::Sums, [a, b]: Self::Left, right: Self::Right) -> Self::Sums {
+        std::array::from_fn(|lane| {
+            let [x, y] = [right[2 * lane], right[2 * lane + 1]].map(i32::from);
+            sums[lane].wrapping_add(i32::from(a) * x + i32::from(b) * y)
+        })
+    }
+
+    #[inline(always)]
+    fn take(rest: &mut [i32], taken: &mut [i16]) {
+        for (rest, taken) in rest.iter_mut().zip(taken) {
+            *taken = *rest as i16;
+            *rest -= i32::from(*taken);
+        }
+    }
+
+    #[inline(always)]
+    fn packed(lane: usize, depth: usize) -> usize {
+        2 * lane + depth
+    }
+
+    #[inline(always)]
+    unsafe fn taps(
+        self,
+        sums: Self::Sums,
+        a: *const u8,
+        b: *const u8,
+        weights: *const i16,
+    ) -> Self::Sums {
+        // SAFETY: the caller guarantees readable bytes and weights.
+        let (a, b, weights) = unsafe {
+            (
+                a.cast::<[u8; LANES]>().read(),
+                b.cast::<[u8; LANES]>().read(),
+                weights.cast::<[[i16; 2]; LANES]>().read(),
+            )
+        };
+        std::array::from_fn(|lane| {
+            let [x, y] = weights[lane].map(i32::from);
+            sums[lane].wrapping_add(i32::from(a[lane]) * x + i32::from(b[lane]) * y)
+        })
+    }
+
+    #[inline(always)]
+    unsafe fn scale(
+        self,
+        sums: Self::Sums,
+        factors: *const f32,
+        low: f32,
+        high: f32,
+    ) -> Self::Sums {
+        // SAFETY: the caller guarantees readable factors.
+        let factors = unsafe { factors.cast::<[f32; LANES]>().read() };
+        std::array::from_fn(|lane| {
+            let number = (sums[lane] as f32 * factors[lane]).max(low).min(high);
+            number.round_ties_even() as i32
+        })
+    }
+
+    #[inline(always)]
+    fn add(self, sums: Self::Sums, value: i32) -> Self::Sums {
+        sums.map(|sum| sum.wrapping_add(value))
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes(self, to: *mut u8, sums: Self::Sums, count: usize) {
+        for (lane, sum) in sums.into_iter().enumerate().take(count) {
+            // SAFETY: the caller guarantees `count` writable bytes.
+            unsafe { to.add(lane).write(sum as u8) }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_values(self, to: *mut i16, sums: Self::Sums, count: usize) {
+        for (lane, sum) in sums.into_iter().enumerate().take(count) {
+            // SAFETY: the caller guarantees `count` writable values.
+            unsafe { to.add(lane).write(sum as i16) }
+        }
+    }
+}

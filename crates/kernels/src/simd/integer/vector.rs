@@ -1,0 +1,104 @@
+//! The two traits that kernels on integers are written with: `IntegerSimd`, the vectors of one
+//! instruction set, and `IntegerKernel`, work that is compiled for each set.
+
+/// Work that is compiled for every instruction set.
+pub(crate) trait IntegerKernel {
+    /// Result of the work.
+    type Output;
+
+    /// Does the work. This method and all functions that it calls with `S` must be
+    /// `#[inline(always)]`: only then are they compiled for the instruction set.
+    fn run<S: IntegerSimd>(self, simd: S) -> Self::Output;
+}
+
+/// Vectors of 32-bit sums of one instruction set, and products of bytes with weights. A value of
+/// the type proves that the machine supports the set. All arithmetic is exact, up to the wrapping
+/// of 32-bit sums.
+pub(crate) trait IntegerSimd: Copy + Send + Sync + 'static {
+    /// 32-bit sums.
+    type Sums: Copy;
+    /// Left operands of a product, the same for every sum, ready to be multiplied.
+    type Left: Copy;
+    /// Right operands of a product.
+    type Right: Copy;
+    /// What left operands are kept as: bytes, or bytes as 16 bits.
+    type Value: Copy + From<u8>;
+    /// What right operands are kept as: weights in 8 or in 16 bits.
+    type Weight: Copy + Default;
+    /// Sums in a vector.
+    const LANES: usize;
+    /// Products that a step adds to each sum.
+    const DEPTH: usize;
+    /// Pixels in a full tile of the matrix product.
+    const TILE: usize;
+    /// Vectors of output channels in a full panel of the matrix product.
+    const PANEL: usize;
+
+    /// Runs a kernel, compiled for the instruction set. The call is never inlined.
+    fn vectorize<K: IntegerKernel>(self, kernel: K) -> K::Output;
+
+    /// # Safety
+    /// `LANES` values must be readable at `from`.
+    unsafe fn load(self, from: *const i32) -> Self::Sums;
+
+    /// # Safety
+    /// `LANES` values must be writable at `to`.
+    unsafe fn store(self, to: *mut i32, sums: Self::Sums);
+
+    /// The left operands of a step.
+    ///
+    /// # Safety
+    /// `DEPTH` values must be readable at `from`.
+    unsafe fn left(self, from: *const Self::Value) -> Self::Left;
+
+    /// The right operands of a step: `DEPTH` weights for each lane, in the order of `packed`.
+    ///
+    /// # Safety
+    /// `DEPTH * LANES` weights must be readable at `from`.
+    unsafe fn right(self, from: *const Self::Weight) -> Self::Right;
+
+    /// Adds to each lane the products of a step.
+    fn dot(self, sums: Self::Sums, left: Self::Left, right: Self::Right) -> Self::Sums;
+
+    /// Takes of a lane's `DEPTH` weights as much as a step multiplies exactly. What is left in
+    /// `rest` must go to another step: products are linear.
+    fn take(rest: &mut [i32], taken: &mut [Self::Weight]);
+
+    /// Where the weight `depth` of lane `lane` is among the `DEPTH * LANES` weights of a step.
+    fn packed(lane: usize, depth: usize) -> usize;
+
+    /// Adds to each lane `a * w[0] + b * w[1]`, for two taps of a depthwise convolution. The
+    /// weights of a lane are neighbours.
+    ///
+    /// # Safety
+    /// `LANES` bytes must be readable at `a` and at `b`, and twice as many weights at `weights`.
+    unsafe fn taps(
+        self,
+        sums: Self::Sums,
+        a: *const u8,
+        b: *const u8,
+        weights: *const i16,
+    ) -> Self::Sums;
+
+    /// Each sum as f32, times its factor, limited to `low..=high`, rounded with ties to even.
+    ///
+    /// # Safety
+    /// `LANES` factors must be readable at `factors`.
+    unsafe fn scale(self, sums: Self::Sums, factors: *const f32, low: f32, high: f32)
+    -> Self::Sums;
+
+    /// Each sum plus `value`.
+    fn add(self, sums: Self::Sums, value: i32) -> Self::Sums;
+
+    /// Stores the first `count` sums, which are from 0 to 255, as bytes.
+    ///
+    /// # Safety
+    /// `count` bytes must be writable at `to`; `count` is at most `LANES`.
+    unsafe fn store_bytes(self, to: *mut u8, sums: Self::Sums, count: usize);
+
+    /// Stores the first `count` sums, which are from 0 to 255, as left operands.
+    ///
+    /// # Safety
+    /// `count` values must be writable at `to`; `count` is at most `LANES`.
+    unsafe fn store_values(self, to: *mut Self::Value, sums: Self::Sums, count: usize);
+}

@@ -1,0 +1,144 @@
+//! x86-64 with AVX-512 VNNI: 16 sums, four products of bytes at a time.
+
+use std::arch::x86_64::*;
+
+use super::vector::{IntegerKernel, IntegerSimd};
+
+/// Proof that the machine has AVX-512 with VNNI.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Avx512Vnni(());
+
+impl Avx512Vnni {
+    pub(crate) fn detect() -> Option<Self> {
+        let has = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512vnni");
+        has.then_some(Self(()))
+    }
+}
+
+#[inline(never)]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn enter<K: IntegerKernel>(simd: Avx512Vnni, kernel: K) -> K::Output {
+    kernel.run(simd)
+}
+
+impl IntegerSimd for Avx512Vnni {
+    type Sums = __m512i;
+    type Left = __m512i;
+    type Right = __m512i;
+    type Value = u8;
+    type Weight = i8;
+    const LANES: usize = 16;
+    const DEPTH: usize = 4;
+    const TILE: usize = 6;
+    const PANEL: usize = 4;
+
+    #[inline(always)]
+    fn vectorize<K: IntegerKernel>(self, kernel: K) -> K::Output {
+        // SAFETY: `self` exists, so the machine has the instruction set.
+        unsafe { enter(self, kernel) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const i32) -> Self::Sums {
+        // SAFETY: the caller guarantees readable values; `self` proves the instruction set.
+        unsafe { _mm512_loadu_si512(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut i32, sums: Self::Sums) {
+        // SAFETY: the caller guarantees writable values; `self` proves the instruction set.
+        unsafe { _mm512_storeu_si512(to.cast(), sums) }
+    }
+
+    #[inline(always)]
+    unsafe fn left(self, from: *const u8) -> Self::Left {
+        // SAFETY: the caller guarantees four readable bytes; `self` proves the instruction set.
+        unsafe { _mm512_set1_epi32(from.cast::<i32>().read_unaligned()) }
+    }
+
+    #[inline(always)]
+    unsafe fn right(self, from: *const i8) -> Self::Right {
+        // SAFETY: the caller guarantees readable weights; `self` proves the instruction set.
+        unsafe { _mm512_loadu_si512(from.cast()) }
+    }
+
+    #[inline(always)]
+    fn dot(self, sums: Self::Sums, left: Self::Left, right: Self::Right) -> Self::Sums {
+        // SAFETY: `self` exists, so the machine has the instruction set.
+        unsafe { _mm512_dpbusd_epi32(sums, left, right) }
+    }
+
+    fn take(rest: &mut [i32], taken: &mut [i8]) {
+        for (rest, taken) in rest.iter_mut().zip(taken) {
+            *taken = (*rest).clamp(-128, 127) as i8;
+            *rest -= i32::from(*taken);
+        }
+    }
+
+    #[inline(always)]
+    fn packed(lane: usize, depth: usize) -> usize {
+        4 * lane + depth
+    }
+
+    #[inline(always)]
+    unsafe fn taps(
+        self,
+        sums: Self::Sums,
+        a: *const u8,
+        b: *const u8,
+        weights: *const i16,
+    ) -> Self::Sums {
+        // SAFETY: the caller guarantees readable bytes and weights; `self` proves the instruction
+        // set.
+        unsafe {
+            let (a, b) = (_mm_loadu_si128(a.cast()), _mm_loadu_si128(b.cast()));
+            let pairs = _mm256_set_m128i(_mm_unpackhi_epi8(a, b), _mm_unpacklo_epi8(a, b));
+            let weights = _mm512_loadu_si512(weights.cast());
+            _mm512_dpwssd_epi32(sums, _mm512_cvtepu8_epi16(pairs), weights)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn scale(
+        self,
+        sums: Self::Sums,
+        factors: *const f32,
+        low: f32,
+        high: f32,
+    ) -> Self::Sums {
+        // SAFETY: the caller guarantees readable factors; `self` proves the instruction set.
+        unsafe {
+            let numbers = _mm512_mul_ps(_mm512_cvtepi32_ps(sums), _mm512_loadu_ps(factors));
+            let numbers = _mm512_max_ps(numbers, _mm512_set1_ps(low));
+            _mm512_cvtps_epi32(_mm512_min_ps(numbers, _mm512_set1_ps(high)))
+        }
+    }
+
+    #[inline(always)]
+    fn add(self, sums: Self::Sums, value: i32) -> Self::Sums {
+        // SAFETY: `self` exists, so the machine has the instruction set.
+        unsafe { _mm512_add_epi32(sums, _mm512_set1_epi32(value)) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes(self, to: *mut u8, sums: Self::Sums, count: usize) {
+        // SAFETY: the caller guarantees `count` writable bytes; `self` proves the instruction set.
+        unsafe {
+            if count == Self::LANES {
+                _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(sums));
+            } else {
+                let mask = (1u32 << count) - 1;
+                _mm512_mask_cvtepi32_storeu_epi8(to.cast(), mask as u16, sums);
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_values(self, to: *mut u8, sums: Self::Sums, count: usize) {
+        // SAFETY: the caller's guarantee is that of `store_bytes`.
+        unsafe { self.store_bytes(to, sums, count) }
+    }
+}

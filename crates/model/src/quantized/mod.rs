@@ -1,0 +1,16 @@
+//! Networks of 8-bit integers: LiteRT's answers, bit for bit.
+//!
+//! ```text
+//! file -> checkpoint::load_integers -> IntegerNetwork (plain data)
+//! IntegerNetwork + Arithmetic -> QuantizedWeights (packed, shared)
+//! QuantizedWeights + IntegerPlanOptions (size, threads, output) -> IntegerPlan -> run
+//! ```
+
+mod plan;
+mod weights;
+
+pub use mobilenet_kernels::integer::{
+    Arithmetic, IntegerImages, IntegerNetwork, IntegerOutput, IntegerType, Quantized, ValueKind,
+};
+pub use plan::{IntegerPlan, IntegerPlanOptions, IntegerPlanOutput};
+pub use weights::QuantizedWeights;
