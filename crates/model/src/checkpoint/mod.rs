@@ -26,12 +26,8 @@ mod framework_call;
 mod graph;
 mod hugging_face_config;
 mod infer;
-<<<<<<< HEAD
-pub(crate) mod layout;
-=======
 mod integers;
-mod layout;
->>>>>>> int
+pub(crate) mod layout;
 mod load;
 mod locate;
 mod metadata;

@@ -1,8 +1,7 @@
 //! How an image becomes the integers of the first layer.
 
-use mobilenet_kernels::integer::{IntegerType, Quantized};
+use mobilenet_kernels::integer::{IntegerType, Integers, Quantized};
 
-use super::codes::code;
 use super::range::covering;
 use crate::preprocess::Preprocessing;
 
@@ -22,12 +21,27 @@ impl InputRule {
         of_samples(preprocessing, integer).unwrap_or_else(|| by_range(preprocessing, integer))
     }
 
-    /// Codes of an image that was normalised by the float network's preprocessing.
-    pub(super) fn codes(&self, image: &[f32]) -> Vec<u8> {
-        let steps = image
-            .iter()
-            .map(|value| value / self.quantized.scale + self.shift);
-        steps.map(|steps| code(steps, &self.quantized)).collect()
+    /// Integers of images that were normalised by the float network's preprocessing.
+    pub(super) fn integers<T: AsRef<[f32]>>(&self, images: &[T]) -> Integers {
+        let values = images.iter().flat_map(|image| image.as_ref());
+        let integers = values.map(|value| self.integer(*value));
+        // The range is that of the type.
+        match self.quantized.integer {
+            IntegerType::U8 => Integers::U8(integers.map(|integer| integer as u8).collect()),
+            IntegerType::I8 => Integers::I8(integers.map(|integer| integer as i8).collect()),
+        }
+    }
+
+    fn integer(&self, value: f32) -> i32 {
+        let Quantized {
+            integer,
+            scale,
+            zero_point,
+        } = self.quantized;
+        let steps = (value / scale + self.shift).round_ties_even() as i32;
+        steps
+            .saturating_add(zero_point)
+            .clamp(integer.min(), integer.max())
     }
 }
 
@@ -74,7 +88,6 @@ fn by_range(preprocessing: &Preprocessing, integer: IntegerType) -> InputRule {
 
 #[cfg(test)]
 mod tests {
-    use super::super::codes::zero_code;
     use super::*;
 
     /// Every sample of a photo keeps its own integer.
@@ -86,21 +99,19 @@ mod tests {
                 std: vec![std; 3],
                 ..Preprocessing::plain(32)
             };
-            let rule = InputRule::new(&preprocessing, IntegerType::I8);
-            assert!(rule.of_samples);
-            assert_eq!(zero_code(&rule.quantized), zero);
             let normalized = |mean: f32| -> Vec<f32> {
                 let samples = (0..=255).map(|sample| sample as f32 / 255.0);
                 samples.map(|sample| (sample - mean) / std).collect()
             };
-            let expected: Vec<u8> = (0..=255).collect();
-            assert_eq!(rule.codes(&normalized(mean)), expected);
+            let rule = InputRule::new(&preprocessing, IntegerType::I8);
+            assert!(rule.of_samples);
+            assert_eq!(rule.quantized.zero_point, zero - 128);
+            let expected = Integers::I8((-128..=127).collect());
+            assert_eq!(rule.integers(&[normalized(mean)]), expected);
             // The rule's own preprocessing needs no shift.
-            let found = normalized(rule.preprocessing.mean[0]);
-            let found = found
-                .iter()
-                .map(|x| code(x / rule.quantized.scale, &rule.quantized));
-            assert!(found.eq(expected));
+            let plain = InputRule { shift: 0.0, ..rule };
+            let mean = plain.preprocessing.mean[0];
+            assert_eq!(plain.integers(&[normalized(mean)]), expected);
         }
     }
 
@@ -113,11 +124,11 @@ mod tests {
         };
         let rule = InputRule::new(&preprocessing, IntegerType::U8);
         assert!(!rule.of_samples);
-        let quantized = rule.quantized;
-        assert!((quantized.scale - 5.5 / 255.0).abs() < 1e-6);
+        assert!((rule.quantized.scale - 5.5 / 255.0).abs() < 1e-6);
+        let zero = rule.quantized.zero_point as u8;
         assert_eq!(
-            rule.codes(&[0.0, -2.5, 3.0]),
-            [zero_code(&quantized) as u8, 0, 255]
+            rule.integers(&[[0.0, -2.5, 3.0]]),
+            Integers::U8(vec![zero, 0, 255])
         );
     }
 }

@@ -6,13 +6,14 @@
 //!               statistics     the float network: ranges of activations, means of what weights see
 //!               range          range -> scale and zero point
 //!               weights        weights -> integers, per channel or per tensor
-//!               codes          one layer on integers, simulated in f32
+//!               equalization   moves scale from channel to channel, where one scale has to serve all
+//!               batch          the integers of all photos, after one layer and the next
 //!            -> post_training  layer by layer: weights, then the bias, corrected so that the
 //!                              layer's sums have the float network's mean
 //! network    -> comparison     with the float network, on other photos
 //! ```
 
-mod codes;
+mod batch;
 mod comparison;
 mod equalization;
 mod float_network;
@@ -21,7 +22,6 @@ mod layer;
 mod options;
 mod post_training;
 mod range;
-mod simulation;
 mod statistics;
 mod weights;
 

@@ -105,13 +105,6 @@ impl IntegerWeights {
             .map_or(0, |integer| integer - zero_point)
     }
 
-    /// All integers minus their zero points.
-    pub(super) fn all_centred(&self) -> Vec<f32> {
-        (0..self.integers.len())
-            .map(|index| self.centred(index) as f32)
-            .collect()
-    }
-
     /// The weights in the order of networks of integers.
     ///
     /// # Errors

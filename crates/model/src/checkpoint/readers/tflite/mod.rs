@@ -45,6 +45,7 @@ struct Tables<'a> {
     inputs: Elements<'a>,
     outputs: Option<Elements<'a>>,
     operators: Elements<'a>,
+    metadata: Option<Elements<'a>>,
 }
 
 fn missing(what: &str) -> ReadError {
@@ -66,6 +67,7 @@ impl<'a> Tables<'a> {
             inputs: vector(&subgraph, 1, "inputs")?,
             outputs: subgraph.elements(2, 4),
             operators: vector(&subgraph, 3, "operators")?,
+            metadata: model.elements(6, 4),
         })
     }
 }
@@ -77,6 +79,7 @@ pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, Re
         tensors: listed,
         inputs,
         operators,
+        metadata: texts,
         ..
     } = Tables::of(bytes)?;
     let mut named = NamedTensors::default();
@@ -128,20 +131,19 @@ pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, Re
     };
     named.graph = Some(Graph { input, operations });
     named.labels = labels(bytes, budget)?;
-    named.metadata = metadata(&model, &buffers, budget)?;
+    if let Some(texts) = texts {
+        named.metadata = metadata(&texts, &buffers, budget)?;
+    }
     Ok(named)
 }
 
 /// Named buffers that hold text.
 fn metadata(
-    model: &Table<'_>,
+    entries: &Elements<'_>,
     buffers: &Elements<'_>,
     budget: &mut Budget,
 ) -> Result<BTreeMap<String, String>, ReadError> {
     let mut texts = BTreeMap::new();
-    let Some(entries) = model.elements(6, 4) else {
-        return Ok(texts);
-    };
     for index in 0..entries.len {
         budget.take("TFLite metadata", RECORD)?;
         let entry = entries.table(index);
