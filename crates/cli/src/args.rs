@@ -5,6 +5,7 @@ mod engine;
 mod features;
 mod overrides;
 mod preprocess;
+mod quantize;
 mod train;
 
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ pub use engine::{Engine, Precision, WeightType};
 pub use features::{Duplicates, Features, Knn, Search};
 pub use overrides::Overrides;
 pub use preprocess::{FeaturePreprocess, Preprocess, PreprocessRule};
+pub use quantize::{IntegerFormat, Quantize, QuantizeScheme, RangeRule};
 pub use train::{AugmentationName, Eval, OptimizerName, ScheduleName, Train};
 
 /// MobileNetV1: classify photos, convert weights, train.
@@ -63,6 +65,8 @@ pub enum Command {
     Predict(Predict),
     /// Convert weights of any format to our safetensors, ONNX or TFLite
     Convert(Convert),
+    /// Make a network of 8-bit integers from weights and photos
+    Quantize(Quantize),
     /// Show layers, parameters and multiply-adds
     Inspect(Inspect),
     /// Fetch known weights into the cache, or list them

@@ -44,17 +44,24 @@ pub struct QuantizeOptions {
 
 impl Default for QuantizeOptions {
     fn default() -> Self {
-        Self {
-            scheme: Scheme::default(),
-            weight_bits: 8,
-            range: RangeMethod::default(),
-            bias_correction: true,
-            equalization: false,
-        }
+        Self::new(Scheme::default())
     }
 }
 
 impl QuantizeOptions {
+    /// What suits a scheme: 8 bits, ranges from the smallest to the largest value, biases
+    /// corrected. One scale for a whole layer needs equalisation. With a scale for each channel it
+    /// gains nothing, because scaled channels come nearer to ReLU6's bound.
+    pub fn new(scheme: Scheme) -> Self {
+        Self {
+            scheme,
+            weight_bits: 8,
+            range: RangeMethod::default(),
+            bias_correction: true,
+            equalization: scheme == Scheme::PerTensor,
+        }
+    }
+
     /// Checks the numbers.
     ///
     /// # Errors
