@@ -19,7 +19,7 @@ use crate::progress;
 use crate::values::{Size, answers_file, output_stride, share, size, threads, weights_file, width};
 use crate::version::version;
 pub use bench::{Bench, BenchEngine};
-pub use engine::{Engine, Precision, WeightType};
+pub use engine::{Arithmetic, Engine, Precision, WeightType};
 pub use features::{Duplicates, Features, Knn, Search};
 pub use overrides::Overrides;
 pub use preprocess::{FeaturePreprocess, Preprocess, PreprocessRule};
@@ -173,10 +173,12 @@ pub struct Predict {
     /// Weights
     #[arg(short, long, value_name = "W")]
     pub(crate) weights: String,
-    /// Input: preprocessed images, f32, 4 axes in the order of --layout
+    /// Input: preprocessed images, f32, 4 axes in the order of --layout. With --raw the network's
+    /// own integers, [batch, height, width, channels]
     #[arg(long, value_name = "IN.npy")]
     pub(crate) input: PathBuf,
-    /// Output: the logits, or the endpoint's activation
+    /// Output: the logits, or the endpoint's activation. With --raw the network's own output, or the
+    /// endpoint's integers
     #[arg(short, long, value_name = "OUT.npy")]
     pub(crate) output: PathBuf,
     /// Endpoint to write instead of the logits, for example Conv2d_5_pointwise
@@ -197,6 +199,12 @@ pub struct Predict {
     /// Number type of the computation
     #[arg(long, value_enum, default_value_t = Precision::F32)]
     pub(crate) precision: Precision,
+    /// Read and write the integers of a quantised TFLite file
+    #[arg(long)]
+    pub(crate) raw: bool,
+    /// Rounding of a quantised network's sums [default: xnnpack]
+    #[arg(long, value_enum, value_name = "RULE")]
+    pub(crate) arithmetic: Option<Arithmetic>,
     /// Number type of the plan's weights in memory [default: f32]
     #[arg(long, value_enum, value_name = "TYPE")]
     pub(crate) weight_type: Option<WeightType>,

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mobilenet_kernels::inference::WeightType;
-use mobilenet_model::checkpoint::{Checkpoint, Metadata, ReadLimits, load, load_bytes};
+use mobilenet_model::checkpoint::{
+    Checkpoint, Metadata, ReadLimits, exists, is_quantized, load, load_bytes, load_integers,
+};
 use mobilenet_model::prediction::{mean_probabilities, predictions};
 use mobilenet_model::preprocess::{Photo, Views};
-use mobilenet_model::{PlanWeights, Prediction};
+use mobilenet_model::quantized::{Arithmetic, IntegerNetwork};
+use mobilenet_model::{NetworkWeights, PlanWeights, Prediction, QuantizedWeights};
 
 #[cfg(feature = "candle")]
 use crate::eager::Eager;
@@ -87,19 +90,58 @@ impl Classifier {
     #[cfg(feature = "hub")]
     pub fn new(weights: &str) -> Result<Self, Error> {
         use mobilenet_hub::{Cache, Silent, resolve};
+        if exists(Path::new(weights)) {
+            return Self::open(weights);
+        }
         let checkpoint = resolve(weights, &Cache::of_user()?, &mut Silent)?;
         Self::from_checkpoint(checkpoint, Engine::default())
     }
 
     /// Loads weights from a file or folder in any supported format. Computes with
-    /// [`Engine::default`].
+    /// [`Engine::default`]; a quantised TFLite file in its own integers, with LiteRT's answers.
     ///
     /// # Errors
     /// [`Error::Checkpoint`] if the weights cannot be read, [`Error::Model`] if no network can be
     /// built from them.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
-        let checkpoint = load(path.as_ref(), ReadLimits::default())?;
+        let (path, limits) = (path.as_ref(), ReadLimits::default());
+        let checkpoint = load(path, limits)?;
+        if is_quantized(path, limits)? {
+            let integers = load_integers(path, limits)?;
+            let threads = std::thread::available_parallelism().map_or(1, usize::from);
+            return Self::from_integers(checkpoint.metadata, integers, threads);
+        }
         Self::from_checkpoint(checkpoint, Engine::default())
+    }
+
+    /// Makes a classifier that computes in a quantised file's integers, as LiteRT's default
+    /// interpreter does. `metadata` is that of the same file's checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if the network cannot be computed, or has no classifier.
+    pub fn from_integers(
+        metadata: Metadata,
+        integers: IntegerNetwork,
+        threads: usize,
+    ) -> Result<Self, Error> {
+        let weights = QuantizedWeights::new(integers, Arithmetic::Xnnpack)?;
+        Self::from_pool(NetworkWeights::Int8(weights), metadata, threads)
+    }
+
+    fn from_pool(
+        weights: NetworkWeights,
+        metadata: Metadata,
+        threads: usize,
+    ) -> Result<Self, Error> {
+        let pool = Pool::new(weights, metadata.preprocessing.size, threads);
+        pool.prepare(match metadata.classes {
+            Some(_) => Output::Logits,
+            None => Output::Features,
+        })?;
+        Ok(Self {
+            network: Arc::new(Network::Plans(Box::new(pool))),
+            metadata: Arc::new(metadata),
+        })
     }
 
     /// The weights embedded in the library, which tell ten kinds of clothes apart: width 0.25 at
@@ -137,24 +179,18 @@ impl Classifier {
     /// [`Error::Model`] if the checkpoint's tensors do not fit its metadata.
     pub fn from_checkpoint(checkpoint: Checkpoint, engine: Engine) -> Result<Self, Error> {
         let metadata = checkpoint.metadata.clone();
-        let network = match engine {
+        match engine {
             #[cfg(feature = "candle")]
-            Engine::Eager => Network::Eager(Box::new(Eager::new(&checkpoint)?)),
+            Engine::Eager => Ok(Self {
+                network: Arc::new(Network::Eager(Box::new(Eager::new(&checkpoint)?))),
+                metadata: Arc::new(metadata),
+            }),
             Engine::Plan { threads, weights } => {
                 let config = metadata.config();
                 let weights = PlanWeights::consuming(weights, &config, checkpoint.parameters)?;
-                let pool = Pool::new(weights, metadata.preprocessing.size, threads);
-                pool.prepare(match metadata.classes {
-                    Some(_) => Output::Logits,
-                    None => Output::Features,
-                })?;
-                Network::Plans(Box::new(pool))
+                Self::from_pool(NetworkWeights::F32(weights), metadata, threads)
             }
-        };
-        Ok(Self {
-            network: Arc::new(network),
-            metadata: Arc::new(metadata),
-        })
+        }
     }
 
     /// Width, classes, preprocessing, labels and source of the weights.

@@ -7,12 +7,12 @@
 use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use mobilenet_model::{InferencePlan, ModelError, PlanOptions, PlanOutput, PlanWeights};
+use mobilenet_model::{ModelError, NetworkPlan, NetworkWeights, PlanOutput};
 
 /// Plans for images of one size.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    weights: PlanWeights,
+    weights: NetworkWeights,
     size: [usize; 2],
     threads: usize,
     state: Mutex<State>,
@@ -23,7 +23,7 @@ pub(crate) struct Pool {
 #[derive(Debug, Default)]
 struct State {
     /// Plans that nobody has borrowed, by their output and number of threads.
-    idle: HashMap<(Output, usize), Vec<InferencePlan>>,
+    idle: HashMap<(Output, usize), Vec<NetworkPlan>>,
     /// Number of threads of all borrowed plans.
     busy: usize,
     /// Number of callers that wait for a plan.
@@ -49,7 +49,7 @@ pub(crate) enum Caller {
 }
 
 impl Pool {
-    pub(crate) fn new(weights: PlanWeights, size: [usize; 2], threads: usize) -> Self {
+    pub(crate) fn new(weights: NetworkWeights, size: [usize; 2], threads: usize) -> Self {
         Self {
             weights,
             size,
@@ -123,16 +123,12 @@ impl Pool {
         Ok(loan)
     }
 
-    fn plan(&self, wanted: Output, threads: usize) -> Result<InferencePlan, ModelError> {
+    fn plan(&self, wanted: Output, threads: usize) -> Result<NetworkPlan, ModelError> {
         let output = match wanted {
             Output::Logits => PlanOutput::Logits,
             Output::Features => PlanOutput::Features,
         };
-        let options = PlanOptions {
-            output,
-            ..PlanOptions::new(self.size, threads)
-        };
-        InferencePlan::new(&self.weights, &options)
+        self.weights.plan(self.size, threads, output)
     }
 }
 
@@ -141,7 +137,7 @@ struct Loan<'a> {
     pool: &'a Pool,
     wanted: Output,
     threads: usize,
-    plan: Option<InferencePlan>,
+    plan: Option<NetworkPlan>,
 }
 
 impl Drop for Loan<'_> {
@@ -160,14 +156,14 @@ impl Drop for Loan<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mobilenet_model::MobileNetV1Config;
     use mobilenet_model::initialize::random_parameters;
+    use mobilenet_model::{MobileNetV1Config, PlanWeights};
 
     fn pool(threads: usize) -> Pool {
         let config = MobileNetV1Config::with_width(0.25);
         let parameters = random_parameters(&config, 0).unwrap();
         let weights = PlanWeights::new(&config, &parameters).unwrap();
-        Pool::new(weights, [32, 32], threads)
+        Pool::new(NetworkWeights::F32(weights), [32, 32], threads)
     }
 
     fn idle(pool: &Pool, threads: usize) -> usize {
@@ -213,7 +209,7 @@ mod tests {
         let parameters = random_parameters(&config, 0).unwrap();
         let weights = PlanWeights::new(&config, &parameters).unwrap();
         // At 640 pixels the pooled map is larger than one pixel, which a plan refuses.
-        let pool = Pool::new(weights, [640, 640], 1);
+        let pool = Pool::new(NetworkWeights::F32(weights), [640, 640], 1);
         for _ in 0..2 {
             assert!(pool.prepare(Output::Logits).is_err());
         }

@@ -12,6 +12,7 @@
 //! | [`fold`] | folding of batch normalisation into weights |
 //! | [`plan`] | inference: weights folded and packed, work planned for one input size |
 //! | [`quantized`] | inference in 8-bit integers, to the bits of LiteRT |
+//! | [`network`] | inference in either number type |
 //! | [`flat`] | all parameters in one vector |
 //! | [`training_plan`] | training: logits and gradients |
 //! | [`inspect`] | parameters and multiply-adds of every layer |
@@ -43,6 +44,7 @@ pub mod fold;
 pub mod initialize;
 pub mod inspect;
 pub mod labels;
+pub mod network;
 pub mod npy;
 pub mod plan;
 mod pooling;
@@ -64,6 +66,7 @@ pub use endpoint::{Endpoint, LayerKind};
 pub use error::ModelError;
 pub use flat::FlatLayout;
 pub use mobilenet_kernels::Normalizer;
+pub use network::{NetworkPlan, NetworkWeights};
 pub use plan::{InferencePlan, PlanOptions, PlanOutput, PlanWeights};
 pub use prediction::Prediction;
 pub use quantized::{IntegerPlan, IntegerPlanOptions, IntegerPlanOutput, QuantizedWeights};

@@ -99,6 +99,39 @@ fn after<'a>(header: &'a str, key: &str) -> Option<&'a str> {
     header.split_once(key).map(|(_, rest)| rest.trim_start())
 }
 
+/// Types of an array's values.
+pub trait NpyValue: Copy {
+    /// NumPy's name of the dtype.
+    const DESCR: &'static str;
+
+    /// The value of `size_of::<Self>()` bytes.
+    fn from_le(bytes: &[u8]) -> Self;
+
+    /// The bytes of the value.
+    fn to_le(self) -> impl IntoIterator<Item = u8>;
+}
+
+macro_rules! npy_value {
+    ($($type:ty, $descr:literal;)*) => {$(
+        impl NpyValue for $type {
+            const DESCR: &'static str = $descr;
+
+            fn from_le(bytes: &[u8]) -> Self {
+                bytes.first_chunk().map_or_else(Self::default, |b| Self::from_le_bytes(*b))
+            }
+
+            fn to_le(self) -> impl IntoIterator<Item = u8> {
+                self.to_le_bytes()
+            }
+        }
+    )*};
+}
+npy_value! {
+    f32, "<f4";
+    u8, "|u1";
+    i8, "|i1";
+}
+
 /// Bytes that hold any header, and bytes that are read at a time.
 const CHUNK: u64 = 1 << 17;
 
@@ -108,6 +141,14 @@ const CHUNK: u64 = 1 << 17;
 /// # Errors
 /// If the file cannot be read, or is not an array of f32 in row-major order.
 pub fn read(path: &Path) -> Result<Array, NpyError> {
+    read_as(path)
+}
+
+/// [`read`] for other types of values.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_as<T: NpyValue>(path: &Path) -> Result<Array<T>, NpyError> {
     let io = |source| NpyError::Io {
         path: path.to_path_buf(),
         source,
@@ -122,15 +163,19 @@ pub fn read(path: &Path) -> Result<Array, NpyError> {
 }
 
 /// An array from a file that should be `length` bytes long; a sentence where it is none.
-fn from_reader(file: &mut impl Read, length: u64) -> std::io::Result<Result<Array, String>> {
+fn from_reader<T: NpyValue>(
+    file: &mut impl Read,
+    length: u64,
+) -> std::io::Result<Result<Array<T>, String>> {
     let mut start = Vec::new();
     file.by_ref().take(CHUNK).read_to_end(&mut start)?;
-    let (shape, first) = match f32_header(&start) {
+    let (shape, first) = match header_of::<T>(&start) {
         Ok(Npy { shape, values, .. }) => (shape, values),
         Err(problem) => return Ok(Err(problem)),
     };
+    let name = dtype_name(T::DESCR).unwrap_or(T::DESCR);
     let too_short =
-        |held: usize| format!("shape {shape:?} of f32 needs more than the file's {held} bytes");
+        |held: usize| format!("shape {shape:?} of {name} needs more than the file's {held} bytes");
     let mut held = first.len();
     let count = shape
         .iter()
@@ -138,18 +183,14 @@ fn from_reader(file: &mut impl Read, length: u64) -> std::io::Result<Result<Arra
     let Some(count) = count else {
         return Ok(Err(too_short(held)));
     };
-    let there = usize::try_from(length / 4).unwrap_or(usize::MAX);
-    let mut values: Vec<f32> = Vec::with_capacity(count.min(there));
+    let there = usize::try_from(length / size_of::<T>() as u64).unwrap_or(usize::MAX);
+    let mut values: Vec<T> = Vec::with_capacity(count.min(there));
     let mut bytes = first.to_vec();
     while values.len() < count {
-        let (whole, rest) = bytes.as_chunks::<4>();
-        let wanted = whole.len().min(count - values.len());
-        values.extend(
-            whole[..wanted]
-                .iter()
-                .map(|value| f32::from_le_bytes(*value)),
-        );
-        bytes = rest.to_vec();
+        let whole = bytes.chunks_exact(size_of::<T>());
+        let rest = whole.remainder().to_vec();
+        values.extend(whole.take(count - values.len()).map(T::from_le));
+        bytes = rest;
         let more = file.by_ref().take(CHUNK).read_to_end(&mut bytes)?;
         if more == 0 && values.len() < count {
             return Ok(Err(too_short(held)));
@@ -159,9 +200,9 @@ fn from_reader(file: &mut impl Read, length: u64) -> std::io::Result<Result<Arra
     Ok(Array::new(shape, values).map_err(|error| error.to_string()))
 }
 
-/// NumPy's name of a dtype, after the name that people use, if it has one.
-fn dtype_in_words(descr: &str) -> String {
-    let word = match descr.trim_start_matches(['<', '>', '|', '=']) {
+/// The name that people use for a dtype.
+fn dtype_name(descr: &str) -> Option<&'static str> {
+    Some(match descr.trim_start_matches(['<', '>', '|', '=']) {
         "u1" => "u8",
         "i1" => "i8",
         "i4" => "i32",
@@ -169,17 +210,26 @@ fn dtype_in_words(descr: &str) -> String {
         "f2" => "f16",
         "f4" => "f32",
         "f8" => "f64",
-        _ => return descr.to_string(),
-    };
-    format!("{word} ({descr})")
+        _ => return None,
+    })
 }
 
-/// The header of an array of f32 in row-major order.
-fn f32_header(bytes: &[u8]) -> Result<Npy<'_>, String> {
+/// NumPy's name of a dtype, after the name that people use, if it has one.
+fn dtype_in_words(descr: &str) -> String {
+    match dtype_name(descr) {
+        Some(name) => format!("{name} ({descr})"),
+        None => descr.to_string(),
+    }
+}
+
+/// The header of an array of such values in row-major order.
+fn header_of<T: NpyValue>(bytes: &[u8]) -> Result<Npy<'_>, String> {
     let npy = Npy::parse(bytes)?;
-    if npy.descr != "<f4" {
+    if npy.descr != T::DESCR {
         return Err(format!(
-            "expected f32 values (<f4), found {}",
+            "expected {} values ({}), found {}",
+            dtype_name(T::DESCR).unwrap_or(T::DESCR),
+            T::DESCR,
             dtype_in_words(npy.descr)
         ));
     }
@@ -195,6 +245,14 @@ fn f32_header(bytes: &[u8]) -> Result<Npy<'_>, String> {
 /// # Errors
 /// If the file cannot be written.
 pub fn write(path: &Path, array: &Array) -> Result<(), NpyError> {
+    write_as(path, array)
+}
+
+/// [`write`] for other types of values.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_as<T: NpyValue>(path: &Path, array: &Array<T>) -> Result<(), NpyError> {
     let sizes: String = array
         .shape()
         .iter()
@@ -205,7 +263,9 @@ pub fn write(path: &Path, array: &Array) -> Result<(), NpyError> {
         [_] => sizes.trim_end(),
         _ => sizes.trim_end_matches(", "),
     };
-    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({sizes}), }}");
+    let descr = T::DESCR;
+    let mut header =
+        format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({sizes}), }}");
     // Values begin at a multiple of 64 bytes. Before the header are 10 bytes, after it a newline.
     while (10 + header.len() + 1) % 64 != 0 {
         header.push(' ');
@@ -214,7 +274,7 @@ pub fn write(path: &Path, array: &Array) -> Result<(), NpyError> {
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
     bytes.extend((header.len() as u16).to_le_bytes());
     bytes.extend(header.into_bytes());
-    bytes.extend(array.values().iter().flat_map(|value| value.to_le_bytes()));
+    bytes.extend(array.values().iter().flat_map(|value| value.to_le()));
     write_atomically(path, &bytes).map_err(|source| NpyError::Io {
         path: path.to_path_buf(),
         source,
@@ -242,6 +302,14 @@ mod tests {
             let bytes = std::fs::read(&path).unwrap();
             assert_eq!((bytes.len() - 4 * count) % 64, 0);
         }
+        let array = Array::new([2, 3], vec![0u8, 1, 127, 128, 254, 255]).unwrap();
+        write_as(&path, &array).unwrap();
+        assert_eq!(read_as::<u8>(&path).unwrap(), array);
+        let error = read_as::<i8>(&path).unwrap_err().to_string();
+        assert!(
+            error.contains("expected i8 values (|i1), found u8 (|u1)"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use mobilenet_model::initialize::Parameters;
 use mobilenet_model::prediction::mean_probabilities;
 use mobilenet_model::preprocess::Preprocessing;
-use mobilenet_model::{InferencePlan, MobileNetV1Config, PlanOptions, PlanWeights};
+use mobilenet_model::{MobileNetV1Config, NetworkWeights, PlanOutput, PlanWeights};
 
 use crate::data::{EvaluationBatches, EvaluationConfig, ImageDataset, Skipped};
 use crate::error::TrainError;
@@ -71,12 +71,24 @@ pub fn evaluate(
     options: &EvaluationOptions,
     progress: &mut dyn FnMut(usize),
 ) -> Result<EvaluationOutcome, TrainError> {
-    let weights = PlanWeights::new(config, parameters)?;
-    let mut plan = InferencePlan::new(
-        &weights,
-        &PlanOptions::new(preprocessing.size, options.threads),
-    )?;
+    let weights = NetworkWeights::F32(PlanWeights::new(config, parameters)?);
     let classes = config.classes().unwrap_or(0);
+    evaluate_network(&weights, classes, preprocessing, data, options, progress)
+}
+
+/// [`evaluate`] for packed weights, of either number type.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_network(
+    weights: &NetworkWeights,
+    classes: usize,
+    preprocessing: &Preprocessing,
+    data: Arc<dyn ImageDataset>,
+    options: &EvaluationOptions,
+    progress: &mut dyn FnMut(usize),
+) -> Result<EvaluationOutcome, TrainError> {
+    let mut plan = weights.plan(preprocessing.size, options.threads, PlanOutput::Logits)?;
     TrainError::check_length("logits", classes, plan.output_len())?;
     let start = Instant::now();
     let mut batches = EvaluationBatches::new(

@@ -16,6 +16,17 @@ pub enum Engine {
 pub enum Precision {
     /// 32-bit floating point
     F32,
+    /// The file's own 8-bit integers, which must be a quantised TFLite file's
+    Int8,
+}
+
+/// How sums of 8-bit integers are rounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Arithmetic {
+    /// As LiteRT's default interpreter, ONNX Runtime and PyTorch's qnnpack do, in f32
+    Xnnpack,
+    /// As TFLite's reference kernels and TFLite Micro do, in fixed point
+    Reference,
 }
 
 /// Number type of the weights in memory.

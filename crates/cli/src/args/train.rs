@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::engine::Precision;
 use super::preprocess::{Preprocess, PreprocessRule};
 use crate::values::{not_negative, share, side, threads, width};
 
@@ -203,6 +204,9 @@ pub struct Eval {
     pub(crate) label_offset: Option<u32>,
     #[command(flatten)]
     pub(crate) preprocess: Preprocess,
+    /// Number type of the computation
+    #[arg(long, value_enum, default_value_t = Precision::F32)]
+    pub(crate) precision: Precision,
     /// Number of photos to compute together
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..=4096))]
     pub(crate) batch_size: u64,

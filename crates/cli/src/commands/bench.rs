@@ -150,7 +150,9 @@ pub fn measure(
     arguments: &Bench,
     mut build: impl FnMut(Subject) -> Result<Measured>,
 ) -> Result<()> {
-    let Precision::F32 = arguments.precision;
+    if arguments.precision == Precision::Int8 {
+        bail!("a network with random weights has no integers; `bench` measures f32");
+    }
     let Size([rows, columns]) = arguments.resolution;
     let multiply_adds = summary(&config(arguments), rows, columns)?.multiply_adds;
     let mut networks = Vec::new();

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use mobilenet::{Classifier, Engine, PhotoOptions};
 
-use super::{load, weight_type};
+use super::{load, load_integers, weight_type};
 use crate::args::{self, Classify, Precision};
 use crate::photo_sources::Sources;
 use crate::progress::counting;
@@ -19,7 +19,6 @@ use answers::{Answers, Format};
 use explanation::Explanation;
 
 pub(crate) fn run(arguments: &Classify) -> Result<()> {
-    let Precision::F32 = arguments.precision;
     let weights = weight_type(arguments.engine, arguments.weight_type)?;
     let mut sources = Sources::of_arguments(&arguments.photos)?;
     let mut checkpoint = load(&arguments.weights)?;
@@ -38,7 +37,18 @@ pub(crate) fn run(arguments: &Classify) -> Result<()> {
             weights,
         },
     };
-    let classifier = Classifier::from_checkpoint(checkpoint, engine)?;
+    let classifier = match (arguments.precision, engine) {
+        (Precision::F32, _) => Classifier::from_checkpoint(checkpoint, engine)?,
+        (Precision::Int8, Engine::Plan { threads, .. }) => {
+            if arguments.weight_type.is_some() {
+                bail!("--weight-type is for --precision f32");
+            }
+            let integers = load_integers(&arguments.weights)?;
+            Classifier::from_integers(checkpoint.metadata, integers, threads)?
+        }
+        #[cfg(feature = "candle")]
+        (Precision::Int8, Engine::Eager) => bail!("--precision int8 needs --engine plan"),
+    };
     if classifier.metadata().classes.is_none() {
         bail!("{} has no classifier", arguments.weights);
     }

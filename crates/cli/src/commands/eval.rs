@@ -8,14 +8,18 @@ use mobilenet::Explainer;
 use mobilenet::model::checkpoint::Checkpoint;
 use mobilenet::model::file::write_atomically;
 use mobilenet::model::labels::MatchedBy;
+use mobilenet::model::quantized::Arithmetic;
+use mobilenet::model::{NetworkWeights, PlanWeights, QuantizedWeights};
 use mobilenet::train::data::{self, ImageDataset, InClassesOf, image_folder, photo_list};
-use mobilenet::train::evaluation::{Answer, EvaluationOptions, EvaluationOutcome, evaluate};
+use mobilenet::train::evaluation::{
+    Answer, EvaluationOptions, EvaluationOutcome, evaluate_network,
+};
 use mobilenet::train::log::History;
 use mobilenet::train::report::{self, Report, worst_photos};
 use serde::Serialize;
 
-use super::load;
-use crate::args::Eval;
+use super::{load, load_integers};
+use crate::args::{Eval, Precision};
 use crate::progress::counting;
 use crate::{csv, output, threads};
 
@@ -64,9 +68,19 @@ pub(crate) fn run(arguments: &Eval) -> Result<()> {
         keep_answers: arguments.predictions.is_some(),
     };
     let bar = counting(data.len() as u64);
-    let outcome = evaluate(
-        &metadata.config(),
-        &checkpoint.parameters,
+    let weights = match arguments.precision {
+        Precision::F32 => {
+            let weights = PlanWeights::new(&metadata.config(), &checkpoint.parameters)?;
+            NetworkWeights::F32(weights)
+        }
+        Precision::Int8 => {
+            let integers = load_integers(&arguments.weights)?;
+            NetworkWeights::Int8(QuantizedWeights::new(integers, Arithmetic::Xnnpack)?)
+        }
+    };
+    let outcome = evaluate_network(
+        &weights,
+        classes,
         &metadata.preprocessing,
         data.clone(),
         &options,

@@ -17,13 +17,16 @@ pub(crate) mod train;
 mod train_head;
 pub(crate) mod weights;
 
+use std::path::Path;
+
 use anyhow::{Result, bail};
 
 use crate::args;
 use crate::progress::Terminal;
 use mobilenet::hub::{Cache, HubError, resolve_with};
 use mobilenet::kernels::inference::WeightType;
-use mobilenet::model::checkpoint::{Checkpoint, LoadOptions};
+use mobilenet::model::checkpoint::{self, Checkpoint, LoadOptions, ReadLimits, exists};
+use mobilenet::model::quantized::{Arithmetic, IntegerNetwork};
 
 /// The error of `--engine eager` in a program without candle.
 #[cfg(not(feature = "candle"))]
@@ -43,6 +46,24 @@ fn load_with(weights: &str, options: &LoadOptions) -> Result<Checkpoint, HubErro
         &Cache::of_user()?,
         &mut Terminal::default(),
     )
+}
+
+/// The integers of a quantised file.
+fn load_integers(weights: &str) -> Result<IntegerNetwork> {
+    let path = Path::new(weights);
+    if !exists(path) {
+        bail!("{weights} is no file; --precision int8 needs a quantised TFLite file");
+    }
+    Ok(checkpoint::load_integers(path, ReadLimits::default())?)
+}
+
+impl From<args::Arithmetic> for Arithmetic {
+    fn from(arithmetic: args::Arithmetic) -> Self {
+        match arithmetic {
+            args::Arithmetic::Xnnpack => Self::Xnnpack,
+            args::Arithmetic::Reference => Self::Reference,
+        }
+    }
 }
 
 impl From<args::WeightType> for WeightType {

@@ -7,7 +7,24 @@ use mobilenet_kernels::integer::IntegerNetwork;
 use super::error::CheckpointError;
 use super::load::read_file;
 use super::locate::locate;
-use super::readers::{Format, ReadError, ReadLimits, read_integers};
+use super::readers::{Format, ReadError, ReadLimits, has_integers, read_integers};
+
+/// Whether a file's network computes in 8-bit integers. Files whose weights alone are quantised, or
+/// of another format, do not.
+///
+/// # Errors
+/// If the file cannot be read or is no TFLite model although it begins as one.
+pub fn is_quantized(path: &Path, limits: ReadLimits) -> Result<bool, CheckpointError> {
+    let path = &locate(path)?;
+    let bytes = read_file(path, limits)?;
+    if Format::detect(&bytes) != Some(Format::Tflite) {
+        return Ok(false);
+    }
+    has_integers(&bytes, limits).map_err(|source| CheckpointError::Read {
+        path: path.to_path_buf(),
+        source,
+    })
+}
 
 /// Loads a quantised TFLite file as integers. ([`load`](super::load) reads the same file as the
 /// numbers that its integers mean.)

@@ -43,7 +43,7 @@ mod write;
 
 pub use error::CheckpointError;
 pub use framework_call::framework_call;
-pub use integers::load_integers;
+pub use integers::{is_quantized, load_integers};
 pub use load::{load, load_bytes, load_with};
 pub use locate::exists;
 pub use metadata::{KEY as METADATA_KEY, Metadata, SavedActivation};

@@ -39,6 +39,7 @@ pub use error::ReadError;
 pub use format::Format;
 pub use source::{Folder, Source};
 pub use tensors::{NamedTensors, Quantization, RawTensor};
+pub(in crate::checkpoint) use tflite::has_integers;
 pub use tflite::read_integers;
 
 use budget::Budget;

@@ -12,6 +12,34 @@ use super::{RECORD, Tables};
 use crate::checkpoint::readers::flatbuffer::Table;
 use crate::checkpoint::readers::{Budget, ReadError, ReadLimits, volume};
 
+/// Whether a convolution of the file reads 8-bit integers.
+pub(in crate::checkpoint) fn has_integers(
+    bytes: &[u8],
+    limits: ReadLimits,
+) -> Result<bool, ReadError> {
+    let budget = &mut Budget::new(limits);
+    budget.opened(bytes.len() as u64);
+    let tables = Tables::of(bytes)?;
+    for index in 0..tables.operators.len {
+        let Some(operator) = tables.operators.table(index) else {
+            continue;
+        };
+        if matches!(
+            builtin_code(&operator, &tables.codes),
+            Some((builtin::CONV_2D, None))
+        ) {
+            let input = operator.elements(1, 4).and_then(|inputs| inputs.i32(0));
+            let input = input.and_then(|index| usize::try_from(index).ok());
+            let Some(input) = input.filter(|&index| index < tables.tensors.len) else {
+                return Ok(false);
+            };
+            let tensor = describe(&tables.tensors, input, &tables.buffers, budget)?;
+            return Ok(matches!(tensor.kind, kind::UINT8 | kind::INT8));
+        }
+    }
+    Ok(false)
+}
+
 /// Reads a quantised file as integers.
 ///
 /// # Errors

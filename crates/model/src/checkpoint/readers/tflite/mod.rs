@@ -25,6 +25,7 @@ use super::flatbuffer::{Elements, Table};
 use super::graph::{Graph, Input};
 use super::zip_entry::entry;
 use super::{Budget, NamedTensors, ReadError};
+pub(in crate::checkpoint) use integers::has_integers;
 pub use integers::read_integers;
 use operators::operation;
 use tensors::{constant, describe, input_samples, kind, malformed, small_integers};

@@ -1,5 +1,7 @@
 //! `predict`: runs the network on an array and writes the output as an array.
 
+mod integers;
+
 use anyhow::{Context, Result, bail};
 use mobilenet::model::architecture::body_layers;
 use mobilenet::model::array::Array;
@@ -15,7 +17,12 @@ use crate::args::{ArrayLayout, Engine, Precision, Predict};
 use crate::threads;
 
 pub(crate) fn run(arguments: &Predict) -> Result<()> {
-    let Precision::F32 = arguments.precision;
+    if arguments.raw || arguments.precision == Precision::Int8 {
+        return integers::run(arguments);
+    }
+    if arguments.arithmetic.is_some() {
+        bail!("--arithmetic is for --raw and --precision int8");
+    }
     let checkpoint = load(&arguments.weights)?;
     let input = npy::read(&arguments.input).context("cannot read the input")?;
     let mut config = checkpoint.metadata.config();
