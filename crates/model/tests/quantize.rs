@@ -4,7 +4,7 @@
 mod support;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use mobilenet_kernels::Padding;
 use mobilenet_kernels::integer::{
@@ -12,8 +12,8 @@ use mobilenet_kernels::integer::{
 };
 use mobilenet_kernels::simd::Isa;
 use mobilenet_model::checkpoint::{
-    Checkpoint, LoadReport, Metadata, ReadLimits, SavedActivation, load, load_integers,
-    save_integer_onnx, save_integer_tflite,
+    Checkpoint, LoadReport, Metadata, ReadLimits, SavedActivation, WeightsDtype, is_quantized,
+    load, load_integers, save, save_integer_onnx, save_integer_safetensors, save_integer_tflite,
 };
 use mobilenet_model::initialize::{Parameters, random_parameters};
 use mobilenet_model::preprocess::Preprocessing;
@@ -81,7 +81,7 @@ fn images(checkpoint: &Checkpoint, seeds: std::ops::Range<usize>) -> Vec<Vec<f32
 }
 
 fn quantized(checkpoint: &Checkpoint, options: &QuantizeOptions) -> Quantization {
-    quantize(checkpoint, &images(checkpoint, 0..12), options).unwrap()
+    quantize(checkpoint, &images(checkpoint, 0..8), options).unwrap()
 }
 
 /// Compares on images that were not used for calibration.
@@ -190,7 +190,7 @@ fn networks() -> Vec<(&'static str, Quantization)> {
         }),
         // The window of the pool is smaller than the map.
         of("window", &per_channel, &|metadata| {
-            metadata.preprocessing.size = [256, 256]
+            metadata.preprocessing.size = [232, 64]
         }),
     ]
 }
@@ -224,24 +224,30 @@ fn fully_connected(mut network: IntegerNetwork) -> IntegerNetwork {
     network
 }
 
-/// All networks of integers, by name.
-fn integer_networks() -> Vec<(String, IntegerNetwork, Metadata)> {
-    let mut all = Vec::new();
-    for (name, quantization) in networks() {
-        let Quantization {
-            network, metadata, ..
-        } = quantization;
-        if name == "per_channel" {
-            for (name, edited) in [
-                ("one_signed_scale", one_signed_scale(network.clone())),
-                ("fully_connected", fully_connected(network.clone())),
-            ] {
-                all.push((name.to_string(), edited, metadata.clone()));
+type Network = (&'static str, IntegerNetwork, Metadata);
+
+/// All networks of integers, by name. They are made once.
+fn integer_networks() -> Vec<Network> {
+    static ALL: OnceLock<Vec<Network>> = OnceLock::new();
+    let make = || {
+        let mut all = Vec::new();
+        for (name, quantization) in networks() {
+            let Quantization {
+                network, metadata, ..
+            } = quantization;
+            if name == "per_channel" {
+                for (name, edited) in [
+                    ("one_signed_scale", one_signed_scale(network.clone())),
+                    ("fully_connected", fully_connected(network.clone())),
+                ] {
+                    all.push((name, edited, metadata.clone()));
+                }
             }
+            all.push((name, network, metadata));
         }
-        all.push((name.to_string(), network, metadata));
-    }
-    all
+        all
+    };
+    ALL.get_or_init(make).clone()
 }
 
 #[test]
@@ -281,21 +287,26 @@ fn logits(checkpoint: &Checkpoint, image: &[f32]) -> Vec<f32> {
     logits
 }
 
-/// Our reader makes numbers of the constants of both files: those of the integers.
+/// Our reader makes numbers of the constants of all files: those of the integers.
 #[test]
-fn onnx_and_tflite_files_mean_the_same_numbers() {
+fn all_files_mean_the_same_numbers() {
     let folder = tempfile::tempdir().unwrap();
-    let [onnx, tflite] = ["a.onnx", "a.tflite"].map(|name| folder.path().join(name));
-    for (name, quantization) in networks().into_iter().take(5) {
-        let Quantization {
-            network, metadata, ..
-        } = &quantization;
-        save_integer_onnx(&onnx, network, metadata).unwrap();
-        save_integer_tflite(&tflite, network, metadata).unwrap();
-        let [onnx, tflite] =
-            [&onnx, &tflite].map(|path| load(path, ReadLimits::default()).unwrap());
-        assert_eq!(onnx.metadata, tflite.metadata);
-        assert_eq!(onnx.parameters, tflite.parameters, "{name}");
+    let path = |name: &str| folder.path().join(name);
+    let edited = ["one_signed_scale", "fully_connected", "features", "window"];
+    for (name, network, metadata) in integer_networks() {
+        if edited.contains(&name) {
+            continue;
+        }
+        save_integer_onnx(&path("a.onnx"), &network, &metadata).unwrap();
+        save_integer_tflite(&path("a.tflite"), &network, &metadata).unwrap();
+        save_integer_safetensors(&path("a.safetensors"), &network, &metadata).unwrap();
+        let loaded = ["a.onnx", "a.tflite", "a.safetensors"]
+            .map(|name| load(&path(name), ReadLimits::default()).unwrap());
+        for other in &loaded {
+            assert!(other.report.unused.is_empty(), "{name}: {}", other.report);
+            assert_eq!(other.metadata, metadata);
+            assert_eq!(other.parameters, loaded[0].parameters, "{name}");
+        }
         let original = random(|original| {
             *original = Metadata {
                 folded: false,
@@ -303,9 +314,75 @@ fn onnx_and_tflite_files_mean_the_same_numbers() {
             }
         });
         let image = &images(&original, 40..41)[0];
-        let error = relative_error(&logits(&onnx, image), &logits(&original, image));
+        let error = relative_error(&logits(&loaded[0], image), &logits(&original, image));
         println!("{name}: {error:.2}");
         assert!(error < 0.35, "{name}: {error}");
+    }
+}
+
+#[test]
+fn safetensors_hold_the_same_integers() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.safetensors");
+    for (name, network, metadata) in integer_networks() {
+        save_integer_safetensors(&path, &network, &metadata).unwrap();
+        assert!(is_quantized(&path, ReadLimits::default()).unwrap());
+        let found = load_integers(&path, ReadLimits::default()).unwrap();
+        assert_eq!(found, network, "{name}");
+    }
+    // Weights of f32 are no integers.
+    let checkpoint = random(|_| {});
+    save(&path, &checkpoint, WeightsDtype::F32).unwrap();
+    assert!(!is_quantized(&path, ReadLimits::default()).unwrap());
+    let error = load_integers(&path, ReadLimits::default()).unwrap_err();
+    assert!(error.to_string().contains("integer_network"), "{error}");
+}
+
+/// Files whose structure and tensors do not go together.
+#[test]
+fn broken_safetensors_of_integers_are_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.safetensors");
+    let (_, network, metadata) = integer_networks().swap_remove(2);
+    save_integer_safetensors(&path, &network, &metadata).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    let edited = |from: &str, to: &str| {
+        assert_eq!(from.len(), to.len());
+        let place = bytes
+            .windows(from.len())
+            .position(|part| part == from.as_bytes());
+        let mut bytes = bytes.clone();
+        bytes[place.unwrap()..][..from.len()].copy_from_slice(to.as_bytes());
+        std::fs::write(&path, bytes).unwrap();
+        load_integers(&path, ReadLimits::default())
+            .unwrap_err()
+            .to_string()
+    };
+    for (from, to, expected) in [
+        (r#"\"i8\":-128"#, r#"\"i8\":-129"#, "zero point"),
+        (r#"\"kernel\":[3,3]"#, r#"\"kernel\":[3,2]"#, "weights"),
+        (r#"\"kernel\":[3,3]"#, r#"\"kernel\":[0,3]"#, "Conv2d_0"),
+        (r#"\"stride\":2"#, r#"\"stride\":0"#, "stride"),
+        (r#"\"arithmetic\""#, r#"\"arithmetik\""#, "integer_network"),
+        ("\"Conv2d_0.bias\"", "\"Conv2d_0.bios\"", "Conv2d_0.bias"),
+        (
+            "\"activations.scale\"",
+            "\"activations.scala\"",
+            "activations.scale",
+        ),
+        (
+            "\"Conv2d_1_depthwise.weight\"",
+            "\"Conv2d_1_depthwise.wright\"",
+            "8-bit integers",
+        ),
+        (
+            "\"Conv2d_0.weight.scale\"",
+            "\"Conv2d_0.weight.scala\"",
+            "Conv2d_0.weight",
+        ),
+    ] {
+        let error = edited(from, to);
+        assert!(error.contains(expected), "{to}: {error}");
     }
 }
 
@@ -403,7 +480,7 @@ fn files_for_other_engines() {
         if name != "fully_connected" {
             save_integer_onnx(&path("onnx"), &network, &metadata).unwrap();
         }
-        write_layers(&folder, &name, network);
+        write_layers(&folder, name, network);
     }
     println!("{}", folder.display());
 }

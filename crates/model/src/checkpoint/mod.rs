@@ -26,6 +26,8 @@ mod framework_call;
 mod graph;
 mod hugging_face_config;
 mod infer;
+mod integer_structure;
+mod integer_tensors;
 mod integers;
 pub(crate) mod layout;
 mod load;
@@ -55,5 +57,6 @@ pub use readers::{Format, ReadError, ReadLimits};
 pub use report::{Applied, LoadReport, Mismatch};
 pub use verify::{Agreement, Reference};
 pub use write::{
-    WeightsDtype, save, save_as, save_integer_onnx, save_integer_tflite, save_onnx, save_tflite,
+    WeightsDtype, save, save_as, save_integer_onnx, save_integer_safetensors, save_integer_tflite,
+    save_onnx, save_tflite,
 };
