@@ -14,7 +14,7 @@ use mobilenet_kernels::integer::{
     Arithmetic, IntegerImages, IntegerNetwork, IntegerOperation, IntegerOutput, IntegerProgram,
     IntegerProgramConfig, IntegerType, PackedIntegers, ValueKind,
 };
-use mobilenet_kernels::simd::Isa;
+use mobilenet_kernels::simd::IntegerIsa;
 use mobilenet_model::checkpoint::ReadLimits;
 use mobilenet_model::checkpoint::readers::read_integers;
 use sha2::{Digest, Sha256};
@@ -108,7 +108,7 @@ fn every_layer_of_every_file_has_litert_s_bits() {
             "xnnpack" => Arithmetic::Xnnpack,
             other => panic!("{other}"),
         };
-        for isa in Isa::ALL {
+        for isa in IntegerIsa::ALL {
             if !isa.is_available() {
                 skipped(format_args!("this machine has no {isa}"));
                 continue;

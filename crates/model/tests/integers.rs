@@ -10,7 +10,7 @@ mod skipped;
 
 use std::path::{Path, PathBuf};
 
-use mobilenet_kernels::simd::Isa;
+use mobilenet_kernels::simd::IntegerIsa;
 use mobilenet_model::checkpoint::{ReadLimits, load_integers};
 use mobilenet_model::preprocess::{DecodeLimits, open};
 use mobilenet_model::quantized::{
@@ -188,9 +188,10 @@ fn input(data: &Path, image: &str, weights: &QuantizedWeights) -> Vec<u8> {
 }
 
 /// The instruction sets of this machine. The others are reported.
-fn instruction_sets() -> Vec<Isa> {
-    let (there, missing): (Vec<Isa>, Vec<Isa>) =
-        Isa::ALL.into_iter().partition(|isa| isa.is_available());
+fn instruction_sets() -> Vec<IntegerIsa> {
+    let (there, missing): (Vec<IntegerIsa>, Vec<IntegerIsa>) = IntegerIsa::ALL
+        .into_iter()
+        .partition(|isa| isa.is_available());
     for isa in missing {
         skipped(format_args!("this machine has no {isa}"));
     }

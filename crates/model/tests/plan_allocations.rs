@@ -5,6 +5,10 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mobilenet_model::initialize::random_parameters;
+use mobilenet_model::quantized::{
+    Arithmetic, IntegerImages, IntegerOutput, IntegerPlan, IntegerPlanOptions, QuantizedWeights,
+    random_integers,
+};
 use mobilenet_model::{InferencePlan, MobileNetV1Config, PlanOptions, PlanWeights};
 
 struct Counting;
@@ -61,6 +65,24 @@ fn a_warm_run_allocates_nothing() {
         let before = ALLOCATIONS.load(Ordering::SeqCst);
         plan.run_all(&images, &mut [&mut logits, &mut map]).unwrap();
         assert_eq!(ALLOCATIONS.load(Ordering::SeqCst) - before, 0);
+    }
+    let network = random_integers(&config, [96, 96], 0).unwrap();
+    let weights = QuantizedWeights::new(network, Arithmetic::Xnnpack).unwrap();
+    for threads in [1, 2] {
+        let options = IntegerPlanOptions::new(&weights, threads);
+        let mut plan = IntegerPlan::new(&weights, &options).unwrap();
+        let images = vec![5i8; 3 * plan.input_len()];
+        let images = IntegerImages::I8(&images);
+        let mut logits = vec![0i8; 3 * plan.output_len()];
+        plan.run(&images, IntegerOutput::I8(&mut logits)).unwrap();
+        let before = ALLOCATIONS.load(Ordering::SeqCst);
+        for _ in 0..20 {
+            plan.run(&images, IntegerOutput::I8(&mut logits)).unwrap();
+        }
+        let allocations = ALLOCATIONS.load(Ordering::SeqCst) - before;
+        assert_eq!(allocations, 0, "{threads} threads");
+        // Random weights, but not all the same answer.
+        assert!(logits.iter().any(|&logit| logit != logits[0]));
     }
     // Checks that the counter works.
     let before = ALLOCATIONS.load(Ordering::SeqCst);

@@ -7,9 +7,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use mobilenet::kernels::inference::WeightType;
-use mobilenet::kernels::simd::{Isa, measure_peak};
+use mobilenet::kernels::simd::{IntegerIsa, Isa, measure_peak};
 use mobilenet::model::initialize::random_parameters;
 use mobilenet::model::inspect::summary;
+use mobilenet::model::quantized::{
+    Arithmetic, IntegerImages, IntegerOutput, IntegerPlan, IntegerPlanOptions, QuantizedWeights,
+    random_integers,
+};
 use mobilenet::model::{InferencePlan, MobileNetV1Config, PlanOptions, PlanWeights};
 use serde::Serialize;
 
@@ -62,6 +66,11 @@ impl Subject {
         let types: Vec<WeightType> = wanted.map(WeightType::from).collect();
         if !types.is_empty() && !engines.contains(&BenchEngine::Plan) {
             bail!("--weight-type needs --engine plan");
+        }
+        if arguments.precision == Precision::Int8
+            && (!types.is_empty() || engines.iter().any(|&engine| engine != BenchEngine::Plan))
+        {
+            bail!("--precision int8 is for --engine plan, without --weight-type");
         }
         let mut subjects = Vec::new();
         for &engine in engines {
@@ -127,6 +136,9 @@ pub(crate) fn run(arguments: &Bench) -> Result<()> {
 /// # Errors
 /// If the plan cannot be built.
 pub fn plan(arguments: &Bench, weight_type: WeightType) -> Result<Measured> {
+    if arguments.precision == Precision::Int8 {
+        return integers(arguments);
+    }
     let config = config(arguments);
     let Size([rows, columns]) = arguments.resolution;
     let parameters = random_parameters(&config, 0)?;
@@ -142,6 +154,26 @@ pub fn plan(arguments: &Bench, weight_type: WeightType) -> Result<Measured> {
     Ok(Measured { run, load_ms })
 }
 
+/// A plan of integers with random weights: signed, with a scale for each channel.
+fn integers(arguments: &Bench) -> Result<Measured> {
+    let Size(size) = arguments.resolution;
+    let network = random_integers(&config(arguments), size, 0)?;
+    let start = Instant::now();
+    let weights = QuantizedWeights::new(network, Arithmetic::Xnnpack)?;
+    let options = IntegerPlanOptions::new(&weights, arguments.threads as usize);
+    let mut plan = IntegerPlan::new(&weights, &options)?;
+    let load_ms = milliseconds(start);
+    let batch = arguments.batch as usize;
+    let images = pixels(batch * plan.input_len());
+    let images: Vec<i8> = images.iter().map(|x| (x * 127.0) as i8).collect();
+    let mut logits = vec![0i8; batch * plan.output_len()];
+    let run = Box::new(move || {
+        let output = IntegerOutput::I8(&mut logits);
+        Ok(plan.run(&IntegerImages::I8(&images), output)?)
+    });
+    Ok(Measured { run, load_ms })
+}
+
 /// Builds every network, runs them in turn and prints the times.
 ///
 /// # Errors
@@ -150,9 +182,6 @@ pub fn measure(
     arguments: &Bench,
     mut build: impl FnMut(Subject) -> Result<Measured>,
 ) -> Result<()> {
-    if arguments.precision == Precision::Int8 {
-        bail!("a network with random weights has no integers; `bench` measures f32");
-    }
     let Size([rows, columns]) = arguments.resolution;
     let multiply_adds = summary(&config(arguments), rows, columns)?.multiply_adds;
     let mut networks = Vec::new();
@@ -172,8 +201,10 @@ pub fn measure(
     for (subject, network, runs_ms) in networks {
         let (min_ms, median_ms) = min_and_median(&runs_ms);
         let peak_gflops = match subject.engine {
-            BenchEngine::Plan => Some(measure_peak(Isa::best()?)),
-            BenchEngine::Eager | BenchEngine::Candle => None,
+            BenchEngine::Plan if arguments.precision == Precision::F32 => {
+                Some(measure_peak(Isa::best()?))
+            }
+            _ => None,
         };
         let share_of_peak = peak_gflops.map(|peak| {
             let operations = 2.0 * arguments.batch as f64 * multiply_adds as f64;
@@ -187,9 +218,18 @@ pub fn measure(
                 resolution: arguments.resolution,
                 batch: arguments.batch,
                 threads: arguments.threads,
-                precision: "f32",
-                weight_type: subject.weight_type.to_string(),
+                precision: match arguments.precision {
+                    Precision::F32 => "f32",
+                    Precision::Int8 => "int8",
+                },
+                weight_type: match arguments.precision {
+                    Precision::F32 => subject.weight_type.to_string(),
+                    Precision::Int8 => "i8".to_string(),
+                },
                 isa: match subject.engine {
+                    BenchEngine::Plan if arguments.precision == Precision::Int8 => {
+                        IntegerIsa::best()?.to_string()
+                    }
                     BenchEngine::Plan | BenchEngine::Eager => Isa::best()?.to_string(),
                     BenchEngine::Candle => "candle".to_string(),
                 },

@@ -8,7 +8,7 @@ use super::depthwise::Depthwise;
 use super::map::Map;
 use super::packed::{PackedMatrix, PackedOperation};
 use crate::simd::integer::matrix::{self, Cursor, Panel};
-use crate::simd::integer::{IntegerKernel, IntegerSimd};
+use crate::simd::integer::{IntegerKernel, IntegerSimd, Products};
 
 /// A convolution.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub(super) struct Convolution {
     pub(super) source: Source,
     /// Index of its layer.
     pub(super) layer: usize,
+    /// How its kernel multiplies.
+    pub(super) products: Products,
     /// Pixels in a band.
     pub(super) band: usize,
     pub(super) output: Map,
@@ -98,9 +100,15 @@ impl Convolution {
                 stride: step,
                 runs,
             } => {
-                for (row, pixel) in band.enumerate() {
-                    let (y, x) = (pixel / self.output.width, pixel % self.output.width);
+                let width = self.output.width;
+                let (mut y, mut x) = (band.start / width, band.start % width);
+                for row in 0..band.len() {
                     let window = context.pointer(input.window(y, x, *step));
+                    (y, x) = if x + 1 == width {
+                        (y + 1, 0)
+                    } else {
+                        (y, x + 1)
+                    };
                     let mut to = values.wrapping_add(row * stride);
                     for &[offset, len] in runs {
                         // SAFETY: the window is in the map, the pixel's values are in the scratch,

@@ -5,39 +5,49 @@ use std::ops::Range;
 use super::context::Context;
 use super::map::Map;
 use super::packed::{PackedDepthwise, PackedOperation};
-use crate::simd::integer::depthwise::{self, Row, Target};
-use crate::simd::integer::{IntegerKernel, IntegerSimd};
+use crate::simd::integer::depthwise::{self, Row, Target, tap_pairs};
+use crate::simd::integer::{IntegerKernel, IntegerSimd, Products};
 
 /// A depthwise convolution.
 #[derive(Debug)]
 pub(super) struct Depthwise {
     /// Index of its layer.
     layer: usize,
+    /// The instructions, where it writes a map.
+    pub(super) products: Products,
     pub(super) input: Map,
     stride: usize,
     /// Columns of the output.
     width: usize,
     /// Offsets of the taps in a window, two by two.
     taps: Vec<[usize; 2]>,
+    /// Whether windows are of 3 x 3 without dilation.
+    is_square: bool,
 }
 
 impl Depthwise {
-    pub(super) fn new(layer: usize, packed: &PackedDepthwise, input: Map, width: usize) -> Self {
+    pub(super) fn new(
+        layer: usize,
+        packed: &PackedDepthwise,
+        input: Map,
+        width: usize,
+        products: Products,
+    ) -> Self {
         let geometry = &packed.geometry;
-        let [rows, columns] = geometry.kernel;
+        let [_, columns] = geometry.kernel;
         let offset = |tap: usize| {
             let (y, x) = (tap / columns, tap % columns);
             (y * input.row() + x * input.channels) * geometry.dilation
         };
-        let taps = rows * columns;
-        // The last of an odd number of taps is paired with itself, at a weight of 0.
-        let pair = |first: usize| [offset(first), offset((first + 1).min(taps - 1))];
+        let pairs = tap_pairs(geometry.kernel).into_iter();
         Self {
             layer,
+            products,
             input,
             stride: geometry.stride,
             width,
-            taps: (0..taps).step_by(2).map(pair).collect(),
+            taps: pairs.map(|pair| pair.map(offset)).collect(),
+            is_square: geometry.kernel == [3, 3] && geometry.dilation == 1,
         }
     }
 
@@ -90,6 +100,8 @@ impl Depthwise {
             let row = Row {
                 input: context.pointer(self.input.window(y, x, self.stride)),
                 step: self.stride * self.input.channels,
+                pixel: self.input.channels,
+                square: self.is_square.then_some(self.input.row()),
                 taps: &self.taps,
                 pixels,
                 channels: packed.out_channels,
@@ -97,7 +109,7 @@ impl Depthwise {
                 start: packed.sums.start.as_ptr(),
                 rounding: packed.sums.rounding(),
             };
-            // SAFETY: the windows are in the map, after which a vector more is readable; the packer
+            // SAFETY: the windows are in the map, after which a pixel and a vector more are readable; the packer
             // has laid out the weights; the pixels are this thread's.
             unsafe { depthwise::run(simd, &row, target(pixel - band.start, y, x)) }
             pixel += pixels;

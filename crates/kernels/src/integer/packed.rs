@@ -1,15 +1,19 @@
 //! Weights in the order in which kernels read them.
 
 use super::network::{
-    Arithmetic, IntegerNetwork, IntegerOperation, Quantized, QuantizedConvolution, ValueKind,
+    Arithmetic, IntegerNetwork, IntegerOperation, Integers, Quantized, QuantizedConvolution,
+    ValueKind,
 };
 use super::rounding::{Bounds, ByteScale, Factors, byte_of_f32};
 use super::softmax::Exponentials;
 use crate::error::KernelError;
 use crate::geometry::ConvGeometry;
 use crate::network::ConvKind;
-use crate::simd::integer::{ExactRounding, IntegerKernel, IntegerSimd, Rounding, dispatch};
-use crate::simd::{AlignedBuffer, IntegerIsa, Isa};
+use crate::simd::integer::depthwise::tap_pairs;
+use crate::simd::integer::{
+    ExactRounding, IntegerKernel, IntegerSimd, Products, Rounding, dispatch,
+};
+use crate::simd::{AlignedBuffer, IntegerIsa};
 
 /// A network whose weights are packed. Any number of programs can share it.
 #[derive(Debug)]
@@ -47,6 +51,8 @@ pub(super) struct PackedMatrix {
     pub(super) geometry: ConvGeometry,
     pub(super) in_channels: usize,
     pub(super) out_channels: usize,
+    /// How its kernel multiplies.
+    pub(super) products: Products,
     /// Values of a window, in whole steps.
     pub(super) stride: usize,
     pub(super) panels: Vec<PackedPanel>,
@@ -122,11 +128,11 @@ impl PackedIntegers {
     pub fn new(
         network: IntegerNetwork,
         arithmetic: Arithmetic,
-        isa: Isa,
+        isa: impl Into<IntegerIsa>,
     ) -> Result<Self, KernelError> {
         let [rows, columns, mut channels] = network.input_shape;
         let shapes = network.shapes([rows, columns])?;
-        let isa = IntegerIsa::of(isa);
+        let isa = isa.into();
         let mut input = network.input;
         let mut layers = Vec::new();
         for (layer, shape) in network.layers.into_iter().zip(shapes) {
@@ -145,7 +151,10 @@ impl PackedIntegers {
                             .to_string(),
                     })?;
                     let sums = PackedSums::new(&convolution, input, output, factors, isa);
-                    pack(isa, &convolution, channels, sums)
+                    let packed = pack(isa, &convolution, channels, sums);
+                    packed.ok_or(KernelError::Unsupported {
+                        what: "these instructions",
+                    })?
                 }
                 (IntegerOperation::Softmax { beta }, ValueKind::Quantized(input), _) => {
                     let table = Exponentials::new(input.scale, beta, arithmetic);
@@ -227,7 +236,8 @@ impl PackedSums {
         }
         let zero_point = ByteScale::from(input).zero_point;
         let start = convolution.bias.iter().enumerate().map(|(channel, &bias)| {
-            let sum = weights_of(convolution, channel).fold(0, i32::wrapping_add);
+            let weights = weights_of(convolution, channel);
+            let sum = weights.into_iter().fold(0, i32::wrapping_add);
             bias.wrapping_sub(zero_point.wrapping_mul(sum))
         });
         let mut start: Vec<i32> = start.collect();
@@ -241,23 +251,29 @@ impl PackedSums {
 }
 
 /// An output channel's weights without their zero point, `[rows, columns, in]`.
-fn weights_of(
-    convolution: &QuantizedConvolution,
-    channel: usize,
-) -> impl Iterator<Item = i32> + '_ {
+fn weights_of(convolution: &QuantizedConvolution, channel: usize) -> Vec<i32> {
     let QuantizedConvolution {
         weights,
         out_channels,
         ..
     } = convolution;
-    let each = weights.values.len() / out_channels.max(&1);
+    let each = weights.values.len() / out_channels;
     let zero_point = weights.zero_point(channel);
-    let depthwise = convolution.kind == ConvKind::Depthwise;
-    let index = move |i: usize| match depthwise {
-        true => i * out_channels + channel,
-        false => channel * each + i,
-    };
-    (0..each).map(move |i| weights.values.get(index(i)).unwrap_or_default() - zero_point)
+    let without = |weight: i32| weight - zero_point;
+    match (convolution.kind, &weights.values) {
+        (ConvKind::Conv, Integers::U8(values)) => {
+            let values = values[channel * each..][..each].iter();
+            values.map(|&weight| without(weight.into())).collect()
+        }
+        (ConvKind::Conv, Integers::I8(values)) => {
+            let values = values[channel * each..][..each].iter();
+            values.map(|&weight| without(weight.into())).collect()
+        }
+        (ConvKind::Depthwise, values) => {
+            let at = |i| values.get(i * out_channels + channel).unwrap_or_default();
+            (0..each).map(|i| without(at(i))).collect()
+        }
+    }
 }
 
 fn pack(
@@ -265,8 +281,8 @@ fn pack(
     convolution: &QuantizedConvolution,
     in_channels: usize,
     sums: PackedSums,
-) -> PackedOperation {
-    match convolution.kind {
+) -> Option<PackedOperation> {
+    Some(match convolution.kind {
         ConvKind::Depthwise => PackedOperation::Depthwise(PackedDepthwise {
             geometry: convolution.geometry,
             in_channels,
@@ -275,14 +291,20 @@ fn pack(
             sums,
         }),
         ConvKind::Conv => {
-            let matrix = PackMatrix {
-                convolution,
+            let packed = pack_matrix(isa, convolution)?;
+            PackedOperation::Matrix(PackedMatrix {
+                geometry: convolution.geometry,
                 in_channels,
+                out_channels: convolution.out_channels,
+                products: packed.products,
+                stride: packed.stride,
+                panels: packed.panels,
+                extra: packed.extra,
+                weights: packed.weights,
                 sums,
-            };
-            PackedOperation::Matrix(dispatch(isa, matrix))
+            })
         }
-    }
+    })
 }
 
 /// A buffer with these values, which are smaller than an f32.
@@ -299,100 +321,137 @@ fn buffer_of<T: Copy>(values: &[T]) -> AlignedBuffer {
 }
 
 fn pack_depthwise(convolution: &QuantizedConvolution, lanes: usize) -> AlignedBuffer {
-    let taps: usize = convolution.geometry.kernel.iter().product();
-    let pairs = taps.div_ceil(2);
+    let pairs = tap_pairs(convolution.geometry.kernel);
     let vectors = convolution.out_channels.div_ceil(lanes);
-    let mut packed = vec![0i16; vectors * pairs * lanes * 2];
+    let mut packed = vec![0i16; vectors * pairs.len() * lanes * 2];
     for channel in 0..convolution.out_channels {
-        for (tap, weight) in weights_of(convolution, channel).enumerate() {
-            let pair = channel / lanes * pairs + tap / 2;
-            packed[(pair * lanes + channel % lanes) * 2 + tap % 2] = weight as i16;
+        let weights = weights_of(convolution, channel);
+        for (index, &[first, second]) in pairs.iter().enumerate() {
+            let pair = channel / lanes * pairs.len() + index;
+            let at = (pair * lanes + channel % lanes) * 2;
+            packed[at] = weights[first] as i16;
+            if second != first {
+                packed[at + 1] = weights[second] as i16;
+            }
         }
     }
     buffer_of(&packed)
 }
 
+/// Packs a matrix for one way to multiply.
 struct PackMatrix<'a> {
     convolution: &'a QuantizedConvolution,
-    in_channels: usize,
-    sums: PackedSums,
+    products: Products,
+}
+
+/// The packed weights of a matrix.
+struct Panels {
+    products: Products,
+    stride: usize,
+    panels: Vec<PackedPanel>,
+    extra: Vec<u32>,
+    weights: AlignedBuffer,
+    /// Number of steps of all panels, times their cost.
+    cost: f64,
+}
+
+/// Packs a matrix for the fastest way to multiply.
+fn pack_matrix(isa: IntegerIsa, convolution: &QuantizedConvolution) -> Option<Panels> {
+    let ways = isa.products().iter().map(|&products| {
+        let matrix = PackMatrix {
+            convolution,
+            products,
+        };
+        dispatch(products, matrix)
+    });
+    ways.min_by(|a, b| a.cost.total_cmp(&b.cost))
 }
 
 impl IntegerKernel for PackMatrix<'_> {
-    type Output = PackedMatrix;
+    type Output = Panels;
 
-    fn run<S: IntegerSimd>(self, _: S) -> PackedMatrix {
+    #[inline(always)]
+    fn run<S: IntegerSimd>(self, _: S) -> Panels {
         let convolution = self.convolution;
         let out_channels = convolution.out_channels;
-        let stride = (convolution.weights.values.len() / out_channels).next_multiple_of(S::DEPTH);
+        let each = convolution.weights.values.len() / out_channels;
+        let stride = each.next_multiple_of(S::DEPTH);
         let (mut weights, mut extra, mut panels) = (Vec::new(), Vec::new(), Vec::new());
         let width = S::PANEL * S::LANES;
+        let mut products = 0;
         for first in (0..out_channels).step_by(width) {
             let channels = (out_channels - first).min(width);
-            let panel = PackedPanel {
+            let lanes = channels.next_multiple_of(S::LANES);
+            let start = (weights.len(), extra.len());
+            weights.resize(start.0 + lanes * stride, S::Weight::default());
+            let mut panel = PanelWeights::<S> {
+                rest: vec![0; lanes * stride],
+                stride,
+                simd: std::marker::PhantomData,
+            };
+            let mut left = vec![false; stride / S::DEPTH];
+            for lane in 0..channels {
+                let row = &mut panel.rest[lane * stride..][..stride];
+                row[..each].copy_from_slice(&weights_of(convolution, first + lane));
+                let steps = weights[start.0..].chunks_exact_mut(lanes * S::DEPTH);
+                for (step, (to, left)) in steps.zip(&mut left).enumerate() {
+                    *left |= panel.take(lane, step, to);
+                }
+            }
+            for (step, _) in left.iter().enumerate().filter(|(_, left)| **left) {
+                let mut left = true;
+                while left {
+                    extra.push((step * S::DEPTH) as u32);
+                    let end = weights.len();
+                    weights.resize(end + lanes * S::DEPTH, S::Weight::default());
+                    left = false;
+                    for lane in 0..channels {
+                        left |= panel.take(lane, step, &mut weights[end..]);
+                    }
+                }
+            }
+            products += weights.len() - start.0;
+            panels.push(PackedPanel {
                 first,
                 channels,
-                weights: weights.len(),
-                extra: extra.len()..0,
-            };
-            let lanes = channels.next_multiple_of(S::LANES);
-            let mut rest = vec![0; lanes * stride];
-            for (channel, rest) in rest.chunks_exact_mut(stride).take(channels).enumerate() {
-                for (to, weight) in rest
-                    .iter_mut()
-                    .zip(weights_of(convolution, first + channel))
-                {
-                    *to = weight;
-                }
-            }
-            for depth in (0..stride).step_by(S::DEPTH) {
-                take_step::<S>(&mut rest, stride, depth, &mut weights);
-            }
-            for depth in (0..stride).step_by(S::DEPTH) {
-                let left = |rest: &[i32]| {
-                    let mut rows = rest.chunks_exact(stride);
-                    rows.any(|row| row[depth..depth + S::DEPTH].iter().any(|&w| w != 0))
-                };
-                while left(&rest) {
-                    extra.push(depth as u32);
-                    take_step::<S>(&mut rest, stride, depth, &mut weights);
-                }
-            }
-            let extra = panel.extra.start..extra.len();
-            panels.push(PackedPanel { extra, ..panel });
+                weights: start.0,
+                extra: start.1..extra.len(),
+            });
         }
-        PackedMatrix {
-            geometry: convolution.geometry,
-            in_channels: self.in_channels,
-            out_channels,
+        Panels {
+            products: self.products,
             stride,
             panels,
             extra,
             weights: buffer_of(&weights),
-            sums: self.sums,
+            cost: products as f64 * self.products.cost(),
         }
     }
 }
 
-/// Appends a step: what it can take of `rest`, `[lanes, stride]`, from `depth` on.
-fn take_step<S: IntegerSimd>(
-    rest: &mut [i32],
+/// What is still to be packed of a panel's weights.
+struct PanelWeights<S: IntegerSimd> {
+    /// `[lanes, stride]`.
+    rest: Vec<i32>,
     stride: usize,
-    depth: usize,
-    weights: &mut Vec<S::Weight>,
-) {
-    let first = weights.len();
-    let lanes = rest.len() / stride;
-    weights.resize(first + lanes * S::DEPTH, S::Weight::default());
-    let mut taken = [S::Weight::default(); MOST_DEPTH];
-    for (lane, row) in rest.chunks_exact_mut(stride).enumerate() {
-        S::take(&mut row[depth..depth + S::DEPTH], &mut taken[..S::DEPTH]);
-        let vector = first + lane / S::LANES * S::LANES * S::DEPTH;
-        for (i, weight) in taken.iter().take(S::DEPTH).enumerate() {
-            weights[vector + S::packed(lane % S::LANES, i)] = *weight;
+    simd: std::marker::PhantomData<S>,
+}
+
+impl<S: IntegerSimd> PanelWeights<S> {
+    /// Takes what a step can of a lane's weights, and puts it into the step's weights. Whether
+    /// something is left.
+    #[inline(always)]
+    fn take(&mut self, lane: usize, step: usize, to: &mut [S::Weight]) -> bool {
+        let row = &mut self.rest[lane * self.stride + step * S::DEPTH..][..S::DEPTH];
+        let mut taken = [S::Weight::default(); MOST_DEPTH];
+        S::take(row, &mut taken[..S::DEPTH]);
+        let vector = lane / S::LANES * S::LANES * S::DEPTH;
+        for (depth, weight) in taken[..S::DEPTH].iter().enumerate() {
+            to[vector + S::packed(lane % S::LANES, depth)] = *weight;
         }
+        row.iter().any(|&weight| weight != 0)
     }
 }
 
 /// Most products of a step.
-const MOST_DEPTH: usize = 16;
+const MOST_DEPTH: usize = 8;

@@ -145,11 +145,10 @@ impl IntegerProgram {
             layers: &self.weights.layers,
             outputs: &self.outputs,
         };
-        let isa = self.weights.isa();
         let steps = &self.schedule.steps;
         let pass = |context: &Context<'_>, thread: usize| {
             for step in steps {
-                step.run(isa, context, thread);
+                step.run(context, thread);
                 context.barrier.wait();
             }
         };

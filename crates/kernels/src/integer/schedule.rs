@@ -175,8 +175,9 @@ impl Planner<'_> {
         let bytes = bytes.ok_or(KernelError::Overflow {
             what: "a map with its border",
         })?;
+        // Kernels may read a pixel beyond it.
         let place = &mut self.places[self.place];
-        *place = bytes.max(*place);
+        *place = (bytes + channels).max(*place);
         self.current = map;
         Ok(map)
     }
@@ -290,7 +291,8 @@ impl Planner<'_> {
             });
         }
         let (width, next) = (size.columns.output, layer + 1);
-        let depthwise = Depthwise::new(layer, packed, self.current, width);
+        let products = self.weights.isa.products()[0];
+        let depthwise = Depthwise::new(layer, packed, self.current, width, products);
         let follower = self.weights.layers.get(next).map(|next| &next.operation);
         match follower {
             Some(PackedOperation::Matrix(matrix))
@@ -337,7 +339,7 @@ impl Planner<'_> {
         };
         let shape = [size.rows.output, size.columns.output, matrix.out_channels];
         let output = self.next(layer + 1, shape, quantized.into())?;
-        let value = dispatch(self.weights.isa, ValueBytes);
+        let value = dispatch(matrix.products, ValueBytes);
         let pixels = BAND_BYTES / (matrix.stride * value);
         let band = (pixels / BAND_PIXELS).max(1) * BAND_PIXELS;
         let band = band.min(shape[0] * shape[1]);
@@ -346,6 +348,7 @@ impl Planner<'_> {
         self.schedule.steps.push(Step::Convolution(Convolution {
             source,
             layer,
+            products: matrix.products,
             band,
             output,
         }));

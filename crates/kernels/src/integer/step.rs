@@ -11,7 +11,6 @@ use super::map::Map;
 use super::packed::PackedOperation;
 use super::rounding::{Bounds, MeanFactor};
 use crate::geometry::ConvSize;
-use crate::simd::IntegerIsa;
 use crate::simd::integer::dispatch;
 
 /// One step.
@@ -86,7 +85,7 @@ impl Step {
     }
 
     /// Computes the thread's part.
-    pub(super) fn run(&self, isa: IntegerIsa, context: &Context<'_>, thread: usize) {
+    pub(super) fn run(&self, context: &Context<'_>, thread: usize) {
         match self {
             Self::Load(map) => load(context, map, thread),
             Self::Convolution(convolution) => {
@@ -95,7 +94,7 @@ impl Step {
                     context,
                     thread,
                 };
-                dispatch(isa, run);
+                dispatch(convolution.products, run);
             }
             Self::Depthwise(depthwise, output) => {
                 let run = IntoMap {
@@ -104,7 +103,7 @@ impl Step {
                     context,
                     thread,
                 };
-                dispatch(isa, run);
+                dispatch(depthwise.products, run);
             }
             Self::Repeat {
                 input,

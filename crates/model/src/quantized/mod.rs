@@ -7,10 +7,12 @@
 //! ```
 
 mod plan;
+mod random;
 mod weights;
 
 pub use mobilenet_kernels::integer::{
     Arithmetic, IntegerImages, IntegerNetwork, IntegerOutput, IntegerType, Quantized, ValueKind,
 };
 pub use plan::{IntegerPlan, IntegerPlanOptions, IntegerPlanOutput};
+pub use random::random_integers;
 pub use weights::QuantizedWeights;

@@ -6,7 +6,7 @@ use mobilenet_kernels::ConvKind;
 use mobilenet_kernels::integer::{
     Arithmetic, IntegerNetwork, IntegerOperation, PackedIntegers, ValueKind,
 };
-use mobilenet_kernels::simd::{IntegerIsa, Isa};
+use mobilenet_kernels::simd::IntegerIsa;
 
 use crate::endpoint::{Endpoint, LayerKind, head};
 use crate::error::ModelError;
@@ -26,15 +26,15 @@ impl QuantizedWeights {
     /// # Errors
     /// If the description is not that of a network that can be computed.
     pub fn new(network: IntegerNetwork, arithmetic: Arithmetic) -> Result<Self, ModelError> {
-        Self::for_isa(Isa::best()?, network, arithmetic)
+        Self::for_isa(IntegerIsa::best()?, network, arithmetic)
     }
 
-    /// As [`Self::new`], for a given instruction set.
+    /// As [`Self::new`], for given instructions.
     ///
     /// # Errors
     /// As [`Self::new`].
     pub fn for_isa(
-        isa: Isa,
+        isa: IntegerIsa,
         network: IntegerNetwork,
         arithmetic: Arithmetic,
     ) -> Result<Self, ModelError> {

@@ -40,6 +40,7 @@ impl IntegerSimd for Avx2 {
     type Sums = __m256i;
     type Left = __m256i;
     type Right = __m256i;
+    type Pairs = __m256i;
     type Value = i16;
     type Weight = i16;
     const LANES: usize = 8;
@@ -96,23 +97,23 @@ impl IntegerSimd for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn taps(
-        self,
-        sums: Self::Sums,
-        a: *const u8,
-        b: *const u8,
-        weights: *const i16,
-    ) -> Self::Sums {
-        // SAFETY: the caller guarantees readable bytes and weights; `self` proves the instruction
-        // set.
+    unsafe fn pairs(self, a: *const u8, b: *const u8) -> Self::Pairs {
+        // SAFETY: the caller guarantees readable bytes; `self` proves the instruction set.
         unsafe {
-            let pairs = _mm_unpacklo_epi8(_mm_loadl_epi64(a.cast()), _mm_loadl_epi64(b.cast()));
-            let weights = _mm256_loadu_si256(weights.cast());
-            _mm256_add_epi32(
-                sums,
-                _mm256_madd_epi16(_mm256_cvtepu8_epi16(pairs), weights),
-            )
+            let bytes = _mm_unpacklo_epi8(_mm_loadl_epi64(a.cast()), _mm_loadl_epi64(b.cast()));
+            _mm256_cvtepu8_epi16(bytes)
         }
+    }
+
+    #[inline(always)]
+    unsafe fn pairs_of_weights(self, from: *const i16) -> Self::Pairs {
+        // SAFETY: the caller guarantees readable weights; `self` proves the instruction set.
+        unsafe { _mm256_loadu_si256(from.cast()) }
+    }
+
+    #[inline(always)]
+    fn dot_pairs(self, sums: Self::Sums, bytes: Self::Pairs, weights: Self::Pairs) -> Self::Sums {
+        self.dot(sums, bytes, weights)
     }
 
     #[inline(always)]

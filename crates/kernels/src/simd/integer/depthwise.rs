@@ -9,6 +9,10 @@ pub(crate) struct Row<'a> {
     pub(crate) input: *const u8,
     /// Bytes from a pixel's window to the next.
     pub(crate) step: usize,
+    /// Bytes from an input pixel to the next.
+    pub(crate) pixel: usize,
+    /// Bytes from a row of a window of 3 x 3 to the next, if it is one without dilation.
+    pub(crate) square: Option<usize>,
     /// Offsets of the taps, two by two.
     pub(crate) taps: &'a [[usize; 2]],
     pub(crate) pixels: usize,
@@ -29,14 +33,77 @@ pub(crate) enum Target<V> {
     Values(*mut V, usize),
 }
 
+/// The order in which a window's taps are multiplied, two by two. In a window of 3 x 3, the first
+/// two rows of a column are a pair, and neighbours of the last row: neighbouring pixels share most
+/// pairs then. The last tap of an odd number is paired with itself, at a weight of 0.
+pub(crate) fn tap_pairs([rows, columns]: [usize; 2]) -> Vec<[usize; 2]> {
+    let taps = rows * columns;
+    match (rows, columns) {
+        (3, 3) => vec![[0, 3], [1, 4], [2, 5], [6, 7], [8, 8]],
+        _ => (0..taps)
+            .step_by(2)
+            .map(|tap| [tap, (tap + 1).min(taps - 1)])
+            .collect(),
+    }
+}
+
+impl<V> Target<V> {
+    /// Stores the first `count` sums and moves on to the next pixel.
+    ///
+    /// # Safety
+    /// There must be room for them.
+    #[inline(always)]
+    unsafe fn put<S: IntegerSimd<Value = V>>(&mut self, simd: S, bytes: S::Sums, count: usize) {
+        // SAFETY: the caller's guarantee. wrapping: after the last pixel, nobody dereferences.
+        unsafe {
+            match self {
+                Self::Bytes(to, step) => {
+                    simd.store_bytes(*to, bytes, count);
+                    *to = to.wrapping_add(*step);
+                }
+                Self::Values(to, step) => {
+                    simd.store_values(*to, bytes, count);
+                    *to = to.wrapping_add(*step);
+                }
+            }
+        }
+    }
+
+    /// The same pixels from a channel on.
+    #[inline(always)]
+    fn from(self, channel: usize) -> Self {
+        match self {
+            Self::Bytes(to, step) => Self::Bytes(to.wrapping_add(channel), step),
+            Self::Values(to, step) => Self::Values(to.wrapping_add(channel), step),
+        }
+    }
+}
+
 /// # Safety
 /// The pointers must be valid for the sizes, input windows also for a whole vector from any channel
-/// on, and the output must be the caller's alone.
+/// on and for a pixel to their right, and the output must be the caller's alone.
 #[inline(always)]
 pub(crate) unsafe fn run<S: IntegerSimd>(simd: S, row: &Row<'_>, target: Target<S::Value>) {
+    // SAFETY: the caller's guarantee.
+    unsafe {
+        match (row.square, row.step / row.pixel) {
+            (Some(line), 1) => square::<S, 1>(simd, row, line, target),
+            (Some(line), 2) => square::<S, 2>(simd, row, line, target),
+            _ => any(simd, row, target),
+        }
+    }
+}
+
+/// Any window.
+///
+/// # Safety
+/// As [`run`].
+#[inline(always)]
+unsafe fn any<S: IntegerSimd>(simd: S, row: &Row<'_>, target: Target<S::Value>) {
     for vector in 0..row.channels.div_ceil(S::LANES) {
         let channel = vector * S::LANES;
         let count = (row.channels - channel).min(S::LANES);
+        let mut target = target.from(channel);
         // SAFETY: the caller's guarantee.
         unsafe {
             let start = simd.load(row.start.add(channel));
@@ -45,19 +112,70 @@ pub(crate) unsafe fn run<S: IntegerSimd>(simd: S, row: &Row<'_>, target: Target<
                 let window = row.input.add(pixel * row.step + channel);
                 let mut sums = start;
                 for (pair, [a, b]) in row.taps.iter().enumerate() {
-                    let weights = weights.add(2 * S::LANES * pair);
-                    sums = simd.taps(sums, window.add(*a), window.add(*b), weights);
+                    let weights = simd.pairs_of_weights(weights.add(2 * S::LANES * pair));
+                    let bytes = simd.pairs(window.add(*a), window.add(*b));
+                    sums = simd.dot_pairs(sums, bytes, weights);
                 }
                 let bytes = row.rounding.bytes(simd, sums, channel, count);
-                match target {
-                    Target::Bytes(to, step) => {
-                        simd.store_bytes(to.add(pixel * step + channel), bytes, count);
-                    }
-                    Target::Values(to, step) => {
-                        simd.store_values(to.add(pixel * step + channel), bytes, count);
-                    }
-                }
+                target.put(simd, bytes, count);
             }
         }
     }
 }
+
+/// A window of 3 x 3 without dilation, whose rows are `line` bytes apart. Pairs of bytes are kept
+/// from one pixel to the next.
+///
+/// # Safety
+/// As [`run`].
+#[inline(always)]
+unsafe fn square<S: IntegerSimd, const STRIDE: usize>(
+    simd: S,
+    row: &Row<'_>,
+    line: usize,
+    target: Target<S::Value>,
+) {
+    for vector in 0..row.channels.div_ceil(S::LANES) {
+        let channel = vector * S::LANES;
+        let count = (row.channels - channel).min(S::LANES);
+        let mut target = target.from(channel);
+        // SAFETY: the caller's guarantee.
+        unsafe {
+            let start = simd.load(row.start.add(channel));
+            let weights = row.weights.add(2 * channel * PAIRS);
+            let weights: [S::Pairs; PAIRS] =
+                std::array::from_fn(|i| simd.pairs_of_weights(weights.add(2 * S::LANES * i)));
+            let mut window = row.input.add(channel);
+            let upper = |at: *const u8| simd.pairs(at, at.add(line));
+            let lower = |at: *const u8| simd.pairs(at.add(2 * line), at.add(2 * line + row.pixel));
+            let mut upper_0 = upper(window);
+            let mut upper_1 = upper(window.add(row.pixel));
+            let mut lower_0 = lower(window);
+            let mut lower_1 = lower(window.add(row.pixel));
+            for pixel in 0..row.pixels {
+                if STRIDE == 2 && pixel > 0 {
+                    upper_1 = upper(window.add(row.pixel));
+                }
+                let third = window.add(2 * row.pixel);
+                let (upper_2, lower_2) = (upper(third), lower(third));
+                let mut sums = simd.dot_pairs(start, upper_0, weights[0]);
+                sums = simd.dot_pairs(sums, upper_1, weights[1]);
+                sums = simd.dot_pairs(sums, upper_2, weights[2]);
+                sums = simd.dot_pairs(sums, lower_0, weights[3]);
+                sums = simd.dot_pairs(sums, lower_2, weights[4]);
+                let bytes = row.rounding.bytes(simd, sums, channel, count);
+                target.put(simd, bytes, count);
+                if STRIDE == 1 {
+                    (upper_0, upper_1) = (upper_1, upper_2);
+                    (lower_0, lower_1) = (lower_1, lower_2);
+                } else {
+                    (upper_0, lower_0) = (upper_2, lower_2);
+                }
+                window = window.wrapping_add(row.step);
+            }
+        }
+    }
+}
+
+/// Pairs of taps in a window of 3 x 3.
+const PAIRS: usize = 5;

@@ -64,7 +64,7 @@ pub(crate) unsafe fn run<S: IntegerSimd>(simd: S, panel: &Panel<'_, S>) {
     unsafe {
         match panel.channels.div_ceil(S::LANES) {
             1 => pixels::<S, 1>(simd, panel),
-            2 => pixels::<S, 2>(simd, panel),
+            2 if S::PANEL > 1 => pixels::<S, 2>(simd, panel),
             3 if S::PANEL > 2 => pixels::<S, 3>(simd, panel),
             4 if S::PANEL > 3 => pixels::<S, 4>(simd, panel),
             _ => {}
@@ -85,7 +85,7 @@ unsafe fn pixels<S: IntegerSimd, const V: usize>(simd: S, panel: &Panel<'_, S>) 
             pixel += match left {
                 6.. if S::TILE == 6 => tile::<S, 6, V>(simd, panel, pixel, &mut output),
                 4.. if S::TILE >= 4 => tile::<S, 4, V>(simd, panel, pixel, &mut output),
-                2.. => tile::<S, 2, V>(simd, panel, pixel, &mut output),
+                2.. if S::TILE >= 2 => tile::<S, 2, V>(simd, panel, pixel, &mut output),
                 _ => tile::<S, 1, V>(simd, panel, pixel, &mut output),
             };
         }

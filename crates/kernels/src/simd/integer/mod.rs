@@ -3,6 +3,10 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx2_bytes;
+#[cfg(target_arch = "x86_64")]
+mod avx_vnni;
 pub(crate) mod depthwise;
 pub(crate) mod matrix;
 mod rounding;
@@ -14,36 +18,79 @@ mod vnni;
 pub(crate) use rounding::{ExactRounding, Rounding};
 pub(crate) use vector::{IntegerKernel, IntegerSimd};
 
-use crate::simd::Isa;
+use crate::simd::{Isa, IsaError, is_forced};
 
 /// Instructions for products of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum IntegerIsa {
     /// Portable code.
     Scalar,
-    /// AVX2: two products of 16 bits at a time.
+    /// AVX2.
     Avx2,
-    /// AVX-512 VNNI: four products of bytes at a time.
+    /// AVX2 with AVX-VNNI.
+    AvxVnni,
+    /// AVX-512 with VNNI.
     Avx512Vnni,
 }
 
 impl IntegerIsa {
-    /// The fastest of those that belong to an instruction set and that the machine supports.
-    pub fn of(isa: Isa) -> Self {
-        match isa {
+    /// All, slowest first.
+    pub const ALL: [Self; 4] = [Self::Scalar, Self::Avx2, Self::AvxVnni, Self::Avx512Vnni];
+
+    /// Whether this machine supports it.
+    pub fn is_available(self) -> bool {
+        match self {
+            Self::Scalar => true,
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 if vnni::Avx512Vnni::detect().is_some() => Self::Avx512Vnni,
+            Self::Avx2 => avx2::Avx2::detect().is_some(),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 | Isa::Avx2 => Self::Avx2,
-            _ => Self::Scalar,
+            Self::AvxVnni => avx_vnni::AvxVnni::detect().is_some(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vnni => vnni::Avx512Vnni::detect().is_some(),
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => false,
         }
+    }
+
+    /// The fastest that the machine supports, or the one of the instruction set that
+    /// `MOBILENET_ISA` names.
+    ///
+    /// # Errors
+    /// If the variable names an unknown set, or one that the machine does not support.
+    pub fn best() -> Result<Self, IsaError> {
+        if is_forced() {
+            return Isa::best().map(Self::from);
+        }
+        let available = Self::ALL.into_iter().rev().find(|isa| isa.is_available());
+        Ok(available.unwrap_or(Self::Scalar))
     }
 
     /// Sums in a vector.
     pub(crate) fn lanes(self) -> usize {
         match self {
-            Self::Scalar | Self::Avx2 => 8,
+            Self::Scalar | Self::Avx2 | Self::AvxVnni => 8,
             Self::Avx512Vnni => 16,
+        }
+    }
+
+    /// The kernels of matrix products, fastest first.
+    pub(crate) fn products(self) -> &'static [Products] {
+        match self {
+            Self::Scalar => &[Products::Scalar],
+            Self::Avx2 => &[Products::Avx2Bytes, Products::Avx2],
+            Self::AvxVnni => &[Products::AvxVnni],
+            Self::Avx512Vnni => &[Products::Avx512Vnni],
+        }
+    }
+}
+
+impl From<Isa> for IntegerIsa {
+    /// The plain instructions of a set.
+    fn from(isa: Isa) -> Self {
+        match isa {
+            Isa::Avx512 if Self::Avx512Vnni.is_available() => Self::Avx512Vnni,
+            Isa::Avx512 | Isa::Avx2 if Self::Avx2.is_available() => Self::Avx2,
+            _ => Self::Scalar,
         }
     }
 }
@@ -53,22 +100,61 @@ impl std::fmt::Display for IntegerIsa {
         f.write_str(match self {
             Self::Scalar => "scalar",
             Self::Avx2 => "avx2",
+            Self::AvxVnni => "avx-vnni",
             Self::Avx512Vnni => "avx512-vnni",
         })
     }
 }
 
-/// Runs a kernel, compiled for the instructions.
-pub(crate) fn dispatch<K: IntegerKernel>(isa: IntegerIsa, kernel: K) -> K::Output {
-    match isa {
+/// How a kernel multiplies. On some instruction sets it depends on the weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Products {
+    Scalar,
+    /// Pairs of 16 bits: any weights.
+    Avx2,
+    /// Bytes: small weights, or extra steps.
+    Avx2Bytes,
+    AvxVnni,
+    Avx512Vnni,
+}
+
+impl Products {
+    /// Relative time of a product in a step that is not an extra one. Only kernels of the same
+    /// instruction set are compared.
+    pub(crate) fn cost(self) -> f64 {
+        match self {
+            // Instructions for 8 products.
+            Self::Avx2 => 8.0,
+            Self::Avx2Bytes => 5.0,
+            _ => 1.0,
+        }
+    }
+}
+
+/// Runs a kernel, compiled for the instructions. [`IntegerIsa::best`] never returns what the machine
+/// lacks.
+pub(crate) fn dispatch<K: IntegerKernel>(products: Products, kernel: K) -> K::Output {
+    match products {
         #[cfg(target_arch = "x86_64")]
-        IntegerIsa::Avx512Vnni => {
+        Products::Avx512Vnni => {
             if let Some(simd) = vnni::Avx512Vnni::detect() {
                 return simd.vectorize(kernel);
             }
         }
         #[cfg(target_arch = "x86_64")]
-        IntegerIsa::Avx2 => {
+        Products::AvxVnni => {
+            if let Some(simd) = avx_vnni::AvxVnni::detect() {
+                return simd.vectorize(kernel);
+            }
+        }
+        #[cfg(target_arch = "x86_64")]
+        Products::Avx2Bytes => {
+            if let Some(simd) = avx2_bytes::Avx2Bytes::detect() {
+                return simd.vectorize(kernel);
+            }
+        }
+        #[cfg(target_arch = "x86_64")]
+        Products::Avx2 => {
             if let Some(simd) = avx2::Avx2::detect() {
                 return simd.vectorize(kernel);
             }

@@ -15,7 +15,8 @@ fn enter<K: IntegerKernel>(simd: Scalar, kernel: K) -> K::Output {
 impl IntegerSimd for Scalar {
     type Sums = [i32; LANES];
     type Left = [i16; 2];
-    type Right = [i16; 2 * LANES];
+    type Right = [[i16; 2]; LANES];
+    type Pairs = [[i16; 2]; LANES];
     type Value = i16;
     type Weight = i16;
     const LANES: usize = LANES;
@@ -55,7 +56,7 @@ impl IntegerSimd for Scalar {
     #[inline(always)]
     fn dot(self, sums: Self::Sums, [a, b]: Self::Left, right: Self::Right) -> Self::Sums {
         std::array::from_fn(|lane| {
-            let [x, y] = [right[2 * lane], right[2 * lane + 1]].map(i32::from);
+            let [x, y] = right[lane].map(i32::from);
             sums[lane].wrapping_add(i32::from(a) * x + i32::from(b) * y)
         })
     }
@@ -74,24 +75,29 @@ impl IntegerSimd for Scalar {
     }
 
     #[inline(always)]
-    unsafe fn taps(
-        self,
-        sums: Self::Sums,
-        a: *const u8,
-        b: *const u8,
-        weights: *const i16,
-    ) -> Self::Sums {
-        // SAFETY: the caller guarantees readable bytes and weights.
-        let (a, b, weights) = unsafe {
+    unsafe fn pairs(self, a: *const u8, b: *const u8) -> Self::Pairs {
+        // SAFETY: the caller guarantees readable bytes.
+        let (a, b) = unsafe {
             (
                 a.cast::<[u8; LANES]>().read(),
                 b.cast::<[u8; LANES]>().read(),
-                weights.cast::<[[i16; 2]; LANES]>().read(),
             )
         };
+        std::array::from_fn(|lane| [a[lane].into(), b[lane].into()])
+    }
+
+    #[inline(always)]
+    unsafe fn pairs_of_weights(self, from: *const i16) -> Self::Pairs {
+        // SAFETY: the caller guarantees readable weights.
+        unsafe { from.cast::<Self::Pairs>().read() }
+    }
+
+    #[inline(always)]
+    fn dot_pairs(self, sums: Self::Sums, bytes: Self::Pairs, weights: Self::Pairs) -> Self::Sums {
         std::array::from_fn(|lane| {
-            let [x, y] = weights[lane].map(i32::from);
-            sums[lane].wrapping_add(i32::from(a[lane]) * x + i32::from(b[lane]) * y)
+            let ([a, b], [x, y]) = (bytes[lane], weights[lane]);
+            let (a, b, x, y) = (i32::from(a), i32::from(b), i32::from(x), i32::from(y));
+            sums[lane].wrapping_add(a * x + b * y)
         })
     }
 

@@ -21,6 +21,8 @@ pub(crate) trait IntegerSimd: Copy + Send + Sync + 'static {
     type Left: Copy;
     /// Right operands of a product.
     type Right: Copy;
+    /// Two numbers of 16 bits for each lane.
+    type Pairs: Copy;
     /// What left operands are kept as: bytes, or bytes as 16 bits.
     type Value: Copy + From<u8>;
     /// What right operands are kept as: weights in 8 or in 16 bits.
@@ -67,18 +69,20 @@ pub(crate) trait IntegerSimd: Copy + Send + Sync + 'static {
     /// Where the weight `depth` of lane `lane` is among the `DEPTH * LANES` weights of a step.
     fn packed(lane: usize, depth: usize) -> usize;
 
-    /// Adds to each lane `a * w[0] + b * w[1]`, for two taps of a depthwise convolution. The
-    /// weights of a lane are neighbours.
+    /// Two bytes of each lane, side by side, as 16 bits.
     ///
     /// # Safety
-    /// `LANES` bytes must be readable at `a` and at `b`, and twice as many weights at `weights`.
-    unsafe fn taps(
-        self,
-        sums: Self::Sums,
-        a: *const u8,
-        b: *const u8,
-        weights: *const i16,
-    ) -> Self::Sums;
+    /// `LANES` bytes must be readable at `a` and at `b`.
+    unsafe fn pairs(self, a: *const u8, b: *const u8) -> Self::Pairs;
+
+    /// Two weights of each lane, side by side.
+    ///
+    /// # Safety
+    /// `2 * LANES` weights must be readable at `from`.
+    unsafe fn pairs_of_weights(self, from: *const i16) -> Self::Pairs;
+
+    /// Adds to each lane the products of two bytes and two weights.
+    fn dot_pairs(self, sums: Self::Sums, bytes: Self::Pairs, weights: Self::Pairs) -> Self::Sums;
 
     /// Each sum as f32, times its factor, limited to `low..=high`, rounded with ties to even.
     ///

@@ -28,6 +28,7 @@ impl IntegerSimd for Avx512Vnni {
     type Sums = __m512i;
     type Left = __m512i;
     type Right = __m512i;
+    type Pairs = __m512i;
     type Value = u8;
     type Weight = i8;
     const LANES: usize = 16;
@@ -84,21 +85,26 @@ impl IntegerSimd for Avx512Vnni {
     }
 
     #[inline(always)]
-    unsafe fn taps(
-        self,
-        sums: Self::Sums,
-        a: *const u8,
-        b: *const u8,
-        weights: *const i16,
-    ) -> Self::Sums {
-        // SAFETY: the caller guarantees readable bytes and weights; `self` proves the instruction
-        // set.
+    unsafe fn pairs(self, a: *const u8, b: *const u8) -> Self::Pairs {
+        // SAFETY: the caller guarantees readable bytes; `self` proves the instruction set.
         unsafe {
             let (a, b) = (_mm_loadu_si128(a.cast()), _mm_loadu_si128(b.cast()));
-            let pairs = _mm256_set_m128i(_mm_unpackhi_epi8(a, b), _mm_unpacklo_epi8(a, b));
-            let weights = _mm512_loadu_si512(weights.cast());
-            _mm512_dpwssd_epi32(sums, _mm512_cvtepu8_epi16(pairs), weights)
+            // Each 32 bits: a byte of `a`, 0, a byte of `b`, 0.
+            let (a, b) = (_mm512_cvtepu8_epi32(a), _mm512_cvtepu8_epi32(b));
+            _mm512_or_si512(a, _mm512_slli_epi32::<16>(b))
         }
+    }
+
+    #[inline(always)]
+    unsafe fn pairs_of_weights(self, from: *const i16) -> Self::Pairs {
+        // SAFETY: the caller guarantees readable weights; `self` proves the instruction set.
+        unsafe { _mm512_loadu_si512(from.cast()) }
+    }
+
+    #[inline(always)]
+    fn dot_pairs(self, sums: Self::Sums, bytes: Self::Pairs, weights: Self::Pairs) -> Self::Sums {
+        // SAFETY: `self` exists, so the machine has the instruction set.
+        unsafe { _mm512_dpwssd_epi32(sums, bytes, weights) }
     }
 
     #[inline(always)]

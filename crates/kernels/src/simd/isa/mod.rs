@@ -37,6 +37,11 @@ pub enum Isa {
 /// The environment variable that forces an instruction set.
 const VARIABLE: &str = "MOBILENET_ISA";
 
+/// Whether the variable names an instruction set.
+pub(crate) fn is_forced() -> bool {
+    std::env::var(VARIABLE).is_ok_and(|forced| !forced.is_empty())
+}
+
 /// Why an instruction set cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IsaError {
@@ -71,12 +76,11 @@ impl Isa {
     /// # Errors
     /// If the variable names an unknown set, or one that the machine does not support.
     pub fn best() -> Result<Self, IsaError> {
-        let forced = std::env::var(VARIABLE).unwrap_or_default();
-        if forced.is_empty() {
+        if !is_forced() {
             let available = Self::ALL.into_iter().rev().find(|isa| isa.is_available());
             return Ok(available.unwrap_or(Self::Scalar));
         }
-        let isa: Self = forced.parse()?;
+        let isa: Self = std::env::var(VARIABLE).unwrap_or_default().parse()?;
         if isa.is_available() {
             Ok(isa)
         } else {

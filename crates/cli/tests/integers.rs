@@ -1,0 +1,245 @@
+//! Quantised files in their own integers, through the program. The expected hashes are LiteRT's,
+//! from the model's `golden/integers.txt`.
+
+mod support;
+
+use std::fs::File;
+use std::io::Read;
+
+use image::RgbImage;
+use mobilenet::model::Array;
+use mobilenet::model::npy::{read_as, write_as};
+use sha2::{Digest, Sha256};
+use support::{Folder, error, golden, json, read_npy, run, stderr, write_npy};
+use zip::ZipArchive;
+
+/// Copies a quantised file from an archive to a folder. Returns its path.
+fn weights(folder: &Folder, archive: &str, name: &str) -> String {
+    let mut archive = ZipArchive::new(File::open(golden(archive)).unwrap()).unwrap();
+    let mut bytes = Vec::new();
+    let mut file = archive.by_name(name).unwrap();
+    file.read_to_end(&mut bytes).unwrap();
+    let path = folder.path(name);
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+/// LiteRT's hash of the output of a file's computing layer, counted from the end.
+fn expected(name: &str, family: &str, from_end: usize) -> String {
+    let text = std::fs::read_to_string(golden("integers.txt")).unwrap();
+    let line = text
+        .lines()
+        .find(|line| line.contains(&format!(" {name} {family} ")))
+        .unwrap();
+    line.split(' ').rev().nth(from_end).unwrap().to_string()
+}
+
+fn hash(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest[..4]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+fn pattern(count: usize) -> Vec<u8> {
+    let byte = |i: u32| (i.wrapping_mul(2_654_435_761) >> 24) as u8;
+    (0..count as u32).map(byte).collect()
+}
+
+fn signed(bytes: Vec<u8>) -> Vec<i8> {
+    bytes.into_iter().map(|byte| byte as i8).collect()
+}
+
+fn unsigned(values: &[i8]) -> Vec<u8> {
+    values.iter().map(|&value| value as u8).collect()
+}
+
+#[test]
+fn raw_integers_have_litert_s_bits() {
+    let folder = Folder::new();
+    let weights = weights(&folder, "tflite_files.zip", "int8.tflite");
+    let (input, output) = (folder.path("in.npy"), folder.path("out.npy"));
+    let images = signed(pattern(96 * 96 * 3));
+    write_as(input.as_ref(), &Array::new([1, 96, 96, 3], images).unwrap()).unwrap();
+    for family in ["reference", "xnnpack"] {
+        let predict = |endpoint: &[&str]| -> Array<i8> {
+            let mut arguments = vec![
+                "predict",
+                "--weights",
+                &weights,
+                "--input",
+                &input,
+                "--output",
+                &output,
+                "--raw",
+                "--arithmetic",
+                family,
+            ];
+            arguments.extend(endpoint);
+            let found = run(&arguments);
+            assert!(found.status.success(), "{}", stderr(&found));
+            read_as(output.as_ref()).unwrap()
+        };
+        let logits = predict(&[]);
+        assert_eq!(logits.shape(), [1, 10]);
+        let found = hash(&unsigned(logits.values()));
+        assert_eq!(found, expected("int8.tflite", family, 0));
+        let map = predict(&["--endpoint", "Conv2d_13_pointwise"]);
+        assert_eq!(map.shape(), [1, 3, 3, 64]);
+        let found = hash(&unsigned(map.values()));
+        assert_eq!(found, expected("int8.tflite", family, 2));
+    }
+}
+
+#[test]
+fn a_network_of_numbers_reads_and_writes_numbers() {
+    let folder = Folder::new();
+    let weights = weights(&folder, "integer_files.zip", "numbers.tflite");
+    let (input, output) = (folder.path("in.npy"), folder.path("out.npy"));
+    let images = pattern(16 * 16 * 3).into_iter();
+    let images: Vec<f32> = images.map(|byte| f32::from(byte) / 127.5 - 1.0).collect();
+    write_npy(&input, &[1, 16, 16, 3], &images);
+    let found = run(&[
+        "predict",
+        "--weights",
+        &weights,
+        "--input",
+        &input,
+        "--output",
+        &output,
+        "--raw",
+    ]);
+    assert!(found.status.success(), "{}", stderr(&found));
+    let (shape, values) = read_npy(&output);
+    assert_eq!(shape, [1, 10]);
+    // The softmax's integers, in steps of 1/256.
+    let integers = values.iter().map(|&value| (value * 256.0 - 128.0) as i8);
+    let integers: Vec<i8> = integers.collect();
+    let found = hash(&unsigned(&integers));
+    assert_eq!(found, expected("numbers.tflite", "xnnpack", 0));
+}
+
+#[test]
+fn integers_as_numbers_are_not_far_from_the_dequantised_network() {
+    let folder = Folder::new();
+    let weights = weights(&folder, "tflite_files.zip", "int8.tflite");
+    let (input, output) = (folder.path("in.npy"), folder.path("out.npy"));
+    let images = pattern(2 * 96 * 96 * 3).into_iter();
+    let images: Vec<f32> = images.map(|byte| f32::from(byte) / 127.5 - 1.0).collect();
+    write_npy(&input, &[2, 96, 96, 3], &images);
+    let predict = |precision: &str| {
+        let found = run(&[
+            "predict",
+            "--weights",
+            &weights,
+            "--input",
+            &input,
+            "--output",
+            &output,
+            "--precision",
+            precision,
+        ]);
+        assert!(found.status.success(), "{}", stderr(&found));
+        let (shape, values) = read_npy(&output);
+        assert_eq!(shape, [2, 10]);
+        values
+    };
+    let (numbers, integers) = (predict("f32"), predict("int8"));
+    // Every logit is a multiple of the output's scale, 0.0101.
+    let scale = 0.010_097_803;
+    assert!(
+        integers
+            .iter()
+            .all(|v| ((v / scale).round() * scale - v).abs() < 1e-5)
+    );
+    // The network's weights are random, and its input is noise.
+    let errors = numbers.iter().zip(&integers).map(|(a, b)| (a - b).abs());
+    assert!(errors.fold(0.0, f32::max) < 1.0);
+    assert_ne!(numbers, integers);
+}
+
+#[test]
+fn photos_are_classified_in_integers() {
+    let folder = Folder::new();
+    let weights = weights(&folder, "tflite_files.zip", "int8.tflite");
+    let photo = folder.path("photo.png");
+    RgbImage::from_fn(120, 90, |x, y| [x as u8, y as u8, 77].into())
+        .save(&photo)
+        .unwrap();
+    let classify = |precision: &str| {
+        json(&[
+            "classify",
+            &photo,
+            "--weights",
+            &weights,
+            "--precision",
+            precision,
+            "--json",
+        ])
+    };
+    let (numbers, integers) = (classify("f32"), classify("int8"));
+    let probability =
+        |lines: &[serde_json::Value]| lines[0]["predictions"][0]["probability"].as_f64().unwrap();
+    let (numbers, integers) = (probability(&numbers), probability(&integers));
+    assert!((0.1..1.0).contains(&integers) && numbers != integers);
+}
+
+#[test]
+fn what_has_no_integers_says_so() {
+    let folder = Folder::new();
+    let float = golden("hugging_face_tiny");
+    let (input, output) = (folder.path("in.npy"), folder.path("out.npy"));
+    write_npy(&input, &[1, 96, 96, 3], &[0.0; 96 * 96 * 3]);
+    let predict = |weights: &str, more: &[&str]| {
+        let mut arguments = vec![
+            "predict",
+            "--weights",
+            weights,
+            "--input",
+            &input,
+            "--output",
+            &output,
+        ];
+        arguments.extend(more);
+        error(&arguments)
+    };
+    let message = predict(&float, &["--precision", "int8"]);
+    assert!(message.contains("expected a TFLite file"), "{message}");
+    let message = predict(&float, &["--arithmetic", "reference"]);
+    assert!(message.contains("--precision int8"), "{message}");
+    let message = predict("mobilenet_v1_1.0_224", &["--raw"]);
+    assert!(message.contains("quantised TFLite"), "{message}");
+    let weights = weights(&folder, "tflite_files.zip", "int8.tflite");
+    let message = predict(&weights, &["--raw"]);
+    assert!(
+        message.contains("expected i8 values (|i1), found f32"),
+        "{message}"
+    );
+    let message = predict(
+        &weights,
+        &["--precision", "int8", "--endpoint", "Conv2d_14"],
+    );
+    assert!(message.contains("no endpoint `Conv2d_14`"), "{message}");
+    let message = predict(&weights, &["--precision", "int8", "--engine", "eager"]);
+    assert!(message.contains("--engine eager"), "{message}");
+    assert!(!std::path::Path::new(&output).exists());
+}
+
+#[test]
+fn bench_measures_integers() {
+    let line = &json(&[
+        "bench",
+        "--precision",
+        "int8",
+        "--width",
+        "0.25",
+        "--resolution",
+        "64",
+        "--repeat",
+        "2",
+        "--json",
+    ])[0];
+    assert_eq!(line["precision"], "int8");
+    assert!(line["min_ms"].as_f64().unwrap() > 0.0);
+}
