@@ -143,7 +143,7 @@ fn scheme_name(scheme: QuantizeScheme) -> &'static str {
 
 /// Photos for calibration, evenly spread over the folder, and the others.
 fn photos(arguments: &Quantize) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
-    let of_folder = |folder: &PathBuf| Sources::of_arguments(&[folder.clone()])?.all();
+    let of_folder = |folder: &PathBuf| Sources::of_arguments(std::slice::from_ref(folder))?.all();
     let all = of_folder(&arguments.calibration)?;
     let most = match &arguments.test {
         Some(_) => all.len(),
