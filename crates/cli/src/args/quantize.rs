@@ -73,6 +73,9 @@ pub struct Quantize {
     /// Keep biases as they are, although rounding shifts the means of channels
     #[arg(long)]
     pub(crate) no_bias_correction: bool,
+    /// Round weights to the nearest integers, in place of those whose errors cancel on the photos
+    #[arg(long)]
+    pub(crate) nearest: bool,
     /// Scale channels with small weights up where ReLU6 bears it [default: only per tensor]
     #[arg(long, value_name = "true|false")]
     pub(crate) equalize: Option<bool>,

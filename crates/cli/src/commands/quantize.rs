@@ -129,6 +129,7 @@ fn options(arguments: &Quantize) -> QuantizeOptions {
             RangeRule::Mse => RangeMethod::MeanSquareError,
         },
         bias_correction: !arguments.no_bias_correction,
+        adaptive_rounding: !arguments.nearest,
         equalization: arguments.equalize.unwrap_or(defaults.equalization),
         ..defaults
     }

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 
 use super::input_rule::InputRule;
 use super::layer::Layer;
+use super::patches::Patches;
 use super::statistics::TapSums;
 use super::weights::IntegerWeights;
 use crate::error::ModelError;
@@ -114,6 +115,16 @@ impl Batch {
             ((f64::from(bias) + correction) / unit(channel)).round() as i32
         });
         biases.collect()
+    }
+
+    /// Samples of what the windows of the next layer read.
+    pub(super) fn patches(&self, windows: &ConvSize) -> Patches {
+        let [rows, columns, channels] = self.shape;
+        let photos = self.values.len() / (rows * columns * channels).max(1);
+        let zero = self.meaning.zero_point;
+        Patches::new(windows, channels, photos, |index| {
+            (self.values.get(index).unwrap_or(zero) - zero) as f32
+        })
     }
 
     /// Sums of what the taps of windows read, in units of the scale. `None` without photos.

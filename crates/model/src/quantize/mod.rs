@@ -7,6 +7,8 @@
 //!               range          range -> scale and zero point
 //!               weights        weights -> integers, per channel or per tensor
 //!               equalization   moves scale from channel to channel, where one scale has to serve all
+//!               rounding       to the side on which the errors of a filter cancel; patches: samples
+//!                              of what filters read
 //!               batch          the integers of all photos, after one layer and the next
 //!            -> post_training  layer by layer: weights, then the bias, corrected so that the
 //!                              layer's sums have the float network's mean
@@ -20,8 +22,10 @@ mod float_network;
 mod input_rule;
 mod layer;
 mod options;
+mod patches;
 mod post_training;
 mod range;
+mod rounding;
 mod statistics;
 mod weights;
 

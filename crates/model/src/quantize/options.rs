@@ -38,6 +38,9 @@ pub struct QuantizeOptions {
     /// Whether biases are corrected by what the rounding of weights and activations adds to the
     /// mean of each channel.
     pub bias_correction: bool,
+    /// Whether weights are rounded to the side on which the errors of a filter cancel best on the
+    /// photos, in place of the nearest integer.
+    pub adaptive_rounding: bool,
     /// Whether channels with small weights are scaled up where the activation bears it.
     pub equalization: bool,
 }
@@ -50,7 +53,7 @@ impl Default for QuantizeOptions {
 
 impl QuantizeOptions {
     /// What suits a scheme: 8 bits, ranges from the smallest to the largest value, biases
-    /// corrected. One scale for a whole layer needs equalisation. With a scale for each channel it
+    /// corrected, weights rounded by the errors of their filters. One scale for a whole layer needs equalisation. With a scale for each channel it
     /// gains nothing, because scaled channels come nearer to ReLU6's bound.
     pub fn new(scheme: Scheme) -> Self {
         Self {
@@ -58,6 +61,7 @@ impl QuantizeOptions {
             weight_bits: 8,
             range: RangeMethod::default(),
             bias_correction: true,
+            adaptive_rounding: true,
             equalization: scheme == Scheme::PerTensor,
         }
     }

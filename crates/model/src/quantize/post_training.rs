@@ -87,7 +87,11 @@ pub fn quantize(
         }
         let output = chain.output(layer, &facts.outputs[index]);
         let meaning = chain.batch.meaning();
-        let weights = IntegerWeights::of(layer, &meaning, &output, options);
+        let models = match options.adaptive_rounding {
+            true => chain.batch.patches(windows).error_models(&layer.shape)?,
+            false => Vec::new(),
+        };
+        let weights = IntegerWeights::of(layer, &meaning, &output, options, &models);
         let taps = options.bias_correction.then_some(&facts.taps[index]);
         let bias = chain.batch.bias(layer, windows, &weights, taps);
         chain.convolution(layer, weights, bias, output)?;

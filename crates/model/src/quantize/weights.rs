@@ -3,8 +3,11 @@
 use mobilenet_kernels::ConvKind;
 use mobilenet_kernels::integer::{IntegerType, Integers, Quantized, QuantizedWeights};
 
+use rayon::prelude::*;
+
 use super::layer::{Layer, Shape};
 use super::options::{QuantizeOptions, Scheme};
+use super::rounding::ErrorModel;
 use crate::array::{Array, ShapeError};
 use crate::checkpoint::layout::Layout;
 
@@ -34,12 +37,14 @@ pub(super) fn integer_type(scheme: Scheme) -> IntegerType {
 }
 
 impl IntegerWeights {
-    /// Rounds the weights of a layer between activations of these meanings.
+    /// Rounds the weights of a layer between activations of these meanings: by error models, which
+    /// each serve as many filters, or else to the nearest integers.
     pub(super) fn of(
         layer: &Layer,
         input: &Quantized,
         output: &Quantized,
         options: &QuantizeOptions,
+        models: &[Option<ErrorModel>],
     ) -> Self {
         let filter_len = layer.shape.filter_len().max(1);
         let least = |biases: &[f32]| {
@@ -48,20 +53,24 @@ impl IntegerWeights {
             (LEAST_FACTOR * output.scale / input.scale).max(of_bias)
         };
         let mut rounded = Self {
-            integers: Vec::with_capacity(layer.weights.len()),
+            integers: Vec::new(),
             scales: Vec::new(),
             zero_points: Vec::new(),
             kind: integer_type(options.scheme),
             filter_len,
         };
+        let filters = || layer.weights.chunks(filter_len);
         match options.scheme {
             Scheme::PerChannel => {
                 let most = (1 << (options.weight_bits - 1)) - 1;
-                for (filter, bias) in layer.weights.chunks(filter_len).zip(&layer.bias) {
+                for (filter, bias) in filters().zip(&layer.bias) {
                     let largest = filter.iter().fold(0f32, |most, w| most.max(w.abs()));
-                    let scale = (largest / most as f32).max(least(&[*bias]));
-                    rounded.push(filter, scale, 0, [-most, most]);
+                    rounded
+                        .scales
+                        .push((largest / most as f32).max(least(&[*bias])));
+                    rounded.zero_points.push(0);
                 }
+                rounded.fill(filters(), [-most, most], models);
             }
             Scheme::PerTensor => {
                 // The smallest integer is left out, as in Google's networks.
@@ -70,20 +79,47 @@ impl IntegerWeights {
                 let high = layer.weights.iter().copied().fold(0f32, f32::max);
                 let scale = ((high - low) / (most - 1) as f32).max(least(&layer.bias));
                 let zero_point = (1 - (low / scale).round() as i32).clamp(1, most);
-                rounded.push(&layer.weights, scale, zero_point, [1, most]);
+                rounded.scales.push(scale);
+                rounded.zero_points.push(zero_point);
+                rounded.fill(filters(), [1 - zero_point, most - zero_point], models);
             }
         }
         rounded
     }
 
-    fn push(&mut self, weights: &[f32], scale: f32, zero_point: i32, [low, high]: [i32; 2]) {
-        let rounded = weights.iter().map(|weight| {
-            let integer = (weight / scale).round() as i32;
-            integer.saturating_add(zero_point).clamp(low, high)
+    /// Rounds all filters to integers whose difference from the zero point is in a range.
+    fn fill<'a>(
+        &mut self,
+        filters: impl ExactSizeIterator<Item = &'a [f32]>,
+        range: [i32; 2],
+        models: &[Option<ErrorModel>],
+    ) {
+        let per_model = filters.len() / models.len().max(1);
+        let filters: Vec<(usize, &[f32])> = filters.enumerate().collect();
+        let rounded = filters.par_iter().map(|&(channel, filter)| {
+            let scale = self.scale(channel);
+            let steps: Vec<f32> = filter.iter().map(|weight| weight / scale).collect();
+            let model = models
+                .get(channel / per_model.max(1))
+                .and_then(Option::as_ref);
+            let integers = match model {
+                Some(model) => model.round(&steps, range),
+                None => {
+                    let [low, high] = range;
+                    steps
+                        .iter()
+                        .map(|step| (step.round() as i32).clamp(low, high))
+                        .collect()
+                }
+            };
+            let zero_point = self.zero_point(channel);
+            integers
+                .into_iter()
+                .map(move |integer| integer + zero_point)
+                .collect()
         });
-        self.integers.extend(rounded);
-        self.scales.push(scale);
-        self.zero_points.push(zero_point);
+        let rounded: Vec<Vec<i32>> = rounded.collect();
+        self.integers = rounded.concat();
     }
 
     /// Scale of an output channel.
@@ -94,12 +130,16 @@ impl IntegerWeights {
         }
     }
 
+    fn zero_point(&self, channel: usize) -> i32 {
+        match self.zero_points.as_slice() {
+            [one] => *one,
+            many => many.get(channel).copied().unwrap_or(0),
+        }
+    }
+
     /// The integer at an index minus its zero point.
     pub(super) fn centred(&self, index: usize) -> i32 {
-        let zero_point = match self.zero_points.as_slice() {
-            [one] => *one,
-            many => many.get(index / self.filter_len).copied().unwrap_or(0),
-        };
+        let zero_point = self.zero_point(index / self.filter_len);
         self.integers
             .get(index)
             .map_or(0, |integer| integer - zero_point)
