@@ -5,7 +5,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use mobilenet_model::checkpoint::readers::{Folder, Source};
+use mobilenet_model::checkpoint::readers::{Folder, Source, read_integers};
 use mobilenet_model::checkpoint::{Format, ReadLimits};
 
 /// Memory that a reader may allocate beyond four times the size of the file. It is less than the
@@ -54,6 +54,13 @@ pub fn read(format: Format, bytes: &[u8]) -> bool {
     };
     // Detecting the format must not panic either.
     let _ = Format::detect(&bytes);
+    if format == Format::Tflite
+        && let Ok(network) = read_integers(&bytes, LIMITS)
+    {
+        // The checks of a network of integers must not panic either.
+        let [rows, columns, _] = network.input_shape;
+        let _ = network.shapes([rows, columns]);
+    }
     format.read_from(&source, LIMITS).is_ok()
 }
 

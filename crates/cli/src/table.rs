@@ -1,6 +1,7 @@
 //! The layer table, as plain text and as Markdown.
 
 use mobilenet::model::inspect::{LayerSummary, Summary};
+use mobilenet::model::quantized::{IntegerSummary, WeightsSummary};
 
 const COLUMNS: [&str; 7] = [
     "layer",
@@ -38,21 +39,20 @@ fn cells(layer: &LayerSummary) -> [String; 7] {
     ]
 }
 
-/// The layer table as plain text: names aligned left, numbers right.
-pub(crate) fn plain(summary: &Summary) -> String {
-    let rows: Vec<[String; 7]> = summary.layers.iter().map(cells).collect();
+/// A table as plain text: `left` columns aligned left, the others right.
+fn text<const N: usize>(columns: [&str; N], rows: &[[String; N]], left: usize) -> String {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].len());
-        cells.chain([COLUMNS[column].len()]).max().unwrap_or(0)
+        cells.chain([columns[column].len()]).max().unwrap_or(0)
     };
-    let widths: [usize; 7] = std::array::from_fn(width);
-    let line = |cells: [&str; 7]| {
+    let widths: [usize; N] = std::array::from_fn(width);
+    let line = |cells: [&str; N]| {
         let padded = cells
             .iter()
             .zip(widths)
             .enumerate()
             .map(|(column, (cell, width))| {
-                if column < 2 {
+                if column < left {
                     format!("{cell:<width$}")
                 } else {
                     format!("{cell:>width$}")
@@ -60,12 +60,57 @@ pub(crate) fn plain(summary: &Summary) -> String {
             });
         padded.collect::<Vec<_>>().join("  ").trim_end().to_string()
     };
-    let mut lines = vec![line(COLUMNS)];
+    let mut lines = vec![line(columns)];
     lines.extend(
         rows.iter()
             .map(|row| line(std::array::from_fn(|i| row[i].as_str()))),
     );
     lines.join("\n")
+}
+
+/// The layer table as plain text.
+pub(crate) fn plain(summary: &Summary) -> String {
+    let rows: Vec<[String; 7]> = summary.layers.iter().map(cells).collect();
+    text(COLUMNS, &rows, 2)
+}
+
+/// The table of a quantised file's scales and kernels as plain text.
+pub(crate) fn scales(layers: &[IntegerSummary]) -> String {
+    let rows: Vec<[String; 8]> = layers
+        .iter()
+        .map(|layer| {
+            let weights = layer.weights.as_ref();
+            let of_weights =
+                |text: &dyn Fn(&WeightsSummary) -> String| weights.map_or("-".to_string(), text);
+            [
+                layer.name.clone(),
+                layer.kernel.to_string(),
+                layer.integer.to_string(),
+                format!("{:.6}", layer.scale),
+                layer.zero_point.to_string(),
+                of_weights(&|weights| format!("{} {}", weights.scales, weights.integer)),
+                of_weights(&|weights| match weights.scale {
+                    [one, other] if one == other => format!("{one:.3e}"),
+                    [smallest, largest] => format!("{smallest:.3e} to {largest:.3e}"),
+                }),
+                of_weights(&|weights| {
+                    let zero_point = weights.zero_point;
+                    zero_point.map_or("-".to_string(), |zero_point| zero_point.to_string())
+                }),
+            ]
+        })
+        .collect();
+    let columns = [
+        "layer",
+        "kernel",
+        "type",
+        "scale",
+        "zero",
+        "weights' scales",
+        "from smallest to largest",
+        "zero",
+    ];
+    text(columns, &rows, 3)
 }
 
 /// The layer table in Markdown.

@@ -10,7 +10,7 @@ use image::RgbImage;
 use mobilenet::model::Array;
 use mobilenet::model::npy::{read_as, write_as};
 use sha2::{Digest, Sha256};
-use support::{Folder, error, golden, json, read_npy, run, stderr, write_npy};
+use support::{Folder, error, golden, json, read_npy, run, stderr, stdout, write_npy};
 use zip::ZipArchive;
 
 /// Copies a quantised file from an archive to a folder. Returns its path.
@@ -227,6 +227,23 @@ fn what_has_no_integers_says_so() {
 }
 
 #[test]
+fn inspect_shows_scales() {
+    let folder = Folder::new();
+    let weights = weights(&folder, "tflite_files.zip", "int8.tflite");
+    let layers = &json(&["inspect", &weights, "--json"])[0]["integers"];
+    let layers = layers.as_array().unwrap();
+    // 27 layers, the pool and the classifier.
+    assert_eq!(layers.len(), 29);
+    assert_eq!(layers[0]["name"], "Conv2d_0");
+    assert_eq!(layers[0]["type"], "i8");
+    assert_eq!(layers[0]["weights"]["scales"], 2);
+    assert_eq!(layers[28]["name"], "Logits");
+    assert_eq!(layers[28]["zero_point"], -55);
+    let output = run(&["inspect", &weights]);
+    assert!(stdout(&output).contains("weights' scales"));
+}
+
+#[test]
 fn bench_measures_integers() {
     let line = &json(&[
         "bench",
@@ -242,4 +259,37 @@ fn bench_measures_integers() {
     ])[0];
     assert_eq!(line["precision"], "int8");
     assert!(line["min_ms"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn accuracy_is_measured_in_integers() {
+    let folder = Folder::new();
+    let weights = weights(&folder, "tflite_files.zip", "int8.tflite");
+    let labels = folder.path("labels.txt");
+    for seed in 0..4 {
+        support::write_photo(folder.path(&format!("photos/{seed}.png")), seed);
+    }
+    // Whatever the network says is right, if all classes are given in turn.
+    let evaluate = |class: usize| {
+        std::fs::write(&labels, format!("{class}\n").repeat(4)).unwrap();
+        json(&[
+            "eval",
+            "--weights",
+            &weights,
+            "--data",
+            &folder.path("photos"),
+            "--labels",
+            &labels,
+            "--label-offset",
+            "0",
+            "--precision",
+            "int8",
+            "--json",
+        ])
+        .swap_remove(0)
+    };
+    let lines: Vec<_> = (0..10).map(evaluate).collect();
+    assert!(lines.iter().all(|line| line["images"] == 4));
+    let accuracies = lines.iter().map(|line| line["accuracy"].as_f64().unwrap());
+    assert!((accuracies.sum::<f64>() - 1.0).abs() < 1e-9);
 }

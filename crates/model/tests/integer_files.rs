@@ -15,8 +15,10 @@ use mobilenet_kernels::integer::{
     IntegerProgramConfig, IntegerType, PackedIntegers, ValueKind,
 };
 use mobilenet_kernels::simd::IntegerIsa;
+use mobilenet_model::MobileNetV1Config;
 use mobilenet_model::checkpoint::ReadLimits;
 use mobilenet_model::checkpoint::readers::read_integers;
+use mobilenet_model::quantized::random_integers;
 use sha2::{Digest, Sha256};
 use skipped::skipped;
 use zip::ZipArchive;
@@ -147,4 +149,29 @@ fn every_layer_of_every_file_has_litert_s_bits() {
         lines += 1;
     }
     assert_eq!(lines, 14);
+}
+
+/// Sizes and widths for which no file is there: odd maps, channels around the vector lengths.
+#[test]
+fn random_networks_have_the_same_bits_on_every_instruction_set() {
+    for (width, size, seed) in [(0.25, [65, 97], 1), (0.34, [47, 32], 2), (0.6, [33, 40], 3)] {
+        let config = MobileNetV1Config {
+            num_classes: Some(37),
+            ..MobileNetV1Config::with_width(width)
+        };
+        let network = random_integers(&config, size, seed).unwrap();
+        let last = network.layers.len() - 1;
+        for arithmetic in [Arithmetic::Xnnpack, Arithmetic::Reference] {
+            let on = |isa: IntegerIsa, threads: usize| {
+                let weights = PackedIntegers::new(network.clone(), arithmetic, isa).unwrap();
+                run(&Arc::new(weights), &[last, last - 2], threads, 3)
+            };
+            let expected = on(IntegerIsa::Scalar, 1);
+            for isa in IntegerIsa::ALL.into_iter().filter(|isa| isa.is_available()) {
+                for threads in [1, 2, 3] {
+                    assert_eq!(on(isa, threads), expected, "{width} {isa} {threads}");
+                }
+            }
+        }
+    }
 }

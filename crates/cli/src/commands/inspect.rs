@@ -2,18 +2,34 @@
 
 use anyhow::Result;
 use mobilenet::model::MobileNetV1Config;
-use mobilenet::model::inspect::summary;
+use mobilenet::model::checkpoint::{ReadLimits, exists, is_quantized};
+use mobilenet::model::inspect::{Summary, summary};
+use mobilenet::model::quantized::{IntegerSummary, integer_summary};
+use serde::Serialize;
 
-use super::load;
+use super::{load, load_integers};
 use crate::args::Inspect;
 use crate::output;
-use crate::table::{grouped, plain};
+use crate::table::{grouped, plain, scales};
 use crate::values::Size;
 
+/// The network, and the integers of a quantised file.
+#[derive(Serialize)]
+struct Described {
+    #[serde(flatten)]
+    summary: Summary,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    integers: Option<Vec<IntegerSummary>>,
+}
+
 pub(crate) fn run(arguments: &Inspect) -> Result<()> {
+    let mut integers = None;
     let (mut config, mut size) = match &arguments.weights {
         Some(weights) => {
             let metadata = load(weights)?.metadata;
+            if exists(weights.as_ref()) && is_quantized(weights.as_ref(), ReadLimits::default())? {
+                integers = Some(integer_summary(load_integers(weights)?)?);
+            }
             (metadata.config(), metadata.preprocessing.size)
         }
         None => {
@@ -32,7 +48,7 @@ pub(crate) fn run(arguments: &Inspect) -> Result<()> {
     config.base.output_stride = arguments.output_stride;
     let summary = summary(&config, size[0], size[1])?;
     if arguments.json {
-        return output::json(&summary);
+        return output::json(&Described { summary, integers });
     }
     output::line(plain(&summary))?;
     output::line(format!(
@@ -41,5 +57,9 @@ pub(crate) fn run(arguments: &Inspect) -> Result<()> {
         grouped(summary.trainable_parameters as u64),
         grouped(summary.multiply_adds),
         grouped(summary.body_multiply_adds),
-    ))
+    ))?;
+    match integers {
+        Some(integers) => output::line(format!("\n{}", scales(&integers))),
+        None => Ok(()),
+    }
 }

@@ -151,10 +151,7 @@ impl PackedIntegers {
                             .to_string(),
                     })?;
                     let sums = PackedSums::new(&convolution, input, output, factors, isa);
-                    let packed = pack(isa, &convolution, channels, sums);
-                    packed.ok_or(KernelError::Unsupported {
-                        what: "these instructions",
-                    })?
+                    pack(isa, &convolution, channels, sums)
                 }
                 (IntegerOperation::Softmax { beta }, ValueKind::Quantized(input), _) => {
                     let table = Exponentials::new(input.scale, beta, arithmetic);
@@ -209,6 +206,16 @@ impl PackedIntegers {
     pub fn layers(&self) -> impl ExactSizeIterator<Item = (&str, ValueKind)> {
         let layers = self.layers.iter();
         layers.map(|layer| (layer.name.as_str(), layer.output))
+    }
+
+    /// The kernel of each layer: the instructions of its products, or `-`.
+    pub fn kernels(&self) -> impl ExactSizeIterator<Item = &'static str> {
+        let layers = self.layers.iter();
+        layers.map(|layer| match &layer.operation {
+            PackedOperation::Matrix(matrix) => matrix.products.name(),
+            PackedOperation::Depthwise(_) => self.isa.pairs_name(),
+            _ => "-",
+        })
     }
 
     /// Bytes of packed weights.
@@ -281,8 +288,8 @@ fn pack(
     convolution: &QuantizedConvolution,
     in_channels: usize,
     sums: PackedSums,
-) -> Option<PackedOperation> {
-    Some(match convolution.kind {
+) -> PackedOperation {
+    match convolution.kind {
         ConvKind::Depthwise => PackedOperation::Depthwise(PackedDepthwise {
             geometry: convolution.geometry,
             in_channels,
@@ -291,7 +298,7 @@ fn pack(
             sums,
         }),
         ConvKind::Conv => {
-            let packed = pack_matrix(isa, convolution)?;
+            let packed = pack_matrix(isa, convolution);
             PackedOperation::Matrix(PackedMatrix {
                 geometry: convolution.geometry,
                 in_channels,
@@ -304,7 +311,7 @@ fn pack(
                 sums,
             })
         }
-    })
+    }
 }
 
 /// A buffer with these values, which are smaller than an f32.
@@ -356,15 +363,20 @@ struct Panels {
 }
 
 /// Packs a matrix for the fastest way to multiply.
-fn pack_matrix(isa: IntegerIsa, convolution: &QuantizedConvolution) -> Option<Panels> {
-    let ways = isa.products().iter().map(|&products| {
+fn pack_matrix(isa: IntegerIsa, convolution: &QuantizedConvolution) -> Panels {
+    let pack = |products| {
         let matrix = PackMatrix {
             convolution,
             products,
         };
         dispatch(products, matrix)
-    });
-    ways.min_by(|a, b| a.cost.total_cmp(&b.cost))
+    };
+    let small = isa.products_of_small().map(pack);
+    let plain = pack(isa.products());
+    match small {
+        Some(small) if small.cost < plain.cost => small,
+        _ => plain,
+    }
 }
 
 impl IntegerKernel for PackMatrix<'_> {

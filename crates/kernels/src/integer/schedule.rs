@@ -291,7 +291,7 @@ impl Planner<'_> {
             });
         }
         let (width, next) = (size.columns.output, layer + 1);
-        let products = self.weights.isa.products()[0];
+        let products = self.weights.isa.products();
         let depthwise = Depthwise::new(layer, packed, self.current, width, products);
         let follower = self.weights.layers.get(next).map(|next| &next.operation);
         match follower {

@@ -8,6 +8,7 @@
 
 mod plan;
 mod random;
+mod summary;
 mod weights;
 
 pub use mobilenet_kernels::integer::{
@@ -15,4 +16,5 @@ pub use mobilenet_kernels::integer::{
 };
 pub use plan::{IntegerPlan, IntegerPlanOptions, IntegerPlanOutput};
 pub use random::random_integers;
+pub use summary::{IntegerSummary, WeightsSummary, integer_summary};
 pub use weights::QuantizedWeights;

@@ -91,7 +91,7 @@ impl QuantizedWeights {
 }
 
 /// slim's names of the layers that have one.
-fn endpoints(network: &IntegerNetwork) -> Vec<(String, usize)> {
+pub(super) fn endpoints(network: &IntegerNetwork) -> Vec<(String, usize)> {
     let mut names = Vec::new();
     let mut index = 0;
     let mut pooled = false;

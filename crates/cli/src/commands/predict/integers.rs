@@ -12,6 +12,7 @@ use mobilenet::model::suggest::nearest;
 use mobilenet::model::{ModelError, NetworkPlan};
 
 use super::super::load_integers;
+use super::layout::to_nhwc;
 use crate::args::{ArrayLayout, Engine, Predict};
 use crate::threads;
 
@@ -135,7 +136,7 @@ fn shape(endpoint: Option<&str>, batch: usize, [rows, columns, depth]: [usize; 3
 fn numbers(arguments: &Predict, weights: &QuantizedWeights) -> Result<()> {
     let input = npy::read(&arguments.input).context("cannot read the input")?;
     let [_, _, channels] = weights.input_shape();
-    let input = super::to_nhwc(input, arguments.layout, channels)?;
+    let input = to_nhwc(input, arguments.layout, channels)?;
     let (plan, batch) = plan(arguments, weights, input.shape(), IntegerPlanOutput::Logits)?;
     let shape = shape(arguments.endpoint.as_deref(), batch, plan.output_shape());
     let mut plan = NetworkPlan::Int8(Box::new(plan));

@@ -1,6 +1,7 @@
 //! `predict`: runs the network on an array and writes the output as an array.
 
 mod integers;
+mod layout;
 
 use anyhow::{Context, Result, bail};
 use mobilenet::model::architecture::body_layers;
@@ -15,6 +16,7 @@ use mobilenet::model::{
 use super::{load, weight_type};
 use crate::args::{ArrayLayout, Engine, Precision, Predict};
 use crate::threads;
+use layout::to_nhwc;
 
 pub(crate) fn run(arguments: &Predict) -> Result<()> {
     if arguments.raw || arguments.precision == Precision::Int8 {
@@ -40,35 +42,6 @@ pub(crate) fn run(arguments: &Predict) -> Result<()> {
         _ => output,
     };
     Ok(npy::write(&arguments.output, &output)?)
-}
-
-/// Permutes the input to `[batch, height, width, channels]` and checks the number of channels.
-fn to_nhwc(input: Array, layout: ArrayLayout, channels: usize) -> Result<Array> {
-    let found = input.shape().len();
-    if found != 4 {
-        bail!(ModelError::Rank { found });
-    }
-    let other = match layout {
-        ArrayLayout::Nhwc if input.shape()[1] == channels => Some("nchw"),
-        ArrayLayout::Nchw if input.shape()[3] == channels => Some("nhwc"),
-        _ => None,
-    };
-    let input = match layout {
-        ArrayLayout::Nhwc => input,
-        ArrayLayout::Nchw => input.permute(&[0, 2, 3, 1])?,
-    };
-    if input.shape()[3] != channels {
-        let error = ModelError::InputChannels {
-            expected: channels,
-            found: input.shape()[3],
-            shape: input.shape().to_vec(),
-        };
-        match other {
-            Some(layout) => bail!("{error}; --layout {layout} reads the axes in the other order"),
-            None => bail!(error),
-        }
-    }
-    Ok(input)
 }
 
 /// The output that the user asks for.

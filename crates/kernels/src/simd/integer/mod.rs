@@ -73,14 +73,28 @@ impl IntegerIsa {
         }
     }
 
-    /// The kernels of matrix products, fastest first.
-    pub(crate) fn products(self) -> &'static [Products] {
+    /// Name of the instructions of depthwise kernels.
+    pub(crate) fn pairs_name(self) -> &'static str {
         match self {
-            Self::Scalar => &[Products::Scalar],
-            Self::Avx2 => &[Products::Avx2Bytes, Products::Avx2],
-            Self::AvxVnni => &[Products::AvxVnni],
-            Self::Avx512Vnni => &[Products::Avx512Vnni],
+            Self::Scalar => "scalar",
+            Self::Avx2 => "vpmaddwd",
+            Self::AvxVnni | Self::Avx512Vnni => "vpdpwssd",
         }
+    }
+
+    /// The kernel of matrix products that takes any weights.
+    pub(crate) fn products(self) -> Products {
+        match self {
+            Self::Scalar => Products::Scalar,
+            Self::Avx2 => Products::Avx2,
+            Self::AvxVnni => Products::AvxVnni,
+            Self::Avx512Vnni => Products::Avx512Vnni,
+        }
+    }
+
+    /// A kernel that is faster where weights are small.
+    pub(crate) fn products_of_small(self) -> Option<Products> {
+        (self == Self::Avx2).then_some(Products::Avx2Bytes)
     }
 }
 
@@ -119,6 +133,16 @@ pub(crate) enum Products {
 }
 
 impl Products {
+    /// Name of the instructions.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            Self::Avx2 => "vpmaddwd",
+            Self::Avx2Bytes => "vpmaddubsw",
+            Self::AvxVnni | Self::Avx512Vnni => "vpdpbusd",
+        }
+    }
+
     /// Relative time of a product in a step that is not an extra one. Only kernels of the same
     /// instruction set are compared.
     pub(crate) fn cost(self) -> f64 {

@@ -7,8 +7,8 @@ use mobilenet_kernels::integer::{
 use mobilenet_kernels::{Activation, ConvGeometry, ConvKind, Padding};
 
 use super::operators::{builtin, builtin_code};
-use super::tensors::{Described, describe, kind, malformed, quantization};
-use super::{RECORD, Tables};
+use super::tables::{RECORD, Tables, missing};
+use super::tensors::{Described, describe, kind, malformed, quantization, small_integers};
 use crate::checkpoint::readers::flatbuffer::Table;
 use crate::checkpoint::readers::{Budget, ReadError, ReadLimits, volume};
 
@@ -58,7 +58,6 @@ pub fn read_integers(bytes: &[u8], limits: ReadLimits) -> Result<IntegerNetwork,
         let index = list.and_then(|index| usize::try_from(index).ok());
         index.filter(|&index| index < tensors.len())
     };
-    let missing = |what: &str| malformed("TFLite model", format!("it has no {what}"));
     let input = index_of(tables.inputs.i32(0)).ok_or_else(|| missing("input"))?;
     let output = tables.outputs.filter(|outputs| outputs.len == 1);
     let output = output.and_then(|outputs| index_of(outputs.i32(0)));
@@ -335,7 +334,7 @@ impl Node<'_> {
     /// A constant of 32-bit integers, up to 16 of them.
     fn integers(&self, tensor: Option<&Described<'_>>) -> Option<Vec<i64>> {
         let tensor = tensor?;
-        super::tensors::small_integers(tensor, tensor.data?)
+        small_integers(tensor, tensor.data?)
     }
 
     fn convolution(

@@ -3,17 +3,18 @@
 //!
 //! ```text
 //! Model    { 1 operator_codes, 2 subgraphs, 4 buffers, 6 metadata }
-//! SubGraph { 0 tensors, 1 inputs, 3 operators }
+//! SubGraph { 0 tensors, 1 inputs, 2 outputs, 3 operators }
 //! Tensor   { 0 shape, 1 type, 2 buffer, 3 name, 4 quantization }
 //! Buffer   { 0 data }
 //! Metadata { 0 name, 1 buffer }
 //! Quantization { 2 scale, 3 zero_point, 6 quantized_dimension }
 //! ```
 //!
-//! `operators.rs` translates operators to operations.
+//! `operators.rs` translates operators to operations, `integers.rs` to layers of integers.
 
 mod integers;
 mod operators;
+mod tables;
 mod tensors;
 
 use std::collections::{BTreeMap, HashMap};
@@ -21,56 +22,19 @@ use std::io::Cursor;
 
 use zip::ZipArchive;
 
-use super::flatbuffer::{Elements, Table};
+use super::flatbuffer::Elements;
 use super::graph::{Graph, Input};
 use super::zip_entry::entry;
 use super::{Budget, NamedTensors, ReadError};
 pub(in crate::checkpoint) use integers::has_integers;
 pub use integers::read_integers;
 use operators::operation;
+use tables::{RECORD, Tables, missing};
 use tensors::{constant, describe, input_samples, kind, malformed, small_integers};
 
 /// Whether the file has TFLite's identifier, which follows the offset of the root.
 pub(super) fn looks_like(bytes: &[u8]) -> bool {
     bytes.get(4..8) == Some(b"TFL3")
-}
-
-/// Bytes of memory for a tensor or an operator: a generous estimate.
-const RECORD: u64 = 512;
-
-/// The vectors of a model with one graph.
-struct Tables<'a> {
-    buffers: Elements<'a>,
-    codes: Elements<'a>,
-    tensors: Elements<'a>,
-    inputs: Elements<'a>,
-    outputs: Option<Elements<'a>>,
-    operators: Elements<'a>,
-    metadata: Option<Elements<'a>>,
-}
-
-fn missing(what: &str) -> ReadError {
-    malformed("TFLite model", format!("it has no {what}"))
-}
-
-impl<'a> Tables<'a> {
-    fn of(bytes: &'a [u8]) -> Result<Self, ReadError> {
-        let model = Table::root(bytes).ok_or_else(|| missing("root"))?;
-        let vector = |table: &Table<'a>, field: usize, what: &str| {
-            table.elements(field, 4).ok_or_else(|| missing(what))
-        };
-        let subgraphs = vector(&model, 2, "subgraphs")?;
-        let subgraph = subgraphs.table(0).ok_or_else(|| missing("subgraph"))?;
-        Ok(Self {
-            buffers: vector(&model, 4, "buffers")?,
-            codes: vector(&model, 1, "operator codes")?,
-            tensors: vector(&subgraph, 0, "tensors")?,
-            inputs: vector(&subgraph, 1, "inputs")?,
-            outputs: subgraph.elements(2, 4),
-            operators: vector(&subgraph, 3, "operators")?,
-            metadata: model.elements(6, 4),
-        })
-    }
 }
 
 pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, ReadError> {
