@@ -10,7 +10,7 @@ use mobilenet::model::checkpoint::Checkpoint;
 use mobilenet::model::endpoint::head;
 use mobilenet::model::suggest::nearest;
 use mobilenet::model::{
-    InferencePlan, MobileNetV1Config, ModelError, PlanOptions, PlanOutput, PlanWeights, npy,
+    InferencePlan, MobileNetV1Config, PlanOptions, PlanOutput, PlanWeights, npy,
 };
 
 use super::{load, weight_type};
