@@ -65,6 +65,9 @@ impl Schedule {
         size: [usize; 2],
         outputs: &[usize],
     ) -> Result<Self, KernelError> {
+        if size.contains(&0) {
+            return Err(KernelError::Zero { what: "image size" });
+        }
         let last = outputs.iter().copied().max().unwrap_or_default();
         let layers = weights.layers.get(..=last).ok_or(KernelError::Length {
             what: "outputs",

@@ -208,7 +208,8 @@ mod tests {
         for i in 0..10_000 {
             let x = -i * 100_000;
             let expected = (f64::from(x) / f64::from(1 << 26)).exp();
-            assert!((f64::from(fixed_exp(x)) / unit - expected).abs() < 1e-8);
+            // The series ends at the fourth power.
+            assert!((f64::from(fixed_exp(x)) / unit - expected).abs() < 2e-7);
             let x = i * 200_000;
             let expected = 1.0 / (1.0 + f64::from(x) / unit);
             assert!((f64::from(one_over_one_plus(x)) / unit - expected).abs() < 1e-8);
