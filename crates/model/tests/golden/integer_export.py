@@ -82,7 +82,7 @@ def main():
     for path in sorted(folder.glob("*.onnx")):
         steps = onnx_runtime(path)
         print(f"{path.name}: {steps:.0f} steps")
-        assert steps <= 3
+        assert steps <= 1
 
 
 if __name__ == "__main__":
