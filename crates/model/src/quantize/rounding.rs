@@ -36,8 +36,8 @@ impl ErrorModel {
         for row in 0..inputs {
             let (done, rest) = factor.split_at_mut(row * inputs);
             let current = &mut rest[..inputs];
-            for column in row..inputs {
-                current[column] = at(row, column);
+            for (column, value) in current.iter_mut().enumerate().skip(row) {
+                *value = at(row, column);
             }
             for before in done.chunks_exact(inputs) {
                 let factor = before[row];
