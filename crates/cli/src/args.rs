@@ -5,6 +5,8 @@ mod engine;
 mod features;
 mod overrides;
 mod preprocess;
+mod quantize;
+mod scheme;
 mod train;
 
 use std::path::PathBuf;
@@ -22,7 +24,9 @@ pub use engine::{Arithmetic, Engine, Precision, WeightType};
 pub use features::{Duplicates, Features, Knn, Search};
 pub use overrides::Overrides;
 pub use preprocess::{FeaturePreprocess, Preprocess, PreprocessRule};
-pub use train::{AugmentationName, Eval, OptimizerName, ScheduleName, SchemeName, Train};
+pub use quantize::{IntegerFormat, Quantize, RangeRule};
+pub use scheme::SchemeName;
+pub use train::{AugmentationName, Eval, OptimizerName, ScheduleName, Train};
 
 /// MobileNetV1: classify photos, convert weights, train.
 ///
@@ -61,8 +65,10 @@ pub enum Command {
     Classify(Classify),
     /// Run the network on an array, for comparison with other frameworks
     Predict(Predict),
-    /// Convert weights of any format to our safetensors, or to ONNX
+    /// Convert weights of any format to our safetensors, ONNX or TFLite
     Convert(Convert),
+    /// Make a network of 8-bit integers from weights and photos
+    Quantize(Quantize),
     /// Show layers, parameters and multiply-adds
     Inspect(Inspect),
     /// Fetch known weights into the cache, or list them
@@ -236,8 +242,8 @@ pub struct Convert {
     /// Weights to read
     #[arg(value_name = "IN")]
     pub(crate) input: String,
-    /// File to write: ONNX if its name ends in .onnx, else safetensors
-    #[arg(value_name = "OUT.safetensors|OUT.onnx", value_parser = weights_file)]
+    /// File to write, in the format that its ending names
+    #[arg(value_name = "OUT.safetensors|OUT.onnx|OUT.tflite", value_parser = weights_file)]
     pub(crate) output: PathBuf,
     /// Format of the input [default: recognised by content]
     #[arg(long, value_name = "FORMAT", value_parser = format())]

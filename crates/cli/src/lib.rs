@@ -32,6 +32,7 @@ pub fn run(command: &Command) -> Result<()> {
         Command::Classify(arguments) => commands::classify::run(arguments),
         Command::Predict(arguments) => commands::predict::run(arguments),
         Command::Convert(arguments) => commands::convert::run(arguments),
+        Command::Quantize(arguments) => commands::quantize::run(arguments),
         Command::Inspect(arguments) => commands::inspect::run(arguments),
         Command::Weights(arguments) => commands::weights::run(arguments),
         Command::Train(arguments) => commands::train::run(arguments),

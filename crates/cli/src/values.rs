@@ -75,8 +75,8 @@ pub(crate) fn weights_file(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     let ending = path.extension().and_then(|ending| ending.to_str());
     match ending {
-        Some("safetensors" | "onnx") => Ok(path),
-        _ => Err("weights are written as .safetensors or .onnx".to_string()),
+        Some("safetensors" | "onnx" | "tflite") => Ok(path),
+        _ => Err("weights are written as .safetensors, .onnx or .tflite".to_string()),
     }
 }
 

@@ -36,6 +36,40 @@ fn onnx_is_written_and_read() {
 }
 
 #[test]
+fn tflite_is_written_and_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (tflite, back) = (path("a.tflite"), path("b.safetensors"));
+    let weights = golden("timm_tiny.pth");
+    json(&[
+        "convert",
+        &weights,
+        &tflite,
+        "--resolution",
+        "75x96",
+        "--json",
+    ]);
+    let line = json(&["convert", &tflite, &back, "--json"]);
+    assert_eq!(line["metadata"]["folded"], true);
+    assert_eq!(line["metadata"]["padding"], "explicit");
+    assert_eq!(
+        line["metadata"]["preprocessing"]["size"],
+        serde_json::json!([75, 96])
+    );
+    assert_eq!(line["report"]["applied"].as_array().unwrap().len(), 56);
+    assert_eq!(line["report"]["unused"], serde_json::json!([]));
+
+    let other = path("c.tflite");
+    let half = ["convert", &weights, &other, "--dtype", "f16"];
+    assert!(error(&half).contains("TFLite is written in f32 only"));
+    let names = ["convert", &weights, &other, "--to", "timm"];
+    assert!(error(&names).contains("not to TFLite"));
+    assert!(!Path::new(&other).exists());
+    let unknown = run(&["convert", &weights, &path("d.pb")]);
+    assert_eq!(unknown.status.code(), Some(2));
+}
+
+#[test]
 fn what_the_file_does_not_say_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();

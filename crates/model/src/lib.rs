@@ -18,6 +18,7 @@
 //! | [`inspect`] | parameters and multiply-adds of every layer |
 //! | [`initialize`] | initial weights from a seed |
 //! | [`checkpoint`] | loading and writing files of weights of several frameworks |
+//! | [`mod@quantize`] | post-training quantisation: f32 weights and photos -> a network of integers |
 //! | [`npy`] | NumPy's array files |
 //! | [`preprocess`] | from a photo to the network's input |
 //! | [`labels`] | from class numbers to names, and back |
@@ -49,6 +50,7 @@ pub mod plan;
 mod pooling;
 pub mod prediction;
 pub mod preprocess;
+pub mod quantize;
 pub mod quantized;
 pub mod suggest;
 pub mod training_plan;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::SchemeName;
 use super::engine::Precision;
 use super::preprocess::{Preprocess, PreprocessRule};
 use crate::values::{not_negative, share, side, threads, width};
@@ -43,15 +44,6 @@ pub enum AugmentationName {
     CropFlip,
     /// No changes
     None,
-}
-
-/// How many scales the integers of a layer's weights have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum SchemeName {
-    /// One: unsigned integers, as in Google's networks
-    PerTensor,
-    /// One per output channel: signed integers, as in TensorFlow Lite's specification
-    PerChannel,
 }
 
 /// Arguments of `train`.

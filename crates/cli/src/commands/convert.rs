@@ -1,9 +1,11 @@
-//! `convert`: weights of any format -> our safetensors, a framework's safetensors, or ONNX.
+//! `convert`: weights of any format -> our safetensors, a framework's safetensors, ONNX or TFLite.
+
+use std::path::Path;
 
 use anyhow::{Result, bail};
 use mobilenet::model::checkpoint::{
     Agreement, Checkpoint, CheckpointError, Framework, LoadOptions, LoadReport, Metadata,
-    ReadLimits, Reference, WeightsDtype, framework_call, save_as, save_onnx,
+    ReadLimits, Reference, WeightsDtype, framework_call, save_as, save_onnx, save_tflite,
 };
 use mobilenet::model::labels::Labels;
 use serde::Serialize;
@@ -67,11 +69,6 @@ pub(crate) fn run(arguments: &Convert) -> Result<()> {
         let preprocessing = &mut checkpoint.metadata.preprocessing;
         *preprocessing = rule.instead_of(preprocessing);
     }
-    let dtype = match arguments.dtype {
-        FileDtype::F32 => WeightsDtype::F32,
-        FileDtype::F16 => WeightsDtype::F16,
-        FileDtype::Bf16 => WeightsDtype::Bf16,
-    };
     let framework = match arguments.to {
         None => Framework::Ours,
         Some(FileNames::Slim) => Framework::Slim,
@@ -79,16 +76,7 @@ pub(crate) fn run(arguments: &Convert) -> Result<()> {
         Some(FileNames::Timm) => Framework::Timm,
         Some(FileNames::Keras) => Framework::Keras,
     };
-    let is_onnx = arguments
-        .output
-        .extension()
-        .is_some_and(|end| end == "onnx");
-    match (is_onnx, dtype) {
-        (false, dtype) => save_as(&arguments.output, &checkpoint, dtype, framework)?,
-        (true, _) if arguments.to.is_some() => bail!("--to applies to safetensors, not to ONNX"),
-        (true, WeightsDtype::F32) => save_onnx(&arguments.output, &checkpoint)?,
-        (true, _) => bail!("ONNX is written in f32 only"),
-    }
+    write(arguments, &checkpoint, framework)?;
     let Checkpoint {
         metadata, report, ..
     } = &checkpoint;
@@ -114,6 +102,29 @@ pub(crate) fn run(arguments: &Convert) -> Result<()> {
         "written: {} ({bytes} bytes)",
         arguments.output.display()
     ))
+}
+
+/// Writes the format that the ending of the file's name says.
+fn write(arguments: &Convert, checkpoint: &Checkpoint, framework: Framework) -> Result<()> {
+    let dtype = match arguments.dtype {
+        FileDtype::F32 => WeightsDtype::F32,
+        FileDtype::F16 => WeightsDtype::F16,
+        FileDtype::Bf16 => WeightsDtype::Bf16,
+    };
+    let output: &Path = &arguments.output;
+    let ending = output.extension().and_then(|ending| ending.to_str());
+    let (save, format): (fn(&Path, &Checkpoint) -> _, _) = match ending {
+        Some("onnx") => (save_onnx, "ONNX"),
+        Some("tflite") => (save_tflite, "TFLite"),
+        _ => return Ok(save_as(output, checkpoint, dtype, framework)?),
+    };
+    if arguments.to.is_some() {
+        bail!("--to applies to safetensors, not to {format}");
+    }
+    if dtype != WeightsDtype::F32 {
+        bail!("{format} is written in f32 only");
+    }
+    Ok(save(output, checkpoint)?)
 }
 
 fn read(arguments: &Convert) -> Result<Checkpoint, HubError> {

@@ -25,7 +25,7 @@ pub(crate) enum Layout {
 impl Layout {
     /// The shape in this layout of a tensor whose shape in ours is `ours`. `multiplier` is the
     /// depthwise channel multiplier.
-    pub(super) fn source_shape(self, ours: &[usize], multiplier: usize) -> Vec<usize> {
+    pub(crate) fn source_shape(self, ours: &[usize], multiplier: usize) -> Vec<usize> {
         match (self, ours) {
             (Self::Hwio, &[o, i, h, w]) => vec![h, w, i, o],
             (Self::Hwcm, &[o, _, h, w]) => vec![h, w, o / multiplier.max(1), multiplier],
@@ -38,7 +38,7 @@ impl Layout {
     }
 
     /// The shape in our layout of a tensor whose shape in this layout is `source`.
-    pub(super) fn our_shape(self, source: &[usize]) -> Vec<usize> {
+    pub(crate) fn our_shape(self, source: &[usize]) -> Vec<usize> {
         match (self, source) {
             (Self::Hwio, &[h, w, i, o]) => vec![o, i, h, w],
             (Self::Hwcm, &[h, w, c, m]) => vec![c.saturating_mul(m), 1, h, w],
@@ -51,7 +51,7 @@ impl Layout {
     }
 
     /// Converts a tensor from this layout to ours. Its shape must be `source_shape(ours)`.
-    pub(super) fn to_ours<T: Copy>(
+    pub(crate) fn to_ours<T: Copy>(
         self,
         tensor: Array<T>,
         ours: &[usize],
@@ -68,7 +68,7 @@ impl Layout {
     }
 
     /// Converts a tensor from our layout to this one: the inverse of [`Layout::to_ours`].
-    pub(super) fn to_source<T: Copy>(
+    pub(crate) fn to_source<T: Copy>(
         self,
         tensor: Array<T>,
         multiplier: usize,

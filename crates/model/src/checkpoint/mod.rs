@@ -26,8 +26,10 @@ mod framework_call;
 mod graph;
 mod hugging_face_config;
 mod infer;
+mod integer_structure;
+mod integer_tensors;
 mod integers;
-mod layout;
+pub(crate) mod layout;
 mod load;
 mod locate;
 mod metadata;
@@ -54,4 +56,7 @@ pub use options::LoadOptions;
 pub use readers::{Format, ReadError, ReadLimits};
 pub use report::{Applied, LoadReport, Mismatch};
 pub use verify::{Agreement, Reference};
-pub use write::{WeightsDtype, save, save_as, save_onnx};
+pub use write::{
+    WeightsDtype, save, save_as, save_integer_onnx, save_integer_safetensors, save_integer_tflite,
+    save_onnx, save_tflite,
+};

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! OUT/model.safetensors   weights after the last evaluation, an ordinary file of weights
+//! OUT/model.int8.tflite   the same as a network of integers, if training rounds
 //! OUT/checkpoints/        the last few states
 //! OUT/log.jsonl           every record; OUT/events.out.tfevents.* for TensorBoard
 //! OUT/report/             curves, confusion matrix, worst photos

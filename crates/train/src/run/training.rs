@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use mobilenet_model::checkpoint::{self, Checkpoint, LoadReport, Metadata, WeightsDtype};
-use mobilenet_model::quantized::{Arithmetic, Freeze};
+use mobilenet_model::quantized::{Arithmetic, Freeze, IntegerNetwork};
 use mobilenet_model::{FlatLayout, InferencePlan, NetworkWeights, PlanWeights, QuantizedWeights};
 
 use super::options::{Observer, RunOptions, RunOutcome};
@@ -166,7 +166,7 @@ impl<'a> Training<'a> {
     }
 
     /// The network of integers, once training rounds.
-    fn integers(&self) -> Result<Option<NetworkWeights>, TrainError> {
+    fn integers(&self) -> Result<Option<IntegerNetwork>, TrainError> {
         let (recipe, state) = (self.trainer.recipe(), self.trainer.state());
         let quantization = recipe.quantization.zip(state.ranges.as_ref());
         let Some((quantization, ranges)) = quantization.filter(|(q, r)| q.rounds(r.steps)) else {
@@ -185,8 +185,7 @@ impl<'a> Training<'a> {
             size: preprocessing.size,
             pixels,
         };
-        let weights = QuantizedWeights::new(freeze.network()?, Arithmetic::default())?;
-        Ok(Some(NetworkWeights::Int8(weights)))
+        Ok(Some(freeze.network()?))
     }
 
     /// Saves the weights, and evaluates them if there is a test part.
@@ -198,6 +197,15 @@ impl<'a> Training<'a> {
         let weights = self.weights()?;
         let path = self.options.out.join("model.safetensors");
         checkpoint::save(&path, &weights, WeightsDtype::F32)?;
+        let config = self.metadata.config();
+        let network = match self.integers()? {
+            Some(integers) => {
+                let path = self.options.out.join("model.int8.tflite");
+                checkpoint::save_integer_tflite(&path, &integers, &self.metadata)?;
+                NetworkWeights::Int8(QuantizedWeights::new(integers, Arithmetic::default())?)
+            }
+            None => NetworkWeights::F32(PlanWeights::new(&config, &weights.parameters)?),
+        };
         let mut outcome = None;
         if let Some(test) = &self.data.test {
             let options = EvaluationOptions {
@@ -207,11 +215,6 @@ impl<'a> Training<'a> {
                 worst: WORST,
                 subset: None,
                 keep_answers: false,
-            };
-            let config = self.metadata.config();
-            let network = match self.integers()? {
-                Some(integers) => integers,
-                None => NetworkWeights::F32(PlanWeights::new(&config, &weights.parameters)?),
             };
             let evaluated = evaluate_network(
                 &network,

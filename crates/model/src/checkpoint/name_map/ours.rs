@@ -1,6 +1,6 @@
 //! Our own names.
 
-use super::convention::{Convention, Framework, no_bookkeeping};
+use super::convention::{Convention, Framework};
 use super::slim;
 use crate::architecture::{LayerName, Parameter, Part};
 use crate::checkpoint::layout::Layout;
@@ -12,7 +12,7 @@ pub(super) const CONVENTION: Convention = Convention {
     prefix: "",
     names,
     weights: |_| Layout::Same,
-    is_bookkeeping: no_bookkeeping,
+    is_bookkeeping: |name| name.ends_with(".scale") || name.ends_with(".zero_point"),
     defaults: slim::defaults,
     is_pytorch: false,
     call: Some(|_| Ok("mobilenet_model::checkpoint::load".to_string())),

@@ -37,6 +37,7 @@ mod zip_entry;
 pub use budget::ReadLimits;
 pub use error::ReadError;
 pub use format::Format;
+pub(in crate::checkpoint) use safetensors::has_entry;
 pub use source::{Folder, Source};
 pub use tensors::{NamedTensors, Quantization, RawTensor};
 pub(in crate::checkpoint) use tflite::has_integers;

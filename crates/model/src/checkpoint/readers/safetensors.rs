@@ -5,10 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use safetensors::SafeTensors;
+use safetensors::tensor::TensorView;
 use serde::Deserialize;
 
 use super::json::{is_json_with, parse_json};
-use super::{Budget, NamedTensors, RawTensor, ReadError, Source, from_le_bytes};
+use super::{
+    Budget, NamedTensors, Quantization, RawTensor, ReadError, Source, from_le_bytes, volume,
+};
 use crate::array::Dtype;
 
 /// Whether the bytes begin with the length of a header and the header's brace.
@@ -17,6 +20,13 @@ pub(super) fn looks_like(bytes: &[u8]) -> bool {
         .first_chunk()
         .map(|length| u64::from_le_bytes(*length));
     length.is_some_and(|length| length < 1 << 32) && bytes.get(8) == Some(&b'{')
+}
+
+/// Whether the header's metadata has an entry. What has no header has none.
+pub(in crate::checkpoint) fn has_entry(bytes: &[u8], key: &str) -> bool {
+    let header = SafeTensors::read_metadata(bytes).ok();
+    let metadata = header.and_then(|(_, header)| header.metadata().clone());
+    metadata.is_some_and(|metadata| metadata.contains_key(key))
 }
 
 pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, ReadError> {
@@ -35,14 +45,71 @@ pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, Re
             safetensors::Dtype::BF16 => Some(Dtype::BF16),
             _ => None,
         };
+        let quantization = match dtype {
+            Some(_) => None,
+            None => quantization(&file, name, &view, budget)?,
+        };
+        let dtype = match (view.dtype(), &quantization) {
+            (safetensors::Dtype::U8, Some(_)) => Some(Dtype::U8),
+            (safetensors::Dtype::I8, Some(_)) => Some(Dtype::I8),
+            (safetensors::Dtype::I32, Some(_)) => Some(Dtype::I32),
+            _ => dtype,
+        };
         let values = dtype
             .map(|dtype| from_le_bytes(name, view.data(), dtype, view.shape(), budget))
             .transpose()?;
         let dtype = format!("{:?}", view.dtype());
-        let tensor = RawTensor::new(dtype, view.shape().to_vec(), values);
+        let tensor = RawTensor {
+            quantization,
+            ..RawTensor::new(dtype, view.shape().to_vec(), values)
+        };
         named.insert(name.to_string(), tensor)?;
     }
     Ok(named)
+}
+
+/// What the integers of a tensor mean, if the file has their scales: `NAME.scale`, one or one for
+/// each index of the first axis, and `NAME.zero_point`.
+fn quantization(
+    file: &SafeTensors<'_>,
+    name: &str,
+    view: &TensorView<'_>,
+    budget: &mut Budget,
+) -> Result<Option<Quantization>, ReadError> {
+    let Ok(scales) = file.tensor(&format!("{name}.scale")) else {
+        return Ok(None);
+    };
+    let zero_points = file.tensor(&format!("{name}.zero_point")).ok();
+    let bytes = scales.data().len() + zero_points.as_ref().map_or(0, |z| 2 * z.data().len());
+    // In memory, and the integers once more if they are converted to f32.
+    let count = volume(name, view.shape())?;
+    budget.take(name, (bytes + 4 * count) as u64)?;
+    let (scales_of, _) = scales.data().as_chunks::<4>();
+    let (zeros, _) = zero_points
+        .as_ref()
+        .map_or(&[][..], |z| z.data())
+        .as_chunks::<4>();
+    let scales_fit = scales.dtype() == safetensors::Dtype::F32
+        && (scales_of.len() == 1 || view.shape().first() == Some(&scales_of.len()));
+    let is_i32 = |z: &TensorView<'_>| z.dtype() == safetensors::Dtype::I32;
+    let zeros_fit = zeros.is_empty() || zeros.len() == scales_of.len();
+    if !(scales_fit && zeros_fit && zero_points.as_ref().is_none_or(is_i32)) {
+        let problem = format!(
+            "{} scales and {} zero points for the shape {:?}",
+            scales_of.len(),
+            zeros.len(),
+            view.shape()
+        );
+        return Err(ReadError::tensor(name, problem));
+    }
+    Ok(Some(Quantization {
+        scales: scales_of.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+        zero_points: zeros
+            .iter()
+            .map(|b| i32::from_le_bytes(*b).into())
+            .collect(),
+        axis: 0,
+    }))
 }
 
 #[derive(Deserialize)]

@@ -102,7 +102,8 @@ impl Quantization {
 pub struct NamedTensors {
     /// Tensors by name.
     pub tensors: BTreeMap<String, RawTensor>,
-    /// Text by key: safetensors' `__metadata__`, ONNX's `metadata_props`.
+    /// Text by key: safetensors' `__metadata__`, ONNX's `metadata_props`, TFLite's named
+    /// buffers that hold text.
     pub metadata: BTreeMap<String, String>,
     /// Epsilons of batch normalisation, by the name of the graph's node.
     pub epsilons: BTreeMap<String, f64>,

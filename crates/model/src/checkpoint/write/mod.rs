@@ -1,8 +1,12 @@
-//! Writes files: safetensors with our names or those of a framework, and ONNX.
+//! Writes files: safetensors with our names or those of a framework, ONNX, and
+//! TFLite.
 
+mod integer_safetensors;
 mod onnx;
-mod onnx_messages;
 mod safetensors;
+mod tflite;
 
-pub use onnx::save_onnx;
+pub use integer_safetensors::save_integer_safetensors;
+pub use onnx::{save_integer_onnx, save_onnx};
 pub use safetensors::{WeightsDtype, save, save_as};
+pub use tflite::{save_integer_tflite, save_tflite};

@@ -97,20 +97,12 @@ fn serialize(
     let convention = convention.ok_or_else(|| format!("{framework} has no names"))?;
     let metadata = &checkpoint.metadata;
     let text = serde_json::to_string(metadata).map_err(|error| error.to_string())?;
-    let mut entries = Map::from_iter([(KEY.to_string(), Value::from(text))]);
+    let mut entries = vec![(KEY, text)];
     if convention.is_pytorch {
         // transformers refuses files without it.
-        entries.insert("format".to_string(), "pt".into());
+        entries.push(("format", "pt".to_string()));
     }
-    let mut header = Map::from_iter([("__metadata__".to_string(), entries.into())]);
-    let mut values = Vec::new();
-    let mut add = |name: String, dtype: Dtype, shape: &[usize], bytes: &[u8]| {
-        let start = values.len();
-        values.extend_from_slice(bytes);
-        let offsets = [start, values.len()];
-        let entry = json!({"dtype": dtype.to_string(), "shape": shape, "data_offsets": offsets});
-        header.insert(name, entry);
-    };
+    let mut header = Header::new(entries);
     let map = NameMap::new(convention);
     let config = metadata.config();
     let expected = parameters(&config).map_err(|error| error.to_string())?;
@@ -125,7 +117,7 @@ fn serialize(
         if convention.is_pytorch && parameter.part == Part::MovingMean {
             // 8 bytes each, so the values after them stay aligned.
             let counter = name.replace(".running_mean", BATCHES);
-            add(counter, Dtype::I64, &[], &0i64.to_le_bytes());
+            header.add(&counter, Dtype::I64, &[], &0i64.to_le_bytes());
         }
         tensors.push((
             name,
@@ -141,16 +133,50 @@ fn serialize(
             .to_source(tensor.clone(), metadata.channel_multiplier)
             .map_err(|error| problem(error.to_string()))?;
         let bytes = to_bytes(tensor.values(), dtype).map_err(problem)?;
-        add(name, dtype.safetensors(), tensor.shape(), &bytes);
+        header.add(&name, dtype.safetensors(), tensor.shape(), &bytes);
     }
-    let mut text = serde_json::to_string(&header).map_err(|error| error.to_string())?;
-    while text.len() % 8 != 0 {
-        text.push(' ');
+    header.finish()
+}
+
+/// A file in the making.
+pub(super) struct Header {
+    entries: Map<String, Value>,
+    values: Vec<u8>,
+}
+
+impl Header {
+    /// A file with these entries of metadata.
+    pub(super) fn new<'a>(metadata: impl IntoIterator<Item = (&'a str, String)>) -> Self {
+        let metadata = metadata.into_iter();
+        let metadata: Map<String, Value> = metadata
+            .map(|(key, text)| (key.to_string(), text.into()))
+            .collect();
+        Self {
+            entries: Map::from_iter([("__metadata__".to_string(), metadata.into())]),
+            values: Vec::new(),
+        }
     }
-    let mut bytes = (text.len() as u64).to_le_bytes().to_vec();
-    bytes.extend(text.into_bytes());
-    bytes.extend(values);
-    Ok(bytes)
+
+    /// Adds a tensor of little-endian bytes.
+    pub(super) fn add(&mut self, name: &str, dtype: Dtype, shape: &[usize], bytes: &[u8]) {
+        let start = self.values.len();
+        self.values.extend_from_slice(bytes);
+        let offsets = [start, self.values.len()];
+        let entry = json!({"dtype": dtype.to_string(), "shape": shape, "data_offsets": offsets});
+        self.entries.insert(name.to_string(), entry);
+    }
+
+    /// The file's bytes.
+    pub(super) fn finish(self) -> Result<Vec<u8>, String> {
+        let mut text = serde_json::to_string(&self.entries).map_err(|error| error.to_string())?;
+        while text.len() % 8 != 0 {
+            text.push(' ');
+        }
+        let mut bytes = (text.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(text.into_bytes());
+        bytes.extend(self.values);
+        Ok(bytes)
+    }
 }
 
 fn to_bytes(values: &[f32], dtype: WeightsDtype) -> Result<Vec<u8>, String> {

@@ -1,6 +1,7 @@
 //! Constants of an ONNX file: initialisers, and the values of `Constant` nodes.
 
 use super::integers::Integers;
+use super::quantized::{QuantizedConstants, integer_dtype};
 use crate::array::Dtype;
 use crate::checkpoint::readers::protobuf::{Field, next_field, push_integers, text};
 use crate::checkpoint::readers::{Budget, NamedTensors, RawTensor, ReadError, from_le_bytes};
@@ -15,6 +16,7 @@ const MOST_BYTES: usize = 256;
 pub(super) struct Constants<'a> {
     pub(super) named: &'a mut NamedTensors,
     pub(super) integers: Integers,
+    pub(super) quantized: QuantizedConstants,
 }
 
 #[derive(Default)]
@@ -93,6 +95,9 @@ impl Constants<'_> {
             16 => Dtype::BF16,
             other => {
                 self.keep_integers(name, fields, &shape);
+                if let Some(dtype) = integer_dtype(other) {
+                    self.keep_quantized(name, fields, dtype, &shape, budget)?;
+                }
                 let dtype = format!("ONNX data type {other}");
                 return Ok(RawTensor::new(dtype, shape, None));
             }
@@ -113,6 +118,30 @@ impl Constants<'_> {
         };
         let values = from_le_bytes(name, bytes, dtype, &shape, budget)?;
         Ok(RawTensor::new(format!("{dtype:?}"), shape, Some(values)))
+    }
+
+    /// Keeps integers that may be quantised numbers.
+    fn keep_quantized(
+        &mut self,
+        name: &str,
+        fields: &Fields<'_>,
+        dtype: Dtype,
+        shape: &[usize],
+        budget: &mut Budget,
+    ) -> Result<(), ReadError> {
+        let bytes: Vec<u8>;
+        let bytes = match fields.raw {
+            Some(raw) => raw,
+            None => {
+                let width = dtype.bytes();
+                let integers = fields.integers.iter();
+                bytes = integers
+                    .flat_map(|value| value.to_le_bytes().into_iter().take(width))
+                    .collect();
+                &bytes
+            }
+        };
+        self.quantized.insert(name, dtype, bytes, shape, budget)
     }
 
     /// Keeps small integer constants: paddings, axes and shapes.

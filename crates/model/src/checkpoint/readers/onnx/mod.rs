@@ -14,6 +14,7 @@
 mod constants;
 mod integers;
 mod nodes;
+mod quantized;
 
 use super::graph::{Graph, Input};
 use super::protobuf::{Field, next_field, text};
@@ -21,6 +22,7 @@ use super::{Budget, NamedTensors, ReadError};
 use constants::Constants;
 use integers::Integers;
 use nodes::Nodes;
+use quantized::QuantizedConstants;
 
 /// Whether the bytes begin with an IR version, and contain a graph and only known fields.
 pub(super) fn looks_like(bytes: &[u8]) -> bool {
@@ -58,6 +60,7 @@ pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, Re
     let mut constants = Constants {
         named: &mut named,
         integers: Integers::default(),
+        quantized: QuantizedConstants::default(),
     };
     let mut inputs = Vec::new();
     let mut rest = graph;
@@ -83,7 +86,7 @@ pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, Re
             nodes.read(node, budget)?;
         }
     }
-    let operations = nodes.operations;
+    let operations = nodes.finish();
     named.graph = Some(Graph { input, operations });
     Ok(named)
 }

@@ -36,7 +36,7 @@ const NODE: u64 = (size_of::<Operation>() + size_of::<Node>()) as u64;
 /// Reads nodes. ONNX lists them in the order of computation.
 pub(super) struct Nodes<'a> {
     constants: Constants<'a>,
-    pub(super) operations: Vec<Operation>,
+    operations: Vec<Operation>,
 }
 
 impl<'a> Nodes<'a> {
@@ -67,6 +67,10 @@ impl<'a> Nodes<'a> {
         {
             return self.constants.named.insert(node.output.to_string(), tensor);
         }
+        if node.op == "DequantizeLinear" && self.dequantized(&node)? {
+            return Ok(());
+        }
+        let tensors = &self.constants.named.tensors;
         let integers = &mut self.constants.integers;
         let attribute = |name: &str| node.attribute(name).map(|a| a.integers.clone());
         if integers.evaluate(node.op, &node.inputs, node.output, attribute) {
@@ -93,6 +97,27 @@ impl<'a> Nodes<'a> {
             kind,
         });
         Ok(())
+    }
+
+    /// Keeps the constant that a node dequantises. Returns whether it is a constant.
+    fn dequantized(&mut self, node: &Node<'_>) -> Result<bool, ReadError> {
+        let axis = node.integer("axis").unwrap_or(1);
+        let Constants {
+            named, quantized, ..
+        } = &mut self.constants;
+        let tensor = quantized
+            .dequantized(&node.inputs, axis, named)
+            .map_err(|problem| ReadError::malformed(format!("node `{}`", node.name), problem))?;
+        match tensor {
+            Some(tensor) => named.insert(node.output.to_string(), tensor).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// The operations. Afterwards, the file's tensors are those that can be parameters.
+    pub(super) fn finish(self) -> Vec<Operation> {
+        self.constants.quantized.forget_scales(self.constants.named);
+        self.operations
     }
 
     fn kind(&self, node: &Node<'_>) -> Result<OperationKind, String> {
@@ -142,7 +167,8 @@ impl<'a> Nodes<'a> {
             },
             "Add" | "Sub" | "Mul" | "Div" => self.arithmetic(node)?,
             "Identity" | "Dropout" | "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze"
-            | "Transpose" | "Cast" | "Softmax" | "LogSoftmax" => OperationKind::PassThrough,
+            | "Transpose" | "Cast" | "Softmax" | "LogSoftmax" | "QuantizeLinear"
+            | "DequantizeLinear" => OperationKind::PassThrough,
             "Shape" => OperationKind::Shape,
             other => OperationKind::Other(other.to_string()),
         })

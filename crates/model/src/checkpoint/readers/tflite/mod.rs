@@ -2,10 +2,11 @@
 //! points.
 //!
 //! ```text
-//! Model    { 1 operator_codes, 2 subgraphs, 4 buffers }
+//! Model    { 1 operator_codes, 2 subgraphs, 4 buffers, 6 metadata }
 //! SubGraph { 0 tensors, 1 inputs, 2 outputs, 3 operators }
 //! Tensor   { 0 shape, 1 type, 2 buffer, 3 name, 4 quantization }
 //! Buffer   { 0 data }
+//! Metadata { 0 name, 1 buffer }
 //! Quantization { 2 scale, 3 zero_point, 6 quantized_dimension }
 //! ```
 //!
@@ -16,11 +17,12 @@ mod operators;
 mod tables;
 mod tensors;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Cursor;
 
 use zip::ZipArchive;
 
+use super::flatbuffer::Elements;
 use super::graph::{Graph, Input};
 use super::zip_entry::entry;
 use super::{Budget, NamedTensors, ReadError};
@@ -42,6 +44,7 @@ pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, Re
         tensors: listed,
         inputs,
         operators,
+        metadata: texts,
         ..
     } = Tables::of(bytes)?;
     let mut named = NamedTensors::default();
@@ -93,7 +96,30 @@ pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, Re
     };
     named.graph = Some(Graph { input, operations });
     named.labels = labels(bytes, budget)?;
+    if let Some(texts) = texts {
+        named.metadata = metadata(&texts, &buffers, budget)?;
+    }
     Ok(named)
+}
+
+/// Named buffers that hold text.
+fn metadata(
+    entries: &Elements<'_>,
+    buffers: &Elements<'_>,
+    budget: &mut Budget,
+) -> Result<BTreeMap<String, String>, ReadError> {
+    let mut texts = BTreeMap::new();
+    for index in 0..entries.len {
+        budget.take("TFLite metadata", RECORD)?;
+        let entry = entries.table(index);
+        let buffer = entry.and_then(|entry| usize::try_from(entry.i32(1)?).ok());
+        let data = buffer.and_then(|buffer| buffers.table(buffer)?.text(0));
+        if let (Some(name), Some(text)) = (entry.and_then(|entry| entry.text(0)), data) {
+            budget.take(name, (name.len() + text.len()) as u64)?;
+            texts.insert(name.to_string(), text.to_string());
+        }
+    }
+    Ok(texts)
 }
 
 /// Names of the classes. TFLite's metadata has a file of labels in a zip after the model.

@@ -15,6 +15,7 @@ pub(super) struct Tables<'a> {
     pub(super) inputs: Elements<'a>,
     pub(super) outputs: Option<Elements<'a>>,
     pub(super) operators: Elements<'a>,
+    pub(super) metadata: Option<Elements<'a>>,
 }
 
 /// The error of a model that lacks a part.
@@ -39,6 +40,7 @@ impl<'a> Tables<'a> {
             inputs: vector(&subgraph, 1, "inputs")?,
             outputs: subgraph.elements(2, 4),
             operators: vector(&subgraph, 3, "operators")?,
+            metadata: model.elements(6, 4),
         })
     }
 }

@@ -1,0 +1,247 @@
+//! `quantize`: f32 weights and photos -> a network of 8-bit integers, compared with the float
+//! network on other photos.
+
+mod plot;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::error::ErrorKind;
+use mobilenet::features::for_photos;
+use mobilenet::model::checkpoint::{
+    save_integer_onnx, save_integer_safetensors, save_integer_tflite,
+};
+use mobilenet::model::file::write_atomically;
+use mobilenet::model::preprocess::Preprocessing;
+use mobilenet::model::quantize::{
+    Comparison, Quantization, QuantizeOptions, RangeMethod, Scheme, quantize,
+};
+use mobilenet::{Error, open_photo};
+use serde::Serialize;
+
+use super::features::report;
+use super::load;
+use crate::args::{IntegerFormat, Quantize, RangeRule, SchemeName};
+use crate::output;
+use crate::photo_sources::Sources;
+use crate::progress::counting;
+use crate::threads::or_all_cores;
+
+/// What is known of a quantised network.
+#[derive(Serialize)]
+struct Report {
+    output: String,
+    scheme: &'static str,
+    weight_bits: u32,
+    calibration_photos: usize,
+    /// Photos that were not used for calibration.
+    test_photos: u64,
+    /// Of them, those of which both networks name the same class.
+    same_class: u64,
+    agreement: Option<f64>,
+    layers: Vec<LayerLine>,
+}
+
+/// `null` stands for a layer without signal or without noise.
+#[derive(Serialize)]
+struct LayerLine {
+    name: String,
+    decibels: Option<f64>,
+}
+
+pub(crate) fn run(arguments: &Quantize) -> Result<()> {
+    let format = format(arguments);
+    let mut checkpoint = load(&arguments.weights)?;
+    if let Some(size) = arguments.resolution {
+        checkpoint.metadata = checkpoint.metadata.with_size(size.0);
+    }
+    let (calibration, test) = photos(arguments)?;
+    let rule = &checkpoint.metadata.preprocessing;
+    let images = pixels(rule, &calibration)?;
+    let quantization = quantize(&checkpoint, &images, &options(arguments))?;
+    let calibration_photos = images.len();
+    drop(images);
+    let comparison = compare(&quantization, rule, &test)?;
+
+    let Quantization {
+        network, metadata, ..
+    } = &quantization;
+    match format {
+        IntegerFormat::Safetensors => {
+            save_integer_safetensors(&arguments.output, network, metadata)
+        }
+        IntegerFormat::Tflite => save_integer_tflite(&arguments.output, network, metadata),
+        IntegerFormat::Onnx => save_integer_onnx(&arguments.output, network, metadata),
+    }?;
+    let report = Report {
+        output: arguments.output.display().to_string(),
+        scheme: scheme_name(arguments.scheme),
+        weight_bits: arguments.weight_bits,
+        calibration_photos,
+        test_photos: comparison.images,
+        same_class: comparison.same_class,
+        agreement: comparison.agreement(),
+        layers: layers(&comparison),
+    };
+    if arguments.plot {
+        let path = arguments.output.with_extension("svg");
+        write_atomically(&path, plot::svg(&report).as_bytes())
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    match arguments.json {
+        true => output::json(&report),
+        false => print(&report, &arguments.output),
+    }
+}
+
+/// The format of --to, or of the output's ending. Without either, the usage is wrong.
+fn format(arguments: &Quantize) -> IntegerFormat {
+    let ending = arguments
+        .output
+        .extension()
+        .and_then(|ending| ending.to_str());
+    let of_ending = match ending {
+        Some("safetensors") => Some(IntegerFormat::Safetensors),
+        Some("tflite") => Some(IntegerFormat::Tflite),
+        Some("onnx") => Some(IntegerFormat::Onnx),
+        _ => None,
+    };
+    arguments.to.or(of_ending).unwrap_or_else(|| {
+        let problem = format!(
+            "{}: neither the ending nor --to says which format to write\n",
+            arguments.output.display()
+        );
+        clap::Error::raw(ErrorKind::MissingRequiredArgument, problem).exit()
+    })
+}
+
+fn options(arguments: &Quantize) -> QuantizeOptions {
+    let scheme = match arguments.scheme {
+        SchemeName::PerChannel => Scheme::PerChannel,
+        SchemeName::PerTensor => Scheme::PerTensor,
+    };
+    let defaults = QuantizeOptions::new(scheme);
+    QuantizeOptions {
+        weight_bits: arguments.weight_bits,
+        range: match arguments.range {
+            RangeRule::MinMax => RangeMethod::MinMax,
+            RangeRule::Percentile => RangeMethod::Percentile(arguments.outliers),
+            RangeRule::Mse => RangeMethod::MeanSquareError,
+        },
+        bias_correction: !arguments.no_bias_correction,
+        adaptive_rounding: !arguments.nearest,
+        equalization: arguments.equalize.unwrap_or(defaults.equalization),
+        ..defaults
+    }
+}
+
+fn scheme_name(scheme: SchemeName) -> &'static str {
+    match scheme {
+        SchemeName::PerChannel => "per-channel",
+        SchemeName::PerTensor => "per-tensor",
+    }
+}
+
+/// Photos for calibration, evenly spread over the folder, and the others.
+fn photos(arguments: &Quantize) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+    let of_folder = |folder: &PathBuf| Sources::of_arguments(std::slice::from_ref(folder))?.all();
+    let all = of_folder(&arguments.calibration)?;
+    let most = match &arguments.test {
+        Some(_) => all.len(),
+        None => (all.len() - all.len() / 5)
+            .min(all.len().saturating_sub(1))
+            .max(1),
+    };
+    let count = most.min(arguments.photos as usize);
+    // The photo with number `n` is taken where `n * count / len` steps to the next whole number.
+    let taken = |index: usize| (index + 1) * count / all.len() > index * count / all.len();
+    let indices = 0..all.len();
+    let (used, held_back): (Vec<usize>, Vec<usize>) = indices.partition(|&index| taken(index));
+    let of = |indices: Vec<usize>| {
+        indices
+            .into_iter()
+            .map(|index| all[index].clone())
+            .collect()
+    };
+    match &arguments.test {
+        Some(folder) => Ok((of(used), of_folder(folder)?)),
+        None => Ok((of(used), of(held_back))),
+    }
+}
+
+/// The images of photos. Those that cannot be used are reported.
+fn pixels(rule: &Preprocessing, files: &[PathBuf]) -> Result<Vec<Vec<f32>>> {
+    let of = |photo: &_| rule.pixels(photo).map_err(Error::from);
+    let images = each(files, of);
+    if images.is_empty() {
+        bail!("none of {} photos could be used", files.len());
+    }
+    Ok(images)
+}
+
+fn compare(
+    quantization: &Quantization,
+    rule: &Preprocessing,
+    files: &[PathBuf],
+) -> Result<Comparison> {
+    let of = |photo: &_| Ok(quantization.compare(&rule.pixels(photo)?)?);
+    let mut all = Comparison::default();
+    for one in each(files, of) {
+        all.merge(&one);
+    }
+    Ok(all)
+}
+
+/// What `of` says of each photo that can be used, in order.
+fn each<T: Send>(
+    files: &[PathBuf],
+    of: impl Fn(&mobilenet::Photo) -> Result<T, Error> + Sync,
+) -> Vec<T> {
+    let bar = counting(files.len() as u64);
+    let load = |index: usize| open_photo(&files[index]);
+    let results = for_photos(files.len(), or_all_cores(None), load, of, || bar.inc(1));
+    bar.finish_and_clear();
+    let results = files.iter().zip(results);
+    let used = results.filter_map(|(file, result)| match result {
+        Ok(value) => Some(value),
+        Err(error) => {
+            report(file, &error);
+            None
+        }
+    });
+    used.collect()
+}
+
+fn layers(comparison: &Comparison) -> Vec<LayerLine> {
+    let layers = comparison.layers.iter().map(|layer| LayerLine {
+        name: layer.name.clone(),
+        decibels: Some(layer.decibels()).filter(|decibels| decibels.is_finite()),
+    });
+    layers.collect()
+}
+
+fn print(report: &Report, path: &Path) -> Result<()> {
+    output::line("layer                     signal to noise")?;
+    for layer in &report.layers {
+        let decibels = match layer.decibels {
+            Some(decibels) => format!("{decibels:.1} dB"),
+            None => "-".to_string(),
+        };
+        output::line(format!("{:25} {decibels:>15}", layer.name))?;
+    }
+    let others = match report.agreement {
+        Some(agreement) => format!(
+            "the same class as the float network on {} of {} other photos ({:.1} %)",
+            report.same_class,
+            report.test_photos,
+            100.0 * agreement
+        ),
+        None => "no classes to compare".to_string(),
+    };
+    output::line(format!(
+        "{}, {} bits, calibrated with {} photos: {others}",
+        report.scheme, report.weight_bits, report.calibration_photos
+    ))?;
+    let bytes = std::fs::metadata(path)?.len();
+    output::line(format!("written: {} ({bytes} bytes)", report.output))
+}
