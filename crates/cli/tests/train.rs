@@ -150,6 +150,17 @@ fn a_quantised_training_evaluates_integers_and_resumes() {
         (&last["epoch"], &last["accuracy"]),
         (&20.into(), &1.0.into())
     );
+    // The file of integers is the network that was evaluated.
+    let output = Command::new(env!("CARGO_BIN_EXE_mobilenet"))
+        .arg("eval")
+        .args(["--precision", "int8", "--json", "--weights"])
+        .arg(whole.join("model.int8.tflite"))
+        .arg("--data")
+        .arg(&data)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(lines(&output)[0]["accuracy"], last["accuracy"]);
     // A shorter run that is prolonged.
     for epochs in ["7", "20"] {
         let more = ["--epochs", epochs, "--resume", "--schedule", "constant"];

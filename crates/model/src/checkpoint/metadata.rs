@@ -116,6 +116,14 @@ impl Metadata {
         }
     }
 
+    /// The same network after its batch normalisation was folded into the convolutions.
+    pub(crate) fn to_folded(&self) -> Self {
+        Self {
+            folded: true,
+            ..self.clone()
+        }
+    }
+
     /// The configuration of the network.
     pub fn config(&self) -> MobileNetV1Config {
         let normalizer = if self.folded {

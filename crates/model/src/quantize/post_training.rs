@@ -117,8 +117,7 @@ pub fn quantize(
     Ok(Quantization {
         metadata: Metadata {
             preprocessing: input.preprocessing.clone(),
-            folded: true,
-            ..metadata.clone()
+            ..metadata.to_folded()
         },
         comparer: Comparer::new(original, factors, input, &network)?,
         network,

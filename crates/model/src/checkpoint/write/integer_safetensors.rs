@@ -61,7 +61,10 @@ fn serialize(network: &IntegerNetwork, metadata: &Metadata) -> Result<Vec<u8>, S
     };
     let json = |error: serde_json::Error| error.to_string();
     let mut header = Header::new([
-        (KEY, serde_json::to_string(metadata).map_err(json)?),
+        (
+            KEY,
+            serde_json::to_string(&metadata.to_folded()).map_err(json)?,
+        ),
         (STRUCTURE, serde_json::to_string(&structure).map_err(json)?),
     ]);
     header.add(

@@ -98,7 +98,7 @@ pub(super) fn model(network: &IntegerNetwork, metadata: &Metadata) -> Result<Mod
         input: vec![input],
         output: vec![value_info(output, &[shape.iter().product()])],
     };
-    finished(graph, OPSET, metadata)
+    finished(graph, OPSET, &metadata.to_folded())
 }
 
 struct Writer {

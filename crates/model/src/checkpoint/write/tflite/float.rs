@@ -65,9 +65,7 @@ pub(super) fn model(checkpoint: &Checkpoint) -> Result<Model, String> {
         }
         None => chain.flatten(FEATURES),
     }
-    let mut metadata = metadata.clone();
-    metadata.folded = true;
-    let json = serde_json::to_string(&metadata).map_err(|error| error.to_string())?;
+    let json = serde_json::to_string(&metadata.to_folded()).map_err(|error| error.to_string())?;
     Ok(chain.finish(KEY, json))
 }
 

@@ -43,7 +43,7 @@ pub(super) fn model(network: &IntegerNetwork, metadata: &Metadata) -> Result<Mod
         }
         input = layer.output;
     }
-    let json = serde_json::to_string(metadata).map_err(|error| error.to_string())?;
+    let json = serde_json::to_string(&metadata.to_folded()).map_err(|error| error.to_string())?;
     Ok(chain.finish(KEY, json))
 }
 
