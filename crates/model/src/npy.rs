@@ -248,10 +248,10 @@ pub fn write(path: &Path, array: &Array) -> Result<(), NpyError> {
     write_as(path, array)
 }
 
-/// [`write`] for other types of values.
+/// [`write()`] for other types of values.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_as<T: NpyValue>(path: &Path, array: &Array<T>) -> Result<(), NpyError> {
     let sizes: String = array
         .shape()

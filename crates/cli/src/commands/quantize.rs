@@ -2,8 +2,9 @@
 //! network on other photos.
 
 mod plot;
+mod summary;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::error::ErrorKind;
@@ -17,7 +18,6 @@ use mobilenet::model::quantize::{
     Comparison, Quantization, QuantizeOptions, RangeMethod, Scheme, quantize,
 };
 use mobilenet::{Error, open_photo};
-use serde::Serialize;
 
 use super::features::report;
 use super::load;
@@ -26,28 +26,7 @@ use crate::output;
 use crate::photo_sources::Sources;
 use crate::progress::counting;
 use crate::threads::or_all_cores;
-
-/// What is known of a quantised network.
-#[derive(Serialize)]
-struct Report {
-    output: String,
-    scheme: &'static str,
-    weight_bits: u32,
-    calibration_photos: usize,
-    /// Photos that were not used for calibration.
-    test_photos: u64,
-    /// Of them, those of which both networks name the same class.
-    same_class: u64,
-    agreement: Option<f64>,
-    layers: Vec<LayerLine>,
-}
-
-/// `null` stands for a layer without signal or without noise.
-#[derive(Serialize)]
-struct LayerLine {
-    name: String,
-    decibels: Option<f64>,
-}
+use summary::{LayerLine, Report};
 
 pub(crate) fn run(arguments: &Quantize) -> Result<()> {
     let format = format(arguments);
@@ -90,7 +69,7 @@ pub(crate) fn run(arguments: &Quantize) -> Result<()> {
     }
     match arguments.json {
         true => output::json(&report),
-        false => print(&report, &arguments.output),
+        false => summary::print(&report, &arguments.output),
     }
 }
 
@@ -218,30 +197,4 @@ fn layers(comparison: &Comparison) -> Vec<LayerLine> {
         decibels: Some(layer.decibels()).filter(|decibels| decibels.is_finite()),
     });
     layers.collect()
-}
-
-fn print(report: &Report, path: &Path) -> Result<()> {
-    output::line("layer                     signal to noise")?;
-    for layer in &report.layers {
-        let decibels = match layer.decibels {
-            Some(decibels) => format!("{decibels:.1} dB"),
-            None => "-".to_string(),
-        };
-        output::line(format!("{:25} {decibels:>15}", layer.name))?;
-    }
-    let others = match report.agreement {
-        Some(agreement) => format!(
-            "the same class as the float network on {} of {} other photos ({:.1} %)",
-            report.same_class,
-            report.test_photos,
-            100.0 * agreement
-        ),
-        None => "no classes to compare".to_string(),
-    };
-    output::line(format!(
-        "{}, {} bits, calibrated with {} photos: {others}",
-        report.scheme, report.weight_bits, report.calibration_photos
-    ))?;
-    let bytes = std::fs::metadata(path)?.len();
-    output::line(format!("written: {} ({bytes} bytes)", report.output))
 }

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::Report;
+use super::summary::Report;
 
 const WIDTH: f64 = 720.0;
 const ROW: f64 = 17.0;
