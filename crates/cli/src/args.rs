@@ -120,9 +120,10 @@ pub struct Classify {
     /// Number of classes to show
     #[arg(short = 'k', long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) top: u32,
-    /// Leave out classes that are less probable than this
-    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = share)]
-    pub(crate) min_probability: f64,
+    /// Leave out classes that are less probable than this [default: 0; but own classes from train
+    /// --head are left out if the best of them is less probable than 95 % of right answers are]
+    #[arg(long, value_name = "P", value_parser = share)]
+    pub(crate) min_probability: Option<f64>,
     #[command(flatten)]
     pub(crate) preprocess: Preprocess,
     /// Number of threads [default: all cores]
@@ -152,8 +153,9 @@ pub struct Classify {
     /// Print CSV, one record per photo
     #[arg(long, conflicts_with = "json")]
     pub(crate) csv: bool,
-    /// Write the answers to a new file, as CSV or as JSON lines by its ending
-    #[arg(short, long, value_name = "FILE.csv|FILE.jsonl", value_parser = answers_file)]
+    /// Write the answers to a new file, as its ending says: CSV, JSON lines, or Parquet, if the
+    /// program was built with that feature
+    #[arg(short, long, value_name = "FILE.csv|FILE.jsonl|FILE.parquet", value_parser = answers_file)]
     pub(crate) output: Option<PathBuf>,
     /// Complete the file of --output, which an interrupted run has left
     #[arg(long, requires = "output")]

@@ -112,10 +112,19 @@ pub(crate) fn share(text: &str) -> Result<f64, String> {
 /// Parses the path of a file of answers, whose ending says what is written.
 pub(crate) fn answers_file(text: &str) -> Result<std::path::PathBuf, String> {
     let path = std::path::PathBuf::from(text);
-    let known = |ending: &std::ffi::OsStr| ending == "csv" || ending == "jsonl";
-    if path.extension().is_some_and(known) {
-        Ok(path)
-    } else {
-        Err("the name must end in .csv or .jsonl".to_string())
+    match path.extension().and_then(|ending| ending.to_str()) {
+        Some("csv" | "jsonl") => Ok(path),
+        Some("parquet") => with_parquet(text),
+        _ => Err("the name must end in .csv, .jsonl or .parquet".to_string()),
+    }
+}
+
+/// The name of a Parquet file, for programs that can write one.
+pub(crate) fn with_parquet(text: &str) -> Result<std::path::PathBuf, String> {
+    match cfg!(feature = "parquet") {
+        true => Ok(text.into()),
+        false => Err("this program was built without the feature parquet: \
+                      `cargo install --path crates/cli --features parquet`"
+            .to_string()),
     }
 }

@@ -8,8 +8,10 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 
 use image::RgbImage;
+use mobilenet::model::checkpoint::{ReadLimits, WeightsDtype, load, save};
+use mobilenet::model::labels::Labels;
 use serde_json::Value;
-use support::{Folder, golden, lines, program, run, stderr, stdout};
+use support::{Folder, golden, json, lines, program, random_weights, run, stderr, stdout};
 
 fn photo(path: &Path, red: u8) {
     RgbImage::from_fn(60, 45, |x, y| [red, x as u8, y as u8].into())
@@ -224,6 +226,26 @@ fn views_rules_and_probabilities_are_chosen() {
     assert_eq!(best(&["--min-probability", "1"]), Value::Array(Vec::new()));
     let text = stdout(&classify(&[&photo, "--min-probability", "1"]));
     assert!(text.ends_with("  nothing known\n"), "{text}");
+}
+
+#[test]
+fn weights_know_what_they_do_not_know() {
+    let folder = Folder::new();
+    let root = photos(&folder);
+    let photo = format!("{root}/c.png");
+    let weights = folder.path("own.safetensors");
+    random_weights(&weights, Some(5), Labels::Unknown);
+    let mut checkpoint = load(weights.as_ref(), ReadLimits::default()).unwrap();
+    let mut number = |least: f64, arguments: &[&str]| {
+        checkpoint.metadata.least_probability = Some(least);
+        save(weights.as_ref(), &checkpoint, WeightsDtype::F32).unwrap();
+        let all = ["classify", &photo, "--json", "--weights", &weights];
+        let lines = json(&[&all[..], arguments].concat());
+        lines[0]["predictions"].as_array().unwrap().len()
+    };
+    assert_eq!(number(0.999, &[]), 0);
+    assert_eq!(number(0.999, &["--min-probability", "0"]), 5);
+    assert_eq!(number(0.01, &[]), 5);
 }
 
 #[test]

@@ -205,7 +205,7 @@ fn what_has_no_integers_says_so() {
         error(&arguments)
     };
     let message = predict(&float, &["--precision", "int8"]);
-    assert!(message.contains("expected a TFLite file"), "{message}");
+    assert!(message.contains("no network of integers"), "{message}");
     let message = predict(&float, &["--arithmetic", "reference"]);
     assert!(message.contains("--precision int8"), "{message}");
     let message = predict("mobilenet_v1_1.0_224", &["--raw"]);

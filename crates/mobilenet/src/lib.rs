@@ -24,6 +24,8 @@ mod classifier;
 mod eager;
 mod error;
 pub mod features;
+#[cfg(feature = "parquet")]
+pub mod parquet;
 mod photos;
 mod pool;
 

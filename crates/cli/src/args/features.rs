@@ -7,7 +7,7 @@ use mobilenet::features::ENDINGS;
 use mobilenet::hub::DEFAULT_WEIGHTS;
 
 use super::preprocess::FeaturePreprocess;
-use crate::values::threads;
+use crate::values::{threads, with_parquet};
 
 /// Arguments of `features`.
 #[derive(Debug, Args)]
@@ -16,8 +16,8 @@ pub struct Features {
     #[arg(required = true, value_name = "PHOTO|DIR")]
     pub(crate) photos: Vec<PathBuf>,
     /// File to write: .npy, an array with a row per photo, with the photos' names in .txt beside
-    /// it; or .jsonl, a line per photo
-    #[arg(short, long, value_name = "OUT.npy|OUT.jsonl", value_parser = features_file)]
+    /// it; .jsonl, a line per photo; or .parquet, if the program was built with that feature
+    #[arg(short, long, value_name = "OUT.npy|OUT.jsonl|OUT.parquet", value_parser = features_file)]
     pub(crate) output: PathBuf,
     /// Weights
     #[arg(short, long, value_name = "W", default_value = DEFAULT_WEIGHTS)]
@@ -109,7 +109,8 @@ fn features_file(text: &str) -> Result<PathBuf, String> {
         .and_then(|ending| ending.to_str());
     match ending {
         Some(ending) if ENDINGS.contains(&ending) => Ok(PathBuf::from(text)),
-        _ => Err("features are written as .npy or .jsonl; the name must end so".to_string()),
+        Some("parquet") => with_parquet(text),
+        _ => Err("features are written as .npy, .jsonl or .parquet; the name must end so".into()),
     }
 }
 

@@ -3,12 +3,14 @@
 mod answers;
 mod csv;
 mod explanation;
+#[cfg(feature = "parquet")]
+mod parquet;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use mobilenet::{Classifier, Engine, PhotoOptions};
+use mobilenet::{Classifier, Engine, PhotoOptions, Prediction};
 
 use super::{load, load_integers, weight_type};
 use crate::args::{self, Classify, Precision};
@@ -89,6 +91,13 @@ fn open(arguments: &Classify) -> Result<(Answers, std::collections::HashMap<Stri
     };
     match &arguments.output {
         None => Ok((Answers::printed(format, top)?, Default::default())),
+        #[cfg(feature = "parquet")]
+        Some(path) if path.extension().is_some_and(|ending| ending == "parquet") => {
+            if arguments.resume {
+                bail!("a Parquet file cannot be completed; use .csv or .jsonl with --resume");
+            }
+            Ok((Answers::in_parquet(path, top)?, Default::default()))
+        }
         Some(path) => {
             let is_csv = path.extension().is_some_and(|ending| ending == "csv");
             let format = if is_csv { Format::Csv } else { Format::Json };
@@ -156,6 +165,7 @@ fn classify_all(
         lenient: arguments.lenient,
         ..PhotoOptions::default()
     };
+    let least_probability = classifier.metadata().least_probability;
     let bar = counting(if photos > 1 { photos as u64 } else { 0 });
     for file in classifier.classify_files(sources.photos, options) {
         let name = name_of(&file.path);
@@ -164,8 +174,7 @@ fn classify_all(
                 if let Some(warning) = &answer.warning {
                     eprintln!("warning: {warning}");
                 }
-                let enough = |share: f32| arguments.min_probability <= f64::from(share);
-                answer.predictions.retain(|one| enough(one.probability));
+                leave_out(&mut answer.predictions, arguments, least_probability);
                 answers.answer(&name, &answer)?;
                 match &mut explanation {
                     Some(explanation) => explanation.draw(&file.path),
@@ -180,6 +189,24 @@ fn classify_all(
     answers.finish()?;
     outcome.elapsed = start.elapsed();
     Ok(outcome)
+}
+
+/// Leaves out what is not probable enough: by the caller's limit each class, by the weights' own all
+/// of them.
+fn leave_out(predictions: &mut Vec<Prediction>, arguments: &Classify, least: Option<f64>) {
+    let probability = |one: &Prediction| f64::from(one.probability);
+    match (arguments.min_probability, least) {
+        (Some(limit), _) => predictions.retain(|one| limit <= probability(one)),
+        (None, Some(least)) => {
+            if predictions
+                .first()
+                .is_some_and(|best| probability(best) < least)
+            {
+                predictions.clear();
+            }
+        }
+        (None, None) => (),
+    }
 }
 
 /// A path as it is printed. What is no Unicode is replaced, the file is found all the same.

@@ -52,7 +52,7 @@ fn load_with(weights: &str, options: &LoadOptions) -> Result<Checkpoint, HubErro
 fn load_integers(weights: &str) -> Result<IntegerNetwork> {
     let path = Path::new(weights);
     if !exists(path) {
-        bail!("{weights} is no file; --precision int8 needs a quantised TFLite file");
+        bail!("{weights} is no file; --precision int8 needs a quantised TFLite file or our own");
     }
     Ok(checkpoint::load_integers(path, ReadLimits::default())?)
 }

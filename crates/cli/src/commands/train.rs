@@ -319,6 +319,7 @@ fn adapt(
         eprintln!("{kept} of {} classes keep their logits", class_names.len());
     }
     let mut metadata = checkpoint.metadata.with_size([resolution; 2]);
+    metadata.least_probability = None;
     metadata.source = format!("{} on {}", metadata.source, source(arguments));
     checkpoint.metadata = metadata;
     Ok(checkpoint)

@@ -10,7 +10,7 @@ use mobilenet::hub::DEFAULT_WEIGHTS;
 use mobilenet::model::checkpoint::{Checkpoint, WeightsDtype, save};
 use mobilenet::train::TrainError;
 use mobilenet::train::data::{ImageDataset, OpenData};
-use mobilenet::train::head::{Head, HeadOptions};
+use mobilenet::train::head::{Calibration, Head, HeadOptions};
 use mobilenet::train::log::History;
 use mobilenet::train::metrics::Evaluation;
 use mobilenet::train::report::{Report, worst_photos};
@@ -74,7 +74,14 @@ pub(super) fn run(arguments: &Train, data: &OpenData, trained_on: &str) -> Resul
             head.iterations
         );
     }
+    let calibration =
+        Calibration::of(&train.values, train.width, &train.labels, classes, &options)?;
+    let head = match calibration {
+        Some(calibration) => head.at_temperature(calibration.temperature),
+        None => head,
+    };
     let mut trained = head.put_into(body.clone(), class_names)?;
+    trained.metadata.least_probability = calibration.map(|known| known.least_probability);
     let origin = &mut trained.metadata.source;
     *origin = format!("{origin}, classifier {trained_on}");
     save(&weights, &trained, WeightsDtype::F32)?;

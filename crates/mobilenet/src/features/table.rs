@@ -1,8 +1,9 @@
-//! Features with the names of their photos, and their two kinds of files.
+//! Features with the names of their photos, and their kinds of files.
 //!
 //! ```text
-//! x.npy    f32 [photos, features]; x.txt beside it has the photos' names, one a line
-//! x.jsonl  a line a photo: {"photo": "cat.jpg", "features": [0.1, ...]}
+//! x.npy      f32 [photos, features]; x.txt beside it has the photos' names, one a line
+//! x.jsonl    a line a photo: {"photo": "cat.jpg", "features": [0.1, ...]}
+//! x.parquet  columns photo and features (a list), with the feature `parquet`; written only
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use mobilenet_model::file::write_atomically;
 use mobilenet_model::npy::{self, NpyError};
 use serde::{Deserialize, Serialize};
 
-/// Endings of files of features.
+/// Endings of files of features that are read.
 pub const ENDINGS: [&str; 2] = ["npy", "jsonl"];
 
 /// Features of photos, a row each.
@@ -39,7 +40,11 @@ pub enum FeaturesError {
     #[error(transparent)]
     Npy(#[from] NpyError),
     /// A file of another kind.
-    #[error("{path}: files of features end in .npy or .jsonl", path = path.display())]
+    #[error(
+        "{path}: files of features end in .npy or .jsonl (.parquet is written only, and by a \
+         program that was built with the feature parquet)",
+        path = path.display()
+    )]
     Ending {
         /// The file.
         path: PathBuf,
@@ -148,6 +153,10 @@ impl FeatureTable {
     /// If it cannot be written, or a name has a line break, which the names beside `.npy` cannot
     /// hold.
     pub fn write(&self, path: &Path) -> Result<(), FeaturesError> {
+        #[cfg(feature = "parquet")]
+        if path.extension().is_some_and(|ending| ending == "parquet") {
+            return self.write_parquet(path);
+        }
         let write =
             |path: &Path, text: &str| write_atomically(path, text.as_bytes()).map_err(io(path));
         match ending(path)? {
@@ -173,6 +182,23 @@ impl FeatureTable {
                 write(path, &text)
             }
         }
+    }
+
+    #[cfg(feature = "parquet")]
+    fn write_parquet(&self, path: &Path) -> Result<(), FeaturesError> {
+        use crate::parquet::{Column, Values, to_bytes};
+
+        let names = self.names.iter().cloned().map(Some).collect();
+        let features = Values::Lists {
+            width: self.width,
+            values: self.values.clone(),
+        };
+        let columns = [
+            Column::new("photo", Values::Text(names)),
+            Column::new("features", features),
+        ];
+        let bytes = to_bytes(&columns).map_err(|error| content(path, error.to_string()))?;
+        write_atomically(path, &bytes).map_err(io(path))
     }
 }
 

@@ -20,7 +20,12 @@ use crate::array::{Array, ShapeError, Values};
 pub(super) fn network(file: &NamedTensors) -> Result<IntegerNetwork, ReadError> {
     let malformed = |problem: String| ReadError::malformed(KEY, problem);
     let structure = file.metadata.get(KEY);
-    let structure = structure.ok_or_else(|| malformed("the file has no such entry".to_string()))?;
+    let structure = structure.ok_or_else(|| {
+        malformed(
+            "the file has no network of integers (`mobilenet quantize` makes one from floats)"
+                .to_string(),
+        )
+    })?;
     let structure: Structure =
         serde_json::from_str(structure).map_err(|error| malformed(error.to_string()))?;
     let scales = file

@@ -29,6 +29,10 @@ pub struct Metadata {
     pub classes: Option<usize>,
     /// Names of the classes.
     pub labels: Labels,
+    /// The probability below which the best class is no answer: the photo probably shows none of the
+    /// classes. `None` if it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub least_probability: Option<f64>,
     /// How a photo becomes the network's input.
     pub preprocessing: Preprocessing,
     /// Epsilon of every batch normalisation.
@@ -96,6 +100,7 @@ impl Metadata {
             channel_multiplier: 1,
             classes: Some(crate::labels::IMAGENET_CLASSES),
             labels: Labels::ImageNet,
+            least_probability: None,
             preprocessing,
             batch_norm_epsilon: 1e-3,
             padding: PaddingRule::Same,

@@ -53,6 +53,7 @@ impl Checkpoint {
     pub fn with_classes(mut self, classes: Option<usize>, seed: u64) -> Result<Self, ModelError> {
         self.metadata.classes = classes.filter(|&classes| classes > 0);
         self.metadata.labels = Labels::Unknown;
+        self.metadata.least_probability = None;
         self.parameters
             .retain(|name, _| !name.starts_with(LOGITS_LAYER));
         let fresh = initial_parameters(&self.metadata.config(), seed)?;

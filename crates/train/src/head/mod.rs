@@ -1,6 +1,7 @@
 //! The classifier alone, trained on features that were computed once: logistic regression by
 //! L-BFGS, which takes seconds and gives the same weights each time.
 
+mod calibration;
 mod lbfgs;
 mod logistic;
 
@@ -10,6 +11,7 @@ use mobilenet_model::labels::Labels;
 use mobilenet_model::{Array, ModelError};
 
 use crate::error::TrainError;
+pub use calibration::Calibration;
 use logistic::Objective;
 
 /// How a classifier is trained.
@@ -106,6 +108,19 @@ impl Head {
     pub fn logits(&self, features: &[f32]) -> Result<Vec<f32>, TrainError> {
         let width = self.weights.len() / self.biases.len().max(1);
         logistic::logits(features, &self.weights, &self.biases, width)
+    }
+
+    /// The classifier whose logits are divided by the temperature.
+    pub fn at_temperature(self, temperature: f64) -> Self {
+        let divide = |values: Vec<f32>| {
+            let values = values.into_iter();
+            values.map(|value| (f64::from(value) / temperature) as f32)
+        };
+        Self {
+            weights: divide(self.weights).collect(),
+            biases: divide(self.biases).collect(),
+            ..self
+        }
     }
 
     /// The network with this classifier and these names of its classes.

@@ -46,6 +46,8 @@ pub(super) struct Answers {
     format: Format,
     top: usize,
     file: Option<File>,
+    #[cfg(feature = "parquet")]
+    table: Option<super::parquet::Table>,
 }
 
 impl Answers {
@@ -55,6 +57,8 @@ impl Answers {
             format,
             top,
             file: None,
+            #[cfg(feature = "parquet")]
+            table: None,
         };
         if format == Format::Csv {
             answers.write(&csv::header(top))?;
@@ -106,6 +110,8 @@ impl Answers {
             format,
             top,
             file: Some(file),
+            #[cfg(feature = "parquet")]
+            table: None,
         };
         if format == Format::Csv && whole == 0 {
             answers.write(&header)?;
@@ -117,9 +123,25 @@ impl Answers {
         Ok((answers, done))
     }
 
+    /// To a new Parquet file, which is written at the end.
+    #[cfg(feature = "parquet")]
+    pub(super) fn in_parquet(path: &Path, top: usize) -> Result<Self> {
+        Ok(Self {
+            format: Format::Csv,
+            top,
+            file: None,
+            table: Some(super::parquet::Table::new(path, top)?),
+        })
+    }
+
     pub(super) fn answer(&mut self, photo: &str, answer: &Answer) -> Result<()> {
         let predictions = answer.predictions.as_slice();
         let milliseconds = answer.network.as_secs_f64() * 1e3;
+        #[cfg(feature = "parquet")]
+        if let Some(table) = &mut self.table {
+            table.add(photo, Ok((milliseconds, predictions)));
+            return Ok(());
+        }
         let text = match self.format {
             Format::Json => json(&Line {
                 photo,
@@ -144,6 +166,11 @@ impl Answers {
 
     /// An error is part of what programs read; people see it elsewhere.
     pub(super) fn error(&mut self, photo: &str, error: &str) -> Result<()> {
+        #[cfg(feature = "parquet")]
+        if let Some(table) = &mut self.table {
+            table.add(photo, Err(error));
+            return Ok(());
+        }
         match self.format {
             Format::Json => self.write(&json(&ErrorLine { photo, error })?),
             Format::Csv => self.write(&csv::photo(photo, Err(error), self.top)),
@@ -166,6 +193,10 @@ impl Answers {
 
     /// Makes a file durable.
     pub(super) fn finish(self) -> Result<()> {
+        #[cfg(feature = "parquet")]
+        if let Some(table) = self.table {
+            return table.write();
+        }
         match self.file {
             Some(file) => Ok(file.sync_all()?),
             None => Ok(()),
