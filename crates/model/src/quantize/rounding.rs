@@ -109,7 +109,10 @@ mod tests {
         let model = ErrorModel::new(&covariance, inputs).unwrap();
         let (mut ours, mut theirs) = (0.0, 0.0);
         for filter in 0..50 {
-            let weight = |input: usize| ((filter * 37 + input * 101) % 97) as f32 / 31.0 - 1.5;
+            let weight = |input: usize| {
+                let hash = ((filter * inputs + input) as u32).wrapping_mul(2_654_435_761);
+                (hash >> 16) as f32 / 16384.0 - 2.0
+            };
             let weights: Vec<f32> = (0..inputs).map(weight).collect();
             let rounded = model.round(&weights, [-127, 127]);
             let nearest: Vec<i32> = weights.iter().map(|w| w.round() as i32).collect();
