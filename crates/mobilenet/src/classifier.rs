@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mobilenet_kernels::inference::WeightType;
 use mobilenet_model::checkpoint::{
-    Checkpoint, Metadata, ReadLimits, exists, is_quantized, load, load_bytes, load_integers,
+    Checkpoint, Metadata, ReadLimits, is_quantized, load, load_bytes, load_integers,
 };
 use mobilenet_model::prediction::{mean_probabilities, predictions};
 use mobilenet_model::preprocess::{Photo, Views};
@@ -90,6 +90,8 @@ impl Classifier {
     #[cfg(feature = "hub")]
     pub fn new(weights: &str) -> Result<Self, Error> {
         use mobilenet_hub::{Cache, Silent, resolve};
+        use mobilenet_model::checkpoint::exists;
+
         if exists(Path::new(weights)) {
             return Self::open(weights);
         }
