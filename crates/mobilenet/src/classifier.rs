@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mobilenet_kernels::inference::WeightType;
-use mobilenet_model::checkpoint::{
-    Checkpoint, Metadata, ReadLimits, is_quantized, load, load_bytes, load_integers,
-};
+use mobilenet_model::checkpoint::{Checkpoint, Metadata, ReadLimits, load, load_bytes};
+#[cfg(feature = "integers")]
+use mobilenet_model::checkpoint::{is_quantized, load_integers};
 use mobilenet_model::prediction::{mean_probabilities, predictions};
 use mobilenet_model::preprocess::{Photo, Views};
-use mobilenet_model::quantized::{Arithmetic, IntegerNetwork};
-use mobilenet_model::{NetworkWeights, PlanWeights, Prediction, QuantizedWeights};
+#[cfg(feature = "integers")]
+use mobilenet_model::quantized::{Arithmetic, IntegerNetwork, QuantizedWeights};
+use mobilenet_model::{NetworkWeights, PlanWeights, Prediction};
 
 #[cfg(feature = "candle")]
 use crate::eager::Eager;
@@ -100,7 +101,8 @@ impl Classifier {
     }
 
     /// Loads weights from a file or folder in any supported format. Computes with
-    /// [`Engine::default`]; a quantised TFLite file in its own integers, with LiteRT's answers.
+    /// [`Engine::default`]; a quantised TFLite file in its own integers, with LiteRT's answers
+    /// (without the feature `integers`: in f32).
     ///
     /// # Errors
     /// [`Error::Checkpoint`] if the weights cannot be read, [`Error::Model`] if no network can be
@@ -108,6 +110,7 @@ impl Classifier {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let (path, limits) = (path.as_ref(), ReadLimits::default());
         let checkpoint = load(path, limits)?;
+        #[cfg(feature = "integers")]
         if is_quantized(path, limits)? {
             let integers = load_integers(path, limits)?;
             let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -121,6 +124,7 @@ impl Classifier {
     ///
     /// # Errors
     /// [`Error::Model`] if the network cannot be computed, or has no classifier.
+    #[cfg(feature = "integers")]
     pub fn from_integers(
         metadata: Metadata,
         integers: IntegerNetwork,

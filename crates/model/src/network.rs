@@ -1,10 +1,12 @@
-//! Inference in f32 or in 8-bit integers, for callers to whom it makes no difference: numbers in,
-//! numbers out.
+//! Inference in f32 or, with the feature `integers`, in 8-bit integers, for callers to whom it
+//! makes no difference: numbers in, numbers out.
 
+#[cfg(feature = "integers")]
 use mobilenet_kernels::integer::{IntegerImages, IntegerOutput};
 
 use crate::error::ModelError;
 use crate::plan::{InferencePlan, PlanOptions, PlanOutput, PlanWeights};
+#[cfg(feature = "integers")]
 use crate::quantized::{IntegerPlan, IntegerPlanOptions, IntegerPlanOutput, QuantizedWeights};
 
 /// Packed weights of one of the number types. Clones share them.
@@ -13,6 +15,7 @@ pub enum NetworkWeights {
     /// f32.
     F32(PlanWeights),
     /// 8-bit integers.
+    #[cfg(feature = "integers")]
     Int8(QuantizedWeights),
 }
 
@@ -22,6 +25,7 @@ pub enum NetworkPlan {
     /// f32.
     F32(Box<InferencePlan>),
     /// 8-bit integers.
+    #[cfg(feature = "integers")]
     Int8(Box<IntegerPlan>),
 }
 
@@ -44,6 +48,7 @@ impl NetworkWeights {
                 };
                 NetworkPlan::F32(Box::new(InferencePlan::new(weights, &options)?))
             }
+            #[cfg(feature = "integers")]
             Self::Int8(weights) => {
                 let output = match output {
                     PlanOutput::Logits => IntegerPlanOutput::Logits,
@@ -68,6 +73,7 @@ impl NetworkPlan {
     pub fn output_shape(&self) -> [usize; 3] {
         match self {
             Self::F32(plan) => plan.output_shape(),
+            #[cfg(feature = "integers")]
             Self::Int8(plan) => plan.output_shape(),
         }
     }
@@ -81,6 +87,7 @@ impl NetworkPlan {
     pub fn input_len(&self) -> usize {
         match self {
             Self::F32(plan) => plan.input_len(),
+            #[cfg(feature = "integers")]
             Self::Int8(plan) => plan.input_len(),
         }
     }
@@ -93,6 +100,7 @@ impl NetworkPlan {
     pub fn run(&mut self, images: &[f32], output: &mut [f32]) -> Result<(), ModelError> {
         match self {
             Self::F32(plan) => plan.run(images, output),
+            #[cfg(feature = "integers")]
             Self::Int8(plan) => plan.run(&IntegerImages::F32(images), IntegerOutput::F32(output)),
         }
     }

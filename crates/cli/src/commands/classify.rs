@@ -21,7 +21,7 @@ use answers::{Answers, Format};
 use explanation::Explanation;
 
 pub(crate) fn run(arguments: &Classify) -> Result<()> {
-    let weights = weight_type(arguments.engine, arguments.weight_type)?;
+    let engine = engine(arguments)?;
     let mut sources = Sources::of_arguments(&arguments.photos)?;
     let mut checkpoint = load(&arguments.weights)?;
     checkpoint.metadata = arguments.preprocess.apply(checkpoint.metadata);
@@ -29,27 +29,12 @@ pub(crate) fn run(arguments: &Classify) -> Result<()> {
         Some(path) => Some(Explanation::new(&checkpoint, path, sources.photos.len())?),
         None => None,
     };
-    let engine = match arguments.engine {
-        #[cfg(feature = "candle")]
-        args::Engine::Eager => Engine::Eager,
-        #[cfg(not(feature = "candle"))]
-        args::Engine::Eager => bail!("{}", super::WITHOUT_CANDLE),
-        args::Engine::Plan => Engine::Plan {
-            threads: threads::or_all_cores(arguments.threads),
-            weights,
-        },
-    };
     let classifier = match (arguments.precision, engine) {
-        (Precision::F32, _) => Classifier::from_checkpoint(checkpoint, engine)?,
         (Precision::Int8, Engine::Plan { threads, .. }) => {
-            if arguments.weight_type.is_some() {
-                bail!("--weight-type is for --precision f32");
-            }
             let integers = load_integers(&arguments.weights)?;
             Classifier::from_integers(checkpoint.metadata, integers, threads)?
         }
-        #[cfg(feature = "candle")]
-        (Precision::Int8, Engine::Eager) => bail!("--precision int8 needs --engine plan"),
+        _ => Classifier::from_checkpoint(checkpoint, engine)?,
     };
     if classifier.metadata().classes.is_none() {
         bail!("{} has no classifier", arguments.weights);
@@ -65,11 +50,11 @@ pub(crate) fn run(arguments: &Classify) -> Result<()> {
     let total = sources.photos.len() + sources.problems.len();
     let explanation = explanation.as_mut();
     let work = || classify_all(&classifier, arguments, sources, answers, explanation);
-    let outcome = match engine {
-        Engine::Plan { .. } => work()?,
+    let outcome = match arguments.engine {
         // Candle computes on the current pool.
         #[cfg(feature = "candle")]
-        Engine::Eager => threads::install(arguments.threads, work)?,
+        args::Engine::Eager => threads::install(arguments.threads, work)?,
+        _ => work()?,
     };
     if total > 1 || skipped > 0 {
         eprintln!("{}", outcome.summary(skipped));
@@ -78,6 +63,26 @@ pub(crate) fn run(arguments: &Classify) -> Result<()> {
         (0, _) => Ok(()),
         (_, Some(error)) if total == 1 => bail!(error),
         (failed, _) => bail!("{failed} of {total} photos could not be classified"),
+    }
+}
+
+/// What computes, in one of the combinations that there are.
+fn engine(arguments: &Classify) -> Result<Engine> {
+    let weights = weight_type(arguments.engine, arguments.weight_type)?;
+    let int8 = arguments.precision == Precision::Int8;
+    match arguments.engine {
+        args::Engine::Eager if int8 => bail!("--precision int8 needs --engine plan"),
+        #[cfg(feature = "candle")]
+        args::Engine::Eager => Ok(Engine::Eager),
+        #[cfg(not(feature = "candle"))]
+        args::Engine::Eager => bail!("{}", super::WITHOUT_CANDLE),
+        args::Engine::Plan if int8 && arguments.weight_type.is_some() => {
+            bail!("--weight-type is for --precision f32")
+        }
+        args::Engine::Plan => Ok(Engine::Plan {
+            threads: threads::or_all_cores(arguments.threads),
+            weights,
+        }),
     }
 }
 
