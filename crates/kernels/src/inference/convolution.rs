@@ -5,7 +5,7 @@ use super::context::Context;
 use super::feature_map::{FeatureMap, MOST_TAPS};
 use super::matrix::{LARGEST_TILE, MatrixProduct, Source, Tile};
 use crate::geometry::ConvSize;
-use crate::partition::{part, parts};
+use crate::partition::{each_part, parts};
 use crate::simd::Simd;
 use crate::simd::team::Turn;
 
@@ -41,41 +41,44 @@ impl Convolution {
         // If pixels are stored without gaps, a row of taps is one segment.
         let joined = input.pixel == input.channels && size.columns.dilation == 1;
         let per_row = if joined { 1 } else { taps_x };
-        let mut segments = [std::ptr::null(); MOST_TAPS];
+        // The segments of output column 0, and those of a tile.
+        let (mut firsts, mut segments) =
+            ([std::ptr::null(); MOST_TAPS], [std::ptr::null(); MOST_TAPS]);
+        let firsts = &mut firsts[..taps_y * per_row];
         let segments = &mut segments[..taps_y * per_row];
         let offsets: [usize; LARGEST_TILE] = std::array::from_fn(|i| i * output.pixel);
         let tiles = parts(output.width, S::TILE, 1);
+        let length = matrix.layout.depth() / segments.len();
+        let stride = size.columns.stride * input.pixel;
         let rows = turn.share(output.height);
         context.zero_columns(output, rows.clone());
         for y in rows {
+            for (index, segment) in firsts.iter_mut().enumerate() {
+                let (ky, kx) = (index / per_row, index % per_row);
+                let row = match size.rows.source(y, ky) {
+                    Some(y) => context.input_row(input, Some(y)),
+                    None => beyond,
+                };
+                *segment = row.wrapping_add(kx * size.columns.dilation * input.pixel);
+            }
             for panel in 0..matrix.panels() {
-                for index in 0..tiles {
-                    let pixels = part(output.width, index, tiles);
-                    for ky in 0..taps_y {
-                        let row = match size.rows.source(y, ky) {
-                            Some(y) => context.input_row(input, Some(y)),
-                            None => beyond,
-                        };
-                        for kx in 0..per_row {
-                            let column =
-                                pixels.start * size.columns.stride + kx * size.columns.dilation;
-                            segments[ky * per_row + kx] = row.wrapping_add(column * input.pixel);
-                        }
+                let panel = matrix.panel(source, panel, tiles);
+                for (index, pixels) in each_part(output.width, tiles).enumerate() {
+                    for (segment, first) in segments.iter_mut().zip(&*firsts) {
+                        *segment = first.wrapping_add(pixels.start * stride);
                     }
                     let tile = Tile {
-                        source,
-                        panel,
                         segments,
-                        length: matrix.layout.depth() / segments.len(),
-                        stride: size.columns.stride * input.pixel,
+                        length,
+                        stride,
                         output: context.pointer(output.at(y, pixels.start)),
                         offsets: &offsets[..pixels.len()],
-                        turn: (index, tiles),
+                        index,
                     };
                     // SAFETY: the segments are in the input map with its padding, or in the row of
                     // padding. The schedule made these large enough. The output row is this
                     // chunk's.
-                    unsafe { matrix.tile(simd, &tile) }
+                    unsafe { matrix.tile(simd, &panel, &tile) }
                 }
             }
         }

@@ -57,12 +57,11 @@ impl FeatureMap {
         self.row_at(y) + (self.left + x) * self.pixel * self.value
     }
 
-    /// Offsets of pixels, in values from the arena's start. The pixels are in the order of rows,
-    /// from the one numbered `first`, counted from the start of row `y`.
+    /// Offsets of the pixels from row `y` on, row by row, in values from the arena's start.
     #[inline(always)]
-    pub(super) fn offsets(&self, y: usize, first: usize) -> impl Iterator<Item = usize> {
-        let mut x = first % self.width;
-        let mut next = self.at(y + first / self.width, x) / self.value;
+    pub(super) fn offsets(&self, y: usize) -> impl Iterator<Item = usize> {
+        let mut x = 0;
+        let mut next = self.at(y, x) / self.value;
         std::iter::repeat_with(move || {
             let offset = next;
             (x, next) = (x + 1, next + self.pixel);

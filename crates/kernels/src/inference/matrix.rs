@@ -5,7 +5,7 @@ use half::{bf16, f16};
 use super::context::Context;
 use super::feature_map::FeatureMap;
 use super::packed::Scheme;
-use crate::panels::PanelLayout;
+use crate::panels::{self, PanelLayout};
 use crate::simd::weight::Weight;
 use crate::simd::{Simd, WeightType, tile};
 
@@ -35,11 +35,18 @@ pub(super) struct Source {
     pub(super) bias: *const f32,
 }
 
+/// A panel of a product, and what its tiles prefetch.
+pub(super) struct Panel {
+    source: Source,
+    part: panels::Panel,
+    /// Each tile prefetches an equal part of the next panel, or of the next layer's first: values of
+    /// a tile, and of each `k`.
+    ahead: usize,
+    ahead_step: usize,
+}
+
 /// One tile of a product.
 pub(super) struct Tile<'a> {
-    pub(super) source: Source,
-    /// Index of the panel.
-    pub(super) panel: usize,
     /// Start of each segment, for the first pixel.
     pub(super) segments: &'a [*const f32],
     /// Values in a segment.
@@ -50,8 +57,8 @@ pub(super) struct Tile<'a> {
     pub(super) output: *mut f32,
     /// The offsets of the output pixels.
     pub(super) offsets: &'a [usize],
-    /// Index of the tile, and number of tiles of the panel: each prefetches an equal part.
-    pub(super) turn: (usize, usize),
+    /// Index of the tile.
+    pub(super) index: usize,
 }
 
 impl MatrixProduct {
@@ -83,18 +90,30 @@ impl MatrixProduct {
         }
     }
 
+    /// Panel `index`, which is computed in `tiles` tiles.
+    #[inline(always)]
+    pub(super) fn panel(&self, source: Source, index: usize, tiles: usize) -> Panel {
+        let part = self.layout.panel(index);
+        Panel {
+            source,
+            part,
+            ahead: part.len() / tiles,
+            ahead_step: part.width / tiles,
+        }
+    }
+
     /// Computes one tile.
     ///
     /// # Safety
     /// As [`tile::run`].
     #[inline(always)]
-    pub(super) unsafe fn tile<S: Simd>(&self, simd: S, tile: &Tile<'_>) {
+    pub(super) unsafe fn tile<S: Simd>(&self, simd: S, panel: &Panel, tile: &Tile<'_>) {
         // SAFETY: the caller guarantees the memory. The weights were packed as `weight_type`.
         unsafe {
             match self.weight_type {
-                WeightType::F32 => self.tile_of::<S, f32>(simd, tile),
-                WeightType::F16 => self.tile_of::<S, f16>(simd, tile),
-                WeightType::Bf16 => self.tile_of::<S, bf16>(simd, tile),
+                WeightType::F32 => self.tile_of::<S, f32>(simd, panel, tile),
+                WeightType::F16 => self.tile_of::<S, f16>(simd, panel, tile),
+                WeightType::Bf16 => self.tile_of::<S, bf16>(simd, panel, tile),
             }
         }
     }
@@ -102,25 +121,24 @@ impl MatrixProduct {
     /// # Safety
     /// As [`tile::run`], and the weights must be packed as `W`.
     #[inline(always)]
-    unsafe fn tile_of<S: Simd, W: Weight>(&self, simd: S, tile: &Tile<'_>) {
-        let part = self.layout.panel(tile.panel);
-        let weights: *const W = tile.source.weights.cast();
+    unsafe fn tile_of<S: Simd, W: Weight>(&self, simd: S, panel: &Panel, tile: &Tile<'_>) {
+        let part = &panel.part;
+        let weights: *const W = panel.source.weights.cast();
         let weights = weights.wrapping_add(part.offset());
-        // Each tile prefetches an equal part of the next panel, or of the next layer's first.
-        let (turn, turns) = tile.turn;
-        let ahead = weights.wrapping_add(part.len() + part.len() * turn / turns);
-        let panel = tile::Panel {
+        let ahead = weights.wrapping_add(part.len() + panel.ahead * tile.index);
+        let bias = panel.source.bias.wrapping_add(part.first);
+        let kernel = tile::Panel {
             segments: tile.segments,
             length: tile.length,
             stride: tile.stride,
             weights,
-            bias: tile.source.bias.wrapping_add(part.first),
+            bias,
             bounds: self.bounds,
             output: tile.output.wrapping_add(part.first),
-            prefetch: (ahead, part.width / turns),
+            prefetch: (ahead, panel.ahead_step),
         };
         // SAFETY: the caller guarantees input and output. Weights and biases are packed in these
         // sizes.
-        unsafe { tile::run(simd, &panel, part.width / S::LANES, tile.offsets) }
+        unsafe { tile::run(simd, &kernel, part.width / S::LANES, tile.offsets) }
     }
 }

@@ -8,7 +8,7 @@ use super::depthwise::Depthwise;
 use super::matrix::{LARGEST_TILE, MatrixProduct, Tile};
 use super::packed::Scheme;
 use super::strassen;
-use crate::partition::{part, parts};
+use crate::partition::{each_part, part, parts};
 use crate::simd::Simd;
 use crate::simd::team::Turn;
 
@@ -176,29 +176,27 @@ impl Separable {
         } = &self.matrix;
         let count = rows.len() * output.width;
         let tiles = parts(count, S::TILE, 1);
+        let source = self.matrix.source(context);
         for panel in panels {
-            for index in 0..tiles {
-                let pixels = part(count, index, tiles);
+            let panel = self.matrix.panel(source, panel, tiles);
+            let mut following = output.offsets(rows.start);
+            for (index, pixels) in each_part(count, tiles).enumerate() {
                 let mut offsets = [0; LARGEST_TILE];
                 let offsets = &mut offsets[..pixels.len()];
-                for (to, offset) in
-                    (offsets.iter_mut()).zip(output.offsets(rows.start, pixels.start))
-                {
+                for (to, offset) in offsets.iter_mut().zip(&mut following) {
                     *to = offset;
                 }
                 let tile = Tile {
-                    source: self.matrix.source(context),
-                    panel,
                     segments: &[scratch.wrapping_add(pixels.start * pixel)],
                     length: layout.depth(),
                     stride: *pixel,
                     output: context.pointer(0),
                     offsets,
-                    turn: (index, tiles),
+                    index,
                 };
                 // SAFETY: the depthwise result of these rows is in the scratch. These rows or
                 // panels of the output are this chunk's.
-                unsafe { self.matrix.tile(simd, &tile) }
+                unsafe { self.matrix.tile(simd, &panel, &tile) }
             }
         }
     }

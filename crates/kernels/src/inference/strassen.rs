@@ -33,7 +33,7 @@ use std::ops::Range;
 use super::context::Context;
 use super::matrix::{LARGEST_TILE, MatrixProduct};
 use super::packed::Scheme;
-use crate::partition::{part, parts};
+use crate::partition::{each_part, parts};
 pub(super) use crate::simd::strassen::PRODUCTS;
 use crate::simd::{Simd, strassen};
 
@@ -153,13 +153,13 @@ impl Band<'_> {
         let pairs = pairs(self.pixels);
         let tiles = parts(pairs, S::TILE, 1);
         for panel in panels {
-            for index in 0..tiles {
-                let Range { start, end } = part(pairs, index, tiles);
+            let mut following = output.offsets(row);
+            for (index, Range { start, end }) in each_part(pairs, tiles).enumerate() {
                 // The output of a pixel that does not exist is discarded.
                 let discarded = context.offsets.discarded / size_of::<f32>();
                 let mut offsets = [[discarded; LARGEST_TILE]; 2];
                 let count = (2 * end).min(self.pixels) - 2 * start;
-                for (index, offset) in (0..count).zip(output.offsets(row, 2 * start)) {
+                for (index, offset) in (0..count).zip(&mut following) {
                     offsets[index % 2][index / 2] = offset;
                 }
                 let tile = Tile {

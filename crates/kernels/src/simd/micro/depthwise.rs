@@ -10,6 +10,9 @@ use crate::simd::{Kernel, Simd};
 /// multiply-add, but few enough that they and the weights of a row of taps stay in 16 registers.
 const COLUMNS: usize = 7;
 
+/// Values in a cache line. A vector may be shorter.
+const LINE: usize = 16;
+
 /// One output row.
 pub(crate) struct Row<'a> {
     /// For each row of taps, the input under the first tap of output column 0.
@@ -56,19 +59,38 @@ impl Kernel for Call<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let (full, rest) = (self.0.columns / COLUMNS, self.0.columns % COLUMNS);
+        let row = self.0;
+        let dense = row.taps == 3 && row.tap_stride == row.pixel;
+        // SAFETY: only `row` makes a `Call`, and its caller guarantees that all this memory is
+        // valid.
+        unsafe {
+            match *row.rows {
+                [a, b, c] if dense && row.column_stride == row.pixel => {
+                    groups(simd, row, Dense::<1>([a, b, c]));
+                }
+                [a, b, c] if dense && row.column_stride == 2 * row.pixel => {
+                    groups(simd, row, Dense::<2>([a, b, c]));
+                }
+                _ => groups(simd, row, Any),
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As [`row`].
+#[inline(always)]
+unsafe fn groups<S: Simd>(simd: S, row: &Row<'_>, window: impl Window) {
+    let (full, rest) = (row.columns / COLUMNS, row.columns % COLUMNS);
+    // SAFETY: the caller guarantees that all this memory is valid.
+    unsafe {
         for group in 0..full {
-            // SAFETY: only `row` makes a `Call`, and its caller guarantees that all this memory is
-            // valid.
-            unsafe { columns::<S, COLUMNS>(simd, self.0, group * COLUMNS) }
+            columns::<S, COLUMNS>(simd, row, window, group * COLUMNS);
         }
         macro_rules! rest {
             ($($columns:literal)*) => {
                 match rest {
-                    $($columns => {
-                        // SAFETY: as for the full groups.
-                        unsafe { columns::<S, $columns>(simd, self.0, full * COLUMNS) }
-                    })*
+                    $($columns => columns::<S, $columns>(simd, row, window, full * COLUMNS),)*
                     _ => {}
                 }
             };
@@ -80,111 +102,203 @@ impl Kernel for Call<'_> {
 /// # Safety
 /// As [`row`].
 #[inline(always)]
-unsafe fn columns<S: Simd, const COLUMNS: usize>(simd: S, row: &Row<'_>, first: usize) {
-    let dense = row.taps == 3 && row.tap_stride == row.pixel;
+unsafe fn columns<S: Simd, const COLUMNS: usize>(
+    simd: S,
+    row: &Row<'_>,
+    window: impl Window,
+    first: usize,
+) {
     let (low, high) = (simd.splat(row.bounds.0), simd.splat(row.bounds.1));
-    let taps = row.rows.len() * row.taps;
-    for vector in 0..row.vectors {
-        let channel = vector * S::LANES;
-        let start = first * row.column_stride + channel;
+    let taps = window.taps(row);
+    let start = first * row.column_stride;
+    let output = row.output.wrapping_add(first * row.output_stride);
+    for channel in (0..row.vectors).map(|vector| vector * S::LANES) {
         // SAFETY: the caller guarantees that all this memory is valid.
         unsafe {
-            let weights = row.weights.add(channel * (taps + 1));
-            let bias = simd.load(weights.add(taps * S::LANES));
-            let sums: [S::Vector; COLUMNS] = match *row.rows {
-                [a, b, c] if dense && row.column_stride == row.pixel => {
-                    window::<S, COLUMNS, 1>(simd, row, [a, b, c], start, weights, bias)
-                }
-                [a, b, c] if dense && row.column_stride == 2 * row.pixel => {
-                    window::<S, COLUMNS, 2>(simd, row, [a, b, c], start, weights, bias)
-                }
-                _ => any_window(simd, row, start, weights, bias),
-            };
-            for &ahead in row.ahead {
-                for x in 0..COLUMNS * row.column_stride / row.pixel {
-                    simd.prefetch_near(ahead.wrapping_add(start + x * row.pixel));
+            // Before the sums: LLVM would move multiply-adds behind the branch, and spill.
+            if channel % LINE == 0 {
+                for &ahead in row.ahead {
+                    let mut pixels = Pixels::new(ahead.wrapping_add(start + channel), row.pixel);
+                    for _ in 0..COLUMNS * window.stride(row) {
+                        simd.prefetch_near(pixels.next());
+                    }
                 }
             }
-            let stride = opaque(row.output_stride);
-            let output = row.output.add(first * stride + channel);
-            for (x, &sum) in sums.iter().enumerate() {
-                simd.store(output.add(x * stride), simd.clamp(sum, low, high));
+            let weights = row.weights.add(channel * (taps + 1));
+            let bias = simd.load(weights.add(taps * S::LANES));
+            let sums: [_; COLUMNS] = window.sums(simd, row, start + channel, weights, bias);
+            let output = output.wrapping_add(channel);
+            let mut pixels = Pixels::new(output, row.output_stride);
+            for sum in sums {
+                simd.store(pixels.next().cast_mut(), simd.clamp(sum, low, high));
             }
         }
     }
+}
+
+/// The window of an output column.
+trait Window: Copy {
+    /// Number of taps.
+    fn taps(self, row: &Row<'_>) -> usize;
+
+    /// Pixels from an output column's window to the next one's.
+    fn stride(self, row: &Row<'_>) -> usize;
+
+    /// The sums of `COLUMNS` output columns for one vector of channels. `start` is the offset of
+    /// the first one's first tap in each row of taps.
+    ///
+    /// # Safety
+    /// As [`row`].
+    unsafe fn sums<S: Simd, const COLUMNS: usize>(
+        self,
+        simd: S,
+        row: &Row<'_>,
+        start: usize,
+        weights: *const f32,
+        bias: S::Vector,
+    ) -> [S::Vector; COLUMNS];
 }
 
 /// 3x3 taps without dilation, at stride 1 or 2. Every input value is loaded once per row of taps.
-///
-/// # Safety
-/// As [`row`].
-#[inline(always)]
-unsafe fn window<S: Simd, const COLUMNS: usize, const STRIDE: usize>(
-    simd: S,
-    row: &Row<'_>,
-    rows: [*const f32; 3],
-    start: usize,
-    weights: *const f32,
-    bias: S::Vector,
-) -> [S::Vector; COLUMNS] {
-    let pixel = opaque(row.pixel);
-    let mut sums = [bias; COLUMNS];
-    for (ky, input) in rows.into_iter().enumerate() {
-        // SAFETY: the caller guarantees that all this memory is valid.
-        unsafe {
-            let input = input.add(start);
-            let load = |column: usize| simd.load(input.add(column * pixel));
-            let weight = |kx: usize| simd.load(weights.add((3 * ky + kx) * S::LANES));
-            let w = [weight(0), weight(1), weight(2)];
-            let (mut left, mut middle) = (load(0), load(1));
-            for (x, sum) in sums.iter_mut().enumerate() {
-                if STRIDE == 2 && x > 0 {
-                    middle = load(2 * x + 1);
+#[derive(Clone, Copy)]
+struct Dense<const STRIDE: usize>([*const f32; 3]);
+
+impl<const STRIDE: usize> Window for Dense<STRIDE> {
+    #[inline(always)]
+    fn taps(self, _: &Row<'_>) -> usize {
+        9
+    }
+
+    #[inline(always)]
+    fn stride(self, _: &Row<'_>) -> usize {
+        STRIDE
+    }
+
+    #[inline(always)]
+    unsafe fn sums<S: Simd, const COLUMNS: usize>(
+        self,
+        simd: S,
+        row: &Row<'_>,
+        start: usize,
+        weights: *const f32,
+        bias: S::Vector,
+    ) -> [S::Vector; COLUMNS] {
+        let mut sums = [bias; COLUMNS];
+        for (ky, input) in self.0.into_iter().enumerate() {
+            // A row of taps after the other: LLVM would load all rows first, and spill them.
+            let pixel = opaque(row.pixel);
+            // SAFETY: the caller guarantees that all this memory is valid.
+            unsafe {
+                let weight = |kx: usize| simd.load(weights.add((3 * ky + kx) * S::LANES));
+                let w = [weight(0), weight(1), weight(2)];
+                let mut pixels = Pixels::of_opaque(input.wrapping_add(start), pixel);
+                let mut load = || simd.load(pixels.next());
+                let (mut left, mut middle) = (load(), load());
+                for (x, sum) in sums.iter_mut().enumerate() {
+                    if STRIDE == 2 && x > 0 {
+                        middle = load();
+                    }
+                    let right = load();
+                    *sum = simd.mul_add(left, w[0], *sum);
+                    *sum = simd.mul_add(middle, w[1], *sum);
+                    *sum = simd.mul_add(right, w[2], *sum);
+                    left = if STRIDE == 1 { middle } else { right };
+                    middle = right;
                 }
-                let right = load(STRIDE * x + 2);
-                *sum = simd.mul_add(left, w[0], *sum);
-                *sum = simd.mul_add(middle, w[1], *sum);
-                *sum = simd.mul_add(right, w[2], *sum);
-                left = if STRIDE == 1 { middle } else { right };
-                middle = right;
             }
         }
+        sums
     }
-    sums
 }
 
 /// Any kernel size, stride and dilation.
-///
-/// # Safety
-/// As [`row`].
-#[inline(always)]
-unsafe fn any_window<S: Simd, const COLUMNS: usize>(
-    simd: S,
-    row: &Row<'_>,
-    start: usize,
-    weights: *const f32,
-    bias: S::Vector,
-) -> [S::Vector; COLUMNS] {
-    let stride = opaque(row.column_stride);
-    let mut sums = [bias; COLUMNS];
-    for (ky, &input) in row.rows.iter().enumerate() {
-        for kx in 0..row.taps {
-            // SAFETY: the caller guarantees that all this memory is valid.
-            unsafe {
-                let w = simd.load(weights.add((ky * row.taps + kx) * S::LANES));
-                let input = input.add(start + kx * row.tap_stride);
-                for (x, sum) in sums.iter_mut().enumerate() {
-                    *sum = simd.mul_add(simd.load(input.add(x * stride)), w, *sum);
+#[derive(Clone, Copy)]
+struct Any;
+
+impl Window for Any {
+    #[inline(always)]
+    fn taps(self, row: &Row<'_>) -> usize {
+        row.rows.len() * row.taps
+    }
+
+    #[inline(always)]
+    fn stride(self, row: &Row<'_>) -> usize {
+        row.column_stride / row.pixel
+    }
+
+    #[inline(always)]
+    unsafe fn sums<S: Simd, const COLUMNS: usize>(
+        self,
+        simd: S,
+        row: &Row<'_>,
+        start: usize,
+        weights: *const f32,
+        bias: S::Vector,
+    ) -> [S::Vector; COLUMNS] {
+        let stride = opaque(row.column_stride);
+        let mut sums = [bias; COLUMNS];
+        for (ky, &input) in row.rows.iter().enumerate() {
+            for kx in 0..row.taps {
+                // SAFETY: the caller guarantees that all this memory is valid.
+                unsafe {
+                    let w = simd.load(weights.add((ky * row.taps + kx) * S::LANES));
+                    let input = input.add(start + kx * row.tap_stride);
+                    let mut pixels = Pixels::of_opaque(input, stride);
+                    for sum in &mut sums {
+                        *sum = simd.mul_add(simd.load(pixels.next()), w, *sum);
+                    }
                 }
             }
         }
+        sums
     }
-    sums
+}
+
+/// Pixels at equal distances. Four share a base, because an address of x86 can add 1 or 2 times
+/// another register: so few registers hold all addresses.
+struct Pixels {
+    base: *const f32,
+    stride: usize,
+    index: usize,
+}
+
+impl Pixels {
+    #[inline(always)]
+    fn new(base: *const f32, stride: usize) -> Self {
+        Self::of_opaque(base, opaque(stride))
+    }
+
+    /// `stride` is [`opaque`].
+    #[inline(always)]
+    fn of_opaque(base: *const f32, stride: usize) -> Self {
+        Self {
+            base,
+            stride,
+            index: 0,
+        }
+    }
+
+    /// Where the next pixel is.
+    #[inline(always)]
+    fn next(&mut self) -> *const f32 {
+        if self.index == 4 {
+            self.index = 0;
+            self.base = self.base.wrapping_add(4 * self.stride);
+        }
+        let at = self.base.wrapping_add(self.index * self.stride);
+        self.index += 1;
+        at
+    }
 }
 
 /// Hides a stride from LLVM. Otherwise it would hoist the stride's multiples out of the loop over
 /// vectors and spill them, which halves the speed.
 #[inline(always)]
-fn opaque(stride: usize) -> usize {
-    std::hint::black_box(stride)
+fn opaque(mut stride: usize) -> usize {
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    // SAFETY: no instruction; the value stays in its register.
+    unsafe {
+        std::arch::asm!("/* {0} */", inout(reg) stride, options(nostack, preserves_flags));
+    }
+    stride
 }
