@@ -180,7 +180,7 @@ impl Head {
                 bias: context.weights(layer.bias + part.first),
                 bounds: layer.activation.bounds(),
                 output: logits,
-                prefetch: (weights.wrapping_add(AHEAD), part.width),
+                prefetch: (weights.wrapping_add(AHEAD), 0),
             };
             // SAFETY: features, packed weights and the room for logits have these sizes. The
             // panel's logits are this chunk's.

@@ -33,6 +33,7 @@ use std::ops::Range;
 use super::context::Context;
 use super::matrix::{LARGEST_TILE, MatrixProduct};
 use super::packed::Scheme;
+use crate::panels::Panel;
 use crate::partition::{each_part, parts};
 pub(super) use crate::simd::strassen::PRODUCTS;
 use crate::simd::{Simd, strassen};
@@ -154,6 +155,10 @@ impl Band<'_> {
         let tiles = parts(pairs, S::TILE, 1);
         for panel in panels {
             let mut following = output.offsets(row);
+            let pair = self.matrix.layout.pairs().panel(panel);
+            // Each tile prefetches an equal part of the next pair of panels, or of the next layer's
+            // first.
+            let ahead_step = pair.width / 2 / tiles;
             for (index, Range { start, end }) in each_part(pairs, tiles).enumerate() {
                 // The output of a pixel that does not exist is discarded.
                 let discarded = context.offsets.discarded / size_of::<f32>();
@@ -163,9 +168,9 @@ impl Band<'_> {
                     offsets[index % 2][index / 2] = offset;
                 }
                 let tile = Tile {
-                    panel,
+                    pair: &pair,
                     first: start,
-                    turn: (index, tiles),
+                    ahead: (index, ahead_step),
                     even: &offsets[0][..end - start],
                     odd: &offsets[1][..end - start],
                 };
@@ -182,7 +187,7 @@ impl Band<'_> {
         let matrix = self.matrix;
         let (depth, pixel) = (matrix.layout.depth(), matrix.pixel);
         let half = depth / 2;
-        let pair = matrix.layout.pairs().panel(tile.panel);
+        let pair = tile.pair;
         let (left, width) = (pair.first, pair.width / 2);
         let right = left + width;
 
@@ -201,10 +206,8 @@ impl Band<'_> {
             (sum.cast_const(), stride)
         };
         let [s1, s2, s3, s4] = [0, 1, 2, 3].map(sum);
-        // Each tile prefetches an equal part of the next pair of panels, or of the next layer's
-        // first.
-        let (turn, turns) = tile.turn;
-        let ahead = weights.wrapping_add(PRODUCTS * block + block * turn / turns);
+        let (index, steps) = tile.ahead;
+        let ahead = weights.wrapping_add(PRODUCTS * block + index * half * steps);
         let pair_tile = strassen::PairTile {
             inputs: [a11, a12, s2, s3, a22, s1, s4],
             depth: half,
@@ -216,7 +219,7 @@ impl Band<'_> {
             even: tile.even,
             odd: tile.odd,
             partial: self.partial,
-            prefetch: (ahead, block, width / turns),
+            prefetch: (ahead, block, steps),
         };
         // SAFETY: inputs, weights and sums were made in these sizes. The partial results are the
         // thread's, and the caller guarantees the output.
@@ -226,10 +229,11 @@ impl Band<'_> {
 
 /// A tile of pairs of pixels and a pair of panels.
 struct Tile<'a> {
-    panel: usize,
+    pair: &'a Panel,
     /// Index of the first pair.
     first: usize,
-    turn: (usize, usize),
+    /// Its index, and how many values it prefetches for each input channel.
+    ahead: (usize, usize),
     /// Offsets of the first pixels of the pairs, and of the second ones.
     even: &'a [usize],
     odd: &'a [usize],

@@ -11,6 +11,7 @@ pub(crate) mod integer;
 mod isa;
 mod memory;
 mod micro;
+mod opaque;
 mod threads;
 mod vector;
 

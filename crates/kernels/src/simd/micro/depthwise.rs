@@ -4,6 +4,7 @@
 //! An input row has zeros on both sides where the window needs them, and a row outside the map is a
 //! row of zeros. So there are no edges to handle here.
 
+use crate::simd::opaque::opaque;
 use crate::simd::{Kernel, Simd};
 
 /// Output columns that are computed at once: enough independent sums to cover the latency of the
@@ -289,16 +290,4 @@ impl Pixels {
         self.index += 1;
         at
     }
-}
-
-/// Hides a stride from LLVM. Otherwise it would hoist the stride's multiples out of the loop over
-/// vectors and spill them, which halves the speed.
-#[inline(always)]
-fn opaque(mut stride: usize) -> usize {
-    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-    // SAFETY: no instruction; the value stays in its register.
-    unsafe {
-        std::arch::asm!("/* {0} */", inout(reg) stride, options(nostack, preserves_flags));
-    }
-    stride
 }

@@ -7,6 +7,7 @@ pub(crate) mod normalization;
 pub(crate) mod outer;
 mod part;
 pub(crate) mod pool;
+mod product;
 pub(crate) mod rounding;
 pub(crate) mod strassen;
 pub(crate) mod tile;

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::product::{Product, Sums};
 use crate::simd::weight::load_vectors;
 use crate::simd::{Kernel, Simd};
 
@@ -114,9 +115,6 @@ impl Kernel for Call<'_> {
     }
 }
 
-/// Sums of a tile, in registers.
-type Sums<S, const PAIRS: usize, const VECTORS: usize> = [[<S as Simd>::Vector; VECTORS]; PAIRS];
-
 /// # Safety
 /// As [`tile`], for `PAIRS` and `VECTORS`.
 #[inline(always)]
@@ -164,25 +162,16 @@ unsafe fn add_product<S: Simd, const PAIRS: usize, const VECTORS: usize>(
     sums: &mut Sums<S, PAIRS, VECTORS>,
 ) {
     let block = tile.depth * VECTORS * S::LANES;
-    let (mut input, stride) = tile.inputs[index];
     let (ahead, ahead_block, ahead_step) = tile.prefetch;
-    let mut ahead = ahead.wrapping_add(index * ahead_block);
     // SAFETY: the caller guarantees that this memory is valid.
     unsafe {
-        let mut weights = tile.weights.add(index * block);
-        for _ in 0..tile.depth {
-            let w = load_vectors::<S, f32, VECTORS>(simd, weights);
-            for (i, sums) in sums.iter_mut().enumerate() {
-                let value = simd.splat(*input.add(i * stride));
-                for (sum, w) in sums.iter_mut().zip(w) {
-                    *sum = simd.mul_add(w, value, *sum);
-                }
-            }
-            simd.prefetch(ahead);
-            ahead = ahead.wrapping_add(ahead_step);
-            input = input.add(1);
-            weights = weights.add(VECTORS * S::LANES);
-        }
+        let product = Product {
+            input: tile.inputs[index],
+            weights: tile.weights.add(index * block),
+            length: tile.depth,
+            prefetch: (ahead.wrapping_add(index * ahead_block), ahead_step),
+        };
+        product.add_to(simd, sums);
     }
 }
 

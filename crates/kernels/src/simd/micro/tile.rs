@@ -15,6 +15,7 @@
 //! that the sums fill the registers. Then each loaded value takes part in many multiply-adds, and
 //! there are more independent sums than the 8 that cover 4 cycles of latency on 2 units.
 
+use super::product::{Product, Sums};
 use crate::simd::weight::{Weight, load_vectors};
 use crate::simd::{Kernel, Simd};
 
@@ -101,7 +102,7 @@ impl<W: Weight> Kernel for Call<'_, W> {
 }
 
 /// Computes one pixel by 1 to 8 vectors, for the classifier. Its panels are wider, because a single
-/// pixel has only one sum per vector.
+/// pixel has only one sum per vector. Of `panel.prefetch` only the start is used.
 ///
 /// # Safety
 /// As [`run`], for one pixel with offset 0.
@@ -112,7 +113,7 @@ pub(crate) unsafe fn run_single<S: Simd, W: Weight>(simd: S, panel: &Panel<'_, W
             match vectors {
                 $($vectors => {
                     // SAFETY: the caller guarantees this memory for one pixel with offset 0.
-                    unsafe { fixed::<S, W, 1, $vectors>(simd, panel, &[0]) }
+                    unsafe { single::<S, W, $vectors>(simd, panel) }
                 })*
                 _ => {}
             }
@@ -133,26 +134,55 @@ unsafe fn fixed<S: Simd, W: Weight, const PIXELS: usize, const VECTORS: usize>(
     unsafe {
         let bias = load_vectors::<S, f32, VECTORS>(simd, panel.bias);
         let mut sums = [bias; PIXELS];
-        let mut weights = panel.weights;
-        let (mut ahead, ahead_step) = panel.prefetch;
-        for &segment in panel.segments {
-            let mut input = segment;
-            for _ in 0..panel.length {
-                let w = load_vectors::<S, W, VECTORS>(simd, weights);
-                for (i, sums) in sums.iter_mut().enumerate() {
-                    let value = simd.splat(*input.add(i * panel.stride));
-                    for (sum, w) in sums.iter_mut().zip(w) {
-                        *sum = simd.mul_add(w, value, *sum);
-                    }
-                }
-                simd.prefetch(ahead);
-                ahead = ahead.wrapping_add(ahead_step);
-                input = input.add(1);
-                weights = weights.add(VECTORS * S::LANES);
-            }
+        let (ahead, ahead_step) = panel.prefetch;
+        for (index, &segment) in panel.segments.iter().enumerate() {
+            let first = index * panel.length;
+            let product = Product {
+                input: (segment, panel.stride),
+                weights: panel.weights.add(first * VECTORS * S::LANES),
+                length: panel.length,
+                prefetch: (ahead.wrapping_add(first * ahead_step), ahead_step),
+            };
+            product.add_to(simd, &mut sums);
         }
-        let (low, high) = (simd.splat(panel.bounds.0), simd.splat(panel.bounds.1));
-        for (sums, &offset) in sums.iter().zip(offsets) {
+        store(simd, panel, &sums, offsets);
+    }
+}
+
+/// # Safety
+/// As [`run_single`], for `VECTORS`.
+#[inline(always)]
+unsafe fn single<S: Simd, W: Weight, const VECTORS: usize>(simd: S, panel: &Panel<'_, W>) {
+    // SAFETY: the caller guarantees that all this memory is valid.
+    unsafe {
+        let mut sums = [load_vectors::<S, f32, VECTORS>(simd, panel.bias)];
+        for (index, &segment) in panel.segments.iter().enumerate() {
+            let first = index * panel.length * VECTORS * S::LANES;
+            let product = Product {
+                input: (segment, 0),
+                weights: panel.weights.add(first),
+                length: panel.length,
+                prefetch: (panel.prefetch.0.wrapping_add(first), 0),
+            };
+            product.stream_to(simd, &mut sums);
+        }
+        store(simd, panel, &sums, &[0]);
+    }
+}
+
+/// # Safety
+/// As [`run`].
+#[inline(always)]
+unsafe fn store<S: Simd, W, const PIXELS: usize, const VECTORS: usize>(
+    simd: S,
+    panel: &Panel<'_, W>,
+    sums: &Sums<S, PIXELS, VECTORS>,
+    offsets: &[usize; PIXELS],
+) {
+    let (low, high) = (simd.splat(panel.bounds.0), simd.splat(panel.bounds.1));
+    for (sums, &offset) in sums.iter().zip(offsets) {
+        // SAFETY: the caller guarantees that all this memory is valid.
+        unsafe {
             let output = panel.output.add(offset);
             for (j, &sum) in sums.iter().enumerate() {
                 simd.store(output.add(j * S::LANES), simd.clamp(sum, low, high));
