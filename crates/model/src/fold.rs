@@ -1,6 +1,8 @@
 //! Folds batch normalisation into the preceding convolution, in f64. The result is convolutions
 //! with biases, as inference engines take them.
 
+use std::borrow::Cow;
+
 use mobilenet_kernels::batch_norm::BatchNormParameters;
 use mobilenet_kernels::inference;
 use mobilenet_kernels::{Activation, Normalizer};
@@ -70,7 +72,7 @@ pub fn folded_layers(
 ) -> Result<Vec<FoldedLayer>, ModelError> {
     body_layers(&config.base)?
         .into_iter()
-        .map(|layer| fold(config, layer, parameters))
+        .map(|layer| fold(config, layer, &mut Cow::Borrowed(parameters)))
         .collect()
 }
 
@@ -93,14 +95,14 @@ pub fn folded_logits(
     }))
 }
 
-/// Folds one layer.
+/// Folds one layer. Its parameters are removed if they are owned.
 pub(crate) fn fold(
     config: &MobileNetV1Config,
     layer: Layer,
-    parameters: &Parameters,
+    parameters: &mut Cow<'_, Parameters>,
 ) -> Result<FoldedLayer, ModelError> {
     let endpoint: Endpoint = layer.endpoint;
-    let get = |part| values(parameters, LayerName::Body(endpoint), part);
+    let mut get = |part| take(parameters, LayerName::Body(endpoint), part);
     let mut weights = get(Part::Weights)?;
     let bias = match config.base.arg_scope.normalizer {
         Normalizer::None => vec![0.0; layer.out_channels],
@@ -123,6 +125,25 @@ pub(crate) fn fold(
         weights,
         bias,
     })
+}
+
+/// The values of a parameter, moved if the parameters are owned.
+fn take(
+    parameters: &mut Cow<'_, Parameters>,
+    layer: LayerName,
+    part: Part,
+) -> Result<Vec<f32>, ModelError> {
+    match parameters {
+        Cow::Borrowed(parameters) => values(parameters, layer, part),
+        Cow::Owned(parameters) => {
+            let shape = Vec::new();
+            let name = Parameter { layer, part, shape }.name();
+            match parameters.remove(&name) {
+                Some(tensor) => Ok(tensor.into_values()),
+                None => Err(ModelError::Missing { name }),
+            }
+        }
+    }
 }
 
 fn values(parameters: &Parameters, layer: LayerName, part: Part) -> Result<Vec<f32>, ModelError> {

@@ -163,11 +163,7 @@ impl PlanWeights {
                 layer,
                 weights,
                 bias,
-            } = fold(config, layer, &parameters)?;
-            if let Cow::Owned(parameters) = &mut parameters {
-                let prefix = format!("{}.", layer.endpoint);
-                parameters.retain(|name, _| !name.starts_with(&prefix));
-            }
+            } = fold(config, layer, &mut parameters)?;
             let packed = if times == 1 {
                 packer.layer(&weights, &bias)
             } else {

@@ -23,17 +23,19 @@ pub(super) fn assemble(
     options: &LoadOptions,
 ) -> Result<Checkpoint, CheckpointError> {
     file.strip_output_numbers();
-    let resolved = &resolve(path, &file, options.averages)?;
+    let resolved = resolve(path, &file, options.averages)?;
     let evidence = Evidence {
         path,
         file: &file,
-        resolved,
+        resolved: &resolved,
     };
     let (metadata, assumed) = describe(&evidence, options)?;
     let expected = parameters(&metadata.config()).map_err(|source| CheckpointError::Model {
         path: path.to_path_buf(),
         source: Box::new(source),
     })?;
+    // From here on `resolved` alone holds the values: each is moved to the checkpoint, not copied.
+    let names: Vec<String> = file.tensors.into_keys().collect();
     let mut assembly = Assembly {
         path,
         resolved,
@@ -51,7 +53,7 @@ pub(super) fn assemble(
             found.insert(parameter.name(), values);
         }
     }
-    assembly.report_the_rest(&file);
+    assembly.report_the_rest(&names);
     let report = assembly.report;
     if options.averages && report.averages() == 0 {
         return Err(CheckpointError::Metadata {
@@ -76,40 +78,42 @@ pub(super) fn assemble(
 
 struct Assembly<'a> {
     path: &'a Path,
-    resolved: &'a Resolved<'a>,
+    resolved: Resolved,
     channel_multiplier: usize,
     epsilon: f64,
     report: LoadReport,
     /// Names of the tensors that were used.
-    used: HashSet<&'a str>,
+    used: HashSet<String>,
 }
 
-impl<'a> Assembly<'a> {
+impl Assembly<'_> {
     /// The values of a parameter. If they are missing or have another shape, this is `None`, and
     /// the report gets an entry.
     fn parameter(&mut self, parameter: &Parameter) -> Result<Option<Array>, CheckpointError> {
-        let resolved = self.resolved;
-        let Some(found) = resolved.get(parameter.layer, parameter.part) else {
-            let names = resolved.names.names(parameter.layer, parameter.part);
+        let Some(found) = self.resolved.take(parameter.layer, parameter.part) else {
+            let names = &self.resolved.names;
+            let names = names.names(parameter.layer, parameter.part);
             self.report.missing.extend(names.into_iter().next());
             return Ok(None);
         };
+        let source = found.name.clone();
         let Some(mut values) = self.read(parameter, found)? else {
             return Ok(None);
         };
         if parameter.part == Part::MovingMean
-            && let Some(bias) = resolved.get(parameter.layer, Part::Biases)
+            && let Some(bias) = self.resolved.take(parameter.layer, Part::Biases)
         {
             // Batch normalisation subtracts the mean, so a bias before it only changes the mean.
+            let source = bias.name.clone();
             let Some(biases) = self.read(parameter, bias)? else {
                 return Ok(None);
             };
             for (mean, bias) in values.values_mut().iter_mut().zip(biases.values()) {
                 *mean -= bias;
             }
-            self.report_applied(parameter, bias);
+            self.report_applied(parameter, source);
         }
-        self.report_applied(parameter, found);
+        self.report_applied(parameter, source);
         Ok(Some(values))
     }
 
@@ -118,36 +122,36 @@ impl<'a> Assembly<'a> {
     fn read(
         &mut self,
         parameter: &Parameter,
-        found: &'a Found<'_>,
+        found: Found,
     ) -> Result<Option<Array>, CheckpointError> {
         let Found {
             name,
             layout,
             tensor,
         } = found;
-        self.used.insert(name);
+        self.used.insert(name.clone());
         let expected = layout.source_shape(&parameter.shape, self.channel_multiplier);
         if tensor.shape != expected {
             self.report.mismatched.push(Mismatch {
                 name: parameter.name(),
-                source: name.clone(),
+                source: name,
                 expected,
-                found: tensor.shape.clone(),
+                found: tensor.shape,
             });
             return Ok(None);
         }
         let unusable = |problem: String| CheckpointError::Read {
             path: self.path.to_path_buf(),
-            source: ReadError::tensor(name, problem),
+            source: ReadError::tensor(&name, problem),
         };
-        let values = tensor.to_f32().ok_or_else(|| {
-            let found = &tensor.dtype;
-            unusable(format!("expected f32, f16, bf16 or f64, found {found}"))
-        })?;
-        let values = Array::new(tensor.shape.as_slice(), values.into_owned())
+        let (dtype, shape) = (tensor.dtype.clone(), tensor.shape.clone());
+        let values = tensor
+            .into_f32()
+            .ok_or_else(|| unusable(format!("expected f32, f16, bf16 or f64, found {dtype}")))?;
+        let values = Array::new(shape, values)
             .and_then(|values| layout.to_ours(values, &parameter.shape))
             .map_err(|error| unusable(error.to_string()))?;
-        self.check(parameter, name, values.values())?;
+        self.check(parameter, &name, values.values())?;
         Ok(Some(values))
     }
 
@@ -161,6 +165,13 @@ impl<'a> Assembly<'a> {
         let variance = parameter.part == Part::MovingVariance;
         let is_good =
             |value: f32| value.is_finite() && (!variance || f64::from(value) + self.epsilon > 0.0);
+        // Without branches, so that several values are checked at once. Nearly all files are good.
+        if values
+            .iter()
+            .fold(true, |good, &value| good & is_good(value))
+        {
+            return Ok(());
+        }
         match values.iter().position(|&value| !is_good(value)) {
             None => Ok(()),
             Some(index) => Err(CheckpointError::Value {
@@ -177,18 +188,18 @@ impl<'a> Assembly<'a> {
         }
     }
 
-    fn report_applied(&mut self, parameter: &Parameter, found: &Found<'_>) {
+    fn report_applied(&mut self, parameter: &Parameter, source: String) {
         self.report.applied.push(Applied {
             name: parameter.name(),
-            source: found.name.clone(),
+            source,
         });
     }
 
     /// Reports all tensors that were not used: remains of training, and unknown ones.
-    fn report_the_rest(&mut self, file: &NamedTensors) {
+    fn report_the_rest(&mut self, tensors: &[String]) {
         let names = &self.resolved.names;
-        for name in file.tensors.keys() {
-            if self.used.contains(name.as_str()) || names.is_bookkeeping(name) {
+        for name in tensors {
+            if self.used.contains(name) || names.is_bookkeeping(name) {
                 continue;
             }
             match training::of(name) {

@@ -19,7 +19,7 @@ use crate::preprocess::Preprocessing;
 pub(super) struct Evidence<'a> {
     pub(super) path: &'a Path,
     pub(super) file: &'a NamedTensors,
-    pub(super) resolved: &'a Resolved<'a>,
+    pub(super) resolved: &'a Resolved,
 }
 
 /// One source of metadata.

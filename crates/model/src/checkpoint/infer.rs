@@ -14,7 +14,7 @@ const MIN_DEPTHS: [usize; 2] = [8, 1];
 ///
 /// # Errors
 /// A sentence, if no width gives these numbers of channels.
-pub(super) fn apply(resolved: &Resolved<'_>, metadata: &mut Metadata) -> Result<(), String> {
+pub(super) fn apply(resolved: &Resolved, metadata: &mut Metadata) -> Result<(), String> {
     let shape = |layer| resolved.weight_shape(layer);
     let body = |index, kind| shape(LayerName::Body(Endpoint { index, kind }));
     let stem = body(0, LayerKind::Conv);

@@ -11,23 +11,23 @@ use super::readers::NamedTensors;
 use crate::architecture::{LayerName, Part};
 
 /// The parameters of MobileNetV1 that are in a file.
-pub(super) struct Resolved<'a> {
+pub(super) struct Resolved {
     /// The rule by which parameters were found: names, or a graph.
     pub(super) names: Box<dyn Names>,
     /// Facts of the file's graph, if it has one.
     pub(super) facts: Option<Facts>,
-    found: BTreeMap<(LayerName, Part), Found<'a>>,
+    found: BTreeMap<(LayerName, Part), Found>,
 }
 
 /// Finds every parameter: by the graph if there is one, otherwise by names.
 ///
 /// # Errors
 /// If the graph is another network, or the names are those of no framework.
-pub(super) fn resolve<'a>(
+pub(super) fn resolve(
     path: &Path,
-    file: &'a NamedTensors,
+    file: &NamedTensors,
     averages: bool,
-) -> Result<Resolved<'a>, CheckpointError> {
+) -> Result<Resolved, CheckpointError> {
     let (names, facts): (Box<dyn Names>, _) = match &file.graph {
         Some(graph) => {
             let (order, facts) =
@@ -61,10 +61,15 @@ pub(super) fn resolve<'a>(
     })
 }
 
-impl<'a> Resolved<'a> {
+impl Resolved {
     /// A parameter, if the file has it.
-    pub(super) fn get(&self, layer: LayerName, part: Part) -> Option<&Found<'a>> {
+    pub(super) fn get(&self, layer: LayerName, part: Part) -> Option<&Found> {
         self.found.get(&(layer, part))
+    }
+
+    /// A parameter, which this forgets.
+    pub(super) fn take(&mut self, layer: LayerName, part: Part) -> Option<Found> {
+        self.found.remove(&(layer, part))
     }
 
     /// Shape of a layer's weights, `[out, in, rows, columns]`.

@@ -1,6 +1,5 @@
 //! Finds parameters by the order of operations, because names differ by exporter.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -64,16 +63,16 @@ impl Names for GraphOrder {
         )]
     }
 
-    fn find<'a>(&self, file: &'a NamedTensors, layer: LayerName, part: Part) -> Option<Found<'a>> {
+    fn find(&self, file: &NamedTensors, layer: LayerName, part: Part) -> Option<Found> {
         let source = self.sources.get(&(layer, part))?;
         let (tensor, layout) = match source {
-            Source::Tensor { name, layout } => (Cow::Borrowed(file.tensors.get(name)?), *layout),
+            Source::Tensor { name, layout } => (file.tensors.get(name)?.clone(), *layout),
             &Source::Constant {
                 channels, value, ..
             } => {
                 let values = Values::F32(vec![value; channels]);
                 let tensor = RawTensor::new("F32", vec![channels], Some(values));
-                (Cow::Owned(tensor), Layout::Same)
+                (tensor, Layout::Same)
             }
         };
         Some(Found {

@@ -1,7 +1,5 @@
 //! A framework's names in a file, which may all have a prefix.
 
-use std::borrow::Cow;
-
 use super::convention::{Convention, Framework};
 use super::names::{Found, Names};
 use super::table::CONVENTIONS;
@@ -80,7 +78,7 @@ impl Names for NameMap {
         (self.convention.names)(&self.prefix, layer, part)
     }
 
-    fn find<'a>(&self, file: &'a NamedTensors, layer: LayerName, part: Part) -> Option<Found<'a>> {
+    fn find(&self, file: &NamedTensors, layer: LayerName, part: Part) -> Option<Found> {
         let names = self.names(layer, part);
         let averages = names
             .iter()
@@ -89,7 +87,7 @@ impl Names for NameMap {
         let mut candidates = averages.chain(names.iter().cloned());
         candidates.find_map(|name| {
             Some(Found {
-                tensor: Cow::Borrowed(file.tensors.get(&name)?),
+                tensor: file.tensors.get(&name)?.clone(),
                 layout: self.layout(layer, part),
                 name,
             })

@@ -1,7 +1,5 @@
 //! How parameters are found in a file: by a framework's names, or by the order of a graph.
 
-use std::borrow::Cow;
-
 use super::convention::Framework;
 use crate::architecture::{LayerName, Part};
 use crate::checkpoint::layout::Layout;
@@ -9,13 +7,13 @@ use crate::checkpoint::metadata::Metadata;
 use crate::checkpoint::readers::{NamedTensors, RawTensor};
 
 /// The tensor of a parameter.
-pub(in crate::checkpoint) struct Found<'a> {
+pub(in crate::checkpoint) struct Found {
     /// Its name in the file.
     pub(in crate::checkpoint) name: String,
     /// Its layout in the file.
     pub(in crate::checkpoint) layout: Layout,
-    /// Its values. Owned if the file leaves them out because they change nothing.
-    pub(in crate::checkpoint) tensor: Cow<'a, RawTensor>,
+    /// Its values, shared with the file's.
+    pub(in crate::checkpoint) tensor: RawTensor,
 }
 
 /// Finds the tensors of parameters in a file.
@@ -27,7 +25,7 @@ pub(in crate::checkpoint) trait Names {
     fn names(&self, layer: LayerName, part: Part) -> Vec<String>;
 
     /// Finds a parameter in the file.
-    fn find<'a>(&self, file: &'a NamedTensors, layer: LayerName, part: Part) -> Option<Found<'a>>;
+    fn find(&self, file: &NamedTensors, layer: LayerName, part: Part) -> Option<Found>;
 
     /// Whether a tensor of the network holds no parameter, so that it need not be reported.
     fn is_bookkeeping(&self, name: &str) -> bool;

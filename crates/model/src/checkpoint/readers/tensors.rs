@@ -56,6 +56,18 @@ impl RawTensor {
         })
     }
 
+    /// [`Self::to_f32`] without a copy, if nobody else holds f32 values of this tensor.
+    pub(in crate::checkpoint) fn into_f32(mut self) -> Option<Vec<f32>> {
+        let values = Arc::try_unwrap(self.values.take()?);
+        match (values, &self.quantization) {
+            (Ok(Values::F32(values)), None) => Some(values),
+            (values, _) => {
+                self.values = Some(values.map_or_else(|shared| shared, Arc::new));
+                self.to_f32().map(Cow::into_owned)
+            }
+        }
+    }
+
     /// The value of a tensor with a single one.
     pub(crate) fn scalar(&self) -> Option<f64> {
         match self.values.as_ref()?.len() {
