@@ -99,7 +99,10 @@ fn safetensors_hold_the_same_integers() {
     save(&path, &checkpoint, WeightsDtype::F32).unwrap();
     assert!(!is_quantized(&path, ReadLimits::default()).unwrap());
     let error = load_integers(&path, ReadLimits::default()).unwrap_err();
-    assert!(error.to_string().contains("integer_network"), "{error}");
+    assert!(
+        error.to_string().contains("no network of integers"),
+        "{error}"
+    );
 }
 
 /// Files whose structure and tensors do not go together.

@@ -5,7 +5,7 @@ use super::network::{
     ValueKind,
 };
 use super::rounding::{Bounds, ByteScale, Factors, byte_of_f32};
-use super::softmax::Exponentials;
+use super::softmax::{Exponentials, FIXED_SCALE};
 use crate::error::KernelError;
 use crate::geometry::ConvGeometry;
 use crate::network::ConvKind;
@@ -152,6 +152,14 @@ impl PackedIntegers {
                     })?;
                     let sums = PackedSums::new(&convolution, input, output, factors, isa);
                     pack(isa, &convolution, channels, sums)
+                }
+                (IntegerOperation::Softmax { .. }, _, ValueKind::Quantized(output))
+                    if arithmetic == Arithmetic::Reference && output.scale != FIXED_SCALE =>
+                {
+                    return Err(KernelError::Layer {
+                        layer: layer.name,
+                        problem: "a softmax in fixed point has the scale 1/256".to_string(),
+                    });
                 }
                 (IntegerOperation::Softmax { beta }, ValueKind::Quantized(input), _) => {
                     let table = Exponentials::new(input.scale, beta, arithmetic);

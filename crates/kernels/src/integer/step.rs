@@ -297,7 +297,7 @@ fn softmax(context: &Context<'_>, layer: usize, input: &Map, output: &Map, turn:
         unsafe {
             let logits = context.bytes(input.at(y, x), input.channels);
             let to = context.bytes_mut(output.at(y, x), output.channels);
-            table.run(logits, output.scale.integer(), to);
+            table.run(logits, output.scale, to);
         }
     }
 }
