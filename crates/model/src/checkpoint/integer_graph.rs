@@ -84,6 +84,14 @@ impl From<ReadError> for Problem {
     }
 }
 
+/// NaN would be no meaning that two nodes can share.
+fn check_scale(quantized: Quantized) -> Result<(), Problem> {
+    match quantized.scale {
+        scale if scale.is_normal() && scale > 0.0 => Ok(()),
+        scale => Err(format!("a scale of {scale:e}").into()),
+    }
+}
+
 /// Values of the current tensor.
 #[derive(Clone, Copy, PartialEq)]
 enum State {
@@ -191,6 +199,7 @@ impl Chain<'_> {
     }
 
     fn quantize(&mut self, name: &str, quantized: Quantized) -> Result<(), Problem> {
+        check_scale(quantized)?;
         let output = ValueKind::Quantized(quantized);
         match (self.pending.take(), self.values) {
             // A pool whose result has the input's meaning is another operation.
@@ -222,6 +231,7 @@ impl Chain<'_> {
     }
 
     fn dequantize(&mut self, quantized: Quantized) -> Result<(), Problem> {
+        check_scale(quantized)?;
         match self.values {
             None => self.input = Some(ValueKind::Quantized(quantized)),
             Some(State::Integers(before)) if before == quantized => {}

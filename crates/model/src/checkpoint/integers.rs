@@ -13,8 +13,8 @@ use super::locate::locate;
 use super::metadata::Metadata;
 use super::options::LoadOptions;
 use super::readers::{
-    Format, ReadError, ReadLimits, has_entry, has_integers, onnx_has_integers, read_integers,
-    read_outline,
+    Format, NamedTensors, ReadError, ReadLimits, has_entry, has_integers, onnx_has_integers,
+    read_integers, read_outline,
 };
 use super::{integer_graph, integer_ranges, integer_tensors};
 
@@ -101,17 +101,10 @@ fn load_other(
         ..LoadOptions::default()
     };
     let mut file = read_tensors(path, options)?;
-    if file.metadata.contains_key(KEY) {
-        let network = integer_tensors::network(&file).map_err(|source| unread(path, source))?;
-        return Ok(QuantizedCheckpoint {
-            metadata: metadata_of(path, &mut file, options)?,
-            network,
-        });
-    }
-    if integer_graph::is_quantized(&file) {
+    if holds_integers(&file) {
         let metadata = metadata_of(path, &mut file, options)?;
-        let network = integer_graph::network(&file, metadata.preprocessing.size)
-            .map_err(|source| unread(path, source))?;
+        let network = integers_of(&file, metadata.preprocessing.size);
+        let network = network.map_err(|source| unread(path, source))?;
         return Ok(QuantizedCheckpoint { network, metadata });
     }
     if let Some(ranges) = integer_ranges::Ranges::of(&file) {
@@ -125,6 +118,22 @@ fn load_other(
          integers of floats)"
     );
     Err(unread(path, ReadError::malformed("format", problem)))
+}
+
+fn holds_integers(file: &NamedTensors) -> bool {
+    file.metadata.contains_key(KEY) || integer_graph::is_quantized(file)
+}
+
+/// The network of integers of our safetensors or of an ONNX file, for images of `size` where the
+/// file leaves it open.
+///
+/// # Errors
+/// If the file has none, or one that cannot be computed.
+pub fn integers_of(file: &NamedTensors, size: [usize; 2]) -> Result<IntegerNetwork, ReadError> {
+    match integer_graph::is_quantized(file) {
+        true => integer_graph::network(file, size),
+        false => integer_tensors::network(file),
+    }
 }
 
 fn unread(path: &Path, source: ReadError) -> CheckpointError {

@@ -43,7 +43,7 @@ pub(crate) trait IntegerSimd: Copy + Send + Sync + 'static {
     type Right: Copy;
     /// Two numbers of 16 bits for each lane.
     type Pairs: Copy;
-    /// What left operands are kept as: bytes, or bytes as 16 bits.
+    /// What left operands are kept as: bytes, bytes as 16 bits, or bytes minus `OFFSET`.
     type Value: Copy + From<u8>;
     /// What right operands are kept as: weights in 8 or in 16 bits.
     type Weight: Weight;
@@ -55,6 +55,8 @@ pub(crate) trait IntegerSimd: Copy + Send + Sync + 'static {
     const TILE: usize;
     /// Vectors of output channels in a full panel of the matrix product.
     const PANEL: usize;
+    /// What is subtracted from bytes that become left operands.
+    const OFFSET: i32 = 0;
 
     /// Runs a kernel, compiled for the instruction set. The call is never inlined.
     fn vectorize<K: IntegerKernel>(self, kernel: K) -> K::Output;
