@@ -2,12 +2,14 @@
 
 mod support;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use image::RgbImage;
 use serde_json::Value;
-use support::{Folder, golden, json, lines, program, read_npy, run, stderr, stdout, write_npy};
+use support::{
+    Folder, Predict, golden, json, lines, program, read_npy, run, stderr, stdout, write_npy,
+};
 
 fn photo(path: &str) {
     RgbImage::from_fn(120, 90, |x, y| [x as u8, y as u8, 77].into())
@@ -63,7 +65,6 @@ fn classify_reports_each_photo_and_goes_on_after_a_bad_one() {
 #[test]
 fn predict_gives_another_frameworks_numbers() {
     let folder = Folder::new();
-    let (input, output) = (folder.path("in.npy"), folder.path("out.npy"));
     // The tensor "input" of formula.py, `[2, 3, 96, 96]`.
     let seed = "input"
         .bytes()
@@ -99,99 +100,55 @@ fn predict_gives_another_frameworks_numbers() {
             values[(b * 3 + c) * 96 * 96 + pixel]
         })
         .collect();
-    let weights = golden("timm_tiny.pth");
+    let predict = Predict::new(&folder, &golden("timm_tiny.pth"));
     for (layout, shape, values) in [
         ("nchw", [2, 3, 96, 96], &values),
         ("nhwc", [2, 96, 96, 3], &nhwc),
     ] {
-        write_npy(&input, &shape, values);
-        let result = run(&[
-            "predict",
-            "--weights",
-            &weights,
-            "--input",
-            &input,
-            "--output",
-            &output,
-            "--layout",
-            layout,
-        ]);
-        assert!(result.status.success(), "{}", stderr(&result));
-        let (shape, logits) = read_npy(&output);
+        write_npy(&predict.input, &shape, values);
+        predict.succeed(&["--layout", layout]);
+        let (shape, logits) = read_npy(&predict.output);
         assert_eq!(shape, [2, 10]);
         for (found, expected) in logits.iter().zip(&expected) {
             assert!((found - expected).abs() < 1e-4, "{found} {expected}");
         }
-        let arguments = [
-            "predict",
-            "--weights",
-            &weights,
-            "--input",
-            &input,
-            "--output",
-            &output,
-            "--layout",
-            layout,
-        ];
-        let endpoint = [
-            &arguments[..],
-            &["--endpoint", "Conv2d_13_pointwise", "--output-stride", "16"],
-        ]
-        .concat();
-        assert!(run(&endpoint).status.success());
+        let endpoint = "--endpoint Conv2d_13_pointwise --output-stride 16 --layout";
+        let options: Vec<&str> = endpoint.split(' ').chain([layout]).collect();
+        predict.succeed(&options);
         let map = if layout == "nhwc" {
             [2, 6, 6, 32]
         } else {
             [2, 32, 6, 6]
         };
-        assert_eq!(read_npy(&output).0, map);
-        let unknown = [&arguments[..], &["--endpoint", "Mixed_5a"]].concat();
-        let result = run(&unknown);
-        assert_eq!(result.status.code(), Some(1));
-        assert!(
-            stderr(&result).contains("no endpoint `Mixed_5a`"),
-            "{}",
-            stderr(&result)
-        );
+        assert_eq!(read_npy(&predict.output).0, map);
+        std::fs::remove_file(&predict.output).unwrap();
+        let message = predict.fail(&["--layout", layout, "--endpoint", "Mixed_5a"]);
+        assert!(message.contains("no endpoint `Mixed_5a`"), "{message}");
     }
 }
 
 #[test]
 fn predict_names_what_is_wrong_with_its_input() {
     let folder = Folder::new();
-    let (input, output) = (folder.path("in.npy"), folder.path("out.npy"));
-    let weights = golden("timm_tiny.pth");
-    let arguments = [
-        "predict",
-        "--weights",
-        &weights,
-        "--input",
-        &input,
-        "--output",
-        &output,
-    ];
-    let error = || {
-        let result = run(&arguments);
-        assert_eq!(result.status.code(), Some(1));
-        assert!(!Path::new(&output).exists());
-        stderr(&result)
-    };
+    let predict = Predict::new(&folder, &golden("timm_tiny.pth"));
+    let input = &predict.input;
+    let error = || predict.fail(&[]);
     assert!(error().contains("in.npy"));
-    std::fs::write(&input, "no array").unwrap();
+    std::fs::write(input, "no array").unwrap();
     assert!(error().contains("in.npy"));
-    write_npy(&input, &[1, 32, 32, 5], &vec![0.0; 5 * 32 * 32]);
+    write_npy(input, &[1, 32, 32, 5], &vec![0.0; 5 * 32 * 32]);
     assert!(error().contains("expected 3 input channels, found 5"));
-    write_npy(&input, &[32, 32, 3], &vec![0.0; 3 * 32 * 32]);
+    write_npy(input, &[32, 32, 3], &vec![0.0; 3 * 32 * 32]);
     assert!(error().contains("rank, expected 4, was: 3"));
     // A header that declares far more values than the file has.
-    let mut bytes = std::fs::read(&input).unwrap();
+    let mut bytes = std::fs::read(input).unwrap();
     let shape = b"32, 32, 3";
     let at = bytes
         .windows(shape.len())
         .position(|window| window == shape)
         .unwrap();
     bytes[at..at + shape.len()].copy_from_slice(b"99999, 99");
-    std::fs::write(&input, bytes).unwrap();
+    std::fs::write(input, bytes).unwrap();
     assert!(error().contains("needs more than the file's"));
 }
 

@@ -10,7 +10,7 @@ use image::RgbImage;
 use mobilenet::model::Array;
 use mobilenet::model::npy::{read_as, write_as};
 use sha2::{Digest, Sha256};
-use support::{Folder, error, golden, json, read_npy, run, stderr, stdout, write_npy};
+use support::{Folder, Predict, golden, json, read_npy, run, stdout, write_npy};
 use zip::ZipArchive;
 
 /// Copies a quantised file from an archive to a folder. Returns its path.
@@ -58,28 +58,17 @@ fn unsigned(values: &[i8]) -> Vec<u8> {
 #[test]
 fn raw_integers_have_litert_s_bits() {
     let folder = Folder::new();
-    let weights = weights(&folder, "tflite_files.zip", "int8.tflite");
-    let (input, output) = (folder.path("in.npy"), folder.path("out.npy"));
-    let images = signed(pattern(96 * 96 * 3));
-    write_as(input.as_ref(), &Array::new([1, 96, 96, 3], images).unwrap()).unwrap();
+    let predict = Predict::new(
+        &folder,
+        &weights(&folder, "tflite_files.zip", "int8.tflite"),
+    );
+    let images = Array::new([1, 96, 96, 3], signed(pattern(96 * 96 * 3))).unwrap();
+    write_as(predict.input.as_ref(), &images).unwrap();
     for family in ["reference", "xnnpack"] {
+        let raw = ["--raw", "--arithmetic", family];
         let predict = |endpoint: &[&str]| -> Array<i8> {
-            let mut arguments = vec![
-                "predict",
-                "--weights",
-                &weights,
-                "--input",
-                &input,
-                "--output",
-                &output,
-                "--raw",
-                "--arithmetic",
-                family,
-            ];
-            arguments.extend(endpoint);
-            let found = run(&arguments);
-            assert!(found.status.success(), "{}", stderr(&found));
-            read_as(output.as_ref()).unwrap()
+            predict.succeed(&[&raw, endpoint].concat());
+            read_as(predict.output.as_ref()).unwrap()
         };
         let logits = predict(&[]);
         assert_eq!(logits.shape(), [1, 10]);
@@ -92,26 +81,22 @@ fn raw_integers_have_litert_s_bits() {
     }
 }
 
+/// `count` numbers from -1 to 1.
+fn numbers(count: usize) -> Vec<f32> {
+    let bytes = pattern(count).into_iter();
+    bytes.map(|byte| f32::from(byte) / 127.5 - 1.0).collect()
+}
+
 #[test]
 fn a_network_of_numbers_reads_and_writes_numbers() {
     let folder = Folder::new();
-    let weights = weights(&folder, "integer_files.zip", "numbers.tflite");
-    let (input, output) = (folder.path("in.npy"), folder.path("out.npy"));
-    let images = pattern(16 * 16 * 3).into_iter();
-    let images: Vec<f32> = images.map(|byte| f32::from(byte) / 127.5 - 1.0).collect();
-    write_npy(&input, &[1, 16, 16, 3], &images);
-    let found = run(&[
-        "predict",
-        "--weights",
-        &weights,
-        "--input",
-        &input,
-        "--output",
-        &output,
-        "--raw",
-    ]);
-    assert!(found.status.success(), "{}", stderr(&found));
-    let (shape, values) = read_npy(&output);
+    let predict = Predict::new(
+        &folder,
+        &weights(&folder, "integer_files.zip", "numbers.tflite"),
+    );
+    write_npy(&predict.input, &[1, 16, 16, 3], &numbers(16 * 16 * 3));
+    predict.succeed(&["--raw"]);
+    let (shape, values) = read_npy(&predict.output);
     assert_eq!(shape, [1, 10]);
     // The softmax's integers, in steps of 1/256.
     let integers = values.iter().map(|&value| (value * 256.0 - 128.0) as i8);
@@ -123,25 +108,14 @@ fn a_network_of_numbers_reads_and_writes_numbers() {
 #[test]
 fn integers_as_numbers_are_not_far_from_the_dequantised_network() {
     let folder = Folder::new();
-    let weights = weights(&folder, "tflite_files.zip", "int8.tflite");
-    let (input, output) = (folder.path("in.npy"), folder.path("out.npy"));
-    let images = pattern(2 * 96 * 96 * 3).into_iter();
-    let images: Vec<f32> = images.map(|byte| f32::from(byte) / 127.5 - 1.0).collect();
-    write_npy(&input, &[2, 96, 96, 3], &images);
+    let predict = Predict::new(
+        &folder,
+        &weights(&folder, "tflite_files.zip", "int8.tflite"),
+    );
+    write_npy(&predict.input, &[2, 96, 96, 3], &numbers(2 * 96 * 96 * 3));
     let predict = |precision: &str| {
-        let found = run(&[
-            "predict",
-            "--weights",
-            &weights,
-            "--input",
-            &input,
-            "--output",
-            &output,
-            "--precision",
-            precision,
-        ]);
-        assert!(found.status.success(), "{}", stderr(&found));
-        let (shape, values) = read_npy(&output);
+        predict.succeed(&["--precision", precision]);
+        let (shape, values) = read_npy(&predict.output);
         assert_eq!(shape, [2, 10]);
         values
     };
@@ -188,42 +162,24 @@ fn photos_are_classified_in_integers() {
 #[test]
 fn what_has_no_integers_says_so() {
     let folder = Folder::new();
-    let float = golden("hugging_face_tiny");
-    let (input, output) = (folder.path("in.npy"), folder.path("out.npy"));
-    write_npy(&input, &[1, 96, 96, 3], &[0.0; 96 * 96 * 3]);
-    let predict = |weights: &str, more: &[&str]| {
-        let mut arguments = vec![
-            "predict",
-            "--weights",
-            weights,
-            "--input",
-            &input,
-            "--output",
-            &output,
-        ];
-        arguments.extend(more);
-        error(&arguments)
+    let fail = |weights: &str, options: &[&str], expected: &str| {
+        let predict = Predict::new(&folder, weights);
+        write_npy(&predict.input, &[1, 96, 96, 3], &[0.0; 96 * 96 * 3]);
+        let message = predict.fail(options);
+        assert!(message.contains(expected), "{message}");
     };
-    let message = predict(&float, &["--precision", "int8"]);
-    assert!(message.contains("no network of integers"), "{message}");
-    let message = predict(&float, &["--arithmetic", "reference"]);
-    assert!(message.contains("--precision int8"), "{message}");
-    let message = predict("mobilenet_v1_1.0_224", &["--raw"]);
-    assert!(message.contains("quantised TFLite"), "{message}");
+    let float = golden("hugging_face_tiny");
+    let int8 = ["--precision", "int8"];
+    fail(&float, &int8, "no network of integers");
+    fail(&float, &["--arithmetic", "reference"], "--precision int8");
+    fail("mobilenet_v1_1.0_224", &["--raw"], "quantised TFLite");
     let weights = weights(&folder, "tflite_files.zip", "int8.tflite");
-    let message = predict(&weights, &["--raw"]);
-    assert!(
-        message.contains("expected i8 values (|i1), found f32"),
-        "{message}"
-    );
-    let message = predict(
-        &weights,
-        &["--precision", "int8", "--endpoint", "Conv2d_14"],
-    );
-    assert!(message.contains("no endpoint `Conv2d_14`"), "{message}");
-    let message = predict(&weights, &["--precision", "int8", "--engine", "eager"]);
-    assert!(message.contains("--engine eager"), "{message}");
-    assert!(!std::path::Path::new(&output).exists());
+    let values = "expected i8 values (|i1), found f32";
+    fail(&weights, &["--raw"], values);
+    let unknown = [&int8[..], &["--endpoint", "Conv2d_14"]].concat();
+    fail(&weights, &unknown, "no endpoint `Conv2d_14`");
+    let eager = [&int8[..], &["--engine", "eager"]].concat();
+    fail(&weights, &eager, "--engine eager");
 }
 
 #[test]

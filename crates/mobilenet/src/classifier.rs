@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use mobilenet_kernels::inference::WeightType;
 use mobilenet_model::checkpoint::{Checkpoint, Metadata, ReadLimits, load, load_bytes};
 #[cfg(feature = "integers")]
-use mobilenet_model::checkpoint::{is_quantized, load_integers};
+use mobilenet_model::checkpoint::{is_quantized, load_quantized};
 use mobilenet_model::prediction::{mean_probabilities, predictions};
 use mobilenet_model::preprocess::{Photo, Views};
 #[cfg(feature = "integers")]
@@ -109,14 +109,13 @@ impl Classifier {
     /// built from them.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let (path, limits) = (path.as_ref(), ReadLimits::default());
-        let checkpoint = load(path, limits)?;
         #[cfg(feature = "integers")]
         if is_quantized(path, limits)? {
-            let integers = load_integers(path, limits)?;
+            let quantized = load_quantized(path, limits)?;
             let threads = std::thread::available_parallelism().map_or(1, usize::from);
-            return Self::from_integers(checkpoint.metadata, integers, threads);
+            return Self::from_integers(quantized.metadata, quantized.network, threads);
         }
-        Self::from_checkpoint(checkpoint, Engine::default())
+        Self::from_checkpoint(load(path, limits)?, Engine::default())
     }
 
     /// Makes a classifier that computes in a quantised file's integers, as LiteRT's default

@@ -127,6 +127,7 @@ fn integer_logits(
         config,
         weights: &state.weights,
         ranges: &state.ranges.as_ref().unwrap().ranges(),
+        weight_ranges: None,
         scheme: scheme.into(),
         size: [size; 2],
         pixels: [-1.0, 1.0],

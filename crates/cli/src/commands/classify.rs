@@ -10,9 +10,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use mobilenet::model::checkpoint::Checkpoint;
 use mobilenet::{Classifier, Engine, PhotoOptions, Prediction};
 
-use super::{load, load_integers, weight_type};
+use super::{load, load_quantized, weight_type};
 use crate::args::{self, Classify, Precision};
 use crate::photo_sources::Sources;
 use crate::progress::counting;
@@ -23,18 +24,22 @@ use explanation::Explanation;
 pub(crate) fn run(arguments: &Classify) -> Result<()> {
     let engine = engine(arguments)?;
     let mut sources = Sources::of_arguments(&arguments.photos)?;
-    let mut checkpoint = load(&arguments.weights)?;
-    checkpoint.metadata = arguments.preprocess.apply(checkpoint.metadata);
+    let load = || -> Result<Checkpoint> {
+        let mut checkpoint = load(&arguments.weights)?;
+        checkpoint.metadata = arguments.preprocess.apply(checkpoint.metadata);
+        Ok(checkpoint)
+    };
     let mut explanation = match &arguments.explain {
-        Some(path) => Some(Explanation::new(&checkpoint, path, sources.photos.len())?),
+        Some(path) => Some(Explanation::new(&load()?, path, sources.photos.len())?),
         None => None,
     };
     let classifier = match (arguments.precision, engine) {
         (Precision::Int8, Engine::Plan { threads, .. }) => {
-            let integers = load_integers(&arguments.weights)?;
-            Classifier::from_integers(checkpoint.metadata, integers, threads)?
+            let quantized = load_quantized(&arguments.weights)?;
+            let metadata = arguments.preprocess.apply(quantized.metadata);
+            Classifier::from_integers(metadata, quantized.network, threads)?
         }
-        _ => Classifier::from_checkpoint(checkpoint, engine)?,
+        _ => Classifier::from_checkpoint(load()?, engine)?,
     };
     if classifier.metadata().classes.is_none() {
         bail!("{} has no classifier", arguments.weights);

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use mobilenet::Explainer;
-use mobilenet::model::checkpoint::Checkpoint;
+use mobilenet::kernels::inference::WeightType;
+use mobilenet::model::checkpoint::Metadata;
 use mobilenet::model::file::write_atomically;
 use mobilenet::model::labels::MatchedBy;
 use mobilenet::model::quantized::Arithmetic;
@@ -18,7 +19,7 @@ use mobilenet::train::log::History;
 use mobilenet::train::report::{self, Report, worst_photos};
 use serde::Serialize;
 
-use super::{load, load_integers};
+use super::{load, load_quantized};
 use crate::args::{Eval, Precision};
 use crate::progress::counting;
 use crate::{csv, output, threads};
@@ -42,9 +43,7 @@ struct Line {
 }
 
 pub(crate) fn run(arguments: &Eval) -> Result<()> {
-    let mut checkpoint = load(&arguments.weights)?;
-    checkpoint.metadata = arguments.preprocess.apply(checkpoint.metadata);
-    let metadata = &checkpoint.metadata;
+    let (metadata, weights) = network(arguments)?;
     let Some(classes) = metadata.classes else {
         bail!("{} has no classifier", arguments.weights);
     };
@@ -68,16 +67,6 @@ pub(crate) fn run(arguments: &Eval) -> Result<()> {
         keep_answers: arguments.predictions.is_some(),
     };
     let bar = counting(data.len() as u64);
-    let weights = match arguments.precision {
-        Precision::F32 => {
-            let weights = PlanWeights::new(&metadata.config(), &checkpoint.parameters)?;
-            NetworkWeights::F32(weights)
-        }
-        Precision::Int8 => {
-            let integers = load_integers(&arguments.weights)?;
-            NetworkWeights::Int8(QuantizedWeights::new(integers, Arithmetic::Xnnpack)?)
-        }
-    };
     let outcome = evaluate_network(
         &weights,
         classes,
@@ -95,9 +84,27 @@ pub(crate) fn run(arguments: &Eval) -> Result<()> {
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     if let Some(folder) = &arguments.report {
-        report(arguments, folder, &outcome, &*data, &checkpoint)?;
+        report(arguments, folder, &outcome, &*data)?;
     }
     print(arguments, &outcome, &data)
+}
+
+/// The network to be evaluated.
+fn network(arguments: &Eval) -> Result<(Metadata, NetworkWeights)> {
+    let overrule = |metadata| arguments.preprocess.apply(metadata);
+    Ok(match arguments.precision {
+        Precision::F32 => {
+            let checkpoint = load(&arguments.weights)?;
+            let config = checkpoint.metadata.config();
+            let weights = PlanWeights::consuming(WeightType::F32, &config, checkpoint.parameters)?;
+            (overrule(checkpoint.metadata), NetworkWeights::F32(weights))
+        }
+        Precision::Int8 => {
+            let quantized = load_quantized(&arguments.weights)?;
+            let weights = QuantizedWeights::new(quantized.network, Arithmetic::Xnnpack)?;
+            (overrule(quantized.metadata), NetworkWeights::Int8(weights))
+        }
+    })
 }
 
 /// Says how classes were matched where it is not by name, and what is missing.
@@ -194,9 +201,10 @@ fn report(
     folder: &Path,
     outcome: &EvaluationOutcome,
     data: &dyn ImageDataset,
-    weights: &Checkpoint,
 ) -> Result<()> {
-    let network = Explainer::new(weights, 1).ok();
+    let mut weights = load(&arguments.weights)?;
+    weights.metadata = arguments.preprocess.apply(weights.metadata);
+    let network = Explainer::new(&weights, 1).ok();
     let last_name = |text: &str| {
         let name = Path::new(text).file_name();
         name.map_or(text.into(), |name| name.to_string_lossy().into_owned())

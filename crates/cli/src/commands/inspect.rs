@@ -7,7 +7,7 @@ use mobilenet::model::inspect::{Summary, summary};
 use mobilenet::model::quantized::{IntegerSummary, integer_summary};
 use serde::Serialize;
 
-use super::{load, load_integers};
+use super::{load, load_quantized};
 use crate::args::Inspect;
 use crate::output;
 use crate::table::{grouped, plain, scales};
@@ -26,10 +26,14 @@ pub(crate) fn run(arguments: &Inspect) -> Result<()> {
     let mut integers = None;
     let (mut config, mut size) = match &arguments.weights {
         Some(weights) => {
-            let metadata = load(weights)?.metadata;
-            if exists(weights.as_ref()) && is_quantized(weights.as_ref(), ReadLimits::default())? {
-                integers = Some(integer_summary(load_integers(weights)?)?);
-            }
+            let path = weights.as_ref();
+            let metadata = if exists(path) && is_quantized(path, ReadLimits::default())? {
+                let quantized = load_quantized(weights)?;
+                integers = Some(integer_summary(quantized.network)?);
+                quantized.metadata
+            } else {
+                load(weights)?.metadata
+            };
             (metadata.config(), metadata.preprocessing.size)
         }
         None => {

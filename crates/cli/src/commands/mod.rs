@@ -25,7 +25,9 @@ use crate::args;
 use crate::progress::Terminal;
 use mobilenet::hub::{Cache, HubError, resolve_with};
 use mobilenet::kernels::inference::WeightType;
-use mobilenet::model::checkpoint::{self, Checkpoint, LoadOptions, ReadLimits, exists};
+use mobilenet::model::checkpoint::{
+    self, Checkpoint, LoadOptions, QuantizedCheckpoint, ReadLimits, exists,
+};
 use mobilenet::model::quantized::{Arithmetic, IntegerNetwork};
 
 /// The error of `--engine eager` in a program without candle.
@@ -48,13 +50,27 @@ fn load_with(weights: &str, options: &LoadOptions) -> Result<Checkpoint, HubErro
     )
 }
 
-/// The integers of a quantised file.
+/// The integers of a quantised file, which need not be a MobileNetV1.
 fn load_integers(weights: &str) -> Result<IntegerNetwork> {
+    let path = quantized_file(weights)?;
+    Ok(checkpoint::load_integers(path, ReadLimits::default())?)
+}
+
+/// The integers of a quantised file, with its metadata.
+fn load_quantized(weights: &str) -> Result<QuantizedCheckpoint> {
+    let path = quantized_file(weights)?;
+    Ok(checkpoint::load_quantized(path, ReadLimits::default())?)
+}
+
+fn quantized_file(weights: &str) -> Result<&Path> {
     let path = Path::new(weights);
     if !exists(path) {
-        bail!("{weights} is no file; --precision int8 needs a quantised TFLite file or our own");
+        bail!(
+            "{weights} is no file; --precision int8 needs a quantised TFLite or ONNX file, or our \
+             own"
+        );
     }
-    Ok(checkpoint::load_integers(path, ReadLimits::default())?)
+    Ok(path)
 }
 
 impl From<args::Arithmetic> for Arithmetic {

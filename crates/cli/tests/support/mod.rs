@@ -61,6 +61,49 @@ pub fn error(arguments: &[&str]) -> String {
     stderr(&output)
 }
 
+/// Weights, input and output of `predict`.
+pub struct Predict {
+    pub weights: String,
+    pub input: String,
+    pub output: String,
+}
+
+impl Predict {
+    pub fn new(folder: &Folder, weights: &str) -> Self {
+        Self {
+            weights: weights.to_string(),
+            input: folder.path("in.npy"),
+            output: folder.path("out.npy"),
+        }
+    }
+
+    pub fn run(&self, options: &[&str]) -> Output {
+        let files = [
+            "--weights",
+            &self.weights,
+            "--input",
+            &self.input,
+            "--output",
+            &self.output,
+        ];
+        run(&[&["predict"], &files[..], options].concat())
+    }
+
+    /// Runs it; it must succeed.
+    pub fn succeed(&self, options: &[&str]) {
+        let output = self.run(options);
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+
+    /// Runs it; it must fail, and write nothing. Returns what it says.
+    pub fn fail(&self, options: &[&str]) -> String {
+        let output = self.run(options);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(!Path::new(&self.output).exists());
+        stderr(&output)
+    }
+}
+
 pub struct Folder(tempfile::TempDir);
 
 impl Folder {

@@ -143,13 +143,14 @@ fn check(
     }
 }
 
-/// The output's meaning is fixed by the format.
+/// Probabilities: TFLite's format fixes a scale of 1/256; ONNX Runtime's quantiser has 1/255.
 fn check_softmax(layer: &str, output: Quantized) -> Result<(), KernelError> {
-    if output.scale == 1.0 / 256.0 && output.zero_point == output.integer.min() {
+    let scales = [1.0 / 256.0, 1.0 / 255.0];
+    if scales.contains(&output.scale) && output.zero_point == output.integer.min() {
         return Ok(());
     }
     let problem = format!(
-        "a softmax has the scale 1/256 and the zero point {}, found {} and {}",
+        "a softmax has the scale 1/256 or 1/255 and the zero point {}, found {} and {}",
         output.integer.min(),
         output.scale,
         output.zero_point

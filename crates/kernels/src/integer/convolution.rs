@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::context::Context;
 use super::depthwise::Depthwise;
 use super::map::Map;
-use super::packed::{PackedMatrix, PackedOperation};
+use super::packed::{PackedLayer, PackedMatrix, PackedOperation};
 use crate::simd::integer::matrix::{self, Cursor, Panel};
 use crate::simd::integer::{IntegerKernel, IntegerSimd, Products};
 use crate::simd::team::Turn;
@@ -81,7 +81,31 @@ impl IntegerKernel for Run<'_> {
     }
 }
 
+/// Multiply-adds of a chunk, at least: 20 to 100 microseconds. A thread that loses its core holds up
+/// the others for a chunk.
+const LEAST_PRODUCTS: usize = 8 << 20;
+
+/// Pixels of a chunk, at least. Each reads all weights.
+const LEAST_PIXELS: usize = 64;
+
+/// Most chunks per thread.
+const MOST_ROUNDS: usize = 4;
+
 impl Convolution {
+    /// Chunks per thread.
+    pub(super) fn rounds(&self, layers: &[PackedLayer], threads: usize) -> usize {
+        let PackedOperation::Matrix(matrix) = &layers[self.layer].operation else {
+            return 1;
+        };
+        if threads == 1 {
+            return 1;
+        }
+        let pixels = self.output.height * self.output.width;
+        let products = pixels * matrix.stride * matrix.out_channels;
+        let rounds = (products / LEAST_PRODUCTS).min(pixels / LEAST_PIXELS) / threads;
+        rounds.clamp(1, MOST_ROUNDS)
+    }
+
     /// Fills the left operands of a band, `[pixels, stride]`.
     #[inline(always)]
     fn gather<S: IntegerSimd>(

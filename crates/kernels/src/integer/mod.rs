@@ -16,7 +16,7 @@
 //! | `network` | the description of a network |
 //! | `check` | its checks, and the shapes of its outputs |
 //! | `rounding`, `softmax` | the arithmetic of the frameworks, to the last bit |
-//! | `packed` | weights in the order in which kernels read them |
+//! | `packed`, `pack` | weights in the order in which kernels read them |
 //! | `map` | where an activation is in the arena, and its border |
 //! | `images` | what goes in and comes out |
 //! | `context` | what a thread needs while an image goes through the steps |
@@ -32,6 +32,7 @@ mod depthwise;
 mod images;
 mod map;
 mod network;
+mod pack;
 mod packed;
 mod program;
 mod rounding;

@@ -64,11 +64,13 @@ impl IntegerProgram {
         let arenas = (0..threads).map(|number| {
             SharedBuffer::of_bytes(schedule.maps + scratch(number) * schedule.scratch)
         });
+        let steps = schedule.steps.iter();
+        let chunks = steps.map(|step| step.chunks(&weights.layers, threads));
         Ok(Self {
             arenas: arenas.collect(),
             quantizer: Quantizer::new(schedule.first, weights.arithmetic()),
             team,
-            chunks: vec![threads; schedule.steps.len()],
+            chunks: chunks.collect(),
             layers: config.outputs.clone(),
             outputs: config
                 .outputs

@@ -2,7 +2,7 @@
 //! table.
 
 use super::network::{Arithmetic, IntegerType};
-use super::rounding::{FixedPoint, divide_by_power, doubling_high};
+use super::rounding::{ByteScale, FixedPoint, divide_by_power, doubling_high};
 
 /// Exponentials of a layer by the distance of a logit from the largest one.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,8 +13,8 @@ pub(super) enum Exponentials {
     Fixed(Box<[Option<i32>; 256]>),
 }
 
-/// The output's scale, which the format fixes.
-const OUTPUT_SCALE: f32 = 1.0 / 256.0;
+/// The output's scale that TFLite's format fixes.
+pub(super) const FIXED_SCALE: f32 = 1.0 / 256.0;
 
 impl Exponentials {
     pub(super) fn new(scale: f32, beta: f32, arithmetic: Arithmetic) -> Self {
@@ -35,8 +35,8 @@ impl Exponentials {
         Self::Fixed(Box::new(table))
     }
 
-    /// Softmax of a pixel's logits. All are bytes.
-    pub(super) fn run(&self, logits: &[u8], integer: IntegerType, output: &mut [u8]) {
+    /// Softmax of a pixel's logits. All are bytes. Fixed point has the fixed scale.
+    pub(super) fn run(&self, logits: &[u8], scale: ByteScale, output: &mut [u8]) {
         let largest = logits.iter().copied().max().unwrap_or_default();
         let distance = |logit: u8| usize::from(largest - logit);
         match self {
@@ -45,11 +45,11 @@ impl Exponentials {
                 let sum = logits
                     .iter()
                     .fold(0.0f32, |sum, &q| sum + table[distance(q)]);
-                let factor = 1.0 / (sum * OUTPUT_SCALE);
+                let factor = 1.0 / (sum * scale.scale);
                 for (to, &logit) in output.iter_mut().zip(logits) {
                     let number = table[distance(logit)] * factor;
                     // Rust's conversion truncates and saturates.
-                    *to = match integer {
+                    *to = match scale.integer() {
                         IntegerType::U8 => (number + 0.5) as u8,
                         IntegerType::I8 => number.round() as u8,
                     };

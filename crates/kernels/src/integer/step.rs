@@ -8,11 +8,11 @@ use super::context::Context;
 use super::convolution::{Convolution, Run, Source};
 use super::depthwise::{Depthwise, IntoMap};
 use super::map::Map;
-use super::packed::PackedOperation;
+use super::packed::{PackedLayer, PackedOperation};
 use super::rounding::{Bounds, MeanFactor};
 use crate::geometry::ConvSize;
 use crate::simd::integer::dispatch;
-use crate::simd::team::Turn;
+use crate::simd::team::{MOST, Turn};
 
 /// One step.
 #[derive(Debug)]
@@ -83,6 +83,15 @@ impl Step {
                 change(output);
             }
         }
+    }
+
+    /// Number of chunks that a team claims one by one. It does not change the results.
+    pub(super) fn chunks(&self, layers: &[PackedLayer], threads: usize) -> usize {
+        let rounds = match self {
+            Self::Convolution(convolution) => convolution.rounds(layers, threads),
+            _ => 1,
+        };
+        (rounds * threads).min(MOST)
     }
 
     /// Computes a chunk.
@@ -297,7 +306,7 @@ fn softmax(context: &Context<'_>, layer: usize, input: &Map, output: &Map, turn:
         unsafe {
             let logits = context.bytes(input.at(y, x), input.channels);
             let to = context.bytes_mut(output.at(y, x), output.channels);
-            table.run(logits, output.scale.integer(), to);
+            table.run(logits, output.scale, to);
         }
     }
 }

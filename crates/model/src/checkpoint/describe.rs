@@ -9,7 +9,7 @@ use super::misfit::Misfit;
 use super::name_map::Framework;
 use super::options::LoadOptions;
 use super::readers::NamedTensors;
-use super::resolve::Resolved;
+use super::resolve::{Resolved, resolve};
 use super::{graph, hugging_face_config, infer};
 use crate::architecture::body_layers;
 use crate::labels::Labels;
@@ -35,6 +35,25 @@ const AUTHORITIES: [Authority; 6] = [
     recommended_resize,         // what serves ImageNet's weights best
     hugging_face_processor,     // in another file beside this one
 ];
+
+/// The metadata of a file of which the parameters are not needed.
+///
+/// # Errors
+/// If the file is no MobileNetV1.
+pub(super) fn metadata_of(
+    path: &Path,
+    file: &mut NamedTensors,
+    options: &LoadOptions,
+) -> Result<Metadata, CheckpointError> {
+    file.strip_output_numbers();
+    let resolved = &resolve(path, file, options.averages)?;
+    let evidence = Evidence {
+        path,
+        file,
+        resolved,
+    };
+    describe(&evidence, options).map(|(metadata, _)| metadata)
+}
 
 /// The metadata of the network, and what had to be assumed.
 ///

@@ -2,16 +2,15 @@
 
 use mobilenet_kernels::ConvKind;
 use mobilenet_kernels::integer::{
-    IntegerLayer, IntegerNetwork, IntegerOperation, Integers, QuantizedConvolution,
-    QuantizedWeights,
+    IntegerLayer, IntegerNetwork, IntegerOperation, QuantizedConvolution,
 };
 
+use super::integer_constants::{biases, weights_of};
 use super::integer_structure::{
     ACTIVATION_SCALES, KEY, LayerStructure, OperationStructure, Structure,
 };
 use super::layout::Layout;
 use super::readers::{NamedTensors, RawTensor, ReadError};
-use crate::array::{Array, ShapeError, Values};
 
 /// The network of a file.
 ///
@@ -20,12 +19,7 @@ use crate::array::{Array, ShapeError, Values};
 pub(super) fn network(file: &NamedTensors) -> Result<IntegerNetwork, ReadError> {
     let malformed = |problem: String| ReadError::malformed(KEY, problem);
     let structure = file.metadata.get(KEY);
-    let structure = structure.ok_or_else(|| {
-        malformed(
-            "the file has no network of integers (`mobilenet quantize` makes one from floats)"
-                .to_string(),
-        )
-    })?;
+    let structure = structure.ok_or_else(|| malformed("the file has none".to_string()))?;
     let structure: Structure =
         serde_json::from_str(structure).map_err(|error| malformed(error.to_string()))?;
     let scales = file
@@ -79,63 +73,22 @@ fn operation(layer: &LayerStructure, file: &NamedTensors) -> Result<IntegerOpera
             activation,
             fully_connected,
         } => {
-            let (kind, layout) = match depthwise {
-                true => (ConvKind::Depthwise, Layout::OneHwc),
-                false => (ConvKind::Conv, Layout::Ohwi),
+            let kind = match depthwise {
+                true => ConvKind::Depthwise,
+                false => ConvKind::Conv,
             };
-            let bias = bias(&format!("{}.bias", layer.name), file)?;
+            let name = |part: &str| format!("{}.{part}", layer.name);
+            let bias = biases(&name("bias"), file)?.to_vec();
+            let (weights, _) = weights_of(&name("weight"), Layout::Same, kind, file)?;
             IntegerOperation::Convolution(QuantizedConvolution {
                 kind,
                 geometry: window.into(),
                 out_channels: bias.len(),
-                weights: weights(&format!("{}.weight", layer.name), layout, file)?,
+                weights,
                 bias,
                 activation: activation.into(),
                 fully_connected,
             })
         }
     })
-}
-
-fn bias(name: &str, file: &NamedTensors) -> Result<Vec<i32>, ReadError> {
-    let tensor = file.tensors.get(name);
-    match tensor.and_then(|tensor| tensor.values.as_deref()) {
-        Some(Values::I32(bias)) => Ok(bias.clone()),
-        _ => Err(ReadError::tensor(
-            name,
-            "expected 32-bit integers with a scale",
-        )),
-    }
-}
-
-fn weights(name: &str, layout: Layout, file: &NamedTensors) -> Result<QuantizedWeights, ReadError> {
-    let expected = || ReadError::tensor(name, "expected 8-bit integers with a scale");
-    let tensor = file.tensors.get(name).ok_or_else(expected)?;
-    let values = tensor.values.as_deref().ok_or_else(expected)?;
-    let quantization = tensor.quantization.as_ref().ok_or_else(expected)?;
-    let failed = |error: ShapeError| ReadError::tensor(name, error.to_string());
-    let shape = &tensor.shape;
-    let values = match values {
-        Values::U8(values) => Integers::U8(ordered(shape, values, layout).map_err(failed)?),
-        Values::I8(values) => Integers::I8(ordered(shape, values, layout).map_err(failed)?),
-        _ => return Err(expected()),
-    };
-    let count = quantization.scales.len();
-    let mut zero_points: Vec<i32> = quantization
-        .zero_points
-        .iter()
-        .map(|&zero_point| zero_point as i32)
-        .collect();
-    zero_points.resize(count, 0);
-    Ok(QuantizedWeights {
-        values,
-        scales: quantization.scales.clone(),
-        zero_points,
-    })
-}
-
-/// Values in the order of networks of integers.
-fn ordered<T: Copy>(shape: &[usize], values: &[T], layout: Layout) -> Result<Vec<T>, ShapeError> {
-    let array = Array::new(shape, values.to_vec())?;
-    Ok(layout.to_source(array, 1)?.into_values())
 }

@@ -26,6 +26,9 @@ mod framework_call;
 mod graph;
 mod hugging_face_config;
 mod infer;
+mod integer_constants;
+mod integer_graph;
+mod integer_ranges;
 mod integer_structure;
 mod integer_tensors;
 mod integers;
@@ -45,7 +48,7 @@ mod write;
 
 pub use error::CheckpointError;
 pub use framework_call::framework_call;
-pub use integers::{is_quantized, load_integers};
+pub use integers::{QuantizedCheckpoint, integers_of, is_quantized, load_integers, load_quantized};
 pub use load::{load, load_bytes, load_with};
 pub use locate::exists;
 pub use metadata::{KEY as METADATA_KEY, Metadata, SavedActivation};

@@ -84,6 +84,15 @@ impl Preprocessing {
         }
     }
 
+    /// The smallest and the largest number of a pixel of any channel, or 0 beyond these.
+    pub fn range(&self) -> [f32; 2] {
+        let channels = self.mean.iter().zip(&self.std);
+        let ends = channels.flat_map(|(mean, std)| [-mean / std, (1.0 - mean) / std]);
+        ends.fold([0.0; 2], |[least, most], end| {
+            [least.min(end), most.max(end)]
+        })
+    }
+
     /// Number of channels of the result: 3 for RGB, 1 for grey.
     pub fn channels(&self) -> usize {
         self.mean.len()

@@ -73,11 +73,7 @@ fn of_samples(preprocessing: &Preprocessing, integer: IntegerType) -> Option<Inp
 
 /// Numbers from black to white of all channels.
 fn by_range(preprocessing: &Preprocessing, integer: IntegerType) -> InputRule {
-    let pairs = preprocessing.mean.iter().zip(&preprocessing.std);
-    let ends = pairs.flat_map(|(mean, std)| [-mean / std, (1.0 - mean) / std]);
-    let (low, high) = ends.fold((0f32, 0f32), |(low, high), end| {
-        (low.min(end), high.max(end))
-    });
+    let [low, high] = preprocessing.range();
     InputRule {
         quantized: covering((low, high), integer),
         shift: 0.0,

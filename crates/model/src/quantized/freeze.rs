@@ -43,6 +43,9 @@ pub struct Freeze<'a> {
     pub weights: &'a [f32],
     /// Smallest and largest value of each activation, in order, and of the logits.
     pub ranges: &'a [[f32; 2]],
+    /// Smallest and largest folded weight of each layer, in the same order, where training has kept
+    /// them. `None`: they are measured. Only for one scale per tensor.
+    pub weight_ranges: Option<&'a [[f32; 2]]>,
     /// How many scales the weights of a layer have. With one per tensor, integers are unsigned,
     /// otherwise signed.
     pub scheme: WeightScheme,
@@ -75,10 +78,10 @@ impl Freeze<'_> {
         let input = self.input();
         let (mut last, mut layers) = (input, Vec::new());
         let [mut height, mut width] = self.size;
-        for (layer, range) in body.iter().zip(self.ranges) {
+        for (index, (layer, range)) in body.iter().zip(self.ranges).enumerate() {
             let size = layer.size(1, height, width)?;
             (height, width) = (size.rows.output, size.columns.output);
-            let convolution = self.convolution(&layout, layer, norm.epsilon, last);
+            let convolution = self.convolution(&layout, index, layer, norm.epsilon, last);
             last = self.output(range);
             layers.push(IntegerLayer {
                 name: layer.endpoint.to_string(),
@@ -109,7 +112,17 @@ impl Freeze<'_> {
                 found: format!("{} for {activations} activations", self.ranges.len()),
             });
         }
+        if let Some(ranges) = self.weight_ranges
+            && (ranges.len() != activations || self.scheme != WeightScheme::PerTensor)
+        {
+            return Err(ModelError::Setting {
+                setting: "ranges of weights",
+                range: "one for each layer, with one scale per tensor",
+                found: format!("{} for {activations} layers", ranges.len()),
+            });
+        }
         let ranges = self.ranges.iter().chain([&self.pixels]);
+        let ranges = ranges.chain(self.weight_ranges.unwrap_or_default());
         let mut numbers = self.weights.iter().chain(ranges.flatten());
         match numbers.find(|number| !number.is_finite()) {
             None => Ok(()),
@@ -135,6 +148,11 @@ impl Freeze<'_> {
         }
     }
 
+    /// The range that training has kept of a layer's weights.
+    fn weight_range(&self, layer: usize) -> Option<[f32; 2]> {
+        self.weight_ranges?.get(layer).copied()
+    }
+
     fn integer(&self) -> IntegerType {
         match self.scheme {
             WeightScheme::PerTensor => IntegerType::U8,
@@ -155,6 +173,7 @@ impl Freeze<'_> {
     fn convolution(
         &self,
         layout: &FlatLayout,
+        index: usize,
         layer: &Layer,
         epsilon: f64,
         input: Quantized,
@@ -171,12 +190,13 @@ impl Freeze<'_> {
         };
         let weights = get(Part::Weights).unwrap_or_default();
         let folded = Folded::new(weights, layer.out_channels, fold);
+        let range = self.weight_range(index);
         let kind = match layer.endpoint.kind {
             LayerKind::Depthwise => ConvKind::Depthwise,
             LayerKind::Conv | LayerKind::Pointwise => ConvKind::Conv,
         };
         let taps = layer.geometry.kernel.iter().product();
-        let (weights, bias) = folded.integers(self.scheme, kind, taps, input.scale);
+        let (weights, bias) = folded.integers(self.scheme, range, kind, taps, input.scale);
         QuantizedConvolution {
             kind,
             geometry: layer.geometry,
@@ -218,7 +238,8 @@ impl Freeze<'_> {
         let folded = Folded::new(get(Part::Weights), classes, |class| {
             (1.0, f64::from(biases.get(class).copied().unwrap_or(0.0)))
         });
-        let (weights, bias) = folded.integers(self.scheme, ConvKind::Conv, 1, input.scale);
+        let range = self.weight_range(self.ranges.len() - 1);
+        let (weights, bias) = folded.integers(self.scheme, range, ConvKind::Conv, 1, input.scale);
         let convolution = QuantizedConvolution {
             kind: ConvKind::Conv,
             geometry: ConvGeometry::POINTWISE,
@@ -283,6 +304,7 @@ impl Folded {
     fn integers(
         &self,
         scheme: WeightScheme,
+        range: Option<[f32; 2]>,
         kind: ConvKind,
         taps: usize,
         input: f32,
@@ -290,11 +312,12 @@ impl Folded {
         let channels = self.biases.len();
         let depth = (self.weights.len() / channels.max(1)).max(1);
         let grid = |weights: &[f32], biases: &[f64]| {
-            let (low, high) = weights
-                .iter()
-                .fold((0.0f32, 0.0f32), |(low, high), &weight| {
-                    (low.min(weight), high.max(weight))
-                });
+            let measured = || {
+                weights.iter().fold([0.0f32; 2], |[low, high], &weight| {
+                    [low.min(weight), high.max(weight)]
+                })
+            };
+            let [low, high] = range.unwrap_or_else(measured);
             let grid = Grid::of_weights(scheme, low, high);
             // Weights that are almost 0 would make the bias overflow. They need no such small steps.
             let bias = biases

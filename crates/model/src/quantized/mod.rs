@@ -8,6 +8,7 @@
 //! ```
 
 mod freeze;
+mod output_stride;
 mod plan;
 mod random;
 mod summary;
@@ -17,6 +18,7 @@ pub use freeze::{Freeze, PIXEL};
 pub use mobilenet_kernels::integer::{
     Arithmetic, IntegerImages, IntegerNetwork, IntegerOutput, IntegerType, Quantized, ValueKind,
 };
+pub use output_stride::with_output_stride;
 pub use plan::{IntegerPlan, IntegerPlanOptions, IntegerPlanOutput};
 pub use random::random_integers;
 pub use summary::{IntegerSummary, WeightsSummary, integer_summary};

@@ -173,17 +173,14 @@ impl<'a> Training<'a> {
             return Ok(None);
         };
         let preprocessing = &self.metadata.preprocessing;
-        let channels = preprocessing.mean.iter().zip(&preprocessing.std);
-        let pixels = channels.fold([0.0f32; 2], |[least, most], (mean, std)| {
-            [least.min(-mean / std), most.max((1.0 - mean) / std)]
-        });
         let freeze = Freeze {
             config: &self.metadata.config(),
             weights: state.best_weights(),
             ranges: &ranges.ranges(),
+            weight_ranges: None,
             scheme: quantization.scheme.into(),
             size: preprocessing.size,
-            pixels,
+            pixels: preprocessing.range(),
         };
         Ok(Some(freeze.network()?))
     }

@@ -2,16 +2,17 @@
 
 use anyhow::{Context, Result, bail};
 use mobilenet::model::array::Array;
+use mobilenet::model::checkpoint::QuantizedCheckpoint;
 use mobilenet::model::endpoint::head;
 use mobilenet::model::npy::{self, NpyValue};
 use mobilenet::model::quantized::{
     Arithmetic, IntegerImages, IntegerOutput, IntegerPlan, IntegerPlanOptions, IntegerPlanOutput,
-    IntegerType, QuantizedWeights, ValueKind,
+    IntegerType, QuantizedWeights, ValueKind, with_output_stride,
 };
 use mobilenet::model::suggest::nearest;
 use mobilenet::model::{ModelError, NetworkPlan};
 
-use super::super::load_integers;
+use super::super::{load_integers, load_quantized};
 use super::layout::to_nhwc;
 use crate::args::{ArrayLayout, Engine, Predict};
 use crate::threads;
@@ -20,7 +21,6 @@ use crate::threads;
 pub(super) fn run(arguments: &Predict) -> Result<()> {
     let given = [
         ("--engine eager", arguments.engine == Engine::Eager),
-        ("--output-stride", arguments.output_stride.is_some()),
         ("--weight-type", arguments.weight_type.is_some()),
         (
             "--layout nchw",
@@ -31,7 +31,18 @@ pub(super) fn run(arguments: &Predict) -> Result<()> {
         bail!("{option} is not for networks of integers");
     }
     let arithmetic = arguments.arithmetic.map(Arithmetic::from);
-    let network = load_integers(&arguments.weights)?;
+    let network = match arguments.output_stride {
+        None => load_integers(&arguments.weights)?,
+        Some(_) if arguments.endpoint.is_none() => {
+            bail!("--output-stride needs --endpoint: a pool of integers has a window of its own")
+        }
+        stride => {
+            let QuantizedCheckpoint { network, metadata } = load_quantized(&arguments.weights)?;
+            let mut config = metadata.config();
+            config.base.output_stride = stride;
+            with_output_stride(network, &config)?
+        }
+    };
     let weights = QuantizedWeights::new(network, arithmetic.unwrap_or_default())?;
     match (arguments.raw, weights.input()) {
         (false, _) => numbers(arguments, &weights),

@@ -20,6 +20,65 @@ fn enter<K: IntegerKernel>(simd: Avx2, kernel: K) -> K::Output {
     kernel.run(simd)
 }
 
+/// What an instruction set with products of bytes does as AVX2 does: all that is not a product.
+macro_rules! sums_of_avx2 {
+    () => {
+        #[inline(always)]
+        unsafe fn load(self, from: *const i32) -> Self::Sums {
+            // SAFETY: the caller's guarantee is the same, here and below.
+            unsafe { self.0.load(from) }
+        }
+
+        #[inline(always)]
+        unsafe fn store(self, to: *mut i32, sums: Self::Sums) {
+            // SAFETY: as above.
+            unsafe { self.0.store(to, sums) }
+        }
+
+        #[inline(always)]
+        unsafe fn pairs(self, a: *const u8, b: *const u8) -> Self::Pairs {
+            // SAFETY: as above.
+            unsafe { self.0.pairs(a, b) }
+        }
+
+        #[inline(always)]
+        unsafe fn pairs_of_weights(self, from: *const i16) -> Self::Pairs {
+            // SAFETY: as above.
+            unsafe { self.0.pairs_of_weights(from) }
+        }
+
+        #[inline(always)]
+        unsafe fn scale(
+            self,
+            sums: Self::Sums,
+            factors: *const f32,
+            low: f32,
+            high: f32,
+        ) -> Self::Sums {
+            // SAFETY: as above.
+            unsafe { self.0.scale(sums, factors, low, high) }
+        }
+
+        #[inline(always)]
+        fn add(self, sums: Self::Sums, value: i32) -> Self::Sums {
+            self.0.add(sums, value)
+        }
+
+        #[inline(always)]
+        unsafe fn store_bytes(self, to: *mut u8, sums: Self::Sums, count: usize) {
+            // SAFETY: as above.
+            unsafe { self.0.store_bytes(to, sums, count) }
+        }
+
+        #[inline(always)]
+        unsafe fn store_values(self, to: *mut u8, sums: Self::Sums, count: usize) {
+            // SAFETY: left operands are bytes.
+            unsafe { self.0.store_bytes(to, sums, count) }
+        }
+    };
+}
+pub(super) use sums_of_avx2;
+
 /// The sums as 16 bits.
 ///
 /// # Safety
@@ -82,18 +141,6 @@ impl IntegerSimd for Avx2 {
     fn dot(self, sums: Self::Sums, left: Self::Left, right: Self::Right) -> Self::Sums {
         // SAFETY: `self` exists, so the machine has the instruction set.
         unsafe { _mm256_add_epi32(sums, _mm256_madd_epi16(left, right)) }
-    }
-
-    fn take(rest: &mut [i32], taken: &mut [i16]) {
-        for (rest, taken) in rest.iter_mut().zip(taken) {
-            *taken = *rest as i16;
-            *rest -= i32::from(*taken);
-        }
-    }
-
-    #[inline(always)]
-    fn packed(lane: usize, depth: usize) -> usize {
-        2 * lane + depth
     }
 
     #[inline(always)]

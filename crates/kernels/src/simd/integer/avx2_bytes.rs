@@ -6,7 +6,7 @@
 
 use std::arch::x86_64::*;
 
-use super::avx2::Avx2;
+use super::avx2::{Avx2, sums_of_avx2};
 use super::vector::{IntegerKernel, IntegerSimd};
 
 /// Proof that the machine has AVX2.
@@ -47,17 +47,7 @@ impl IntegerSimd for Avx2Bytes {
         unsafe { enter(self, kernel) }
     }
 
-    #[inline(always)]
-    unsafe fn load(self, from: *const i32) -> Self::Sums {
-        // SAFETY: the caller's guarantee is the same.
-        unsafe { self.0.load(from) }
-    }
-
-    #[inline(always)]
-    unsafe fn store(self, to: *mut i32, sums: Self::Sums) {
-        // SAFETY: the caller's guarantee is the same.
-        unsafe { self.0.store(to, sums) }
-    }
+    sums_of_avx2!();
 
     #[inline(always)]
     unsafe fn left(self, from: *const u8) -> Self::Left {
@@ -108,48 +98,7 @@ impl IntegerSimd for Avx2Bytes {
     }
 
     #[inline(always)]
-    unsafe fn pairs(self, a: *const u8, b: *const u8) -> Self::Pairs {
-        // SAFETY: the caller's guarantee is the same.
-        unsafe { self.0.pairs(a, b) }
-    }
-
-    #[inline(always)]
-    unsafe fn pairs_of_weights(self, from: *const i16) -> Self::Pairs {
-        // SAFETY: the caller's guarantee is the same.
-        unsafe { self.0.pairs_of_weights(from) }
-    }
-
-    #[inline(always)]
     fn dot_pairs(self, sums: Self::Sums, bytes: Self::Pairs, weights: Self::Pairs) -> Self::Sums {
         self.0.dot_pairs(sums, bytes, weights)
-    }
-
-    #[inline(always)]
-    unsafe fn scale(
-        self,
-        sums: Self::Sums,
-        factors: *const f32,
-        low: f32,
-        high: f32,
-    ) -> Self::Sums {
-        // SAFETY: the caller's guarantee is the same.
-        unsafe { self.0.scale(sums, factors, low, high) }
-    }
-
-    #[inline(always)]
-    fn add(self, sums: Self::Sums, value: i32) -> Self::Sums {
-        self.0.add(sums, value)
-    }
-
-    #[inline(always)]
-    unsafe fn store_bytes(self, to: *mut u8, sums: Self::Sums, count: usize) {
-        // SAFETY: the caller's guarantee is the same.
-        unsafe { self.0.store_bytes(to, sums, count) }
-    }
-
-    #[inline(always)]
-    unsafe fn store_values(self, to: *mut u8, sums: Self::Sums, count: usize) {
-        // SAFETY: the caller's guarantee is the same.
-        unsafe { self.0.store_bytes(to, sums, count) }
     }
 }

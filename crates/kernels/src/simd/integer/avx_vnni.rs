@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::avx2::Avx2;
+use super::avx2::{Avx2, sums_of_avx2};
 use super::vector::{IntegerKernel, IntegerSimd};
 
 /// Proof that the machine has AVX2 and AVX-VNNI.
@@ -40,17 +40,7 @@ impl IntegerSimd for AvxVnni {
         unsafe { enter(self, kernel) }
     }
 
-    #[inline(always)]
-    unsafe fn load(self, from: *const i32) -> Self::Sums {
-        // SAFETY: the caller's guarantee is the same.
-        unsafe { self.0.load(from) }
-    }
-
-    #[inline(always)]
-    unsafe fn store(self, to: *mut i32, sums: Self::Sums) {
-        // SAFETY: the caller's guarantee is the same.
-        unsafe { self.0.store(to, sums) }
-    }
+    sums_of_avx2!();
 
     #[inline(always)]
     unsafe fn left(self, from: *const u8) -> Self::Left {
@@ -70,62 +60,9 @@ impl IntegerSimd for AvxVnni {
         unsafe { _mm256_dpbusd_avx_epi32(sums, left, right) }
     }
 
-    fn take(rest: &mut [i32], taken: &mut [i8]) {
-        for (rest, taken) in rest.iter_mut().zip(taken) {
-            *taken = (*rest).clamp(-128, 127) as i8;
-            *rest -= i32::from(*taken);
-        }
-    }
-
-    #[inline(always)]
-    fn packed(lane: usize, depth: usize) -> usize {
-        4 * lane + depth
-    }
-
-    #[inline(always)]
-    unsafe fn pairs(self, a: *const u8, b: *const u8) -> Self::Pairs {
-        // SAFETY: the caller's guarantee is the same.
-        unsafe { self.0.pairs(a, b) }
-    }
-
-    #[inline(always)]
-    unsafe fn pairs_of_weights(self, from: *const i16) -> Self::Pairs {
-        // SAFETY: the caller's guarantee is the same.
-        unsafe { self.0.pairs_of_weights(from) }
-    }
-
     #[inline(always)]
     fn dot_pairs(self, sums: Self::Sums, bytes: Self::Pairs, weights: Self::Pairs) -> Self::Sums {
         // SAFETY: `self` exists, so the machine has the instruction set.
         unsafe { _mm256_dpwssd_avx_epi32(sums, bytes, weights) }
-    }
-
-    #[inline(always)]
-    unsafe fn scale(
-        self,
-        sums: Self::Sums,
-        factors: *const f32,
-        low: f32,
-        high: f32,
-    ) -> Self::Sums {
-        // SAFETY: the caller's guarantee is the same.
-        unsafe { self.0.scale(sums, factors, low, high) }
-    }
-
-    #[inline(always)]
-    fn add(self, sums: Self::Sums, value: i32) -> Self::Sums {
-        self.0.add(sums, value)
-    }
-
-    #[inline(always)]
-    unsafe fn store_bytes(self, to: *mut u8, sums: Self::Sums, count: usize) {
-        // SAFETY: the caller's guarantee is the same.
-        unsafe { self.0.store_bytes(to, sums, count) }
-    }
-
-    #[inline(always)]
-    unsafe fn store_values(self, to: *mut u8, sums: Self::Sums, count: usize) {
-        // SAFETY: the caller's guarantee is the same.
-        unsafe { self.0.store_bytes(to, sums, count) }
     }
 }

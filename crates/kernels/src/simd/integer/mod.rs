@@ -9,6 +9,10 @@ mod avx2_bytes;
 mod avx_vnni;
 pub(crate) mod depthwise;
 pub(crate) mod matrix;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(target_arch = "aarch64")]
+mod neon_dot;
 mod rounding;
 mod scalar;
 mod vector;
@@ -31,11 +35,22 @@ pub enum IntegerIsa {
     AvxVnni,
     /// AVX-512 with VNNI.
     Avx512Vnni,
+    /// AArch64.
+    Neon,
+    /// AArch64 with the dot product.
+    NeonDot,
 }
 
 impl IntegerIsa {
     /// All, slowest first.
-    pub const ALL: [Self; 4] = [Self::Scalar, Self::Avx2, Self::AvxVnni, Self::Avx512Vnni];
+    pub const ALL: [Self; 6] = [
+        Self::Scalar,
+        Self::Avx2,
+        Self::AvxVnni,
+        Self::Avx512Vnni,
+        Self::Neon,
+        Self::NeonDot,
+    ];
 
     /// Whether this machine supports it.
     pub fn is_available(self) -> bool {
@@ -47,7 +62,10 @@ impl IntegerIsa {
             Self::AvxVnni => avx_vnni::AvxVnni::detect().is_some(),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512Vnni => vnni::Avx512Vnni::detect().is_some(),
-            #[cfg(not(target_arch = "x86_64"))]
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => true,
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonDot => neon_dot::NeonDot::detect().is_some(),
             _ => false,
         }
     }
@@ -68,7 +86,7 @@ impl IntegerIsa {
     /// Sums in a vector.
     pub(crate) fn lanes(self) -> usize {
         match self {
-            Self::Scalar | Self::Avx2 | Self::AvxVnni => 8,
+            Self::Scalar | Self::Avx2 | Self::AvxVnni | Self::Neon | Self::NeonDot => 8,
             Self::Avx512Vnni => 16,
         }
     }
@@ -79,6 +97,7 @@ impl IntegerIsa {
             Self::Scalar => "scalar",
             Self::Avx2 => "vpmaddwd",
             Self::AvxVnni | Self::Avx512Vnni => "vpdpwssd",
+            Self::Neon | Self::NeonDot => "smlal",
         }
     }
 
@@ -89,6 +108,8 @@ impl IntegerIsa {
             Self::Avx2 => Products::Avx2,
             Self::AvxVnni => Products::AvxVnni,
             Self::Avx512Vnni => Products::Avx512Vnni,
+            Self::Neon => Products::Neon,
+            Self::NeonDot => Products::NeonDot,
         }
     }
 
@@ -103,6 +124,7 @@ impl From<Isa> for IntegerIsa {
     fn from(isa: Isa) -> Self {
         match isa {
             Isa::Avx512 if Self::Avx512Vnni.is_available() => Self::Avx512Vnni,
+            Isa::Neon => Self::Neon,
             Isa::Avx512 | Isa::Avx2 if Self::Avx2.is_available() => Self::Avx2,
             _ => Self::Scalar,
         }
@@ -116,6 +138,8 @@ impl std::fmt::Display for IntegerIsa {
             Self::Avx2 => "avx2",
             Self::AvxVnni => "avx-vnni",
             Self::Avx512Vnni => "avx512-vnni",
+            Self::Neon => "neon",
+            Self::NeonDot => "neon-dot",
         })
     }
 }
@@ -130,6 +154,8 @@ pub(crate) enum Products {
     Avx2Bytes,
     AvxVnni,
     Avx512Vnni,
+    Neon,
+    NeonDot,
 }
 
 impl Products {
@@ -140,6 +166,8 @@ impl Products {
             Self::Avx2 => "vpmaddwd",
             Self::Avx2Bytes => "vpmaddubsw",
             Self::AvxVnni | Self::Avx512Vnni => "vpdpbusd",
+            Self::Neon => "smlal",
+            Self::NeonDot => "sdot",
         }
     }
 
@@ -180,6 +208,14 @@ pub(crate) fn dispatch<K: IntegerKernel>(products: Products, kernel: K) -> K::Ou
         #[cfg(target_arch = "x86_64")]
         Products::Avx2 => {
             if let Some(simd) = avx2::Avx2::detect() {
+                return simd.vectorize(kernel);
+            }
+        }
+        #[cfg(target_arch = "aarch64")]
+        Products::Neon => return neon::Neon.vectorize(kernel),
+        #[cfg(target_arch = "aarch64")]
+        Products::NeonDot => {
+            if let Some(simd) = neon_dot::NeonDot::detect() {
                 return simd.vectorize(kernel);
             }
         }

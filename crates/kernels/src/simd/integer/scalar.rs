@@ -62,19 +62,6 @@ impl IntegerSimd for Scalar {
     }
 
     #[inline(always)]
-    fn take(rest: &mut [i32], taken: &mut [i16]) {
-        for (rest, taken) in rest.iter_mut().zip(taken) {
-            *taken = *rest as i16;
-            *rest -= i32::from(*taken);
-        }
-    }
-
-    #[inline(always)]
-    fn packed(lane: usize, depth: usize) -> usize {
-        2 * lane + depth
-    }
-
-    #[inline(always)]
     unsafe fn pairs(self, a: *const u8, b: *const u8) -> Self::Pairs {
         // SAFETY: the caller guarantees readable bytes.
         let (a, b) = unsafe {

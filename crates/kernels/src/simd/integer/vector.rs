@@ -1,4 +1,4 @@
-//! The two traits that kernels on integers are written with: `IntegerSimd`, the vectors of one
+//! The traits that kernels on integers are written with: `IntegerSimd`, the vectors of one
 //! instruction set, and `IntegerKernel`, work that is compiled for each set.
 
 /// Work that is compiled for every instruction set.
@@ -9,6 +9,26 @@ pub(crate) trait IntegerKernel {
     /// Does the work. This method and all functions that it calls with `S` must be
     /// `#[inline(always)]`: only then are they compiled for the instruction set.
     fn run<S: IntegerSimd>(self, simd: S) -> Self::Output;
+}
+
+/// A weight as a kernel reads it.
+pub(crate) trait Weight: Copy + Default + Into<i32> {
+    /// What is nearest to an integer.
+    fn nearest(integer: i32) -> Self;
+}
+
+impl Weight for i8 {
+    #[inline(always)]
+    fn nearest(integer: i32) -> Self {
+        integer.clamp(Self::MIN.into(), Self::MAX.into()) as Self
+    }
+}
+
+impl Weight for i16 {
+    #[inline(always)]
+    fn nearest(integer: i32) -> Self {
+        integer.clamp(Self::MIN.into(), Self::MAX.into()) as Self
+    }
 }
 
 /// Vectors of 32-bit sums of one instruction set, and products of bytes with weights. A value of
@@ -23,10 +43,10 @@ pub(crate) trait IntegerSimd: Copy + Send + Sync + 'static {
     type Right: Copy;
     /// Two numbers of 16 bits for each lane.
     type Pairs: Copy;
-    /// What left operands are kept as: bytes, or bytes as 16 bits.
+    /// What left operands are kept as: bytes, bytes as 16 bits, or bytes minus `OFFSET`.
     type Value: Copy + From<u8>;
     /// What right operands are kept as: weights in 8 or in 16 bits.
-    type Weight: Copy + Default;
+    type Weight: Weight;
     /// Sums in a vector.
     const LANES: usize;
     /// Products that a step adds to each sum.
@@ -35,6 +55,8 @@ pub(crate) trait IntegerSimd: Copy + Send + Sync + 'static {
     const TILE: usize;
     /// Vectors of output channels in a full panel of the matrix product.
     const PANEL: usize;
+    /// What is subtracted from bytes that become left operands.
+    const OFFSET: i32 = 0;
 
     /// Runs a kernel, compiled for the instruction set. The call is never inlined.
     fn vectorize<K: IntegerKernel>(self, kernel: K) -> K::Output;
@@ -64,10 +86,19 @@ pub(crate) trait IntegerSimd: Copy + Send + Sync + 'static {
 
     /// Takes of a lane's `DEPTH` weights as much as a step multiplies exactly. What is left in
     /// `rest` must go to another step: products are linear.
-    fn take(rest: &mut [i32], taken: &mut [Self::Weight]);
+    #[inline(always)]
+    fn take(rest: &mut [i32], taken: &mut [Self::Weight]) {
+        for (rest, taken) in rest.iter_mut().zip(taken) {
+            *taken = Self::Weight::nearest(*rest);
+            *rest -= (*taken).into();
+        }
+    }
 
     /// Where the weight `depth` of lane `lane` is among the `DEPTH * LANES` weights of a step.
-    fn packed(lane: usize, depth: usize) -> usize;
+    #[inline(always)]
+    fn packed(lane: usize, depth: usize) -> usize {
+        Self::DEPTH * lane + depth
+    }
 
     /// Two bytes of each lane, side by side, as 16 bits.
     ///

@@ -72,18 +72,6 @@ impl IntegerSimd for Avx512Vnni {
         unsafe { _mm512_dpbusd_epi32(sums, left, right) }
     }
 
-    fn take(rest: &mut [i32], taken: &mut [i8]) {
-        for (rest, taken) in rest.iter_mut().zip(taken) {
-            *taken = (*rest).clamp(-128, 127) as i8;
-            *rest -= i32::from(*taken);
-        }
-    }
-
-    #[inline(always)]
-    fn packed(lane: usize, depth: usize) -> usize {
-        4 * lane + depth
-    }
-
     #[inline(always)]
     unsafe fn pairs(self, a: *const u8, b: *const u8) -> Self::Pairs {
         // SAFETY: the caller guarantees readable bytes; `self` proves the instruction set.

@@ -5,9 +5,7 @@
 //!     -> classifier
 //! ```
 
-use std::collections::HashMap;
-
-use mobilenet_kernels::{ConvGeometry, Padding};
+use mobilenet_kernels::ConvGeometry;
 
 use super::affine::{Affine, MOST_VALUES};
 use crate::checkpoint::layout::Layout;
@@ -27,6 +25,8 @@ pub(super) struct GraphLayer {
     pub(super) conv: Conv,
     pub(super) batch_norm: Option<BatchNorm>,
     pub(super) activation: Option<String>,
+    /// The largest number that the integers of its result mean, where 0 is the smallest.
+    most: Option<f32>,
 }
 
 /// What was found so far.
@@ -46,14 +46,7 @@ pub(super) struct Walk {
 /// A sentence, if the graph is not a MobileNetV1.
 pub(super) fn walk(graph: &Graph, file: &NamedTensors) -> Result<Walk, String> {
     let mut walk = Walk::default();
-    let mut takers: HashMap<&str, Vec<&Operation>> = HashMap::new();
-    for operation in &graph.operations {
-        for input in &operation.inputs {
-            if !matches!(operation.kind, OperationKind::Shape) {
-                takers.entry(input.as_str()).or_default().push(operation);
-            }
-        }
-    }
+    let mut takers = graph.takers();
     let mut tensor = graph.input.name.as_str();
     // Each iteration removes an operation, so a cycle ends.
     while let Some(next) = takers.remove(tensor) {
@@ -80,16 +73,46 @@ pub(super) fn walk(graph: &Graph, file: &NamedTensors) -> Result<Walk, String> {
             walk.layers.len()
         ));
     }
+    walk.imply_activations();
     Ok(walk)
 }
 
+/// A little more than the largest number of ReLU6.
+const MOST_OF_RELU6: f32 = 6.01;
+
 impl Walk {
+    /// Quantisers leave out activations where integers cannot mean other numbers anyway.
+    fn imply_activations(&mut self) {
+        let layers = &mut self.layers;
+        if layers.iter().any(|layer| layer.activation.is_some()) {
+            return;
+        }
+        let most: Option<Vec<f32>> = layers.iter().map(|layer| layer.most).collect();
+        if let Some(most) = most {
+            let is_relu6 = most.iter().all(|most| *most <= MOST_OF_RELU6);
+            let name = if is_relu6 { "relu6" } else { "relu" };
+            for layer in layers {
+                layer.activation = Some(name.to_string());
+            }
+        }
+    }
+
     /// Processes one operation. Returns whether to go on.
     fn step(&mut self, operation: &Operation, file: &NamedTensors) -> Result<bool, String> {
         let name = &operation.name;
         let misplaced = |what: &str| Err(format!("{what} `{name}` has no place in MobileNetV1"));
         match &operation.kind {
-            OperationKind::PassThrough | OperationKind::Shape => {}
+            OperationKind::Quantize(quantized) => {
+                if let Some(layer) = self.layers.last_mut().filter(|_| self.pool.is_none())
+                    && quantized.zero_point == quantized.integer.min()
+                {
+                    layer.most = Some(255.0 * quantized.scale);
+                }
+            }
+            OperationKind::PassThrough
+            | OperationKind::Softmax
+            | OperationKind::Dequantize(_)
+            | OperationKind::Shape => {}
             // Operations after the classifier are not part of the network.
             _ if self.logits.is_some()
                 && !matches!(operation.kind, OperationKind::Dense { .. }) =>
@@ -186,41 +209,16 @@ impl Walk {
                 "`{name}` is {found} convolution where MobileNetV1 has {endpoint}"
             ));
         }
-        let ([stride, across], [dilation, along]) = (conv.stride, conv.dilation);
-        if stride != across || dilation != along {
-            return Err(format!(
-                "`{name}` has other strides for rows than for columns"
-            ));
-        }
-        let [top, left, bottom, right] = std::mem::take(&mut self.pad);
-        let padding = match conv.padding {
-            padding if [top, left, bottom, right] == [0; 4] => padding,
-            Padding::Same => {
-                return Err(format!("`{name}` pads by SAME an image already padded"));
-            }
-            Padding::Explicit {
-                top: t,
-                bottom: b,
-                left: l,
-                right: r,
-            } => Padding::Explicit {
-                top: top.saturating_add(t),
-                bottom: bottom.saturating_add(b),
-                left: left.saturating_add(l),
-                right: right.saturating_add(r),
-            },
-        };
-        self.windows.push(ConvGeometry {
-            kernel: [rows, columns],
-            stride,
-            dilation,
-            padding,
-        });
+        let pad = std::mem::take(&mut self.pad);
+        let window = conv.window([rows, columns], pad);
+        let window = window.map_err(|problem| format!("`{name}` {problem}"))?;
+        self.windows.push(window);
         self.layers.push(GraphLayer {
             endpoint,
             conv: conv.clone(),
             batch_norm: None,
             activation: conv.activation.clone(),
+            most: None,
         });
         Ok(())
     }

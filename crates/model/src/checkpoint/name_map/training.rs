@@ -8,7 +8,7 @@ pub(in crate::checkpoint) const AVERAGES: &str = "moving averages";
 pub(in crate::checkpoint) const SHADOW: &str = "/ExponentialMovingAverage";
 
 /// Suffixes of TensorFlow's names, with headings.
-const ENDINGS: [(&str, &str); 12] = [
+const ENDINGS: [(&str, &str); 16] = [
     (SHADOW, AVERAGES),
     ("/RMSProp", "RMSProp's slots"),
     ("/RMSProp_1", "RMSProp's slots"),
@@ -17,6 +17,10 @@ const ENDINGS: [(&str, &str); 12] = [
     ("/Adam_1", "Adam's slots"),
     ("/biased", "zero-debiased averages"),
     ("/local_step", "zero-debiased averages"),
+    ("/act_quant/min", "ranges of fake quantisation"),
+    ("/act_quant/max", "ranges of fake quantisation"),
+    ("/weights_quant/min", "ranges of fake quantisation"),
+    ("/weights_quant/max", "ranges of fake quantisation"),
     ("global_step", "counters"),
     ("save_counter", "counters"),
     ("beta1_power", "Adam's slots"),

@@ -2,9 +2,11 @@
 //!
 //! Readers translate every graph format to these types, which know nothing of MobileNet.
 
+use std::collections::HashMap;
 use std::fmt;
 
-use mobilenet_kernels::Padding;
+use mobilenet_kernels::integer::Quantized;
+use mobilenet_kernels::{ConvGeometry, Padding};
 
 use crate::checkpoint::layout::Layout;
 
@@ -14,6 +16,21 @@ pub(crate) struct Graph {
     /// The network's input.
     pub(crate) input: Input,
     pub(crate) operations: Vec<Operation>,
+}
+
+impl Graph {
+    /// The operations that read the values of each tensor.
+    pub(crate) fn takers(&self) -> HashMap<&str, Vec<&Operation>> {
+        let mut takers: HashMap<&str, Vec<&Operation>> = HashMap::new();
+        for operation in &self.operations {
+            for input in &operation.inputs {
+                if !matches!(operation.kind, OperationKind::Shape) {
+                    takers.entry(input.as_str()).or_default().push(operation);
+                }
+            }
+        }
+        takers
+    }
 }
 
 /// The image that a network takes.
@@ -72,6 +89,12 @@ pub(crate) enum OperationKind {
         /// The second operand.
         operand: String,
     },
+    /// Softmax over the classes.
+    Softmax,
+    /// Rounds numbers to integers of this meaning.
+    Quantize(Quantized),
+    /// Integers of this meaning to numbers.
+    Dequantize(Quantized),
     /// Changes the shape, or nothing.
     PassThrough,
     /// Reads the shape of a tensor, but not its values.
@@ -120,6 +143,44 @@ pub(crate) struct Conv {
     pub(crate) padding: Padding,
     /// The activation after the convolution.
     pub(crate) activation: Option<String>,
+}
+
+impl Conv {
+    /// The window of this convolution after the image was padded: top, left, bottom, right.
+    ///
+    /// # Errors
+    /// What is not supported.
+    pub(crate) fn window(
+        &self,
+        kernel: [usize; 2],
+        [top, left, bottom, right]: [usize; 4],
+    ) -> Result<ConvGeometry, &'static str> {
+        let ([stride, across], [dilation, along]) = (self.stride, self.dilation);
+        if stride != across || dilation != along {
+            return Err("has other strides for rows than for columns");
+        }
+        let padding = match self.padding {
+            padding if [top, left, bottom, right] == [0; 4] => padding,
+            Padding::Same => return Err("pads by SAME an image already padded"),
+            Padding::Explicit {
+                top: t,
+                bottom: b,
+                left: l,
+                right: r,
+            } => Padding::Explicit {
+                top: top.saturating_add(t),
+                bottom: bottom.saturating_add(b),
+                left: left.saturating_add(l),
+                right: right.saturating_add(r),
+            },
+        };
+        Ok(ConvGeometry {
+            kernel,
+            stride,
+            dilation,
+            padding,
+        })
+    }
 }
 
 /// A batch normalisation.

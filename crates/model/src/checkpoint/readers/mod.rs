@@ -37,11 +37,13 @@ mod zip_entry;
 pub use budget::ReadLimits;
 pub use error::ReadError;
 pub use format::Format;
+pub(in crate::checkpoint) use onnx::has_integers as onnx_has_integers;
 pub(in crate::checkpoint) use safetensors::has_entry;
 pub use source::{Folder, Source};
 pub use tensors::{NamedTensors, Quantization, RawTensor};
-pub(in crate::checkpoint) use tflite::has_integers;
 pub use tflite::read_integers;
+pub(in crate::checkpoint) use tflite::{has_integers, read_outline};
 
 use budget::Budget;
+pub(in crate::checkpoint) use tensors::check_bias_scales;
 use tensors::{from_le_bytes, volume};

@@ -163,6 +163,33 @@ pub(super) fn volume(name: &str, shape: &[usize]) -> Result<usize, ReadError> {
     Ok(if shape.contains(&0) { 0 } else { volume })
 }
 
+/// Checks that biases have the scale of the input times that of the weights: otherwise they would
+/// mean other numbers than the sums to which they are added.
+pub(in crate::checkpoint) fn check_bias_scales(
+    name: &str,
+    biases: &[f32],
+    input: f32,
+    weights: &[f32],
+) -> Result<(), ReadError> {
+    if biases.len() != weights.len() {
+        let (found, expected) = (biases.len(), weights.len());
+        let problem = format!("{found} scales of biases, expected {expected}");
+        return Err(ReadError::tensor(name, problem));
+    }
+    for (&bias, &scale) in biases.iter().zip(weights) {
+        let expected = f64::from(input) * f64::from(scale);
+        let fits = (f64::from(bias) - expected).abs() <= MOST_BIAS_ERROR * expected;
+        if !fits {
+            let problem = format!("a bias scale of {bias:e}, expected {expected:e}");
+            return Err(ReadError::tensor(name, problem));
+        }
+    }
+    Ok(())
+}
+
+/// Relative error of a bias' scale. Converters write it to the last bit or two.
+const MOST_BIAS_ERROR: f64 = 0.02;
+
 /// Converts little-endian bytes to values, within the budget.
 pub(super) fn from_le_bytes(
     name: &str,

@@ -9,11 +9,12 @@
 //!               bytes raw_data = 9, repeated double double_data = 10, int32 data_location = 14 }
 //! ```
 //!
-//! `nodes.rs` translates nodes to operations.
+//! `nodes.rs` translates nodes to operations, `on_integers.rs` those on integers.
 
 mod constants;
 mod integers;
 mod nodes;
+mod on_integers;
 mod quantized;
 
 use super::graph::{Graph, Input};
@@ -21,7 +22,7 @@ use super::protobuf::{Field, next_field, text};
 use super::{Budget, NamedTensors, ReadError};
 use constants::Constants;
 use integers::Integers;
-use nodes::Nodes;
+use nodes::{Node, Nodes};
 use quantized::QuantizedConstants;
 
 /// Whether the bytes begin with an IR version, and contain a graph and only known fields.
@@ -40,6 +41,27 @@ pub(super) fn looks_like(bytes: &[u8]) -> bool {
             _ => return false,
         }
     }
+}
+
+/// Whether a file rounds its activations to integers.
+///
+/// # Errors
+/// If the bytes break the format's rules.
+pub(in crate::checkpoint) fn has_integers(bytes: &[u8]) -> Result<bool, ReadError> {
+    let mut model = bytes;
+    while let Some(field) = next_field(&mut model, "model")? {
+        let Field::Bytes(7, mut graph) = field else {
+            continue;
+        };
+        while let Some(field) = next_field(&mut graph, "graph")? {
+            if let Field::Bytes(1, node) = field
+                && matches!(Node::parse(node)?.op, "QuantizeLinear" | "QLinearConv")
+            {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, ReadError> {

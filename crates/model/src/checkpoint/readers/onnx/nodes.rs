@@ -11,11 +11,11 @@ use crate::checkpoint::readers::{Budget, ReadError};
 /// `NodeProto { repeated string input = 1, repeated string output = 2, string name = 3,
 /// string op_type = 4, repeated AttributeProto attribute = 5 }`.
 #[derive(Default)]
-struct Node<'a> {
-    inputs: Vec<&'a str>,
-    output: &'a str,
+pub(super) struct Node<'a> {
+    pub(super) inputs: Vec<&'a str>,
+    pub(super) output: &'a str,
     name: &'a str,
-    op: &'a str,
+    pub(super) op: &'a str,
     attributes: Vec<Attribute<'a>>,
 }
 
@@ -35,7 +35,7 @@ const NODE: u64 = (size_of::<Operation>() + size_of::<Node>()) as u64;
 
 /// Reads nodes. ONNX lists them in the order of computation.
 pub(super) struct Nodes<'a> {
-    constants: Constants<'a>,
+    pub(super) constants: Constants<'a>,
     operations: Vec<Operation>,
 }
 
@@ -83,20 +83,31 @@ impl<'a> Nodes<'a> {
             .filter(|input| !input.is_empty() && !is_constant(input))
             .map(|input| (*input).to_string())
             .collect();
-        let name = match node.name {
-            "" => node.output,
-            name => name,
-        };
-        let kind = self
-            .kind(&node)
-            .map_err(|problem| ReadError::malformed(format!("node `{name}`"), problem))?;
+        let wrong = |problem: String| node.wrong(problem);
+        match self.on_integers(&node).map_err(wrong)? {
+            Some(operation) => self.push_on_integers(&node, operation, budget),
+            None => {
+                let kind = self.kind(&node).map_err(wrong)?;
+                self.push(node.name(), inputs, node.output, kind);
+                Ok(())
+            }
+        }
+    }
+
+    /// Appends an operation.
+    pub(super) fn push(
+        &mut self,
+        name: &str,
+        inputs: Vec<String>,
+        output: &str,
+        kind: OperationKind,
+    ) {
         self.operations.push(Operation {
             name: name.to_string(),
             inputs,
-            output: node.output.to_string(),
+            output: output.to_string(),
             kind,
         });
-        Ok(())
     }
 
     /// Keeps the constant that a node dequantises. Returns whether it is a constant.
@@ -107,7 +118,7 @@ impl<'a> Nodes<'a> {
         } = &mut self.constants;
         let tensor = quantized
             .dequantized(&node.inputs, axis, named)
-            .map_err(|problem| ReadError::malformed(format!("node `{}`", node.name), problem))?;
+            .map_err(|problem| node.wrong(problem))?;
         match tensor {
             Some(tensor) => named.insert(node.output.to_string(), tensor).map(|()| true),
             None => Ok(false),
@@ -144,22 +155,11 @@ impl<'a> Nodes<'a> {
                 }
             }
             "AveragePool" => OperationKind::AveragePool(Some(node.pair("kernel_shape", None)?)),
-            "Gemm" => {
-                let factors = [node.float("alpha"), node.float("beta")];
-                if factors.into_iter().flatten().any(|factor| factor != 1.0) {
-                    return Err("Gemm with factors is not supported".to_string());
-                }
-                let transposed = node.integer("transB") == Some(1);
-                OperationKind::Dense {
-                    weights: node.input(1)?,
-                    layout: if transposed {
-                        Layout::Linear
-                    } else {
-                        Layout::Dense
-                    },
-                    bias: node.input(2).ok(),
-                }
-            }
+            "Gemm" => OperationKind::Dense {
+                weights: node.input(1)?,
+                layout: node.gemm_layout()?,
+                bias: node.input(2).ok(),
+            },
             "MatMul" if self.is_constant(node, 1) => OperationKind::Dense {
                 weights: node.input(1)?,
                 layout: Layout::Dense,
@@ -167,14 +167,37 @@ impl<'a> Nodes<'a> {
             },
             "Add" | "Sub" | "Mul" | "Div" => self.arithmetic(node)?,
             "Identity" | "Dropout" | "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze"
-            | "Transpose" | "Cast" | "Softmax" | "LogSoftmax" | "QuantizeLinear"
-            | "DequantizeLinear" => OperationKind::PassThrough,
+            | "Transpose" | "Cast" | "LogSoftmax" => OperationKind::PassThrough,
+            "Softmax" => OperationKind::Softmax,
+            // Others than 8-bit integers only round.
+            "QuantizeLinear" => match self.meaning(node, 1) {
+                Some(quantized) => OperationKind::Quantize(quantized),
+                None => OperationKind::PassThrough,
+            },
+            "DequantizeLinear" => match self.meaning(node, 1) {
+                Some(quantized) => OperationKind::Dequantize(quantized),
+                None => OperationKind::PassThrough,
+            },
             "Shape" => OperationKind::Shape,
             other => OperationKind::Other(other.to_string()),
         })
     }
 
     fn conv(&self, node: &Node<'_>) -> Result<OperationKind, String> {
+        let shape = self.constants.named.tensors.get(&node.input(1)?);
+        let shape = shape.map(|tensor| tensor.shape.clone()).unwrap_or_default();
+        let conv = self.conv_of(node, node.input(1)?, &shape, node.input(2).ok())?;
+        Ok(OperationKind::Conv(conv))
+    }
+
+    /// A convolution with weights of a shape, and perhaps biases.
+    pub(super) fn conv_of(
+        &self,
+        node: &Node<'_>,
+        weights: String,
+        shape: &[usize],
+        bias: Option<String>,
+    ) -> Result<Conv, String> {
         let auto_pad = node.text("auto_pad").unwrap_or_default();
         let padding = match auto_pad.as_str() {
             "SAME_UPPER" => Padding::Same,
@@ -193,10 +216,7 @@ impl<'a> Nodes<'a> {
             },
             other => return Err(format!("padding {other} is not supported")),
         };
-        let weights = node.input(1)?;
-        let shape = self.constants.named.tensors.get(&weights);
-        let shape = shape.map(|tensor| tensor.shape.clone()).unwrap_or_default();
-        let depthwise = match (node.integer("group").unwrap_or(1), shape.as_slice()) {
+        let depthwise = match (node.integer("group").unwrap_or(1), shape) {
             (1, _) => false,
             (groups, &[out, 1, ..])
                 if usize::try_from(groups).is_ok_and(|groups| out.is_multiple_of(groups)) =>
@@ -205,16 +225,16 @@ impl<'a> Nodes<'a> {
             }
             (groups, _) => return Err(format!("{groups} groups for weights {shape:?}")),
         };
-        Ok(OperationKind::Conv(Conv {
+        Ok(Conv {
             weights,
             layout: Layout::Same,
             depthwise,
-            bias: node.input(2).ok(),
+            bias,
             stride: node.pair("strides", Some([1, 1]))?,
             dilation: node.pair("dilations", Some([1, 1]))?,
             padding,
             activation: None,
-        }))
+        })
     }
 
     /// Bounds are attributes before opset 11, and inputs since.
@@ -286,7 +306,7 @@ impl<'a> Nodes<'a> {
 }
 
 impl<'a> Node<'a> {
-    fn parse(bytes: &'a [u8]) -> Result<Self, ReadError> {
+    pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, ReadError> {
         let place = "node";
         let mut node = Node::default();
         let mut rest = bytes;
@@ -306,7 +326,31 @@ impl<'a> Node<'a> {
         Ok(node)
     }
 
-    fn input(&self, index: usize) -> Result<String, String> {
+    /// Its name, or that of its output.
+    pub(super) fn name(&self) -> &'a str {
+        match self.name {
+            "" => self.output,
+            name => name,
+        }
+    }
+
+    pub(super) fn wrong(&self, problem: String) -> ReadError {
+        ReadError::malformed(format!("node `{}`", self.name()), problem)
+    }
+
+    /// Layout of the second factor of a `Gemm`.
+    pub(super) fn gemm_layout(&self) -> Result<Layout, String> {
+        let factors = [self.float("alpha"), self.float("beta")];
+        if factors.into_iter().flatten().any(|factor| factor != 1.0) {
+            return Err("Gemm with factors is not supported".to_string());
+        }
+        Ok(match self.integer("transB") {
+            Some(1) => Layout::Linear,
+            _ => Layout::Dense,
+        })
+    }
+
+    pub(super) fn input(&self, index: usize) -> Result<String, String> {
         match self.inputs.get(index) {
             Some(name) if !name.is_empty() => Ok((*name).to_string()),
             _ => Err(format!("{} without its input {index}", self.op)),
@@ -323,7 +367,7 @@ impl<'a> Node<'a> {
         Some(float.to_string().parse().unwrap_or(f64::from(float)))
     }
 
-    fn integer(&self, name: &str) -> Option<i64> {
+    pub(super) fn integer(&self, name: &str) -> Option<i64> {
         self.attribute(name)?.integers.first().copied()
     }
 
@@ -332,7 +376,11 @@ impl<'a> Node<'a> {
         Some(String::from_utf8_lossy(text).into_owned())
     }
 
-    fn pair(&self, name: &str, default: Option<[usize; 2]>) -> Result<[usize; 2], String> {
+    pub(super) fn pair(
+        &self,
+        name: &str,
+        default: Option<[usize; 2]>,
+    ) -> Result<[usize; 2], String> {
         match (self.attribute(name), default) {
             (Some(attribute), _) => sizes(&attribute.integers),
             (None, Some(default)) => Ok(default),

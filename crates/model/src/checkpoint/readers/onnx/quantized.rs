@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::array::Dtype;
+use mobilenet_kernels::integer::{IntegerType, Quantized};
+
+use crate::array::{Dtype, Values};
 use crate::checkpoint::readers::{
     Budget, NamedTensors, Quantization, RawTensor, ReadError, from_le_bytes, volume,
 };
@@ -20,6 +22,13 @@ pub(super) fn integer_dtype(data_type: u64) -> Option<Dtype> {
         2 => Some(Dtype::U8),
         3 => Some(Dtype::I8),
         6 => Some(Dtype::I32),
+        _ => None,
+    }
+}
+
+fn one<T: Copy>(values: &[T]) -> Option<T> {
+    match values {
+        &[value] => Some(value),
         _ => None,
     }
 }
@@ -53,6 +62,24 @@ impl QuantizedConstants {
         axis: i64,
         named: &NamedTensors,
     ) -> Result<Option<RawTensor>, String> {
+        let tensor = self.with_scales(inputs, axis, named)?;
+        if let (Some(_), Some(scale)) = (&tensor, inputs.get(1)) {
+            self.forget_later(scale);
+        }
+        Ok(tensor)
+    }
+
+    /// A constant of integers with scale and zero point: the three inputs. `None` where the first
+    /// is no constant.
+    ///
+    /// # Errors
+    /// If scale or zero point are none, or do not fit.
+    pub(super) fn with_scales(
+        &self,
+        inputs: &[&str],
+        axis: i64,
+        named: &NamedTensors,
+    ) -> Result<Option<RawTensor>, String> {
         let &[integers, scale, ref zero_point @ ..] = inputs else {
             return Err("an input is missing".to_string());
         };
@@ -79,7 +106,6 @@ impl QuantizedConstants {
                 tensor.shape
             ));
         }
-        self.scales.insert(scale.to_string());
         Ok(Some(RawTensor {
             quantization: Some(Quantization {
                 scales: scales.into_owned(),
@@ -88,6 +114,48 @@ impl QuantizedConstants {
             }),
             ..tensor.clone()
         }))
+    }
+
+    /// What the integers of an activation mean: a scale, and a zero point, whose type is theirs.
+    /// `None` if these are no constants for 8-bit integers.
+    pub(super) fn meaning(
+        &self,
+        scale: &str,
+        zero_point: Option<&str>,
+        named: &NamedTensors,
+    ) -> Option<Quantized> {
+        let scale = named.tensors.get(scale)?.scalar()? as f32;
+        let zero_point = match zero_point.filter(|name| !name.is_empty()) {
+            None => (IntegerType::U8, 0),
+            Some(name) => match self.integers.get(name)?.values.as_deref()? {
+                Values::U8(values) => (IntegerType::U8, one(values)?.into()),
+                Values::I8(values) => (IntegerType::I8, one(values)?.into()),
+                _ => return None,
+            },
+        };
+        Some(Quantized {
+            integer: zero_point.0,
+            scale,
+            zero_point: zero_point.1,
+        })
+    }
+
+    /// Biases in 32 bits, whose scales an operator on integers leaves out.
+    pub(super) fn biases(&self, name: &str, scales: Vec<f32>) -> Option<RawTensor> {
+        let tensor = self.integers.get(name)?;
+        Some(RawTensor {
+            quantization: Some(Quantization {
+                scales,
+                zero_points: Vec::new(),
+                axis: 0,
+            }),
+            ..tensor.clone()
+        })
+    }
+
+    /// Marks a constant as the scale of another.
+    pub(super) fn forget_later(&mut self, scale: &str) {
+        self.scales.insert(scale.to_string());
     }
 
     /// Removes the values of scales, which are no parameters.

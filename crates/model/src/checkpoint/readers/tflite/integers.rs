@@ -10,7 +10,7 @@ use super::operators::{builtin, builtin_code};
 use super::tables::{RECORD, Tables, missing};
 use super::tensors::{Described, describe, kind, malformed, quantization, small_integers};
 use crate::checkpoint::readers::flatbuffer::Table;
-use crate::checkpoint::readers::{Budget, ReadError, ReadLimits, volume};
+use crate::checkpoint::readers::{Budget, ReadError, ReadLimits, check_bias_scales, volume};
 
 /// Whether a convolution of the file reads 8-bit integers.
 pub(in crate::checkpoint) fn has_integers(
@@ -258,6 +258,9 @@ impl Node<'_> {
                 }
                 IntegerOperation::Flatten
             }
+            builtin::SOFTMAX if !self.has_fixed_scale()? => {
+                return Err(self.wrong("a softmax of integers has the scale 1/256"));
+            }
             builtin::SOFTMAX => IntegerOperation::Softmax {
                 beta: self
                     .options
@@ -267,6 +270,14 @@ impl Node<'_> {
             builtin::QUANTIZE => IntegerOperation::Quantize,
             builtin::DEQUANTIZE => IntegerOperation::Dequantize,
             other => return Err(self.wrong(format!("builtin operator {other} in integers"))),
+        })
+    }
+
+    /// Whether the output is not integers, or has the scale that the format gives probabilities.
+    fn has_fixed_scale(&self) -> Result<bool, ReadError> {
+        Ok(match values_of(self.output)? {
+            ValueKind::Quantized(quantized) => quantized.scale == 1.0 / 256.0,
+            ValueKind::F32 => true,
         })
     }
 
@@ -468,26 +479,10 @@ impl Node<'_> {
             return Err(self.wrong("its input must be integers"));
         };
         let scales = quantization(tensor)?.map_or(Vec::new(), |quantization| quantization.scales);
-        if scales.len() != weights.scales.len() {
-            let (found, expected) = (scales.len(), weights.scales.len());
-            return Err(wrong(format!(
-                "{found} scales of biases, expected {expected}"
-            )));
-        }
-        for (&bias, &scale) in scales.iter().zip(&weights.scales) {
-            let expected = f64::from(input.scale) * f64::from(scale);
-            let fits = (f64::from(bias) - expected).abs() <= MOST_BIAS_ERROR * expected;
-            if !fits {
-                let problem = format!("a bias scale of {bias:e}, expected {expected:e}");
-                return Err(wrong(problem));
-            }
-        }
+        check_bias_scales(&tensor.name, &scales, input.scale, &weights.scales)?;
         Ok(values.iter().map(|&b| i32::from_le_bytes(b)).collect())
     }
 }
 
 /// No window, stride or padding is larger.
 const MOST_SIZE: usize = 1 << 16;
-
-/// Relative error of a bias' scale. Converters write it to the last bit or two.
-const MOST_BIAS_ERROR: f64 = 0.02;

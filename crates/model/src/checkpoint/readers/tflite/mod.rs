@@ -25,7 +25,7 @@ use zip::ZipArchive;
 use super::flatbuffer::Elements;
 use super::graph::{Graph, Input};
 use super::zip_entry::entry;
-use super::{Budget, NamedTensors, ReadError};
+use super::{Budget, NamedTensors, ReadError, ReadLimits};
 pub(in crate::checkpoint) use integers::has_integers;
 pub use integers::read_integers;
 use operators::operation;
@@ -38,6 +38,27 @@ pub(super) fn looks_like(bytes: &[u8]) -> bool {
 }
 
 pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, ReadError> {
+    read_up_to(usize::MAX, bytes, budget)
+}
+
+/// All but the values of weights, for whoever reads these as integers.
+///
+/// # Errors
+/// If the bytes break the format's rules or exceed the limits.
+pub(in crate::checkpoint) fn read_outline(
+    bytes: &[u8],
+    limits: ReadLimits,
+) -> Result<NamedTensors, ReadError> {
+    let budget = &mut Budget::new(limits);
+    budget.opened(bytes.len() as u64);
+    read_up_to(MOST_OUTLINED, bytes, budget)
+}
+
+/// Most bytes of a constant in an outline. The image's mean or scale has fewer.
+const MOST_OUTLINED: usize = 64;
+
+/// Reads a file; constants of more than `most` bytes get no values.
+fn read_up_to(most: usize, bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, ReadError> {
     let Tables {
         buffers,
         codes,
@@ -57,7 +78,8 @@ pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, Re
             tensor.name = format!("{}#{index}", tensor.name);
         }
         if let Some(data) = tensor.data {
-            named.insert(tensor.name.clone(), constant(&tensor, data, budget)?)?;
+            let kept = (data.len() <= most).then_some(data);
+            named.insert(tensor.name.clone(), constant(&tensor, kept, budget)?)?;
             integers.extend(small_integers(&tensor, data).map(|values| (index, values)));
         }
         tensors.push(tensor);

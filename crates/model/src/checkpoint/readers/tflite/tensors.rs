@@ -73,10 +73,11 @@ pub(super) fn describe<'a>(
     })
 }
 
-/// Reads a constant. Integers that are not quantised get no values.
+/// Reads a constant. It gets no values without `data`, nor if it has integers that are not
+/// quantised.
 pub(super) fn constant(
     tensor: &Described<'_>,
-    data: &[u8],
+    data: Option<&[u8]>,
     budget: &mut Budget,
 ) -> Result<RawTensor, ReadError> {
     let Described { name, shape, .. } = tensor;
@@ -93,8 +94,9 @@ pub(super) fn constant(
         |dtype: &Dtype| quantization.is_some() || matches!(dtype, Dtype::F32 | Dtype::F16);
     let values = dtype
         .filter(is_number)
-        .map(|dtype| from_le_bytes(name, data, dtype, shape, budget));
-    if quantization.is_some() {
+        .zip(data)
+        .map(|(dtype, data)| from_le_bytes(name, data, dtype, shape, budget));
+    if quantization.is_some() && data.is_some() {
         // The integers may be converted to f32 later.
         budget.take(name, 4 * volume(name, shape)? as u64)?;
     }

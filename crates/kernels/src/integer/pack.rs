@@ -1,0 +1,378 @@
+//! Brings weights into the order in which kernels read them.
+
+use super::network::{
+    Arithmetic, IntegerNetwork, IntegerOperation, Integers, Quantized, QuantizedConvolution,
+    ValueKind,
+};
+use super::packed::{
+    PackedDepthwise, PackedIntegers, PackedLayer, PackedMatrix, PackedOperation, PackedPanel,
+    PackedSums,
+};
+use super::rounding::{Bounds, ByteScale, Factors};
+use super::softmax::{Exponentials, FIXED_SCALE};
+use crate::error::KernelError;
+use crate::network::ConvKind;
+use crate::simd::integer::depthwise::tap_pairs;
+use crate::simd::integer::{IntegerKernel, IntegerSimd, Products, dispatch};
+use crate::simd::{AlignedBuffer, IntegerIsa};
+
+impl PackedIntegers {
+    /// Checks and packs a network. Each layer's weights are freed once they are packed.
+    ///
+    /// # Errors
+    /// If a layer cannot be computed.
+    pub fn new(
+        network: IntegerNetwork,
+        arithmetic: Arithmetic,
+        isa: impl Into<IntegerIsa>,
+    ) -> Result<Self, KernelError> {
+        let [rows, columns, mut channels] = network.input_shape;
+        let shapes = network.shapes([rows, columns])?;
+        let isa = isa.into();
+        let mut input = network.input;
+        let mut layers = Vec::new();
+        for (layer, shape) in network.layers.into_iter().zip(shapes) {
+            let output = layer.output;
+            let operation = match (layer.operation, input, output) {
+                (
+                    IntegerOperation::Convolution(convolution),
+                    ValueKind::Quantized(input),
+                    ValueKind::Quantized(output),
+                ) => {
+                    let factors = Factors::new(&convolution, input, output, arithmetic);
+                    let factors = factors.ok_or_else(|| KernelError::Layer {
+                        layer: layer.name.clone(),
+                        problem: "scales that XNNPACK refuses: the input's times the weights' is \
+                                  256 times the output's or more"
+                            .to_string(),
+                    })?;
+                    pack(isa, &convolution, channels, [input, output], factors)
+                }
+                (IntegerOperation::Softmax { .. }, _, ValueKind::Quantized(output))
+                    if arithmetic == Arithmetic::Reference && output.scale != FIXED_SCALE =>
+                {
+                    return Err(KernelError::Layer {
+                        layer: layer.name,
+                        problem: "a softmax in fixed point has the scale 1/256".to_string(),
+                    });
+                }
+                (IntegerOperation::Softmax { beta }, ValueKind::Quantized(input), _) => {
+                    let table = Exponentials::new(input.scale, beta, arithmetic);
+                    PackedOperation::Softmax(table)
+                }
+                (IntegerOperation::Quantize, ..) => PackedOperation::Quantize,
+                (IntegerOperation::AveragePool(geometry), ..) => {
+                    PackedOperation::AveragePool(geometry)
+                }
+                (IntegerOperation::Mean, ..) => PackedOperation::Mean,
+                (IntegerOperation::Flatten, ..) => PackedOperation::Flatten,
+                // `shapes` has refused all else.
+                _ => PackedOperation::Dequantize,
+            };
+            layers.push(PackedLayer {
+                name: layer.name,
+                operation,
+                output,
+            });
+            (input, channels) = (output, shape[2]);
+        }
+        Ok(Self {
+            isa,
+            arithmetic,
+            input_shape: network.input_shape,
+            input: network.input,
+            layers,
+        })
+    }
+}
+
+impl PackedSums {
+    fn new(
+        convolution: &QuantizedConvolution,
+        [input, output]: [Quantized; 2],
+        mut factors: Factors,
+        offset: i32,
+        isa: IntegerIsa,
+    ) -> Self {
+        let room = convolution.out_channels.next_multiple_of(isa.lanes());
+        if let Factors::F32(factors) = &mut factors {
+            factors.resize(room, 0.0);
+        }
+        // Left operands are bytes minus an offset.
+        let zero_point = ByteScale::from(input).zero_point - offset;
+        let sums = sums_of_weights(convolution);
+        let start = convolution.bias.iter().zip(sums);
+        let start = start.map(|(bias, sum)| bias.wrapping_sub(zero_point.wrapping_mul(sum)));
+        let mut start: Vec<i32> = start.collect();
+        start.resize(room, 0);
+        Self {
+            start,
+            bounds: Bounds::of_activation(output.into(), convolution.activation),
+            factors,
+        }
+    }
+}
+
+/// An output channel's weights without their zero point, `[rows, columns, in]`.
+fn weights_of(convolution: &QuantizedConvolution, channel: usize, to: &mut [i32]) {
+    let QuantizedConvolution {
+        weights,
+        out_channels,
+        ..
+    } = convolution;
+    let zero_point = weights.zero_point(channel);
+    let each = to.len();
+    match (convolution.kind, &weights.values) {
+        (ConvKind::Conv, Integers::U8(values)) => {
+            let values = &values[channel * each..][..each];
+            for (to, &weight) in to.iter_mut().zip(values) {
+                *to = i32::from(weight) - zero_point;
+            }
+        }
+        (ConvKind::Conv, Integers::I8(values)) => {
+            let values = &values[channel * each..][..each];
+            for (to, &weight) in to.iter_mut().zip(values) {
+                *to = i32::from(weight) - zero_point;
+            }
+        }
+        (ConvKind::Depthwise, values) => {
+            for (i, to) in to.iter_mut().enumerate() {
+                let weight = values.get(i * out_channels + channel).unwrap_or_default();
+                *to = weight - zero_point;
+            }
+        }
+    }
+}
+
+/// Sums of the weights of each output channel.
+fn sums_of_weights(convolution: &QuantizedConvolution) -> Vec<i32> {
+    let mut weights = vec![0; each(convolution)];
+    let sums = (0..convolution.out_channels).map(|channel| {
+        weights_of(convolution, channel, &mut weights);
+        weights.iter().copied().fold(0, i32::wrapping_add)
+    });
+    sums.collect()
+}
+
+/// Weights of an output channel.
+fn each(convolution: &QuantizedConvolution) -> usize {
+    convolution.weights.values.len() / convolution.out_channels
+}
+
+fn pack(
+    isa: IntegerIsa,
+    convolution: &QuantizedConvolution,
+    in_channels: usize,
+    meanings: [Quantized; 2],
+    factors: Factors,
+) -> PackedOperation {
+    let sums = |offset| PackedSums::new(convolution, meanings, factors, offset, isa);
+    match convolution.kind {
+        ConvKind::Depthwise => PackedOperation::Depthwise(PackedDepthwise {
+            geometry: convolution.geometry,
+            in_channels,
+            out_channels: convolution.out_channels,
+            weights: pack_depthwise(convolution, isa.lanes()),
+            sums: sums(0),
+        }),
+        ConvKind::Conv => {
+            let packed = pack_matrix(isa, convolution);
+            PackedOperation::Matrix(PackedMatrix {
+                geometry: convolution.geometry,
+                in_channels,
+                out_channels: convolution.out_channels,
+                products: packed.products,
+                stride: packed.stride,
+                panels: packed.panels,
+                extra: packed.extra,
+                weights: packed.weights,
+                sums: sums(packed.offset),
+            })
+        }
+    }
+}
+
+/// A buffer with these values, which are smaller than an f32.
+fn buffer_of<T: Copy>(values: &[T]) -> AlignedBuffer {
+    let mut buffer = AlignedBuffer::zeros(size_of_val(values).div_ceil(size_of::<f32>()));
+    let to = buffer.as_mut_slice().as_mut_ptr();
+    // SAFETY: the buffer has room for the values, is aligned to a cache line, and every bit pattern
+    // is an f32.
+    unsafe {
+        to.cast::<T>()
+            .copy_from_nonoverlapping(values.as_ptr(), values.len())
+    };
+    buffer
+}
+
+fn pack_depthwise(convolution: &QuantizedConvolution, lanes: usize) -> AlignedBuffer {
+    let pairs = tap_pairs(convolution.geometry.kernel);
+    let vectors = convolution.out_channels.div_ceil(lanes);
+    let mut packed = vec![0i16; vectors * pairs.len() * lanes * 2];
+    let mut weights = vec![0; each(convolution)];
+    for channel in 0..convolution.out_channels {
+        weights_of(convolution, channel, &mut weights);
+        for (index, &[first, second]) in pairs.iter().enumerate() {
+            let pair = channel / lanes * pairs.len() + index;
+            let at = (pair * lanes + channel % lanes) * 2;
+            packed[at] = weights[first] as i16;
+            if second != first {
+                packed[at + 1] = weights[second] as i16;
+            }
+        }
+    }
+    buffer_of(&packed)
+}
+
+/// Packs a matrix for one way to multiply.
+struct PackMatrix<'a> {
+    convolution: &'a QuantizedConvolution,
+    products: Products,
+    /// More weights than these, with those of extra steps, are of no use: it stops.
+    most: usize,
+}
+
+/// The packed weights of a matrix.
+struct Panels {
+    products: Products,
+    stride: usize,
+    panels: Vec<PackedPanel>,
+    extra: Vec<u32>,
+    weights: AlignedBuffer,
+    /// What is subtracted from left operands.
+    offset: i32,
+    /// Whether all weights are there.
+    complete: bool,
+}
+
+/// Packs a matrix for the fastest way to multiply.
+fn pack_matrix(isa: IntegerIsa, convolution: &QuantizedConvolution) -> Panels {
+    let plain = isa.products();
+    if let Some(small) = isa.products_of_small() {
+        // The plain kernel needs no extra steps.
+        let count = dispatch(plain, CountWeights { convolution });
+        let packed = PackMatrix {
+            convolution,
+            products: small,
+            most: (count as f64 * plain.cost() / small.cost()) as usize,
+        };
+        let packed = dispatch(small, packed);
+        if packed.complete {
+            return packed;
+        }
+    }
+    let matrix = PackMatrix {
+        convolution,
+        products: plain,
+        most: usize::MAX,
+    };
+    dispatch(plain, matrix)
+}
+
+/// Counts the weights of a matrix without extra steps.
+struct CountWeights<'a> {
+    convolution: &'a QuantizedConvolution,
+}
+
+impl IntegerKernel for CountWeights<'_> {
+    type Output = usize;
+
+    #[inline(always)]
+    fn run<S: IntegerSimd>(self, _: S) -> usize {
+        let lanes = self.convolution.out_channels.next_multiple_of(S::LANES);
+        lanes * each(self.convolution).next_multiple_of(S::DEPTH)
+    }
+}
+
+impl IntegerKernel for PackMatrix<'_> {
+    type Output = Panels;
+
+    #[inline(always)]
+    fn run<S: IntegerSimd>(self, simd: S) -> Panels {
+        let convolution = self.convolution;
+        let out_channels = convolution.out_channels;
+        let each = each(convolution);
+        let stride = each.next_multiple_of(S::DEPTH);
+        let (mut extra, mut panels) = (Vec::new(), Vec::new());
+        let mut weights = Vec::with_capacity(CountWeights { convolution }.run(simd));
+        let width = S::PANEL * S::LANES;
+        for first in (0..out_channels).step_by(width) {
+            let channels = (out_channels - first).min(width);
+            let lanes = channels.next_multiple_of(S::LANES);
+            let start = (weights.len(), extra.len());
+            weights.resize(start.0 + lanes * stride, S::Weight::default());
+            let mut panel = PanelWeights::<S> {
+                rest: vec![0; lanes * stride],
+                stride,
+                simd: std::marker::PhantomData,
+            };
+            let mut left = vec![false; stride / S::DEPTH];
+            for lane in 0..channels {
+                let row = &mut panel.rest[lane * stride..][..each];
+                weights_of(convolution, first + lane, row);
+                let steps = weights[start.0..].chunks_exact_mut(lanes * S::DEPTH);
+                for (step, (to, left)) in steps.zip(&mut left).enumerate() {
+                    *left |= panel.take(lane, step, to);
+                }
+            }
+            for (step, _) in left.iter().enumerate().filter(|(_, left)| **left) {
+                let mut left = true;
+                while left {
+                    extra.push((step * S::DEPTH) as u32);
+                    let end = weights.len();
+                    weights.resize(end + lanes * S::DEPTH, S::Weight::default());
+                    left = false;
+                    for lane in 0..channels {
+                        left |= panel.take(lane, step, &mut weights[end..]);
+                    }
+                }
+            }
+            panels.push(PackedPanel {
+                first,
+                channels,
+                weights: start.0,
+                extra: start.1..extra.len(),
+            });
+            if weights.len() > self.most {
+                weights.clear();
+                break;
+            }
+        }
+        Panels {
+            products: self.products,
+            stride,
+            panels,
+            extra,
+            complete: !weights.is_empty(),
+            weights: buffer_of(&weights),
+            offset: S::OFFSET,
+        }
+    }
+}
+
+/// What is still to be packed of a panel's weights.
+struct PanelWeights<S: IntegerSimd> {
+    /// `[lanes, stride]`.
+    rest: Vec<i32>,
+    stride: usize,
+    simd: std::marker::PhantomData<S>,
+}
+
+impl<S: IntegerSimd> PanelWeights<S> {
+    /// Takes what a step can of a lane's weights, and puts it into the step's weights. Whether
+    /// something is left.
+    #[inline(always)]
+    fn take(&mut self, lane: usize, step: usize, to: &mut [S::Weight]) -> bool {
+        let row = &mut self.rest[lane * self.stride + step * S::DEPTH..][..S::DEPTH];
+        let mut taken = [S::Weight::default(); MOST_DEPTH];
+        S::take(row, &mut taken[..S::DEPTH]);
+        let vector = lane / S::LANES * S::LANES * S::DEPTH;
+        for (depth, weight) in taken[..S::DEPTH].iter().enumerate() {
+            to[vector + S::packed(lane % S::LANES, depth)] = *weight;
+        }
+        row.iter().any(|&weight| weight != 0)
+    }
+}
+
+/// Most products of a step.
+const MOST_DEPTH: usize = 8;
