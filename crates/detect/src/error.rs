@@ -2,8 +2,7 @@
 
 use mobilenet_kernels::KernelError;
 use mobilenet_model::ModelError;
-use mobilenet_model::checkpoint::{CheckpointError, ReadError};
-use mobilenet_model::preprocess::PhotoError;
+use mobilenet_model::checkpoint::ReadError;
 
 /// Why a detector could not be made or used.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +50,12 @@ pub enum DetectError {
         /// Which of its outputs.
         what: &'static str,
     },
+    /// A weight that is no number.
+    #[error("the weights of {layer} are not finite")]
+    Weights {
+        /// The layer.
+        layer: String,
+    },
     /// The options of an operator cannot be read.
     #[error("options of the operator {operator}: {problem}")]
     Options {
@@ -75,12 +80,6 @@ pub enum DetectError {
         /// Why.
         source: ReadError,
     },
-    /// A file cannot be found or opened.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    /// The photo cannot be prepared.
-    #[error(transparent)]
-    Photo(#[from] PhotoError),
     /// The network cannot be built or run.
     #[error(transparent)]
     Model(#[from] ModelError),

@@ -10,16 +10,27 @@
 //! | [`post_process`] | a network's numbers -> detections |
 //! | [`options`] | the options of TFLite's operator for that |
 //! | [`ssd`] | the network as data |
+//! | [`tflite`] | the parts of a detector in a quantised TFLite file |
+//! | [`dequantize`] | the numbers that its integers mean |
+//! | [`integers`], [`floats`] | plans of either number type |
+//! | [`weights`] | weights, anchors and rules together; plans that compute with them |
 
 pub mod anchors;
 pub mod bounds;
 pub mod coder;
+pub mod dequantize;
 mod error;
+pub mod floats;
+pub mod integers;
 pub mod options;
 pub mod post_process;
+mod predictors;
 pub mod ssd;
 pub mod suppression;
+pub mod tflite;
+pub mod weights;
 
 pub use error::DetectError;
 pub use post_process::{Detection, PostProcess, Suppression};
 pub use ssd::SsdConfig;
+pub use weights::{Computation, DetectorPlan, DetectorWeights};

@@ -1,6 +1,8 @@
 """Golden values of detection, by LiteRT (ai-edge-litert 2.x, numpy, Pillow, safetensors).
 
     python ssd.py made                  postprocess.safetensors: the operator on made boxes
+    python ssd.py tiny                  tiny_ssd.tflite: a detector of random weights with two maps, and
+                                        what it computes in tiny_ssd.safetensors
     python ssd.py real MODEL PHOTO...   ssd_mobilenet_v1.jsonl: hashes of the tensors and the boxes of
                                         a real network (TensorFlow Hub's ssd_mobilenet_v1, 4,183,312 bytes)
 """
@@ -119,6 +121,169 @@ def made():
     save_file(saved, os.path.join(HERE, "postprocess.safetensors"))
 
 
+# A seed for which the two roundings differ.
+SEED = 7
+TINY = {"side": 20, "classes": 5, "boxes": 2}
+
+
+def tiny():
+    """A whole detector."""
+    from safetensors.numpy import save_file
+
+    random = np.random.default_rng(SEED)
+    whole = schema.ModelT()
+    graph = schema.SubGraphT()
+    graph.tensors, graph.operators = [], []
+    whole.buffers, whole.operatorCodes = [schema.BufferT()], []
+    codes = {}
+
+    def buffer(array):
+        one = schema.BufferT()
+        one.data = np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint8)
+        whole.buffers.append(one)
+        return len(whole.buffers) - 1
+
+    def tensor(name, shape, kind, scale=None, zero=0, data=None):
+        one = schema.TensorT()
+        one.name, one.shape, one.type = name, list(shape), kind
+        one.buffer = 0 if data is None else buffer(data)
+        if scale is not None:
+            quantization = schema.QuantizationParametersT()
+            quantization.scale, quantization.zeroPoint = [scale], [zero]
+            one.quantization = quantization
+        graph.tensors.append(one)
+        return len(graph.tensors) - 1
+
+    def operator(builtin, inputs, outputs, options=None, options_type=0, custom=None):
+        key = custom or builtin
+        if key not in codes:
+            code = schema.OperatorCodeT()
+            code.builtinCode = code.deprecatedBuiltinCode = builtin
+            code.customCode, code.version = (OPERATOR if custom else None), 1
+            codes[key] = len(whole.operatorCodes)
+            whole.operatorCodes.append(code)
+        one = schema.OperatorT()
+        one.opcodeIndex, one.inputs, one.outputs = codes[key], inputs, outputs
+        one.builtinOptions, one.builtinOptionsType = options, options_type
+        graph.operators.append(one)
+        return one
+
+    def shape(index):
+        return graph.tensors[index].shape
+
+    def scale(index):
+        return np.float32(graph.tensors[index].quantization.scale[0])
+
+    def convolution(name, source, out, side, stride, depthwise=False, scale_out=6 / 255, zero=0):
+        _, rows, columns, channels = shape(source)
+        kernel = [1, side, side, channels] if depthwise else [out, side, side, channels]
+        weights = tensor(
+            name + "/weights", kernel, schema.TensorType.UINT8, 0.02, 120,
+            random.integers(0, 256, kernel, np.uint8),
+        )
+        bias = tensor(
+            name + "/bias", [out], schema.TensorType.INT32, float(scale(source) * np.float32(0.02)), 0,
+            random.integers(-2000, 2000, out).astype(np.int32),
+        )
+        size = [1, -(-rows // stride), -(-columns // stride), out]
+        output = tensor(name, size, schema.TensorType.UINT8, scale_out, zero)
+        if depthwise:
+            options = schema.DepthwiseConv2DOptionsT()
+            options.depthMultiplier = 1
+            kind = (schema.BuiltinOperator.DEPTHWISE_CONV_2D, schema.BuiltinOptions.DepthwiseConv2DOptions)
+        else:
+            options = schema.Conv2DOptionsT()
+            kind = (schema.BuiltinOperator.CONV_2D, schema.BuiltinOptions.Conv2DOptions)
+        options.strideH = options.strideW = stride
+        options.dilationHFactor = options.dilationWFactor = 1
+        operator(kind[0], [source, weights, bias], [output], options, kind[1])
+        return output
+
+    def reshape(name, source, size):
+        output = tensor(
+            name, size, schema.TensorType.UINT8, float(scale(source)), graph.tensors[source].quantization.zeroPoint[0]
+        )
+        sizes = tensor(name + "/shape", [len(size)], schema.TensorType.INT32, data=np.array(size, np.int32))
+        options = schema.ReshapeOptionsT()
+        options.newShape = size
+        operator(schema.BuiltinOperator.RESHAPE, [source, sizes], [output], options, schema.BuiltinOptions.ReshapeOptions)
+        return output
+
+    side, classes, boxes = TINY["side"], TINY["classes"], TINY["boxes"]
+    image = tensor("image", [1, side, side, 3], schema.TensorType.UINT8, 1 / 128, 128)
+    stem = convolution("stem/Relu6", image, 8, 3, 2)
+    depthwise = convolution("depthwise/Relu6", stem, 8, 3, 1, depthwise=True)
+    first = convolution("pointwise/Relu6", depthwise, 16, 1, 1)
+    # Read by a 3x3 window, so that it has a border inside the program, and by predictors.
+    second = convolution("extra/Relu6", first, 24, 3, 2)
+    parts = {4: [], classes + 1: []}
+    for number, source in enumerate((first, second)):
+        for values, name in ((4, "BoxEncodingPredictor"), (classes + 1, "ClassPredictor")):
+            head = convolution(
+                f"BoxPredictor_{number}/{name}", source, boxes * values, 1, 1, scale_out=0.05 + 0.01 * number, zero=120
+            )
+            cells = shape(head)[1] * shape(head)[2] * boxes
+            parts[values].append(reshape(f"BoxPredictor_{number}/{name}/Reshape", head, [1, cells, values]))
+    joined = []
+    for values, sources in parts.items():
+        count = sum(shape(source)[1] for source in sources)
+        output = tensor(f"concat_{values}", [1, count, values], schema.TensorType.UINT8, 0.055, 122)
+        options = schema.ConcatenationOptionsT()
+        options.axis = 1
+        operator(
+            schema.BuiltinOperator.CONCATENATION, sources, [output], options, schema.BuiltinOptions.ConcatenationOptions
+        )
+        joined.append(output)
+    scores = tensor("scores", shape(joined[1]), schema.TensorType.UINT8, 1 / 256, 0)
+    operator(schema.BuiltinOperator.LOGISTIC, [joined[1]], [scores])
+    count = shape(scores)[1]
+    centres = random.random((count, 2))
+    anchors = np.concatenate([centres, 0.2 + 0.3 * random.random((count, 2))], 1).astype(np.float32)
+    constant = tensor("anchors", [count, 4], schema.TensorType.FLOAT32, data=anchors)
+    outputs = [tensor(name, [], schema.TensorType.FLOAT32) for name in ("boxes", "classes", "best", "count")]
+    # The operator takes numbers where its anchors are numbers.
+    numbers = []
+    for source in (joined[0], scores):
+        numbers.append(tensor(graph.tensors[source].name + "/numbers", shape(source), schema.TensorType.FLOAT32))
+        operator(schema.BuiltinOperator.DEQUANTIZE, [source], [numbers[-1]])
+    last = operator(schema.BuiltinOperator.CUSTOM, numbers + [constant], outputs, custom=OPERATOR)
+    options = {**COMMON, "num_classes": classes, "nms_score_threshold": 0.3, "max_detections": 20}
+    last.customOptions = np.frombuffer(bytes(flexbuffers.Dumps(options)), np.uint8)
+    graph.inputs, graph.outputs = [image], outputs
+    whole.version, whole.subgraphs = 3, [graph]
+    builder = flatbuffers.Builder(1 << 16)
+    builder.Finish(whole.Pack(builder), b"TFL3")
+    content = bytes(builder.Output())
+    with open(os.path.join(HERE, "tiny_ssd.tflite"), "wb") as file:
+        file.write(content)
+    pixels = random.integers(0, 256, (side, side, 3), np.uint8)
+    saved = {"image": pixels}
+    for name, resolver in (
+        ("reference", OpResolverType.BUILTIN_REF),
+        ("optimized", OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES),
+    ):
+        interpreter = Interpreter(
+            model_content=content,
+            num_threads=1,
+            experimental_preserve_all_tensors=True,
+            experimental_op_resolver_type=resolver,
+        )
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], pixels[None])
+        interpreter.invoke()
+        saved[name + ".encodings"] = interpreter.get_tensor(joined[0])[0].copy()
+        saved[name + ".scores"] = interpreter.get_tensor(scores)[0].copy()
+        found = [interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()]
+        number = int(found[3][0])
+        saved[name + ".boxes"] = found[0][0, :number].copy()
+        saved[name + ".classes"] = found[1][0, :number].copy()
+        saved[name + ".best"] = found[2][0, :number].copy()
+        print(name, number, "boxes, levels", len(np.unique(saved[name + ".encodings"])), len(np.unique(saved[name + ".scores"])))
+    differ = lambda part: int((saved["reference." + part] != saved["optimized." + part]).sum())
+    print("roundings differ in", differ("encodings"), "numbers of boxes and", differ("scores"), "scores")
+    save_file(saved, os.path.join(HERE, "tiny_ssd.safetensors"))
+
+
 def real(path, photos):
     from PIL import Image
 
@@ -173,5 +338,7 @@ def real(path, photos):
 if __name__ == "__main__":
     if sys.argv[1] == "made":
         made()
+    elif sys.argv[1] == "tiny":
+        tiny()
     else:
         real(sys.argv[2], sys.argv[3:])

@@ -1,8 +1,9 @@
 //! Weights in the order in which kernels read them.
 
+use super::check::check_arithmetic;
 use super::network::{
-    Arithmetic, IntegerNetwork, IntegerOperation, Integers, Quantized, QuantizedConvolution,
-    ValueKind,
+    Arithmetic, IntegerLayer, IntegerNetwork, IntegerOperation, Integers, Quantized,
+    QuantizedConvolution, ValueKind,
 };
 use super::rounding::{Bounds, ByteScale, Factors, byte_of_f32};
 use super::softmax::Exponentials;
@@ -22,7 +23,10 @@ pub struct PackedIntegers {
     pub(super) arithmetic: Arithmetic,
     pub(super) input_shape: [usize; 3],
     pub(super) input: ValueKind,
+    /// Those of the chain, then those of the branches.
     pub(super) layers: Vec<PackedLayer>,
+    /// The layer that each branch reads.
+    pub(super) branches: Vec<usize>,
 }
 
 /// A layer with what its kernel needs.
@@ -137,40 +141,7 @@ impl PackedIntegers {
         let mut layers = Vec::new();
         for (layer, shape) in network.layers.into_iter().zip(shapes) {
             let output = layer.output;
-            let operation = match (layer.operation, input, output) {
-                (
-                    IntegerOperation::Convolution(convolution),
-                    ValueKind::Quantized(input),
-                    ValueKind::Quantized(output),
-                ) => {
-                    let factors = Factors::new(&convolution, input, output, arithmetic);
-                    let factors = factors.ok_or_else(|| KernelError::Layer {
-                        layer: layer.name.clone(),
-                        problem: "scales that XNNPACK refuses: the input's times the weights' is \
-                                  256 times the output's or more"
-                            .to_string(),
-                    })?;
-                    let sums = PackedSums::new(&convolution, input, output, factors, isa);
-                    pack(isa, &convolution, channels, sums)
-                }
-                (IntegerOperation::Softmax { beta }, ValueKind::Quantized(input), _) => {
-                    let table = Exponentials::new(input.scale, beta, arithmetic);
-                    PackedOperation::Softmax(table)
-                }
-                (IntegerOperation::Quantize, ..) => PackedOperation::Quantize,
-                (IntegerOperation::AveragePool(geometry), ..) => {
-                    PackedOperation::AveragePool(geometry)
-                }
-                (IntegerOperation::Mean, ..) => PackedOperation::Mean,
-                (IntegerOperation::Flatten, ..) => PackedOperation::Flatten,
-                // `shapes` has refused all else.
-                _ => PackedOperation::Dequantize,
-            };
-            layers.push(PackedLayer {
-                name: layer.name,
-                operation,
-                output,
-            });
+            layers.push(PackedLayer::new(layer, input, channels, arithmetic, isa)?);
             (input, channels) = (output, shape[2]);
         }
         Ok(Self {
@@ -179,6 +150,7 @@ impl PackedIntegers {
             input_shape: network.input_shape,
             input: network.input,
             layers,
+            branches: Vec::new(),
         })
     }
 
@@ -202,7 +174,7 @@ impl PackedIntegers {
         self.input
     }
 
-    /// Name and values of each layer's output.
+    /// Name and values of each layer's output: those of the chain, then those of the branches.
     pub fn layers(&self) -> impl ExactSizeIterator<Item = (&str, ValueKind)> {
         let layers = self.layers.iter();
         layers.map(|layer| (layer.name.as_str(), layer.output))
@@ -226,6 +198,51 @@ impl PackedIntegers {
             _ => 0,
         });
         buffers.sum()
+    }
+}
+
+impl PackedLayer {
+    /// Packs a layer that reads `channels` channels of `input`, and that was checked.
+    pub(super) fn new(
+        layer: IntegerLayer,
+        input: ValueKind,
+        channels: usize,
+        arithmetic: Arithmetic,
+        isa: IntegerIsa,
+    ) -> Result<Self, KernelError> {
+        check_arithmetic(&layer, input, arithmetic)?;
+        let output = layer.output;
+        let operation = match (layer.operation, input, output) {
+            (
+                IntegerOperation::Convolution(convolution),
+                ValueKind::Quantized(input),
+                ValueKind::Quantized(output),
+            ) => {
+                let factors = Factors::new(&convolution, input, output, arithmetic);
+                let factors = factors.ok_or_else(|| KernelError::Layer {
+                    layer: layer.name.clone(),
+                    problem: "scales that XNNPACK refuses: the input's times the weights' is \
+                              256 times the output's or more"
+                        .to_string(),
+                })?;
+                let sums = PackedSums::new(&convolution, input, output, factors, isa);
+                pack(isa, &convolution, channels, sums)
+            }
+            (IntegerOperation::Softmax { beta }, ValueKind::Quantized(input), _) => {
+                PackedOperation::Softmax(Exponentials::new(input.scale, beta, arithmetic))
+            }
+            (IntegerOperation::Quantize, ..) => PackedOperation::Quantize,
+            (IntegerOperation::AveragePool(geometry), ..) => PackedOperation::AveragePool(geometry),
+            (IntegerOperation::Mean, ..) => PackedOperation::Mean,
+            (IntegerOperation::Flatten, ..) => PackedOperation::Flatten,
+            // The checks have refused all else.
+            _ => PackedOperation::Dequantize,
+        };
+        Ok(Self {
+            name: layer.name,
+            operation,
+            output,
+        })
     }
 }
 

@@ -41,7 +41,10 @@ pub(in crate::checkpoint) use safetensors::has_entry;
 pub use source::{Folder, Source};
 pub use tensors::{NamedTensors, Quantization, RawTensor};
 pub(in crate::checkpoint) use tflite::has_integers;
-pub use tflite::read_integers;
+pub use tflite::{
+    BranchedIntegers, TailInput, TailKind, TailOperator, has_custom_operator, read_branches,
+    read_integers,
+};
 
 use budget::Budget;
 use tensors::{from_le_bytes, volume};

@@ -10,8 +10,10 @@
 //! Quantization { 2 scale, 3 zero_point, 6 quantized_dimension }
 //! ```
 //!
-//! `operators.rs` translates operators to operations, `integers.rs` to layers of integers.
+//! `operators.rs` translates operators to operations, `integers.rs` to layers of integers, and
+//! `branches.rs` to such layers that are no chain.
 
+mod branches;
 mod integers;
 mod operators;
 mod tables;
@@ -26,6 +28,9 @@ use super::flatbuffer::Elements;
 use super::graph::{Graph, Input};
 use super::zip_entry::entry;
 use super::{Budget, NamedTensors, ReadError};
+pub use branches::{
+    BranchedIntegers, TailInput, TailKind, TailOperator, has_custom_operator, read_branches,
+};
 pub(in crate::checkpoint) use integers::has_integers;
 pub use integers::read_integers;
 use operators::operation;
