@@ -13,15 +13,20 @@
 //! | [`tflite`] | the parts of a detector in a quantised TFLite file |
 //! | [`dequantize`] | the numbers that its integers mean |
 //! | [`integers`], [`floats`] | plans of either number type |
+//! | [`labels`] | names of the classes |
+//! | [`draw`] | boxes and labels on a photo |
 //! | [`weights`] | weights, anchors and rules together; plans that compute with them |
 
 pub mod anchors;
 pub mod bounds;
 pub mod coder;
 pub mod dequantize;
+pub mod draw;
 mod error;
 pub mod floats;
+mod font;
 pub mod integers;
+pub mod labels;
 pub mod options;
 pub mod post_process;
 mod predictors;

@@ -12,6 +12,7 @@ use mobilenet_model::checkpoint::readers::{BranchedIntegers, TailInput, TailKind
 
 use crate::anchors::{Anchor, check_anchors};
 use crate::error::DetectError;
+use crate::labels::ClassNames;
 use crate::options::{OPERATOR, read_options};
 use crate::post_process::PostProcess;
 
@@ -33,6 +34,8 @@ pub struct QuantizedDetector {
     pub anchors: Vec<Anchor>,
     /// The file's options.
     pub post_process: PostProcess,
+    /// Names of the classes.
+    pub names: ClassNames,
 }
 
 /// Branches that are joined to one tensor.
@@ -85,6 +88,7 @@ impl QuantizedDetector {
             boxes: Joint::of(&file, boxes)?,
             scores: Joint::of(&file, scores)?,
             anchors: anchors.to_vec(),
+            names: ClassNames::new(file.labels, post_process.classes),
             post_process,
             chain: file.chain,
             branches: file.branches,

@@ -13,6 +13,7 @@ use crate::anchors::Anchor;
 use crate::error::DetectError;
 use crate::floats::{FloatDetectorPlan, FloatWeights};
 use crate::integers::{IntegerDetectorPlan, IntegerWeights};
+use crate::labels::ClassNames;
 use crate::options::OPERATOR;
 use crate::post_process::{Detection, PostProcess};
 use crate::tflite::QuantizedDetector;
@@ -34,6 +35,9 @@ pub struct DetectorWeights {
     anchors: Arc<Vec<Anchor>>,
     post_process: PostProcess,
     preprocessing: Preprocessing,
+    names: Arc<ClassNames>,
+    /// The number of the first class: 1 where the background is among the scores.
+    first_class: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -112,7 +116,9 @@ impl DetectorWeights {
                 ARITHMETIC,
             )?)),
         };
-        let weights = Self {
+        let mut weights = Self {
+            names: Arc::new(detector.names),
+            first_class: 0,
             network,
             anchors: Arc::new(detector.anchors),
             post_process: detector.post_process,
@@ -132,7 +138,18 @@ impl DetectorWeights {
                 found: columns,
             });
         }
+        weights.first_class = columns - classes;
         Ok(weights)
+    }
+
+    /// Names of the classes.
+    pub fn names(&self) -> &ClassNames {
+        &self.names
+    }
+
+    /// The number that the first class has in the weights: 1 if 0 is the background.
+    pub fn first_class(&self) -> usize {
+        self.first_class
     }
 
     /// The rule that makes detections.

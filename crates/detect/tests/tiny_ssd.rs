@@ -80,6 +80,7 @@ fn literts_boxes() {
         scores,
         anchors,
         post_process,
+        ..
     } = detector();
     let (joints, arithmetic) = ([boxes, scores], Arithmetic::Reference);
     let weights = IntegerWeights::new(chain, branches, joints, arithmetic).unwrap();

@@ -1,5 +1,5 @@
 //! Branches of a network: convolutions of single pixels that read a layer in the middle of the chain,
-//! as the predictors of a detector do.
+//! and that only the caller reads.
 
 use super::check::{check, check_kind, check_shape, error};
 use super::network::{Arithmetic, IntegerBranch, IntegerNetwork, IntegerOperation, ValueKind};

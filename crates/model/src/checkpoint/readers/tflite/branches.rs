@@ -1,11 +1,12 @@
-//! A quantised TFLite file whose layers are a chain with branches, as a detector's are: the layers as
-//! a network of integers, and the operators after them as the file has them.
+//! A quantised TFLite file whose layers are a chain with branches: the layers as a network of
+//! integers, and the operators after them as the file has them.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use mobilenet_kernels::integer::{IntegerBranch, IntegerNetwork, Quantized, ValueKind};
 
 use super::integers::{Chain, values_of};
+use super::labels::labels;
 use super::operators::{builtin, builtin_code};
 use super::tables::{RECORD, Tables, missing};
 use super::tensors::{Described, constant, describe, kind, malformed};
@@ -21,6 +22,8 @@ pub struct BranchedIntegers {
     pub branches: Vec<IntegerBranch>,
     /// The operators after the layers, in the file's order.
     pub tail: Vec<TailOperator>,
+    /// Names of the classes, from the file's metadata.
+    pub labels: Option<Vec<String>>,
 }
 
 /// An operator after the layers.
@@ -133,6 +136,7 @@ pub fn read_branches(bytes: &[u8], limits: ReadLimits) -> Result<BranchedInteger
         },
         branches: parts.branches,
         tail: parts.tail,
+        labels: labels(bytes, budget)?,
     })
 }
 
