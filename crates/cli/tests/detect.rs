@@ -148,7 +148,7 @@ fn wrong_weights_and_usage_are_told_apart() {
     write_photo(&photo, 1);
     let found = error(&["detect", &photo, "--weights", &photo]);
     assert!(
-        found.contains("no TFLite file with the operator"),
+        found.contains("no detector"),
         "{found}"
     );
     for arguments in [

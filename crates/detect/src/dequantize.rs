@@ -5,7 +5,7 @@ use mobilenet_kernels::integer::{IntegerLayer, IntegerOperation, QuantizedConvol
 use mobilenet_kernels::{Activation, ConvKind};
 
 use crate::error::DetectError;
-use crate::floats::{FloatLayer, FloatNetwork, FloatPredictor};
+use crate::floats::{FloatLayer, FloatNetwork};
 use crate::tflite::QuantizedDetector;
 
 /// Converters fold ReLU6 into the range of the output, and leave its name.
@@ -41,40 +41,17 @@ impl QuantizedDetector {
         }
         // Layers before the first convolution are not among the float ones.
         let skipped = self.chain.layers.len() - layers.len();
-        let branch = |index: usize| {
-            let branch = self.branches.get(index);
-            let branch = branch.ok_or_else(|| wrong("a predictor", "it is missing"))?;
+        let branches = self.branches.iter().map(|branch| {
             let name = &branch.layer.name;
             let reads = branch.reads.checked_sub(skipped);
             let reads = reads.ok_or_else(|| wrong(name, "it reads the image"))?;
             let found = outputs.get(reads).copied();
             let (input, channels) = found.ok_or_else(|| wrong(name, "it reads no layer"))?;
-            Ok::<_, DetectError>((reads, dequantized(&branch.layer, input, channels)?))
-        };
-        if self.boxes.branches.len() != self.scores.branches.len() {
-            return Err(DetectError::Count {
-                what: "predictors of scores",
-                expected: self.boxes.branches.len(),
-                found: self.scores.branches.len(),
-            });
-        }
-        let pairs = self.boxes.branches.iter().zip(&self.scores.branches);
-        let predictors = pairs.map(|(&boxes, &scores)| {
-            let ((reads, boxes), (other, scores)) = (branch(boxes)?, branch(scores)?);
-            if reads != other {
-                return Err(wrong(&scores.name, "boxes and scores read different maps"));
-            }
-            Ok(FloatPredictor {
-                reads,
-                boxes,
-                scores,
-            })
+            Ok((reads, dequantized(&branch.layer, input, channels)?))
         });
-        Ok(FloatNetwork {
-            size: [rows, columns],
-            predictors: predictors.collect::<Result<_, _>>()?,
-            layers,
-        })
+        let branches: Vec<_> = branches.collect::<Result<_, DetectError>>()?;
+        let joints = [self.boxes.branches.as_slice(), &self.scores.branches];
+        FloatNetwork::new([rows, columns], layers, &branches, joints)
     }
 }
 

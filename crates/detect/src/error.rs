@@ -2,7 +2,7 @@
 
 use mobilenet_kernels::KernelError;
 use mobilenet_model::ModelError;
-use mobilenet_model::checkpoint::ReadError;
+use mobilenet_model::checkpoint::{CheckpointError, ReadError};
 
 /// Why a detector could not be made or used.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +50,22 @@ pub enum DetectError {
         /// Which of its outputs.
         what: &'static str,
     },
+    /// A tensor that the network needs is not in the file.
+    #[error("`{name}` is missing")]
+    Missing {
+        /// Its name.
+        name: String,
+    },
+    /// A tensor of another shape.
+    #[error("`{name}` has the shape {found:?}, expected {expected:?}")]
+    Shape {
+        /// Its name.
+        name: String,
+        /// The network's.
+        expected: Vec<usize>,
+        /// The file's.
+        found: Vec<usize>,
+    },
     /// A weight that is no number.
     #[error("the weights of {layer} are not finite")]
     Weights {
@@ -80,6 +96,9 @@ pub enum DetectError {
         /// Why.
         source: ReadError,
     },
+    /// A file cannot be found or read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
     /// The network cannot be built or run.
     #[error(transparent)]
     Model(#[from] ModelError),

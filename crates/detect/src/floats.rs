@@ -9,22 +9,10 @@ use mobilenet_kernels::inference::{
 };
 use mobilenet_kernels::simd::Isa;
 use mobilenet_kernels::{Activation, ConvGeometry, KernelError};
+pub use mobilenet_model::checkpoint::readers::FloatLayer;
 
 use crate::error::DetectError;
 use crate::predictors::{Predicted, columns};
-
-/// A layer with its weights. Batch normalisation is folded in.
-#[derive(Debug, Clone)]
-pub struct FloatLayer {
-    /// Its name.
-    pub name: String,
-    /// Kind, window, channels and activation.
-    pub shape: LayerShape,
-    /// `[out, in, rows, columns]`; `in` is 1 in a depthwise layer.
-    pub weights: Vec<f32>,
-    /// `[out]`.
-    pub bias: Vec<f32>,
-}
 
 /// The layers that predict boxes and scores from one map.
 #[derive(Debug, Clone)]
@@ -46,6 +34,52 @@ pub struct FloatNetwork {
     pub layers: Vec<FloatLayer>,
     /// One for each map, in order.
     pub predictors: Vec<FloatPredictor>,
+}
+
+impl FloatNetwork {
+    /// A chain, and branches by what they predict: those of the boxes and those of the scores.
+    ///
+    /// # Errors
+    /// If they are not in pairs that read the same map.
+    pub fn new(
+        size: [usize; 2],
+        layers: Vec<FloatLayer>,
+        branches: &[(usize, FloatLayer)],
+        [boxes, scores]: [&[usize]; 2],
+    ) -> Result<Self, DetectError> {
+        if boxes.len() != scores.len() {
+            return Err(DetectError::Count {
+                what: "predictors of scores",
+                expected: boxes.len(),
+                found: scores.len(),
+            });
+        }
+        let branch = |index: usize| {
+            let branch = branches.get(index);
+            branch.ok_or_else(|| DetectError::Missing {
+                name: format!("predictor {index}"),
+            })
+        };
+        let predictors = boxes.iter().zip(scores).map(|(&boxes, &scores)| {
+            let ((reads, boxes), (other, scores)) = (branch(boxes)?, branch(scores)?);
+            if reads != other {
+                return Err(DetectError::NoDetector {
+                    file: scores.name.clone(),
+                    problem: "boxes and scores read different maps".to_string(),
+                });
+            }
+            Ok(FloatPredictor {
+                reads: *reads,
+                boxes: boxes.clone(),
+                scores: scores.clone(),
+            })
+        });
+        Ok(Self {
+            size,
+            predictors: predictors.collect::<Result<_, _>>()?,
+            layers,
+        })
+    }
 }
 
 /// Packed weights, which any number of plans can share.

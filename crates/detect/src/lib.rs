@@ -11,6 +11,7 @@
 //! | [`options`] | the options of TFLite's operator for that |
 //! | [`ssd`] | the network as data |
 //! | [`tflite`] | the parts of a detector in a quantised TFLite file |
+//! | [`variables`] | an SSD's weights by TensorFlow's names |
 //! | [`dequantize`] | the numbers that its integers mean |
 //! | [`integers`], [`floats`] | plans of either number type |
 //! | [`labels`] | names of the classes |
@@ -33,6 +34,7 @@ mod predictors;
 pub mod ssd;
 pub mod suppression;
 pub mod tflite;
+pub mod variables;
 pub mod weights;
 
 pub use error::DetectError;

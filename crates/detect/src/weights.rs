@@ -1,22 +1,25 @@
 //! A detector's weights in either number type, and plans that compute with them.
 
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
 use mobilenet_kernels::integer::{Arithmetic, IntegerImages, ValueKind};
-use mobilenet_model::checkpoint::readers::{has_custom_operator, read_branches};
-use mobilenet_model::checkpoint::{Format, ReadLimits};
-use mobilenet_model::preprocess::Preprocessing;
+use mobilenet_model::checkpoint::readers::{
+    has_custom_operator, has_integers, read_branches, read_float_branches,
+};
+use mobilenet_model::checkpoint::{Format, ReadLimits, load_tensors, read_file};
+use mobilenet_model::preprocess::{Preprocessing, Resize};
 
-use crate::anchors::Anchor;
+use crate::anchors::{Anchor, AnchorOrder};
 use crate::error::DetectError;
 use crate::floats::{FloatDetectorPlan, FloatWeights};
 use crate::integers::{IntegerDetectorPlan, IntegerWeights};
 use crate::labels::ClassNames;
 use crate::options::OPERATOR;
-use crate::post_process::{Detection, PostProcess};
-use crate::tflite::QuantizedDetector;
+use crate::post_process::{Detection, PostProcess, Suppression};
+use crate::ssd::SsdConfig;
+use crate::tflite::{FloatDetector, QuantizedDetector};
+use crate::variables::SsdVariables;
 
 /// How a quantised detector is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,26 +50,63 @@ enum Network {
 }
 
 impl DetectorWeights {
-    /// Loads a quantised TFLite file that ends in `TFLite_Detection_PostProcess`. Anchors and options
-    /// are the file's own.
+    /// Loads a detector: a TFLite file, quantised or not, that ends in `TFLite_Detection_PostProcess`, whose
+    /// anchors and options are its own; or the variables of an SSD of TensorFlow's Object Detection
+    /// API in any format ([`crate::variables`]), for 300x300 pixels and with TensorFlow's rules.
     ///
     /// # Errors
     /// If the file cannot be read, or is no such detector.
     pub fn open(path: &Path, computation: Computation) -> Result<Self, DetectError> {
         let limits = ReadLimits::default();
         let file = path.display().to_string();
-        let no_detector = |problem: String| DetectError::NoDetector {
-            file: file.clone(),
-            problem,
-        };
-        let length = fs::metadata(path)
-            .map_err(|error| no_detector(error.to_string()))?
-            .len();
-        if length > limits.file_bytes {
-            return Err(no_detector(format!("{length} bytes are too many")));
+        let is_tflite = |bytes: &[u8]| Format::detect(bytes) == Some(Format::Tflite);
+        if path.is_file()
+            && let bytes = read_file(path, limits)?
+            && is_tflite(&bytes)
+        {
+            return Self::of_bytes(&file, &bytes, limits, computation);
         }
-        let bytes = fs::read(path).map_err(|error| no_detector(error.to_string()))?;
-        Self::of_bytes(&file, &bytes, limits, computation)
+        let tensors = load_tensors(path, limits)?;
+        match SsdVariables::find(&tensors) {
+            Some(variables) => {
+                let config = variables.config([SIDE; 2], AnchorOrder::default())?;
+                Self::variables(&variables, &config)
+            }
+            None => Err(no_detector(&file)),
+        }
+    }
+
+    /// The weights of an SSD's variables.
+    ///
+    /// # Errors
+    /// If a variable is missing or has another shape.
+    pub fn variables(
+        variables: &SsdVariables<'_>,
+        config: &SsdConfig,
+    ) -> Result<Self, DetectError> {
+        let [rows, _] = config.size;
+        let network = variables.network(config)?;
+        let weights = Self {
+            network: Network::Floats(Arc::new(FloatWeights::new(&network)?)),
+            anchors: Arc::new(config.anchors()?),
+            post_process: PostProcess {
+                suppression: Suppression::PerClass {
+                    per_class: MOST_OF_GRAPH,
+                    soft: None,
+                },
+                most: MOST_OF_GRAPH,
+                ..PostProcess::new(config.classes)
+            },
+            preprocessing: Preprocessing {
+                size: config.size,
+                // All of the photo, by TensorFlow 1's interpolation.
+                resize: Resize::CentralCrop { fraction: 1.0 },
+                ..Preprocessing::slim(rows)
+            },
+            names: Arc::new(ClassNames::new(None, config.classes)),
+            first_class: 1,
+        };
+        weights.checked()
     }
 
     /// As [`Self::open`], from a file's bytes. `file` is its name in errors.
@@ -79,20 +119,33 @@ impl DetectorWeights {
         limits: ReadLimits,
         computation: Computation,
     ) -> Result<Self, DetectError> {
-        let read = |source| DetectError::Read {
+        let broken = |source| DetectError::Read {
             file: file.to_string(),
             source,
         };
         let is_detector = Format::detect(bytes) == Some(Format::Tflite)
-            && has_custom_operator(bytes, OPERATOR).map_err(read)?;
+            && has_custom_operator(bytes, OPERATOR).map_err(broken)?;
         if !is_detector {
-            return Err(DetectError::NoDetector {
-                file: file.to_string(),
-                problem: format!("no TFLite file with the operator {OPERATOR}"),
-            });
+            return Err(no_detector(file));
         }
-        let detector = QuantizedDetector::new(read_branches(bytes, limits).map_err(read)?)?;
-        Self::quantized(detector, computation)
+        if has_integers(bytes, limits).map_err(broken)? {
+            let file = read_branches(bytes, limits).map_err(broken)?;
+            return Self::quantized(QuantizedDetector::new(file)?, computation);
+        }
+        let file = read_float_branches(bytes, limits).map_err(broken)?;
+        let FloatDetector { network, rules } = FloatDetector::new(file)?;
+        let weights = Self {
+            preprocessing: Preprocessing {
+                size: network.size,
+                ..Preprocessing::plain(network.size[0])
+            },
+            network: Network::Floats(Arc::new(FloatWeights::new(&network)?)),
+            anchors: Arc::new(rules.anchors),
+            post_process: rules.post_process,
+            names: Arc::new(rules.names),
+            first_class: 0,
+        };
+        weights.checked()
     }
 
     /// The weights of a quantised detector.
@@ -116,21 +169,25 @@ impl DetectorWeights {
                 ARITHMETIC,
             )?)),
         };
-        let mut weights = Self {
-            names: Arc::new(detector.names),
-            first_class: 0,
+        let weights = Self {
             network,
-            anchors: Arc::new(detector.anchors),
-            post_process: detector.post_process,
+            anchors: Arc::new(detector.rules.anchors),
+            post_process: detector.rules.post_process,
             preprocessing,
+            names: Arc::new(detector.rules.names),
+            first_class: 0,
         };
-        // A plan checks what it is made of.
-        let columns = match weights.plan(1)?.network {
+        weights.checked()
+    }
+
+    /// Checks that the parts go together. A plan checks what it is made of.
+    fn checked(mut self) -> Result<Self, DetectError> {
+        let columns = match self.plan(1)?.network {
             NetworkPlan::Integers(plan) => plan.columns(),
             NetworkPlan::Floats(plan) => plan.columns(),
         };
         // With the background or without.
-        let classes = weights.post_process.classes;
+        let classes = self.post_process.classes;
         if columns != classes && columns != classes + 1 {
             return Err(DetectError::Count {
                 what: "scores of a box",
@@ -138,8 +195,8 @@ impl DetectorWeights {
                 found: columns,
             });
         }
-        weights.first_class = columns - classes;
-        Ok(weights)
+        self.first_class = columns - classes;
+        Ok(self)
     }
 
     /// Names of the classes.
@@ -201,6 +258,22 @@ impl DetectorWeights {
             network,
             anchors: Arc::clone(&self.anchors),
         })
+    }
+}
+
+/// Rows and columns of the images of most SSDs.
+const SIDE: usize = 300;
+
+/// Most boxes of a class, and of all, in TensorFlow's configurations.
+const MOST_OF_GRAPH: usize = 100;
+
+fn no_detector(file: &str) -> DetectError {
+    DetectError::NoDetector {
+        file: file.to_string(),
+        problem: format!(
+            "no detector: neither a TFLite file with the operator {OPERATOR} nor the variables of \
+             an SSD"
+        ),
     }
 }
 

@@ -18,7 +18,7 @@ use mobilenet_kernels::integer::{
 };
 use mobilenet_kernels::simd::IntegerIsa;
 use mobilenet_model::checkpoint::ReadLimits;
-use mobilenet_model::checkpoint::readers::{BranchedIntegers, TailKind, read_branches};
+use mobilenet_model::checkpoint::readers::{Branched, TailKind, read_branches};
 use mobilenet_model::preprocess::{DecodeLimits, open};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -45,7 +45,7 @@ fn file(data: &Path) -> PathBuf {
     data.join("models/ssd_mobilenet_v1.uint8.tflite")
 }
 
-fn network(data: &Path) -> BranchedIntegers {
+fn network(data: &Path) -> Branched<IntegerLayer> {
     read_branches(&fs::read(file(data)).unwrap(), ReadLimits::default()).unwrap()
 }
 
@@ -87,20 +87,20 @@ struct Computed {
 }
 
 impl Computed {
-    fn new(file: BranchedIntegers, arithmetic: Arithmetic, threads: usize) -> Self {
-        let branches = file.branches.iter().map(|branch| &branch.layer);
-        let layers: Vec<IntegerLayer> = file.chain.layers.iter().chain(branches).cloned().collect();
+    fn new(file: Branched<IntegerLayer>, arithmetic: Arithmetic, threads: usize) -> Self {
+        let branches = file.branches.iter().map(|(_, layer)| layer);
+        let layers: Vec<IntegerLayer> = file.layers.iter().chain(branches).cloned().collect();
         let joints = file
             .tail
             .iter()
             .filter(|one| one.kind == TailKind::Concatenation);
         let joints = joints.map(|one| one.meaning.unwrap()).collect();
-        let detector = QuantizedDetector::new(file.clone()).unwrap();
+        let detector = QuantizedDetector::new(file).unwrap();
+        let (chain, branches) = (detector.chain.clone(), detector.branches.clone());
         let parts = [detector.boxes, detector.scores];
         let own = IntegerWeights::new(detector.chain, detector.branches, parts, arithmetic);
         let plan = IntegerDetectorPlan::new(Arc::new(own.unwrap()), 1917, threads).unwrap();
         let isa = IntegerIsa::best().unwrap();
-        let (chain, branches) = (file.chain, file.branches);
         let packed = PackedIntegers::with_branches(chain, branches, arithmetic, isa).unwrap();
         let config = IntegerProgramConfig {
             size: [300, 300],

@@ -2,7 +2,8 @@
 
     python ssd.py made                  postprocess.safetensors: the operator on made boxes
     python ssd.py tiny                  tiny_ssd.tflite: a detector of random weights with two maps, and
-                                        what it computes in tiny_ssd.safetensors
+                                        what it computes in tiny_ssd.safetensors; in numbers in
+                                        tiny_ssd_float.tflite and .safetensors
     python ssd.py real MODEL PHOTO...   ssd_mobilenet_v1.jsonl: hashes of the tensors and the boxes of
                                         a real network (TensorFlow Hub's ssd_mobilenet_v1, 4,183,312 bytes)
 """
@@ -126,8 +127,8 @@ SEED = 7
 TINY = {"side": 20, "classes": 5, "boxes": 2}
 
 
-def tiny():
-    """A whole detector."""
+def tiny(floats):
+    """A whole detector, in integers or in numbers; then the weights of one layer have 16 bits."""
     from safetensors.numpy import save_file
 
     random = np.random.default_rng(SEED)
@@ -144,6 +145,10 @@ def tiny():
         return len(whole.buffers) - 1
 
     def tensor(name, shape, kind, scale=None, zero=0, data=None):
+        if floats and scale is not None:
+            if data is not None:
+                data = (data.astype(np.float32) - zero) * np.float32(scale)
+            kind, scale = schema.TensorType.FLOAT32, None
         one = schema.TensorT()
         one.name, one.shape, one.type = name, list(shape), kind
         one.buffer = 0 if data is None else buffer(data)
@@ -172,7 +177,10 @@ def tiny():
         return graph.tensors[index].shape
 
     def scale(index):
-        return np.float32(graph.tensors[index].quantization.scale[0])
+        return np.float32(1 if floats else graph.tensors[index].quantization.scale[0])
+
+    def zero_point(index):
+        return 0 if floats else graph.tensors[index].quantization.zeroPoint[0]
 
     def convolution(name, source, out, side, stride, depthwise=False, scale_out=6 / 255, zero=0):
         _, rows, columns, channels = shape(source)
@@ -181,8 +189,16 @@ def tiny():
             name + "/weights", kernel, schema.TensorType.UINT8, 0.02, 120,
             random.integers(0, 256, kernel, np.uint8),
         )
+        if floats and name == "extra/Relu6":
+            half = graph.tensors[weights]
+            half.type = schema.TensorType.FLOAT16
+            values = np.frombuffer(bytes(whole.buffers[half.buffer].data), np.float32)
+            half.buffer = buffer(values.astype(np.float16))
+            weights = tensor(name + "/weights/numbers", kernel, schema.TensorType.FLOAT32)
+            operator(schema.BuiltinOperator.DEQUANTIZE, [len(graph.tensors) - 2], [weights])
+        unit = 1e-4 if floats else float(scale(source) * np.float32(0.02))
         bias = tensor(
-            name + "/bias", [out], schema.TensorType.INT32, float(scale(source) * np.float32(0.02)), 0,
+            name + "/bias", [out], schema.TensorType.INT32, unit, 0,
             random.integers(-2000, 2000, out).astype(np.int32),
         )
         size = [1, -(-rows // stride), -(-columns // stride), out]
@@ -194,6 +210,8 @@ def tiny():
         else:
             options = schema.Conv2DOptionsT()
             kind = (schema.BuiltinOperator.CONV_2D, schema.BuiltinOptions.Conv2DOptions)
+        if floats and name.endswith("Relu6"):
+            options.fusedActivationFunction = schema.ActivationFunctionType.RELU6
         options.strideH = options.strideW = stride
         options.dilationHFactor = options.dilationWFactor = 1
         operator(kind[0], [source, weights, bias], [output], options, kind[1])
@@ -201,7 +219,7 @@ def tiny():
 
     def reshape(name, source, size):
         output = tensor(
-            name, size, schema.TensorType.UINT8, float(scale(source)), graph.tensors[source].quantization.zeroPoint[0]
+            name, size, schema.TensorType.UINT8, float(scale(source)), zero_point(source)
         )
         sizes = tensor(name + "/shape", [len(size)], schema.TensorType.INT32, data=np.array(size, np.int32))
         options = schema.ReshapeOptionsT()
@@ -244,6 +262,9 @@ def tiny():
     # The operator takes numbers where its anchors are numbers.
     numbers = []
     for source in (joined[0], scores):
+        if floats:
+            numbers.append(source)
+            continue
         numbers.append(tensor(graph.tensors[source].name + "/numbers", shape(source), schema.TensorType.FLOAT32))
         operator(schema.BuiltinOperator.DEQUANTIZE, [source], [numbers[-1]])
     last = operator(schema.BuiltinOperator.CUSTOM, numbers + [constant], outputs, custom=OPERATOR)
@@ -254,10 +275,12 @@ def tiny():
     builder = flatbuffers.Builder(1 << 16)
     builder.Finish(whole.Pack(builder), b"TFL3")
     content = bytes(builder.Output())
-    with open(os.path.join(HERE, "tiny_ssd.tflite"), "wb") as file:
+    name = "tiny_ssd_float" if floats else "tiny_ssd"
+    with open(os.path.join(HERE, name + ".tflite"), "wb") as file:
         file.write(content)
-    pixels = random.integers(0, 256, (side, side, 3), np.uint8)
+    pixels = np.random.default_rng(1).integers(0, 256, (side, side, 3), np.uint8)
     saved = {"image": pixels}
+    output = os.path.join(HERE, name + ".safetensors")
     for name, resolver in (
         ("reference", OpResolverType.BUILTIN_REF),
         ("optimized", OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES),
@@ -269,7 +292,8 @@ def tiny():
             experimental_op_resolver_type=resolver,
         )
         interpreter.allocate_tensors()
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], pixels[None])
+        image = (pixels.astype(np.float32) - 128) / 128 if floats else pixels
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image[None])
         interpreter.invoke()
         saved[name + ".encodings"] = interpreter.get_tensor(joined[0])[0].copy()
         saved[name + ".scores"] = interpreter.get_tensor(scores)[0].copy()
@@ -281,7 +305,7 @@ def tiny():
         print(name, number, "boxes, levels", len(np.unique(saved[name + ".encodings"])), len(np.unique(saved[name + ".scores"])))
     differ = lambda part: int((saved["reference." + part] != saved["optimized." + part]).sum())
     print("roundings differ in", differ("encodings"), "numbers of boxes and", differ("scores"), "scores")
-    save_file(saved, os.path.join(HERE, "tiny_ssd.safetensors"))
+    save_file(saved, output)
 
 
 def real(path, photos):
@@ -339,6 +363,7 @@ if __name__ == "__main__":
     if sys.argv[1] == "made":
         made()
     elif sys.argv[1] == "tiny":
-        tiny()
+        tiny(False)
+        tiny(True)
     else:
         real(sys.argv[2], sys.argv[3:])

@@ -46,7 +46,7 @@ mod write;
 pub use error::CheckpointError;
 pub use framework_call::framework_call;
 pub use integers::{is_quantized, load_integers};
-pub use load::{load, load_bytes, load_with};
+pub use load::{load, load_bytes, load_tensors, load_with, read_file};
 pub use locate::exists;
 pub use metadata::{KEY as METADATA_KEY, Metadata, SavedActivation};
 pub use misfit::Misfit;

@@ -40,10 +40,9 @@ pub use format::Format;
 pub(in crate::checkpoint) use safetensors::has_entry;
 pub use source::{Folder, Source};
 pub use tensors::{NamedTensors, Quantization, RawTensor};
-pub(in crate::checkpoint) use tflite::has_integers;
 pub use tflite::{
-    BranchedIntegers, TailInput, TailKind, TailOperator, has_custom_operator, read_branches,
-    read_integers,
+    Branched, FloatLayer, TailInput, TailKind, TailOperator, has_custom_operator, has_integers,
+    read_branches, read_float_branches, read_integers,
 };
 
 use budget::Budget;

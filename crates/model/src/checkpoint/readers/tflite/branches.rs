@@ -1,10 +1,11 @@
-//! A quantised TFLite file whose layers are a chain with branches: the layers as a network of
-//! integers, and the operators after them as the file has them.
+//! A TFLite file whose layers are a chain with branches: the layers in integers or in numbers, and the
+//! operators after them as the file has them.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use mobilenet_kernels::integer::{IntegerBranch, IntegerNetwork, Quantized, ValueKind};
+use mobilenet_kernels::integer::{IntegerLayer, Quantized, ValueKind};
 
+use super::float_layer::{Constants, FloatLayer};
 use super::integers::{Chain, values_of};
 use super::labels::labels;
 use super::operators::{builtin, builtin_code};
@@ -13,13 +14,17 @@ use super::tensors::{Described, constant, describe, kind, malformed};
 use crate::checkpoint::readers::flatbuffer::Table;
 use crate::checkpoint::readers::{Budget, RawTensor, ReadError, ReadLimits};
 
-/// A network of integers with branches.
+/// A file's layers, a chain with branches, and its tail.
 #[derive(Debug, Clone)]
-pub struct BranchedIntegers {
+pub struct Branched<L> {
+    /// Rows, columns and channels of an image.
+    pub input_shape: [usize; 3],
+    /// Its values.
+    pub input: ValueKind,
     /// Layers one after another.
-    pub chain: IntegerNetwork,
-    /// Layers that read one of the chain's, and that only the tail reads.
-    pub branches: Vec<IntegerBranch>,
+    pub layers: Vec<L>,
+    /// Layers that read one of the chain's, and its index. Only the tail reads them.
+    pub branches: Vec<(usize, L)>,
     /// The operators after the layers, in the file's order.
     pub tail: Vec<TailOperator>,
     /// Names of the classes, from the file's metadata.
@@ -83,12 +88,63 @@ pub fn has_custom_operator(bytes: &[u8], name: &str) -> Result<bool, ReadError> 
     Ok(codes.any(|code| code.text(1) == Some(name)))
 }
 
-/// Reads a quantised file as a chain with branches and a tail.
+/// Reads a quantised file as a chain of layers of integers with branches and a tail.
 ///
 /// # Errors
 /// If the bytes break the format's rules or exceed the limits, or a layer reads neither the layer
 /// before it nor, as a branch, one further up.
-pub fn read_branches(bytes: &[u8], limits: ReadLimits) -> Result<BranchedIntegers, ReadError> {
+pub fn read_branches(
+    bytes: &[u8],
+    limits: ReadLimits,
+) -> Result<Branched<IntegerLayer>, ReadError> {
+    branched(bytes, limits, |constants, operators, budget| {
+        let Some(first) = operators.first().and_then(|one| one.inputs.first()) else {
+            return Ok(None);
+        };
+        let mut chain = Chain::new(constants.tensors, *first);
+        for Operator {
+            place, table, code, ..
+        } in operators
+        {
+            chain.add(place, table, code.clone(), budget)?;
+        }
+        Ok(chain.layers.pop())
+    })
+}
+
+/// As [`read_branches`], for a file that computes with numbers. Weights may have 16 bits.
+///
+/// # Errors
+/// As [`read_branches`].
+pub fn read_float_branches(
+    bytes: &[u8],
+    limits: ReadLimits,
+) -> Result<Branched<FloatLayer>, ReadError> {
+    branched(bytes, limits, |constants, operators, budget| {
+        let [
+            Operator {
+                place,
+                table,
+                code: (code, _),
+                inputs,
+                output,
+            },
+        ] = operators
+        else {
+            let place = operators.first().map_or("an operator", |one| &one.place);
+            return Err(malformed(place, "padding before a layer is not supported"));
+        };
+        let layer = constants.layer(place, table, *code, inputs, *output, budget)?;
+        Ok(Some(layer))
+    })
+}
+
+/// `layer` makes a layer of a convolution, and of what pads or rounds its input before.
+fn branched<L>(
+    bytes: &[u8],
+    limits: ReadLimits,
+    layer: impl Fn(&Constants<'_>, &[Operator<'_>], &mut Budget) -> Result<Option<L>, ReadError>,
+) -> Result<Branched<L>, ReadError> {
     let budget = &mut Budget::new(limits);
     budget.opened(bytes.len() as u64);
     let tables = Tables::of(bytes)?;
@@ -105,9 +161,16 @@ pub fn read_branches(bytes: &[u8], limits: ReadLimits) -> Result<BranchedInteger
         let problem = format!("an input of shape {shape:?} is no batch of images");
         return Err(malformed("TFLite model", problem));
     };
+    let mut constants = Constants::new(&tensors);
     let mut operators = Vec::new();
     for index in 0..tables.operators.len {
-        operators.push(Operator::read(index, &tables, &tensors, budget)?);
+        let operator = Operator::read(index, &tables, &tensors, budget)?;
+        match (&operator.code, operator.inputs.first()) {
+            ((builtin::DEQUANTIZE, None), Some(&source)) if tensors[source].data.is_some() => {
+                constants.sources.insert(operator.output, source);
+            }
+            _ => operators.push(operator),
+        }
     }
     let layers = operators.iter().filter(|operator| operator.is_layer());
     // What another layer reads is in the chain.
@@ -115,25 +178,38 @@ pub fn read_branches(bytes: &[u8], limits: ReadLimits) -> Result<BranchedInteger
         .filter_map(|one| one.inputs.first().copied())
         .collect();
     let mut parts = Parts {
-        chain: Chain::new(&tensors, input),
+        constants,
+        current: input,
+        layers: Vec::new(),
         outputs: HashMap::new(),
         branches: Vec::new(),
         branch_outputs: HashMap::new(),
         tail: Vec::new(),
     };
-    for operator in &operators {
-        match operator.is_layer() {
-            true if read.contains(&operator.output) => parts.add_to_chain(operator, budget)?,
-            true => parts.add_branch(operator, budget)?,
-            false => parts.add_to_tail(operator, budget)?,
+    let mut pending: Vec<Operator<'_>> = Vec::new();
+    for operator in operators {
+        if !operator.is_layer() {
+            parts.add_to_tail(&operator, budget)?;
+            continue;
         }
+        let (place, output) = (operator.place.clone(), operator.output);
+        let is_padding = operator.code == (builtin::PAD, None);
+        pending.push(operator);
+        if is_padding {
+            continue;
+        }
+        let operators = std::mem::take(&mut pending);
+        let joined = operators
+            .windows(2)
+            .all(|pair| pair[1].inputs.first() == Some(&pair[0].output));
+        let input = operators[0].inputs.first().copied().filter(|_| joined);
+        let found = layer(&parts.constants, &operators, budget)?;
+        parts.add(&place, input, output, read.contains(&output), found)?;
     }
-    Ok(BranchedIntegers {
-        chain: IntegerNetwork {
-            input_shape: [rows, columns, channels],
-            input: values_of(&tensors[input])?,
-            layers: parts.chain.layers,
-        },
+    Ok(Branched {
+        input_shape: [rows, columns, channels],
+        input: values_of(&tensors[input])?,
+        layers: parts.layers,
         branches: parts.branches,
         tail: parts.tail,
         labels: labels(bytes, budget)?,
@@ -197,56 +273,50 @@ impl<'a> Operator<'a> {
 }
 
 /// What was found so far.
-struct Parts<'a> {
-    chain: Chain<'a>,
+struct Parts<'a, L> {
+    constants: Constants<'a>,
+    /// The tensor that the chain's next layer reads.
+    current: usize,
+    layers: Vec<L>,
     /// The layer of the chain that writes a tensor.
     outputs: HashMap<usize, usize>,
-    branches: Vec<IntegerBranch>,
+    branches: Vec<(usize, L)>,
     /// The branch that writes a tensor.
     branch_outputs: HashMap<usize, usize>,
     tail: Vec<TailOperator>,
 }
 
-impl Parts<'_> {
-    fn add_to_chain(
+impl<L> Parts<'_, L> {
+    /// Adds a layer to the chain, or as a branch.
+    fn add(
         &mut self,
-        operator: &Operator<'_>,
-        budget: &mut Budget,
+        place: &str,
+        input: Option<usize>,
+        output: usize,
+        in_chain: bool,
+        layer: Option<L>,
     ) -> Result<(), ReadError> {
-        let Operator {
-            place, table, code, ..
-        } = operator;
-        self.chain.add(place, table, code.clone(), budget)?;
-        if let Some(last) = self.chain.layers.len().checked_sub(1) {
-            self.outputs.insert(self.chain.current, last);
+        let (Some(input), Some(layer)) = (input, layer) else {
+            return Err(malformed(place, "it is no layer"));
+        };
+        if in_chain && input == self.current {
+            self.outputs.insert(output, self.layers.len());
+            self.layers.push(layer);
+            self.current = output;
+            return Ok(());
         }
-        Ok(())
-    }
-
-    fn add_branch(
-        &mut self,
-        operator: &Operator<'_>,
-        budget: &mut Budget,
-    ) -> Result<(), ReadError> {
-        let Operator {
-            place, table, code, ..
-        } = operator;
-        let input = operator.inputs.first().copied();
-        let reads = input.and_then(|input| Some((input, *self.outputs.get(&input)?)));
-        let (input, reads) = reads.ok_or_else(|| {
-            malformed(
-                place,
-                "it reads neither the layer before it nor one further up",
-            )
-        })?;
-        let mut own = Chain::new(self.chain.tensors, input);
-        own.add(place, table, code.clone(), budget)?;
-        for layer in own.layers {
-            self.branch_outputs
-                .insert(operator.output, self.branches.len());
-            self.branches.push(IntegerBranch { reads, layer });
+        match self.outputs.get(&input) {
+            Some(&reads) if !in_chain => {
+                self.branch_outputs.insert(output, self.branches.len());
+                self.branches.push((reads, layer));
+                Ok(())
+            }
+            _ => {
+                let problem =
+                    "it reads neither the layer before it nor, as a branch, one further up";
+                Err(malformed(place, problem))
+            }
         }
-        Ok(())
     }
 
     fn add_to_tail(
@@ -281,14 +351,14 @@ impl Parts<'_> {
         };
         let mut inputs = Vec::new();
         for &index in &operator.inputs {
-            let tensor = &self.chain.tensors[index];
+            let tensor = &self.constants.tensors[index];
             inputs.push(match (self.branch_outputs.get(&index), tensor.data) {
                 (Some(&branch), _) => TailInput::Branch(branch),
                 (None, Some(data)) => TailInput::Constant(constant(tensor, data, budget)?),
                 (None, None) => TailInput::Tensor(index),
             });
         }
-        let output = &self.chain.tensors[operator.output];
+        let output = &self.constants.tensors[operator.output];
         let meaning = match output.kind {
             kind::UINT8 | kind::INT8 => values_of(output)?,
             _ => ValueKind::F32,
@@ -306,7 +376,7 @@ impl Parts<'_> {
     }
 }
 
-impl BranchedIntegers {
+impl<L> Branched<L> {
     /// The operators of the tail by the tensors that they write.
     pub fn writers(&self) -> BTreeMap<usize, &TailOperator> {
         let operators = self.tail.iter();

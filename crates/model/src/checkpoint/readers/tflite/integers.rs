@@ -12,11 +12,11 @@ use super::tensors::{Described, describe, kind, malformed, quantization, small_i
 use crate::checkpoint::readers::flatbuffer::Table;
 use crate::checkpoint::readers::{Budget, ReadError, ReadLimits, volume};
 
-/// Whether a convolution of the file reads 8-bit integers.
-pub(in crate::checkpoint) fn has_integers(
-    bytes: &[u8],
-    limits: ReadLimits,
-) -> Result<bool, ReadError> {
+/// Whether a convolution of a TFLite file reads 8-bit integers.
+///
+/// # Errors
+/// If the bytes break the format's rules or exceed the limits.
+pub fn has_integers(bytes: &[u8], limits: ReadLimits) -> Result<bool, ReadError> {
     let budget = &mut Budget::new(limits);
     budget.opened(bytes.len() as u64);
     let tables = Tables::of(bytes)?;

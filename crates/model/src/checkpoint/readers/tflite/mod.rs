@@ -11,9 +11,10 @@
 //! ```
 //!
 //! `operators.rs` translates operators to operations, `integers.rs` to layers of integers, and
-//! `branches.rs` to such layers that are no chain.
+//! `branches.rs` to layers of integers or numbers (`float_layer.rs`) that are no chain.
 
 mod branches;
+mod float_layer;
 mod integers;
 mod labels;
 mod operators;
@@ -26,10 +27,11 @@ use super::flatbuffer::Elements;
 use super::graph::{Graph, Input};
 use super::{Budget, NamedTensors, ReadError};
 pub use branches::{
-    BranchedIntegers, TailInput, TailKind, TailOperator, has_custom_operator, read_branches,
+    Branched, TailInput, TailKind, TailOperator, has_custom_operator, read_branches,
+    read_float_branches,
 };
-pub(in crate::checkpoint) use integers::has_integers;
-pub use integers::read_integers;
+pub use float_layer::FloatLayer;
+pub use integers::{has_integers, read_integers};
 use labels::labels;
 use operators::operation;
 use tables::{RECORD, Tables, missing};
