@@ -14,11 +14,13 @@
 //! | [`variables`] | an SSD's weights by TensorFlow's names |
 //! | [`dequantize`] | the numbers that its integers mean |
 //! | [`integers`], [`floats`] | plans of either number type |
+//! | [`average_precision`] | how good detections are |
 //! | [`labels`] | names of the classes |
 //! | [`draw`] | boxes and labels on a photo |
 //! | [`weights`] | weights, anchors and rules together; plans that compute with them |
 
 pub mod anchors;
+pub mod average_precision;
 pub mod bounds;
 pub mod coder;
 pub mod dequantize;
