@@ -22,13 +22,19 @@ use crate::tflite::{FloatDetector, QuantizedDetector};
 use crate::variables::SsdVariables;
 
 /// How a quantised detector is computed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Computation {
-    /// In its own integers.
-    #[default]
-    Integers,
+    /// In its own integers, rounded as a framework does.
+    Integers(Arithmetic),
     /// In the numbers that its integers mean.
     Floats,
+}
+
+impl Default for Computation {
+    /// In integers, by the rounding of LiteRT's default interpreter, which is also the fastest.
+    fn default() -> Self {
+        Self::Integers(Arithmetic::default())
+    }
 }
 
 /// Weights, anchors and rules of a detector. Plans share them.
@@ -162,11 +168,11 @@ impl DetectorWeights {
             Computation::Floats => {
                 Network::Floats(Arc::new(FloatWeights::new(&detector.dequantized()?)?))
             }
-            Computation::Integers => Network::Integers(Arc::new(IntegerWeights::new(
+            Computation::Integers(arithmetic) => Network::Integers(Arc::new(IntegerWeights::new(
                 detector.chain,
                 detector.branches,
                 [detector.boxes, detector.scores],
-                ARITHMETIC,
+                arithmetic,
             )?)),
         };
         let weights = Self {
@@ -276,9 +282,6 @@ fn no_detector(file: &str) -> DetectError {
         ),
     }
 }
-
-/// The rounding of LiteRT's optimised kernels.
-const ARITHMETIC: Arithmetic = Arithmetic::Optimized;
 
 /// The whole photo, squeezed to the network's size, in the numbers that its integers mean.
 fn preprocessing(

@@ -189,7 +189,8 @@ fn boxes(golden: &Value, key: &str) -> Vec<Detection> {
 #[test]
 fn its_boxes_on_eight_photos() {
     let Some(data) = data() else { return };
-    let weights = DetectorWeights::open(&file(&data), Computation::Integers).unwrap();
+    let weights =
+        DetectorWeights::open(&file(&data), Computation::Integers(Arithmetic::Optimized)).unwrap();
     let mut plan = weights.plan(2).unwrap();
     for golden in photos() {
         let (_, pixels, same) = prepared(&data, &golden);
@@ -211,6 +212,25 @@ fn its_boxes_on_eight_photos() {
             assert!(
                 sides.all(|(a, b)| (a - b).abs() < 0.03),
                 "{photo}: {found:?}, {expected:?}"
+            );
+        }
+    }
+}
+
+/// In the rounding of LiteRT's default interpreter, boxes are its own.
+#[test]
+fn the_default_is_literts() {
+    let Some(data) = data() else { return };
+    let weights = DetectorWeights::open(&file(&data), Computation::default()).unwrap();
+    let mut plan = weights.plan(2).unwrap();
+    for golden in photos() {
+        if let (_, pixels, true) = prepared(&data, &golden) {
+            let found = plan.detect(&pixels, weights.post_process()).unwrap();
+            assert_eq!(
+                found,
+                boxes(&golden, "default_boxes"),
+                "{}",
+                golden["photo"]
             );
         }
     }
@@ -258,7 +278,8 @@ fn in_numbers_it_finds_the_same() {
 #[test]
 fn the_photos_preparation_is_within_a_grey_level() {
     let Some(data) = data() else { return };
-    let weights = DetectorWeights::open(&file(&data), Computation::Integers).unwrap();
+    let weights =
+        DetectorWeights::open(&file(&data), Computation::Integers(Arithmetic::Optimized)).unwrap();
     let photo = open(&data.join("photos/cat.bmp"), DecodeLimits::default()).unwrap();
     let found = weights.preprocessing().pixels(&photo).unwrap();
     let expected = support::squeezed(&photo, 300);

@@ -109,7 +109,7 @@ fn numbers_are_near_the_integers() {
         .iter()
         .map(|&byte| (f32::from(byte) - 128.0) / 128.0)
         .collect();
-    let integers = load(FILE, Computation::Integers).unwrap();
+    let integers = load(FILE, Computation::Integers(Arithmetic::Optimized)).unwrap();
     let floats = load(FILE, Computation::Floats).unwrap();
     let exact = integers.plan(1).unwrap().predict(&image).unwrap();
     let found = floats.plan(2).unwrap().predict(&image).unwrap();
@@ -143,7 +143,9 @@ fn changed(at: usize, bytes: &[u8]) -> Vec<u8> {
 }
 
 fn message(file: &[u8]) -> String {
-    load(file, Computation::Integers).unwrap_err().to_string()
+    load(file, Computation::Integers(Arithmetic::Optimized))
+        .unwrap_err()
+        .to_string()
 }
 
 #[test]
@@ -196,7 +198,7 @@ fn impossible_options_are_named() {
     // As many as there are columns: no background.
     let six = load(
         &changed(classes, &6u32.to_le_bytes()),
-        Computation::Integers,
+        Computation::Integers(Arithmetic::Optimized),
     )
     .unwrap();
     assert_eq!(six.post_process().classes, 6);
@@ -219,7 +221,7 @@ fn other_files_are_no_detectors() {
         &FILE[..100],
         b"\x1c\0\0\0TFL3 and nothing else at all",
     ] {
-        load(file, Computation::Integers).unwrap_err();
+        load(file, Computation::Integers(Arithmetic::Optimized)).unwrap_err();
     }
     let name = place(b"TFLite_Detection_PostProcess");
     let found = message(&changed(name, b"Another_"));
@@ -239,7 +241,10 @@ fn no_byte_makes_it_panic() {
         // Weights, which are most of the file, are all alike.
         let value = [0xff, 0, 0x80, FILE[at].wrapping_add(1)][at % 4];
         let file = changed(at, &[value]);
-        let computation = [Computation::Integers, Computation::Floats][at / 4 % 2];
+        let computation = [
+            Computation::Integers(Arithmetic::Optimized),
+            Computation::Floats,
+        ][at / 4 % 2];
         if let Ok(weights) = DetectorWeights::of_bytes("changed", &file, limits, computation) {
             loaded += 1;
             if at % 16 == 0
@@ -251,7 +256,7 @@ fn no_byte_makes_it_panic() {
     }
     assert!(loaded > FILE.len() / 12, "{loaded}");
     for end in (0..FILE.len()).step_by(37) {
-        load(&FILE[..end], Computation::Integers).unwrap_err();
+        load(&FILE[..end], Computation::Integers(Arithmetic::Optimized)).unwrap_err();
     }
 }
 
@@ -275,7 +280,7 @@ fn a_file_of_numbers_computes_literts_numbers() {
     let image: Vec<f32> = image
         .map(|&byte| (f32::from(byte) - 128.0) / 128.0)
         .collect();
-    let weights = load(file, Computation::Integers).unwrap();
+    let weights = load(file, Computation::Integers(Arithmetic::Optimized)).unwrap();
     assert_eq!(weights.preprocessing().size, [20, 20]);
     for threads in [1, 2] {
         let mut plan = weights.plan(threads).unwrap();

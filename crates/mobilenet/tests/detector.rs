@@ -26,7 +26,7 @@ fn photo(seed: u32) -> Photo {
 
 #[test]
 fn boxes_are_in_the_photo_and_scores_descend() {
-    for computation in [Computation::Integers, Computation::Floats] {
+    for computation in [Computation::default(), Computation::Floats] {
         let objects = detector(computation, 2).detect(&photo(0)).unwrap();
         assert!(!objects.is_empty());
         for object in &objects {
@@ -46,7 +46,7 @@ fn boxes_are_in_the_photo_and_scores_descend() {
 
 #[test]
 fn the_rule_can_be_changed() {
-    let all = detector(Computation::Integers, 1);
+    let all = detector(Computation::default(), 1);
     let mut rule = all.rule().clone();
     rule.most = 2;
     let two = all.with_rule(rule.clone()).unwrap();
@@ -76,9 +76,9 @@ fn files_are_answered_in_order_on_any_number_of_threads() {
             _ => photo(seed as u32).save(path).unwrap(),
         }
     }
-    let single = detector(Computation::Integers, 1);
+    let single = detector(Computation::default(), 1);
     for threads in [1, 3] {
-        let detector = detector(Computation::Integers, threads);
+        let detector = detector(Computation::default(), threads);
         let files = detector.detect_files(paths.clone(), PhotoOptions::default());
         for (seed, file) in files.enumerate() {
             assert_eq!(file.path, paths[seed]);
@@ -96,7 +96,7 @@ fn files_are_answered_in_order_on_any_number_of_threads() {
 #[test]
 fn drawing_changes_the_photo_where_objects_are() {
     let photo = photo(2);
-    let objects = detector(Computation::Integers, 1).detect(&photo).unwrap();
+    let objects = detector(Computation::default(), 1).detect(&photo).unwrap();
     let drawn = Detector::draw(&photo, &objects);
     assert_eq!(drawn.dimensions(), photo.dimensions());
     assert_ne!(drawn, photo);

@@ -14,7 +14,8 @@ pub struct Detect {
     /// but no hidden ones; - for a list of paths on standard input, one per line
     #[arg(required = true, value_name = "PHOTO|DIR|-")]
     pub(crate) photos: Vec<PathBuf>,
-    /// Detector: a quantised TFLite file that ends in TFLite_Detection_PostProcess
+    /// Detector: a TFLite file that ends in TFLite_Detection_PostProcess, or a file or folder with the
+    /// variables of an SSD of TensorFlow's Object Detection API
     #[arg(short, long, value_name = "W")]
     pub(crate) weights: PathBuf,
     /// Leave out objects with a lower score
@@ -29,8 +30,9 @@ pub struct Detect {
     /// Write each photo with boxes, names and scores into this folder, as PNG
     #[arg(long, value_name = "DIR")]
     pub(crate) draw: Option<PathBuf>,
-    /// Number type of the computation: the file's integers, or the numbers that they mean
-    #[arg(long, value_enum, default_value_t = Precision::Int8)]
+    /// Number type of the computation of a quantised file: int8, its own integers, or f32, the numbers
+    /// that they mean
+    #[arg(long, value_enum, default_value_t = Precision::Int8, hide_possible_values = true)]
     pub(crate) precision: Precision,
     /// Number of threads [default: all cores]
     #[arg(short, long, value_name = "N", value_parser = threads())]

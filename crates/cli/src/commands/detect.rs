@@ -42,7 +42,7 @@ pub(crate) fn run(arguments: &Detect) -> Result<()> {
         DetectorOptions {
             threads: threads::or_all_cores(arguments.threads),
             computation: match arguments.precision {
-                Precision::Int8 => Computation::Integers,
+                Precision::Int8 => Computation::default(),
                 Precision::F32 => Computation::Floats,
             },
         },
