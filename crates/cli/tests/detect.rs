@@ -147,7 +147,7 @@ fn wrong_weights_and_usage_are_told_apart() {
     let photo = folder.path("a.png");
     write_photo(&photo, 1);
     let found = error(&["detect", &photo, "--weights", &photo]);
-    assert!(found.contains("no detector"), "{found}");
+    assert!(found.contains("none of the formats"), "{found}");
     for arguments in [
         &["detect", &photo][..],
         &["detect", "--weights", "w"],

@@ -39,6 +39,12 @@ impl ClassNames {
         Self(names)
     }
 
+    /// Those of face-api's network, of whose classes the first is used.
+    pub fn faces(classes: usize) -> Self {
+        let unused = vec![String::new(); classes.saturating_sub(1)];
+        Self([vec!["face".to_string()], unused].concat())
+    }
+
     /// The name of a class, counted without the background.
     pub fn name(&self, class: usize) -> Option<&str> {
         let name = self.0.get(class).map(String::as_str);

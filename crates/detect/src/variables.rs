@@ -6,19 +6,37 @@
 //! FeatureExtractor/MobilenetV1/Conv2d_13_pointwise_1_Conv2d_2_1x1_256/weights
 //! BoxPredictor_0/{BoxEncodingPredictor,ClassPredictor}/{weights,biases}
 //! ```
+//!
+//! face-api's network, which finds faces, has names of its own: `Prediction/Conv2d_0_pointwise` for
+//! the first extra layer, biases where batch normalisation is folded, anchors as corners.
 
 use mobilenet_kernels::ConvKind;
 use mobilenet_kernels::batch_norm::BatchNormParameters;
 use mobilenet_kernels::inference::LayerShape;
 use mobilenet_model::checkpoint::readers::NamedTensors;
 
-use crate::anchors::AnchorOrder;
+use crate::anchors::{Anchor, AnchorOrder, check_anchors};
 use crate::error::DetectError;
 use crate::floats::{FloatLayer, FloatNetwork, FloatPredictor};
 use crate::ssd::{Predictor, SsdConfig, SsdLayer};
 
-/// Ends of the names by which a file is recognised.
-const STEM: &str = "MobilenetV1/Conv2d_0/weights";
+/// Ends of the names by which a file is recognised. face-api calls the first layer pointwise.
+const STEMS: [&str; 2] = [
+    "MobilenetV1/Conv2d_0/weights",
+    "MobilenetV1/Conv2d_0_pointwise/weights",
+];
+
+/// face-api's anchors, `[1, anchors, 4]`, as corners.
+const ANCHORS: &str = "Output/extra_dim";
+
+/// face-api's biases where batch normalisation was folded.
+const FOLDED: &str = "convolution_bn_offset";
+
+/// Sides of images for which there are SSDs.
+const SIDES: [usize; 4] = [300, 320, 512, 640];
+
+/// Layers of the body.
+const BODY_LAYERS: usize = 27;
 const FIRST_PREDICTOR: &str = "BoxPredictor_0/ClassPredictor/weights";
 
 /// Epsilon of batch normalisation in the API's configurations of SSD.
@@ -45,8 +63,61 @@ impl<'a> SsdVariables<'a> {
         };
         Some(Self {
             file,
-            body: scope(STEM)? + "MobilenetV1/",
+            body: STEMS.iter().find_map(|stem| scope(stem))? + "MobilenetV1/",
             predictors: scope(FIRST_PREDICTOR)?,
+        })
+    }
+
+    /// The file's own anchors, if it has them.
+    ///
+    /// # Errors
+    /// If they have no four numbers each.
+    pub fn anchors(&self) -> Result<Option<Vec<Anchor>>, DetectError> {
+        if !self.file.tensors.contains_key(ANCHORS) {
+            return Ok(None);
+        }
+        let shape = self.shape(ANCHORS)?.to_vec();
+        let corners = self.values(ANCHORS, &shape)?;
+        let (corners, rest) = corners.as_chunks::<4>();
+        if !rest.is_empty() {
+            return Err(DetectError::Shape {
+                name: ANCHORS.into(),
+                expected: vec![1, corners.len(), 4],
+                found: shape,
+            });
+        }
+        let anchors = corners.iter().map(|&[top, left, bottom, right]| {
+            [
+                (top + bottom) / 2.0,
+                (left + right) / 2.0,
+                bottom - top,
+                right - left,
+            ]
+        });
+        let anchors: Vec<Anchor> = anchors.collect();
+        check_anchors(&anchors)?;
+        Ok(Some(anchors))
+    }
+
+    /// The side of the images for which SSD has so many anchors.
+    ///
+    /// # Errors
+    /// If there is no such side.
+    pub fn side(&self, anchors: usize) -> Result<usize, DetectError> {
+        for side in SIDES {
+            if self
+                .config([side; 2], AnchorOrder::default())?
+                .anchors()?
+                .len()
+                == anchors
+            {
+                return Ok(side);
+            }
+        }
+        Err(DetectError::Setting {
+            setting: "the number of anchors".to_string(),
+            range: "that of an SSD of 300, 320, 512 or 640 pixels",
+            found: anchors.to_string(),
         })
     }
 
@@ -81,7 +152,8 @@ impl<'a> SsdVariables<'a> {
     /// If a variable is missing or has another shape.
     pub fn network(&self, config: &SsdConfig) -> Result<FloatNetwork, DetectError> {
         let ssd = config.network()?;
-        let layers = ssd.layers.iter().map(|layer| self.layer(layer));
+        let layers = ssd.layers.iter().enumerate();
+        let layers = layers.map(|(index, layer)| self.layer(index, layer));
         let predictors = ssd.predictors.iter().enumerate();
         let predictors = predictors.map(|(index, one)| self.predictor(index, one));
         Ok(FloatNetwork {
@@ -91,11 +163,32 @@ impl<'a> SsdVariables<'a> {
         })
     }
 
-    fn layer(&self, layer: &SsdLayer) -> Result<FloatLayer, DetectError> {
+    /// The scope of a layer's variables: TensorFlow's, or face-api's if that has weights.
+    fn scope(&self, index: usize, name: &str) -> String {
+        let other = match index.checked_sub(BODY_LAYERS) {
+            None => format!("{}{name}_pointwise/", self.body),
+            Some(extra) => format!("{}Conv2d_{extra}_pointwise/", self.predictors),
+        };
+        match self.file.tensors.contains_key(&format!("{other}weights")) {
+            true => other,
+            false => format!("{}{name}/", self.body),
+        }
+    }
+
+    fn layer(&self, index: usize, layer: &SsdLayer) -> Result<FloatLayer, DetectError> {
         let SsdLayer { name, shape } = layer;
-        let scope = format!("{}{name}/", self.body);
+        let scope = self.scope(index, name);
         let mut weights = self.weights(&scope, shape)?;
         let channels = [shape.out_channels];
+        let folded = format!("{scope}{FOLDED}");
+        if self.file.tensors.contains_key(&folded) {
+            return Ok(FloatLayer {
+                name: name.clone(),
+                shape: *shape,
+                weights,
+                bias: self.values(&folded, &channels)?,
+            });
+        }
         let norm = |part: &str| self.values(&format!("{scope}BatchNorm/{part}"), &channels);
         // Gamma is left out where it is fixed.
         let gamma = format!("{scope}BatchNorm/gamma");

@@ -8,7 +8,7 @@ use mobilenet_model::checkpoint::readers::{
     has_custom_operator, has_integers, read_branches, read_float_branches,
 };
 use mobilenet_model::checkpoint::{Format, ReadLimits, load_tensors, read_file};
-use mobilenet_model::preprocess::{Preprocessing, Resize};
+use mobilenet_model::preprocess::{Filter, Preprocessing, Resize};
 
 use crate::anchors::{Anchor, AnchorOrder};
 use crate::error::DetectError;
@@ -58,7 +58,8 @@ enum Network {
 impl DetectorWeights {
     /// Loads a detector: a TFLite file, quantised or not, that ends in `TFLite_Detection_PostProcess`, whose
     /// anchors and options are its own; or the variables of an SSD of TensorFlow's Object Detection
-    /// API in any format ([`crate::variables`]), for 300x300 pixels and with TensorFlow's rules.
+    /// API in any format ([`crate::variables`]), for 300x300 pixels and with TensorFlow's rules; or
+    /// face-api's manifest.
     ///
     /// # Errors
     /// If the file cannot be read, or is no such detector.
@@ -73,13 +74,40 @@ impl DetectorWeights {
             return Self::of_bytes(&file, &bytes, limits, computation);
         }
         let tensors = load_tensors(path, limits)?;
-        match SsdVariables::find(&tensors) {
-            Some(variables) => {
+        let variables = SsdVariables::find(&tensors).ok_or_else(|| no_detector(&file))?;
+        match variables.anchors()? {
+            Some(anchors) => Self::faces(&variables, anchors),
+            None => {
                 let config = variables.config([SIDE; 2], AnchorOrder::default())?;
                 Self::variables(&variables, &config)
             }
-            None => Err(no_detector(&file)),
         }
+    }
+
+    /// The weights of face-api's network, by its rules. `anchors` are the file's.
+    ///
+    /// # Errors
+    /// As [`Self::variables`], and if there is no SSD with so many anchors.
+    pub fn faces(variables: &SsdVariables<'_>, anchors: Vec<Anchor>) -> Result<Self, DetectError> {
+        let side = variables.side(anchors.len())?;
+        let config = variables.config([side; 2], AnchorOrder::default())?;
+        let weights = Self::variables(variables, &config)?;
+        let faces = Self {
+            anchors: Arc::new(anchors),
+            post_process: PostProcess {
+                overlap: 0.5,
+                ..weights.post_process.clone()
+            },
+            preprocessing: Preprocessing {
+                resize: Resize::LongestEdge {
+                    filter: Filter::Bilinear,
+                },
+                ..weights.preprocessing.clone()
+            },
+            names: Arc::new(ClassNames::faces(config.classes)),
+            ..weights
+        };
+        faces.checked()
     }
 
     /// The weights of an SSD's variables.

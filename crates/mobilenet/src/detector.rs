@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mobilenet_detect::bounds::{area, clipped};
+use mobilenet_detect::bounds::area;
 use mobilenet_detect::draw::{Label, draw};
 use mobilenet_detect::{
     Computation, DetectError, Detection, DetectorPlan, DetectorWeights, PostProcess,
@@ -231,14 +231,21 @@ impl Detector {
     ) -> Result<Vec<DetectedObject>, Error> {
         let work = |plan: &mut DetectorPlan| plan.detect(pixels, &self.rule);
         let found = self.pool.with((), caller, work)?;
+        let preprocessing = self.weights.preprocessing();
+        let [top, left, bottom, right] = preprocessing.resize.region(size, preprocessing.size);
+        let (start, sides) = ([top, left], [bottom - top, right - left]);
         let object = |found: Detection| {
-            let inside = clipped(found.bounds);
+            // From shares of what the network sees to pixels inside the photo.
+            let inside: [f32; 4] = std::array::from_fn(|side| {
+                let pixels = start[side % 2] + f64::from(found.bounds[side]) * sides[side % 2];
+                pixels.clamp(0.0, size[side % 2] as f64) as f32
+            });
             // A box may lie outside the photo altogether.
             (area(inside) > 0.0).then(|| DetectedObject {
                 class: found.class + self.weights.first_class(),
                 label: self.weights.names().name(found.class).map(str::to_string),
                 score: found.score,
-                bounds: std::array::from_fn(|side| inside[side] * size[side % 2] as f32),
+                bounds: inside,
             })
         };
         Ok(found.into_iter().filter_map(object).collect())

@@ -109,7 +109,7 @@ fn other_files_are_refused_by_name() {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("weights/fashion_mnist_0.25_96.safetensors");
     let error = Detector::new(&file).unwrap_err().to_string();
     assert!(
-        error.contains("fashion_mnist") && error.contains("no TFLite file"),
+        error.contains("fashion_mnist") && error.contains("no detector"),
         "{error}"
     );
     let error = Detector::new("nowhere.tflite").unwrap_err().to_string();
