@@ -1,6 +1,7 @@
 //! Commands and their arguments.
 
 mod bench;
+mod detect;
 mod engine;
 mod features;
 mod overrides;
@@ -20,6 +21,7 @@ use crate::progress;
 use crate::values::{Size, answers_file, output_stride, share, size, threads, weights_file, width};
 use crate::version::version;
 pub use bench::{Bench, BenchEngine};
+pub use detect::{Detect, SuppressionRule};
 pub use engine::{Arithmetic, Engine, Precision, WeightType};
 pub use features::{Duplicates, Features, Knn, Search};
 pub use overrides::Overrides;
@@ -63,6 +65,8 @@ impl Common {
 pub enum Command {
     /// Name what photos show
     Classify(Classify),
+    /// Find objects in photos
+    Detect(Detect),
     /// Run the network on an array, for comparison with other frameworks
     Predict(Predict),
     /// Convert weights of any format to our safetensors, ONNX or TFLite

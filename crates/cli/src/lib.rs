@@ -6,6 +6,7 @@ mod commands;
 mod csv;
 mod output;
 mod photo_sources;
+mod pictures;
 mod progress;
 mod table;
 mod threads;
@@ -30,6 +31,7 @@ pub use version::version;
 pub fn run(command: &Command) -> Result<()> {
     match command {
         Command::Classify(arguments) => commands::classify::run(arguments),
+        Command::Detect(arguments) => commands::detect::run(arguments),
         Command::Predict(arguments) => commands::predict::run(arguments),
         Command::Convert(arguments) => commands::convert::run(arguments),
         Command::Quantize(arguments) => commands::quantize::run(arguments),

@@ -29,6 +29,10 @@ pub enum Error {
     #[cfg(feature = "train")]
     #[error(transparent)]
     Train(#[from] mobilenet_train::TrainError),
+    /// The weights are no detector, or it cannot be computed.
+    #[cfg(feature = "detect")]
+    #[error(transparent)]
+    Detect(#[from] mobilenet_detect::DetectError),
     /// Features cannot be read, written or used.
     #[error(transparent)]
     Features(#[from] FeaturesError),

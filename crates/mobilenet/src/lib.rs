@@ -15,11 +15,14 @@
 //!
 //! The crates below this one can be used alone. [`kernels`] (CPU kernels on slices) and [`model`]
 //! (network, checkpoints, preprocessing) are always there. The others are features, all on by
-//! default: `candle` (`ops`, candle's functions and layers), `train`, and `hub` (weights by name).
+//! default: `candle` (`ops`, candle's functions and layers), `train`, `hub` (weights by name), and
+//! `detect` ([`Detector`]: objects and their boxes).
 //! [`features`] tells which photos are alike. Without default features the crate has what a device needs: no candle, no network access, no
 //! training.
 
 mod classifier;
+#[cfg(feature = "detect")]
+mod detector;
 #[cfg(feature = "candle")]
 mod eager;
 mod error;
@@ -30,7 +33,11 @@ mod photos;
 mod pool;
 
 pub use classifier::{Classifier, Engine};
+#[cfg(feature = "detect")]
+pub use detector::{DetectFiles, DetectedObject, Detections, Detector, DetectorOptions};
 pub use error::Error;
+#[cfg(feature = "detect")]
+pub use mobilenet_detect as detect;
 #[cfg(feature = "hub")]
 pub use mobilenet_hub as hub;
 pub use mobilenet_kernels as kernels;
@@ -42,7 +49,7 @@ pub use mobilenet_model::preprocess::{Photo, Views};
 pub use mobilenet_ops as ops;
 #[cfg(feature = "train")]
 pub use mobilenet_train as train;
-pub use photos::{Answer, ClassifyFiles, FileAnswer, PhotoOptions};
+pub use photos::{Answer, ClassifyFiles, FileAnswer, FileAnswers, PhotoOptions};
 
 use mobilenet_model::preprocess::{DecodeLimits, open};
 

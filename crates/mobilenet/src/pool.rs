@@ -1,42 +1,54 @@
-//! A pool of inference plans that share one set of weights.
+//! A pool of plans that share one set of weights.
 //!
 //! A single caller borrows a plan that runs on all threads, which has the lowest latency.
 //! Concurrent callers borrow plans of one thread each, which have the highest throughput, and wait
 //! while no thread is free. All plans give the same bits.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use mobilenet_model::{ModelError, NetworkPlan, NetworkWeights, PlanOutput};
 
+/// What plans are made of.
+pub(crate) trait Planner {
+    /// What a plan computes.
+    type Output: Copy + Eq + Hash;
+    type Plan;
+    type Error;
+
+    /// Makes a plan.
+    fn plan(&self, output: Self::Output, threads: usize) -> Result<Self::Plan, Self::Error>;
+}
+
 /// Plans for images of one size.
 #[derive(Debug)]
-pub(crate) struct Pool {
-    weights: NetworkWeights,
-    size: [usize; 2],
+pub(crate) struct Pool<P: Planner = Networks> {
+    planner: P,
     threads: usize,
-    state: Mutex<State>,
+    state: Mutex<State<P>>,
     /// Notified when a plan is returned.
     returned: Condvar,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    /// Plans that nobody has borrowed, by their output and number of threads.
-    idle: HashMap<(Output, usize), Vec<NetworkPlan>>,
+/// Plans that nobody has borrowed, by their output and number of threads.
+type Idle<P> = HashMap<(<P as Planner>::Output, usize), Vec<<P as Planner>::Plan>>;
+
+struct State<P: Planner> {
+    idle: Idle<P>,
     /// Number of threads of all borrowed plans.
     busy: usize,
     /// Number of callers that wait for a plan.
     waiting: usize,
 }
 
-/// What a plan computes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Output {
-    /// Class scores.
-    Logits,
-    /// Pooled features.
-    Features,
+impl<P: Planner> std::fmt::Debug for State<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State")
+            .field("busy", &self.busy)
+            .field("waiting", &self.waiting)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How a caller shares the threads.
@@ -48,13 +60,16 @@ pub(crate) enum Caller {
     OneOfMany,
 }
 
-impl Pool {
-    pub(crate) fn new(weights: NetworkWeights, size: [usize; 2], threads: usize) -> Self {
+impl<P: Planner> Pool<P> {
+    pub(crate) fn of(planner: P, threads: usize) -> Self {
         Self {
-            weights,
-            size,
+            planner,
             threads: threads.max(1),
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                idle: HashMap::new(),
+                busy: 0,
+                waiting: 0,
+            }),
             returned: Condvar::new(),
         }
     }
@@ -65,32 +80,32 @@ impl Pool {
     }
 
     /// Makes a plan with this output, so that errors are found before the first photo.
-    pub(crate) fn prepare(&self, wanted: Output) -> Result<(), ModelError> {
-        self.borrow(wanted, Caller::Any).map(drop)
+    pub(crate) fn prepare(&self, wanted: P::Output) -> Result<(), P::Error> {
+        self.with(wanted, Caller::Any, |_| Ok(()))
     }
 
-    /// Runs one image.
-    pub(crate) fn run(
+    /// Lends a plan to `work`.
+    pub(crate) fn with<T>(
         &self,
-        pixels: &[f32],
-        wanted: Output,
+        wanted: P::Output,
         caller: Caller,
-    ) -> Result<Vec<f32>, ModelError> {
-        let mut loan = self.borrow(wanted, caller)?;
-        let Some(plan) = &mut loan.plan else {
-            return Ok(Vec::new());
+        work: impl FnOnce(&mut P::Plan) -> Result<T, P::Error>,
+    ) -> Result<T, P::Error> {
+        // Dropping the loan frees the threads, even if no plan can be made.
+        let mut loan = self.borrow(wanted, caller);
+        let plan = match loan.plan.take() {
+            Some(plan) => plan,
+            None => self.planner.plan(wanted, loan.threads)?,
         };
-        let mut output = vec![0.0; plan.output_len()];
-        plan.run(pixels, &mut output)?;
-        Ok(output)
+        work(loan.plan.insert(plan))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<P>> {
         // A panic leaves the state consistent, so a poisoned lock is safe to use.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn borrow(&self, wanted: Output, caller: Caller) -> Result<Loan<'_>, ModelError> {
+    fn borrow(&self, wanted: P::Output, caller: Caller) -> Loan<'_, P> {
         let mut state = self.lock();
         state.waiting += 1;
         let threads = loop {
@@ -110,18 +125,56 @@ impl Pool {
         state.busy += threads;
         let plan = state.idle.get_mut(&(wanted, threads)).and_then(Vec::pop);
         drop(state);
-        // From here on dropping the loan frees the threads, even if no plan can be made.
-        let mut loan = Loan {
+        Loan {
             pool: self,
             wanted,
             threads,
             plan,
-        };
-        if loan.plan.is_none() {
-            loan.plan = Some(self.plan(wanted, threads)?);
         }
-        Ok(loan)
     }
+}
+
+/// Borrowed threads and, once it is made, a plan; returned on drop.
+struct Loan<'a, P: Planner> {
+    pool: &'a Pool<P>,
+    wanted: P::Output,
+    threads: usize,
+    plan: Option<P::Plan>,
+}
+
+impl<P: Planner> Drop for Loan<'_, P> {
+    fn drop(&mut self) {
+        let mut state = self.pool.lock();
+        state.busy -= self.threads;
+        if let Some(plan) = self.plan.take() {
+            let key = (self.wanted, self.threads);
+            state.idle.entry(key).or_default().push(plan);
+        }
+        drop(state);
+        self.pool.returned.notify_all();
+    }
+}
+
+/// Plans of a classifier.
+#[derive(Debug)]
+pub(crate) struct Networks {
+    weights: NetworkWeights,
+    size: [usize; 2],
+}
+
+/// What a classifier's plan computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Output {
+    /// Class scores.
+    Logits,
+    /// Pooled features.
+    Features,
+}
+
+impl Planner for Networks {
+    type Output = Output;
+    type Plan = NetworkPlan;
+    type Error = ModelError;
 
     fn plan(&self, wanted: Output, threads: usize) -> Result<NetworkPlan, ModelError> {
         let output = match wanted {
@@ -132,24 +185,23 @@ impl Pool {
     }
 }
 
-/// A borrowed plan and its threads, returned on drop.
-struct Loan<'a> {
-    pool: &'a Pool,
-    wanted: Output,
-    threads: usize,
-    plan: Option<NetworkPlan>,
-}
+impl Pool {
+    pub(crate) fn new(weights: NetworkWeights, size: [usize; 2], threads: usize) -> Self {
+        Self::of(Networks { weights, size }, threads)
+    }
 
-impl Drop for Loan<'_> {
-    fn drop(&mut self) {
-        let mut state = self.pool.lock();
-        state.busy -= self.threads;
-        if let Some(plan) = self.plan.take() {
-            let key = (self.wanted, self.threads);
-            state.idle.entry(key).or_default().push(plan);
-        }
-        drop(state);
-        self.pool.returned.notify_all();
+    /// Runs one image.
+    pub(crate) fn run(
+        &self,
+        pixels: &[f32],
+        wanted: Output,
+        caller: Caller,
+    ) -> Result<Vec<f32>, ModelError> {
+        self.with(wanted, caller, |plan| {
+            let mut output = vec![0.0; plan.output_len()];
+            plan.run(pixels, &mut output)?;
+            Ok(output)
+        })
     }
 }
 

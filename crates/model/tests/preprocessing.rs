@@ -449,3 +449,40 @@ fn another_size_keeps_the_share_of_the_crop() {
     let said = serde_json::to_string(&two).unwrap();
     assert_eq!(serde_json::from_str::<Preprocessing>(&said).unwrap(), two);
 }
+
+#[test]
+fn the_longest_edge_fits_and_the_rest_is_black() {
+    use mobilenet_model::preprocess::{Filter, Resize};
+
+    let rule = Preprocessing {
+        resize: Resize::LongestEdge {
+            filter: Filter::Bilinear,
+        },
+        ..Preprocessing::plain(8)
+    };
+    for (width, height, inner) in [
+        (40, 20, [4, 8]),
+        (20, 40, [8, 4]),
+        (3, 3, [8, 8]),
+        (500, 1, [1, 8]),
+    ] {
+        let photo = Photo::from_pixel(width, height, [255, 255, 255].into());
+        let pixels = rule.pixels(&photo).unwrap();
+        assert_eq!(pixels.len(), 8 * 8 * 3);
+        for (index, value) in pixels.iter().enumerate() {
+            let (y, x) = (index / 24, index / 3 % 8);
+            let expected = if y < inner[0] && x < inner[1] {
+                1.0
+            } else {
+                -1.0
+            };
+            assert_eq!(*value, expected, "{width}x{height}: {y}, {x}");
+        }
+        let region = rule
+            .resize
+            .region([height as usize, width as usize], [8, 8]);
+        let seen = [region[2] / f64::from(height), region[3] / f64::from(width)];
+        let expected = inner.map(|side| 8.0 / side as f64);
+        assert_eq!(seen, expected, "{width}x{height}");
+    }
+}

@@ -5,6 +5,7 @@ pub(crate) mod classify;
 pub(crate) mod completions;
 pub(crate) mod convert;
 mod copies;
+pub(crate) mod detect;
 pub(crate) mod duplicates;
 pub(crate) mod eval;
 pub(crate) mod features;

@@ -18,6 +18,8 @@ pub enum Output {
     /// A depthwise layer's map is not available if the program also runs the next layer, and that
     /// is a pointwise one packed by Strassen's scheme: the two are always one operation.
     Map(usize),
+    /// What the branch of this index makes of the layer that it reads.
+    Branch(usize),
 }
 
 /// What a program is built for.

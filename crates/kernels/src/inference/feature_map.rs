@@ -51,6 +51,16 @@ impl FeatureMap {
         self.start + y * self.row() * self.value
     }
 
+    /// The same pixels for a reader that wants no zeros beside them.
+    pub(super) fn without_zeros(self) -> Self {
+        Self {
+            start: self.start + self.left * self.pixel * self.value,
+            left: 0,
+            right: self.left + self.right,
+            ..self
+        }
+    }
+
     /// Bytes from the arena's start to a pixel.
     #[inline(always)]
     pub(super) fn at(&self, y: usize, x: usize) -> usize {

@@ -12,7 +12,7 @@
 //! |---|---|
 //! | `feature_map` | where an activation is in the arena, and the zeros around it |
 //! | `input` | images of several layouts -> the first map |
-//! | `packed`, `strassen`'s weights, `packer` | weights in the order in which kernels read them |
+//! | `packed`, `packable`, `strassen`'s weights, `packer` | weights in the order in which kernels read them |
 //! | `frames` | 8-bit images: folds their normalisation into the first convolution |
 //! | `config` | what a program is built for |
 //! | `context` | what a thread needs while an image goes through the operations |
@@ -34,6 +34,7 @@ mod frames;
 mod input;
 mod matrix;
 mod operation;
+mod packable;
 mod packed;
 mod packer;
 mod program;
@@ -47,6 +48,6 @@ pub use crate::simd::WeightType;
 pub use config::{Output, ProgramConfig};
 pub use frames::Normalization;
 pub use input::{ImageLayout, Images};
-pub use packed::{HeadWeights, LayerShape, LayerWeights, PackedWeights};
+pub use packed::{BranchShape, HeadWeights, LayerShape, LayerWeights, PackedWeights};
 pub use packer::Packer;
 pub use program::Program;

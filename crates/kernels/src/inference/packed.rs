@@ -41,6 +41,16 @@ impl LayerShape {
     }
 }
 
+/// A convolution of single pixels beside the chain: it reads a layer in the middle, and only the
+/// caller reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BranchShape {
+    /// Index of the layer that it reads.
+    pub reads: usize,
+    /// Its description.
+    pub shape: LayerShape,
+}
+
 /// One layer with the caller's weights. Batch normalisation is folded in.
 #[derive(Debug, Clone, Copy)]
 pub struct LayerWeights<'a> {
@@ -94,7 +104,10 @@ pub(super) struct PackedLayer {
 pub struct PackedWeights {
     pub(super) isa: Isa,
     pub(super) weight_type: WeightType,
+    /// Those of the chain.
     pub(super) layers: Vec<PackedLayer>,
+    /// What reads one of them, and which.
+    pub(super) branches: Vec<(usize, PackedLayer)>,
     pub(super) head: Option<PackedLayer>,
     pub(super) buffer: AlignedBuffer,
 }

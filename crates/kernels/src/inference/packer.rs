@@ -13,8 +13,10 @@
 
 use half::{bf16, f16};
 
+use super::packable::{check_range, check_shape, read_by};
 use super::packed::{
-    HEAD_PANEL, HeadWeights, LayerShape, LayerWeights, PackedLayer, PackedWeights, Scheme,
+    BranchShape, HEAD_PANEL, HeadWeights, LayerShape, LayerWeights, PackedLayer, PackedWeights,
+    Scheme,
 };
 use super::strassen;
 use crate::error::{KernelError, check_length, volume};
@@ -36,7 +38,10 @@ pub struct Packer {
     /// The layers that are not packed yet, the next one last.
     coming: Vec<Coming>,
     classes: Option<usize>,
+    /// Those of the chain, then those of the branches.
     layers: Vec<PackedLayer>,
+    /// The layer that each branch reads.
+    branches: Vec<usize>,
     buffer: AlignedBuffer,
     len: usize,
 }
@@ -62,13 +67,36 @@ impl Packer {
         shapes: &[LayerShape],
         classes: Option<usize>,
     ) -> Result<Self, KernelError> {
+        Self::with_branches(weight_type, isa, shapes, &[], classes)
+    }
+
+    /// As [`Self::new`], for a network with branches, whose weights come after those of all layers.
+    ///
+    /// # Errors
+    /// As [`Self::new`], and if a branch reads no layer or is no convolution of single pixels.
+    pub fn with_branches(
+        weight_type: WeightType,
+        isa: Isa,
+        shapes: &[LayerShape],
+        branches: &[BranchShape],
+        classes: Option<usize>,
+    ) -> Result<Self, KernelError> {
         let lanes = isa.lanes();
         let mut coming = Vec::with_capacity(shapes.len());
         let mut room = 0usize;
         let mut before: Option<&LayerShape> = None;
-        for shape in shapes {
-            check_shape(shape, before)?;
-            let (weight_type, scheme) = form(shape, before, weight_type, lanes);
+        let chain = shapes.iter().map(|shape| (shape, None));
+        let beside = branches.iter().map(|branch| (&branch.shape, Some(branch)));
+        for (shape, branch) in chain.chain(beside) {
+            let read = match branch {
+                None => before,
+                Some(branch) => Some(read_by(branch, shapes)?),
+            };
+            check_shape(shape, read)?;
+            let (weight_type, scheme) = match branch {
+                None => form(shape, before, weight_type, lanes),
+                Some(_) => (weight_type, Scheme::Plain),
+            };
             room = room.saturating_add(room_of(
                 shape.out_channels,
                 shape.depth(),
@@ -81,7 +109,9 @@ impl Packer {
                 weight_type,
                 scheme,
             });
-            before = Some(shape);
+            if branch.is_none() {
+                before = Some(shape);
+            }
         }
         coming.reverse();
         let classes = classes.filter(|_| before.is_some());
@@ -106,6 +136,7 @@ impl Packer {
             isa,
             lanes,
             layers: Vec::with_capacity(coming.len()),
+            branches: branches.iter().map(|branch| branch.reads).collect(),
             coming,
             classes,
             buffer: AlignedBuffer::zeros(room).in_huge_pages(),
@@ -187,7 +218,9 @@ impl Packer {
     /// If the lengths do not match, a weight is out of the type's range, a layer is missing, or no
     /// number of classes was given.
     pub fn head(mut self, weights: &[f32], bias: &[f32]) -> Result<PackedWeights, KernelError> {
-        let (Some(classes), Some(last)) = (self.classes, self.layers.last()) else {
+        let chain = self.layers.len().saturating_sub(self.branches.len());
+        let last = self.layers[..chain].last();
+        let (Some(classes), Some(last)) = (self.classes, last) else {
             return Err(KernelError::Zero { what: "classes" });
         };
         let channels = last.out_channels;
@@ -222,7 +255,7 @@ impl Packer {
     ///
     /// # Errors
     /// If a layer is missing.
-    pub fn finish(self) -> Result<PackedWeights, KernelError> {
+    pub fn finish(mut self) -> Result<PackedWeights, KernelError> {
         let missing = self.coming.len();
         if missing > 0 {
             return Err(KernelError::Length {
@@ -231,10 +264,13 @@ impl Packer {
                 found: self.layers.len(),
             });
         }
+        let chain = self.layers.len() - self.branches.len();
+        let branches = self.layers.split_off(chain);
         Ok(PackedWeights {
             isa: self.isa,
             weight_type: self.weight_type,
             layers: self.layers,
+            branches: self.branches.into_iter().zip(branches).collect(),
             head: None,
             buffer: self.buffer,
         })
@@ -372,30 +408,6 @@ impl PackedWeights {
     }
 }
 
-/// Checks that a layer is possible, and that it can follow the one before.
-fn check_shape(shape: &LayerShape, before: Option<&LayerShape>) -> Result<(), KernelError> {
-    let [rows, columns] = shape.geometry.kernel;
-    let (inputs, outputs) = (shape.in_channels, shape.out_channels);
-    for (what, size) in [
-        ("channels", inputs),
-        ("channels", outputs),
-        ("kernel size", rows),
-        ("kernel size", columns),
-    ] {
-        if size == 0 {
-            return Err(KernelError::Zero { what });
-        }
-    }
-    volume("weights", &[rows, columns, inputs])?;
-    if let Some(before) = before {
-        check_length("channels of the next layer", inputs, &[before.out_channels])?;
-    }
-    if shape.kind == ConvKind::Depthwise {
-        check_length("channels of a depthwise layer", outputs, &[inputs])?;
-    }
-    Ok(())
-}
-
 /// The type of a layer's weights, and how its product is computed. Weights of 16 bits keep the
 /// plain scheme: Strassen's has more weights, and their sums would have to be rounded again.
 fn form(
@@ -435,18 +447,6 @@ fn room_of(
     let bytes = volume("weights", &[padded, depth, blocks, weight_type.bytes()])? / 4;
     let values = bytes.div_ceil(VALUE);
     Ok(values.saturating_add(padded).saturating_add(2 * LINE))
-}
-
-/// Checks that the largest weight stays finite in its type, if it is finite as f32.
-fn check_range(weights: &[f32], weight_type: WeightType) -> Result<(), KernelError> {
-    let largest = weights.iter().fold(0f32, |largest, w| largest.max(w.abs()));
-    if largest.is_finite() && !weight_type.round(largest).is_finite() {
-        return Err(KernelError::WeightRange {
-            weight: largest.to_string(),
-            weight_type,
-        });
-    }
-    Ok(())
 }
 
 /// f32 values in a cache line.

@@ -6,11 +6,12 @@ use super::context::{Offsets, OutputSlot};
 use super::convolution::Convolution;
 use super::feature_map::{FeatureMap, columns_of_zeros};
 use super::operation::{Head, Operation};
-use super::packed::{PackedLayer, PackedWeights, Scheme};
+use super::packed::{PackedWeights, Scheme};
 use super::separable::Split;
 use super::sized::{PIXEL_GAP, Sized, VALUE, pixel_stride, separable, sized_layers};
 use super::strassen;
 use crate::error::KernelError;
+use crate::geometry::ConvGeometry;
 use crate::network::ConvKind;
 use crate::simd;
 
@@ -44,10 +45,18 @@ impl Schedule {
         let (Some(first), Some(last)) = (layers.first(), layers.last()) else {
             return Err(KernelError::Zero { what: "layers" });
         };
-        let outputs = output_shapes(&layers, config, weights.head)?;
-        let groups = groups(&layers, &config.outputs);
+        let outputs = output_shapes(&layers, config, weights)?;
+        // A branch has the size of the map that it reads.
+        let branch = |index: usize| {
+            let &(reads, layer) = weights.branches.get(index)?;
+            let read = &layers.get(reads)?.size;
+            let (rows, columns) = (read.rows.output, read.columns.output);
+            let size = ConvGeometry::POINTWISE.resolve(1, rows, columns).ok()?;
+            Some(Sized { layer, size })
+        };
+        let groups = groups(&layers, weights, &config.outputs);
         let pool_step = groups.last().map_or(1, Group::after);
-        let is_pooled = |output: &Output| !matches!(output, Output::Map(_));
+        let is_pooled = |output: &Output| matches!(output, Output::Logits | Output::Features);
         let is_pooled = config.outputs.iter().any(is_pooled);
 
         // What is needed by some operations only.
@@ -56,7 +65,17 @@ impl Schedule {
         // The last pixel is read in whole vectors.
         let input_room = arena.request(input.bytes() + lanes * VALUE, 0..=1);
         let mut maps = Vec::new();
+        let mut branch_maps = Vec::new();
         for (index, group) in groups.iter().enumerate() {
+            for (operation, &output) in group.branch_operations().zip(&group.branches) {
+                if let Output::Branch(number) = config.outputs[output]
+                    && let Some(sized) = branch(number)
+                {
+                    let map = sized.output(None, lanes);
+                    let room = arena.request(map.bytes(), operation..=operation + 1);
+                    branch_maps.push((output, sized, map, room));
+                }
+            }
             let map = layers[group.last].output(layers.get(group.last + 1), lanes);
             let last_reader = match groups.get(index + 1) {
                 Some(next) => next.operation,
@@ -98,6 +117,21 @@ impl Schedule {
             }
             let exports = group.outputs.iter();
             operations.extend(exports.map(|&index| Operation::Export(map, slot(index))));
+            for (output, sized, branch, room) in &branch_maps {
+                if group.branches.contains(output) {
+                    let branch = FeatureMap {
+                        start: rooms.offset(*room),
+                        ..*branch
+                    };
+                    operations.push(Operation::Convolution(Convolution {
+                        input: map.without_zeros(),
+                        size: sized.size,
+                        matrix: sized.matrix(map.pixel, branch, weights),
+                        is_first: false,
+                    }));
+                    operations.push(Operation::Export(branch, slot(*output)));
+                }
+            }
             current = map;
         }
         if is_pooled {
@@ -156,12 +190,20 @@ struct Group {
     operation: usize,
     /// Outputs that are its map. Each is exported by an operation of its own.
     outputs: Vec<usize>,
+    /// Outputs that a branch makes of its map. Each takes a convolution and an export.
+    branches: Vec<usize>,
 }
 
 impl Group {
-    /// Index of the operation after its own and its exports.
+    /// Index of the operation after its own, its exports and its branches.
     fn after(&self) -> usize {
-        self.operation + 1 + self.outputs.len()
+        self.operation + 1 + self.outputs.len() + 2 * self.branches.len()
+    }
+
+    /// Indices of the convolutions of its branches.
+    fn branch_operations(&self) -> impl Iterator<Item = usize> {
+        let first = self.operation + 1 + self.outputs.len();
+        (first..self.after()).step_by(2)
     }
 
     fn compute(
@@ -198,13 +240,19 @@ impl Group {
     }
 }
 
-fn groups(layers: &[Sized], outputs: &[Output]) -> Vec<Group> {
+fn groups(layers: &[Sized], weights: &PackedWeights, outputs: &[Output]) -> Vec<Group> {
+    let reads = |output: &Output| match *output {
+        Output::Branch(index) => weights.branches.get(index).map(|(reads, _)| *reads),
+        _ => None,
+    };
+    let is_read = |layer: usize| outputs.iter().any(|output| reads(output) == Some(layer));
     let mut groups: Vec<Group> = Vec::new();
     let mut first = 0;
     while first < layers.len() {
         let is_fused = layers[first].layer.kind == ConvKind::Depthwise
             && layers.get(first + 1).is_some_and(Sized::is_pointwise)
-            && !outputs.contains(&Output::Map(first));
+            && !outputs.contains(&Output::Map(first))
+            && !is_read(first);
         let last = first + usize::from(is_fused);
         let is_its = |&index: &usize| outputs[index] == Output::Map(last);
         groups.push(Group {
@@ -212,6 +260,9 @@ fn groups(layers: &[Sized], outputs: &[Output]) -> Vec<Group> {
             last,
             operation: groups.last().map_or(1, Group::after),
             outputs: (0..outputs.len()).filter(is_its).collect(),
+            branches: (0..outputs.len())
+                .filter(|&index| reads(&outputs[index]) == Some(last))
+                .collect(),
         });
         first = last + 1;
     }
@@ -237,8 +288,9 @@ fn input_map(config: &ProgramConfig, first: &Sized) -> FeatureMap {
 fn output_shapes(
     layers: &[Sized],
     config: &ProgramConfig,
-    head: Option<PackedLayer>,
+    weights: &PackedWeights,
 ) -> Result<Vec<[usize; 3]>, KernelError> {
+    let head = weights.head;
     if config.outputs.is_empty() {
         return Err(KernelError::Zero { what: "outputs" });
     }
@@ -254,6 +306,20 @@ fn output_shapes(
                 found: layers.len(),
             }),
         },
+        Output::Branch(index) => {
+            let branch = weights.branches.get(index);
+            let found = branch.and_then(|(reads, branch)| Some((layers.get(*reads)?, branch)));
+            match found {
+                Some((Sized { size, .. }, branch)) => {
+                    Ok([size.rows.output, size.columns.output, branch.out_channels])
+                }
+                None => Err(KernelError::Length {
+                    what: "branches of the layers that run",
+                    expected: index.saturating_add(1),
+                    found: weights.branches.len(),
+                }),
+            }
+        }
         Output::Features => Ok([1, 1, channels]),
         Output::Logits => match head {
             Some(head) if head.in_channels == channels => Ok([1, 1, head.out_channels]),

@@ -1,12 +1,42 @@
 //! Checks a network before it is packed, and finds the shapes of its outputs.
 
 use super::network::{
-    IntegerLayer, IntegerNetwork, IntegerOperation, IntegerType, Quantized, QuantizedConvolution,
-    ValueKind,
+    Arithmetic, IntegerLayer, IntegerNetwork, IntegerOperation, IntegerType, Quantized,
+    QuantizedConvolution, ValueKind,
 };
 use crate::error::{KernelError, volume};
 use crate::geometry::ConvGeometry;
 use crate::network::ConvKind;
+
+/// Checks that a layer's bits are known in an arithmetic.
+///
+/// # Errors
+/// If they are not.
+pub(super) fn check_arithmetic(
+    layer: &IntegerLayer,
+    input: ValueKind,
+    arithmetic: Arithmetic,
+) -> Result<(), KernelError> {
+    let unsigned = |kind: ValueKind| matches!(kind, ValueKind::Quantized(quantized) if quantized.integer == IntegerType::U8);
+    let known = match &layer.operation {
+        _ if arithmetic != Arithmetic::Optimized => true,
+        IntegerOperation::Convolution(convolution) => {
+            unsigned(input)
+                && !convolution.fully_connected
+                && convolution.weights.values.integer() == IntegerType::U8
+        }
+        IntegerOperation::AveragePool(_) | IntegerOperation::Softmax { .. } => unsigned(input),
+        IntegerOperation::Flatten | IntegerOperation::Dequantize => true,
+        IntegerOperation::Quantize | IntegerOperation::Mean => false,
+    };
+    match known {
+        true => Ok(()),
+        false => Err(error(
+            &layer.name,
+            "TFLite's optimised arithmetic is known for convolutions of unsigned integers only",
+        )),
+    }
+}
 
 /// Most values of one activation: 64 Mi, far beyond those of an image of 4096 x 4096.
 const MOST_VALUES: usize = 1 << 26;
@@ -35,14 +65,14 @@ impl IntegerNetwork {
     }
 }
 
-fn error(layer: &str, problem: impl ToString) -> KernelError {
+pub(super) fn error(layer: &str, problem: impl ToString) -> KernelError {
     KernelError::Layer {
         layer: layer.to_string(),
         problem: problem.to_string(),
     }
 }
 
-fn check_shape(layer: &str, shape: [usize; 3]) -> Result<(), KernelError> {
+pub(super) fn check_shape(layer: &str, shape: [usize; 3]) -> Result<(), KernelError> {
     match volume("activation", &shape) {
         Ok(1..=MOST_VALUES) => Ok(()),
         _ => Err(error(layer, format!("no map can have the shape {shape:?}"))),
@@ -78,7 +108,7 @@ fn check_zero_point(
     Err(error(layer, problem))
 }
 
-fn check_kind(layer: &str, kind: &ValueKind) -> Result<(), KernelError> {
+pub(super) fn check_kind(layer: &str, kind: &ValueKind) -> Result<(), KernelError> {
     match kind {
         ValueKind::F32 => Ok(()),
         ValueKind::Quantized(quantized) => {
@@ -88,7 +118,7 @@ fn check_kind(layer: &str, kind: &ValueKind) -> Result<(), KernelError> {
     }
 }
 
-fn check(
+pub(super) fn check(
     layer: &IntegerLayer,
     shape: [usize; 3],
     input: ValueKind,

@@ -103,7 +103,9 @@ impl Quantizer {
     #[inline(always)]
     pub(super) fn byte(&self, value: f32) -> u8 {
         let steps = match self.arithmetic {
-            Arithmetic::Xnnpack => (value * (1.0 / self.scale.scale)).round_ties_even(),
+            Arithmetic::Xnnpack | Arithmetic::Optimized => {
+                (value * (1.0 / self.scale.scale)).round_ties_even()
+            }
             Arithmetic::Reference => (value / self.scale.scale).round(),
         };
         // The conversion saturates.

@@ -15,8 +15,9 @@
 //! |---|---|
 //! | `network` | the description of a network |
 //! | `check` | its checks, and the shapes of its outputs |
-//! | `rounding`, `softmax` | the arithmetic of the frameworks, to the last bit |
+//! | `rounding`, `softmax`, `tables` | the arithmetic of the frameworks, to the last bit |
 //! | `packed`, `pack` | weights in the order in which kernels read them |
+//! | `branches` | layers beside the chain, which read one in its middle |
 //! | `map` | where an activation is in the arena, and its border |
 //! | `images` | what goes in and comes out |
 //! | `context` | what a thread needs while an image goes through the steps |
@@ -25,6 +26,7 @@
 //! | `schedule` | layers and an image size -> steps |
 //! | `program` | arenas, the team, and which thread computes which image |
 
+mod branches;
 mod check;
 mod context;
 mod convolution;
@@ -39,11 +41,13 @@ mod rounding;
 mod schedule;
 mod softmax;
 mod step;
+mod tables;
 
 pub use images::{IntegerImages, IntegerOutput};
 pub use network::{
-    Arithmetic, IntegerLayer, IntegerNetwork, IntegerOperation, IntegerType, Integers, Quantized,
-    QuantizedConvolution, QuantizedWeights, ValueKind,
+    Arithmetic, IntegerBranch, IntegerLayer, IntegerNetwork, IntegerOperation, IntegerType,
+    Integers, Quantized, QuantizedConvolution, QuantizedWeights, ValueKind,
 };
 pub use packed::PackedIntegers;
 pub use program::{IntegerProgram, IntegerProgramConfig};
+pub use tables::{joined, sigmoid};

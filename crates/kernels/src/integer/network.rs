@@ -17,6 +17,9 @@ pub enum Arithmetic {
     /// That of TFLite's reference kernels and of TFLite Micro: fixed point, after gemmlowp. For
     /// comparisons with a microcontroller.
     Reference,
+    /// That of TFLite's optimised kernels (ruy) without XNNPACK, which older files were evaluated
+    /// with. Known for convolutions of unsigned integers.
+    Optimized,
 }
 
 /// The integer type of a tensor.
@@ -133,6 +136,16 @@ pub struct IntegerLayer {
     pub operation: IntegerOperation,
     /// Its output's values.
     pub output: ValueKind,
+}
+
+/// A convolution of single pixels beside the chain: it reads a layer in the middle, and only the
+/// caller reads it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IntegerBranch {
+    /// Index of the layer that it reads.
+    pub reads: usize,
+    /// The convolution.
+    pub layer: IntegerLayer,
 }
 
 /// A network.

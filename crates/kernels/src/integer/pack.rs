@@ -1,8 +1,9 @@
 //! Brings weights into the order in which kernels read them.
 
+use super::check::check_arithmetic;
 use super::network::{
-    Arithmetic, IntegerNetwork, IntegerOperation, Integers, Quantized, QuantizedConvolution,
-    ValueKind,
+    Arithmetic, IntegerLayer, IntegerNetwork, IntegerOperation, Integers, Quantized,
+    QuantizedConvolution, ValueKind,
 };
 use super::packed::{
     PackedDepthwise, PackedIntegers, PackedLayer, PackedMatrix, PackedOperation, PackedPanel,
@@ -33,47 +34,7 @@ impl PackedIntegers {
         let mut layers = Vec::new();
         for (layer, shape) in network.layers.into_iter().zip(shapes) {
             let output = layer.output;
-            let operation = match (layer.operation, input, output) {
-                (
-                    IntegerOperation::Convolution(convolution),
-                    ValueKind::Quantized(input),
-                    ValueKind::Quantized(output),
-                ) => {
-                    let factors = Factors::new(&convolution, input, output, arithmetic);
-                    let factors = factors.ok_or_else(|| KernelError::Layer {
-                        layer: layer.name.clone(),
-                        problem: "scales that XNNPACK refuses: the input's times the weights' is \
-                                  256 times the output's or more"
-                            .to_string(),
-                    })?;
-                    pack(isa, &convolution, channels, [input, output], factors)
-                }
-                (IntegerOperation::Softmax { .. }, _, ValueKind::Quantized(output))
-                    if arithmetic == Arithmetic::Reference && output.scale != FIXED_SCALE =>
-                {
-                    return Err(KernelError::Layer {
-                        layer: layer.name,
-                        problem: "a softmax in fixed point has the scale 1/256".to_string(),
-                    });
-                }
-                (IntegerOperation::Softmax { beta }, ValueKind::Quantized(input), _) => {
-                    let table = Exponentials::new(input.scale, beta, arithmetic);
-                    PackedOperation::Softmax(table)
-                }
-                (IntegerOperation::Quantize, ..) => PackedOperation::Quantize,
-                (IntegerOperation::AveragePool(geometry), ..) => {
-                    PackedOperation::AveragePool(geometry)
-                }
-                (IntegerOperation::Mean, ..) => PackedOperation::Mean,
-                (IntegerOperation::Flatten, ..) => PackedOperation::Flatten,
-                // `shapes` has refused all else.
-                _ => PackedOperation::Dequantize,
-            };
-            layers.push(PackedLayer {
-                name: layer.name,
-                operation,
-                output,
-            });
+            layers.push(PackedLayer::new(layer, input, channels, arithmetic, isa)?);
             (input, channels) = (output, shape[2]);
         }
         Ok(Self {
@@ -82,6 +43,60 @@ impl PackedIntegers {
             input_shape: network.input_shape,
             input: network.input,
             layers,
+            branches: Vec::new(),
+        })
+    }
+}
+
+impl PackedLayer {
+    /// Packs a layer that reads `channels` channels of `input`, and that was checked.
+    pub(super) fn new(
+        layer: IntegerLayer,
+        input: ValueKind,
+        channels: usize,
+        arithmetic: Arithmetic,
+        isa: IntegerIsa,
+    ) -> Result<Self, KernelError> {
+        check_arithmetic(&layer, input, arithmetic)?;
+        let output = layer.output;
+        let operation = match (layer.operation, input, output) {
+            (
+                IntegerOperation::Convolution(convolution),
+                ValueKind::Quantized(input),
+                ValueKind::Quantized(output),
+            ) => {
+                let factors = Factors::new(&convolution, input, output, arithmetic);
+                let factors = factors.ok_or_else(|| KernelError::Layer {
+                    layer: layer.name.clone(),
+                    problem: "scales that XNNPACK refuses: the input's times the weights' is \
+                              256 times the output's or more"
+                        .to_string(),
+                })?;
+                pack(isa, &convolution, channels, [input, output], factors)
+            }
+            (IntegerOperation::Softmax { .. }, _, ValueKind::Quantized(output))
+                if arithmetic == Arithmetic::Reference && output.scale != FIXED_SCALE =>
+            {
+                return Err(KernelError::Layer {
+                    layer: layer.name,
+                    problem: "a softmax in fixed point has the scale 1/256".to_string(),
+                });
+            }
+            (IntegerOperation::Softmax { beta }, ValueKind::Quantized(input), _) => {
+                let table = Exponentials::new(input.scale, beta, arithmetic);
+                PackedOperation::Softmax(table)
+            }
+            (IntegerOperation::Quantize, ..) => PackedOperation::Quantize,
+            (IntegerOperation::AveragePool(geometry), ..) => PackedOperation::AveragePool(geometry),
+            (IntegerOperation::Mean, ..) => PackedOperation::Mean,
+            (IntegerOperation::Flatten, ..) => PackedOperation::Flatten,
+            // The checks have refused all else.
+            _ => PackedOperation::Dequantize,
+        };
+        Ok(Self {
+            name: layer.name,
+            operation,
+            output,
         })
     }
 }

@@ -14,7 +14,10 @@ pub struct PackedIntegers {
     pub(super) arithmetic: Arithmetic,
     pub(super) input_shape: [usize; 3],
     pub(super) input: ValueKind,
+    /// Those of the chain, then those of the branches.
     pub(super) layers: Vec<PackedLayer>,
+    /// The layer that each branch reads.
+    pub(super) branches: Vec<usize>,
 }
 
 /// A layer with what its kernel needs.
@@ -133,7 +136,7 @@ impl PackedIntegers {
         self.input
     }
 
-    /// Name and values of each layer's output.
+    /// Name and values of each layer's output: those of the chain, then those of the branches.
     pub fn layers(&self) -> impl ExactSizeIterator<Item = (&str, ValueKind)> {
         let layers = self.layers.iter();
         layers.map(|layer| (layer.name.as_str(), layer.output))

@@ -4,7 +4,7 @@
 //! are those of the bytes.
 
 use super::network::{Arithmetic, IntegerType, Quantized, QuantizedConvolution};
-use crate::network::Activation;
+use crate::network::{Activation, ConvKind};
 
 /// What a byte of an activation means, as kernels see it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -126,6 +126,13 @@ impl FixedPoint {
         divide_by_power(product.into(), (-self.shift).max(0))
     }
 
+    /// As [`Self::multiply`], but ties are broken upwards the second time too.
+    pub(super) fn multiply_upwards(self, sum: i32) -> i64 {
+        let product = doubling_high(sum.wrapping_shl(self.shift.max(0) as u32), self.factor);
+        let exponent = (-self.shift).max(0);
+        (i64::from(product) + ((1 << exponent) >> 1)) >> exponent
+    }
+
     /// The factor's 31 bits.
     pub(super) fn factor(self) -> i32 {
         self.factor
@@ -162,6 +169,8 @@ pub(super) fn divide_by_power(value: i64, exponent: i32) -> i64 {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Factor {
     Fixed(FixedPoint),
+    /// Rounded twice, with ties upwards.
+    Upwards(FixedPoint),
     /// Rounded once, with ties away from zero.
     Double(f64),
 }
@@ -171,6 +180,7 @@ impl Factor {
     pub(super) fn byte(self, sum: i32, bounds: Bounds) -> u8 {
         let steps = match self {
             Self::Fixed(factor) => factor.multiply(sum),
+            Self::Upwards(factor) => factor.multiply_upwards(sum),
             Self::Double(factor) => (f64::from(sum) * factor).round() as i64,
         };
         bounds.byte(steps)
@@ -195,7 +205,7 @@ impl MeanFactor {
     pub(super) fn new(input: f32, output: f32, count: usize, arithmetic: Arithmetic) -> Self {
         match arithmetic {
             Arithmetic::Xnnpack => Self::F32(input / output * (1.0 / count as f32)),
-            Arithmetic::Reference => {
+            Arithmetic::Reference | Arithmetic::Optimized => {
                 let factor = FixedPoint::new(f64::from(input) / f64::from(output));
                 Self::Fixed(factor.divided_by(count))
             }
@@ -249,7 +259,11 @@ impl Factors {
                 // TFLite multiplies these scales in f32.
                 IntegerType::U8 => {
                     let in_f32 = f64::from(input.scale * weights);
-                    Factor::Fixed(FixedPoint::new(in_f32 / output))
+                    let factor = FixedPoint::new(in_f32 / output);
+                    match (arithmetic, convolution.kind) {
+                        (Arithmetic::Optimized, ConvKind::Conv) => Factor::Upwards(factor),
+                        _ => Factor::Fixed(factor),
+                    }
                 }
                 IntegerType::I8 => Factor::Fixed(FixedPoint::new(in_f64 / output)),
             }
@@ -277,6 +291,8 @@ mod tests {
         let quarter = FixedPoint::new(0.25);
         let sums = [-10, -6, -2, 2, 6, 10];
         assert_eq!(sums.map(|sum| quarter.multiply(sum)), [-3, -2, -1, 1, 2, 3]);
+        let upwards = sums.map(|sum| quarter.multiply_upwards(sum));
+        assert_eq!(upwards, [-2, -1, 0, 1, 2, 3]);
         let all = Bounds {
             zero_point: 100,
             low: 0,

@@ -1,6 +1,7 @@
 //! Layers and an image size -> steps, and where their maps are in the arena.
 //!
 //! Layers are in a chain, so two places suffice: a step reads a map in one and writes to the other.
+//! A branch writes to a third, from which it is exported at once.
 
 use super::convolution::{CHUNK, Convolution, Source};
 use super::depthwise::Depthwise;
@@ -17,7 +18,7 @@ use crate::simd::integer::{IntegerKernel, IntegerSimd, dispatch};
 #[derive(Debug)]
 pub(super) struct Schedule {
     pub(super) steps: Vec<Step>,
-    /// Bytes of both places.
+    /// Bytes of all places.
     pub(super) maps: usize,
     /// Bytes of a thread's scratch.
     pub(super) scratch: usize,
@@ -27,6 +28,8 @@ pub(super) struct Schedule {
     pub(super) first: Quantized,
 }
 
+/// The place of a branch's output.
+const BRANCHES: usize = 2;
 /// Bytes that may be read beyond a map: those of a vector or of a chunk.
 const SLACK: usize = 64;
 /// Bytes of a cache line.
@@ -50,11 +53,13 @@ pub(super) fn error(layer: &str, problem: impl ToString) -> KernelError {
 struct Planner<'a> {
     weights: &'a PackedIntegers,
     outputs: &'a [usize],
+    /// The last layer of the chain that is needed.
+    needed: usize,
     schedule: Schedule,
     /// The map that the next layer reads, with the border that it needs.
     current: Map,
-    /// Largest bytes in each place.
-    places: [usize; 2],
+    /// Largest bytes in each place: two for the chain, one for branches.
+    places: [usize; 3],
     /// Which place the current map is in.
     place: usize,
 }
@@ -68,12 +73,15 @@ impl Schedule {
         if size.contains(&0) {
             return Err(KernelError::Zero { what: "image size" });
         }
-        let last = outputs.iter().copied().max().unwrap_or_default();
-        let layers = weights.layers.get(..=last).ok_or(KernelError::Length {
-            what: "outputs",
-            expected: weights.layers.len(),
-            found: last + 1,
-        })?;
+        if let Some(&output) = outputs.iter().find(|&&o| o >= weights.layers.len()) {
+            return Err(KernelError::Length {
+                what: "outputs",
+                expected: weights.layers.len(),
+                found: output.saturating_add(1),
+            });
+        }
+        let needed = weights.last_needed(outputs);
+        let layers = &weights.layers[..=needed];
         // A network of numbers begins with their quantisation.
         let (first, quantized) = match (weights.input, layers.first()) {
             (ValueKind::Quantized(quantized), _) => (0, quantized),
@@ -89,6 +97,7 @@ impl Schedule {
         let mut planner = Planner {
             weights,
             outputs,
+            needed,
             schedule: Self {
                 steps: Vec::new(),
                 maps: 0,
@@ -104,14 +113,14 @@ impl Schedule {
                 border: Border::default(),
                 scale: quantized.into(),
             },
-            places: [0; 2],
+            places: [0; 3],
             place: 1,
         };
         let shape = planner.current.shape();
         let map = planner.next(first, shape, quantized.into())?;
         planner.schedule.steps.push(Step::Load(map));
         if first == 1 {
-            planner.export(0);
+            planner.finish_layer(0)?;
         }
         let mut layer = first;
         while layer < layers.len() {
@@ -174,20 +183,25 @@ impl Planner<'_> {
             border,
             scale,
         };
+        self.current = map;
+        self.keep(map)
+    }
+
+    /// Makes room for a map in its place.
+    fn keep(&mut self, map: Map) -> Result<Map, KernelError> {
         let bytes = map.bytes().filter(|&bytes| bytes <= MOST_BYTES);
         let bytes = bytes.ok_or(KernelError::Overflow {
             what: "a map with its border",
         })?;
         // Kernels may read a pixel beyond it.
-        let place = &mut self.places[self.place];
-        *place = (bytes + channels).max(*place);
-        self.current = map;
+        let place = &mut self.places[map.offset];
+        *place = (bytes + map.channels).max(*place);
         Ok(map)
     }
 
     /// Whether no layer from `layer` on is needed.
     fn is_last(&self, layer: usize) -> bool {
-        self.outputs.iter().all(|&output| output < layer)
+        self.needed < layer
     }
 
     /// Adds the steps of a layer, or of two. Returns the next one.
@@ -197,7 +211,7 @@ impl Planner<'_> {
         let wrong = |problem: &str| error(&packed.name, problem);
         let ValueKind::Quantized(quantized) = packed.output else {
             // Numbers are written by the export.
-            self.export(layer);
+            self.export(layer, input);
             return Ok(layer + 1);
         };
         let scale = ByteScale::from(quantized);
@@ -266,7 +280,7 @@ impl Planner<'_> {
                 });
             }
         }
-        self.export(layer);
+        self.finish_layer(layer)?;
         Ok(next)
     }
 
@@ -301,11 +315,12 @@ impl Planner<'_> {
             Some(PackedOperation::Matrix(matrix))
                 if matrix.geometry.is_pointwise()
                     && !self.outputs.contains(&layer)
+                    && self.weights.branches_of(layer, self.outputs).is_empty()
                     && !self.is_last(next) =>
             {
                 let source = Source::Depthwise(depthwise);
                 self.convolution(next, matrix, source, size, packed.out_channels)?;
-                self.export(next);
+                self.finish_layer(next)?;
                 Ok(next + 1)
             }
             _ => {
@@ -313,7 +328,7 @@ impl Planner<'_> {
                 let output = self.next(next, shape, scale)?;
                 let step = Step::Depthwise(depthwise, output);
                 self.schedule.steps.push(step);
-                self.export(layer);
+                self.finish_layer(layer)?;
                 Ok(next)
             }
         }
@@ -342,10 +357,16 @@ impl Planner<'_> {
         };
         let shape = [size.rows.output, size.columns.output, matrix.out_channels];
         let output = self.next(layer + 1, shape, quantized.into())?;
+        self.product(layer, matrix, source, output);
+        Ok(())
+    }
+
+    /// The step of a convolution into a map.
+    fn product(&mut self, layer: usize, matrix: &PackedMatrix, source: Source, output: Map) {
         let value = dispatch(matrix.products, ValueBytes);
         let pixels = BAND_BYTES / (matrix.stride * value);
         let band = (pixels / BAND_PIXELS).max(1) * BAND_PIXELS;
-        let band = band.min(shape[0] * shape[1]);
+        let band = band.min(output.height * output.width);
         let bytes = (band * matrix.stride + CHUNK) * value + SLACK;
         self.schedule.scratch = self.schedule.scratch.max(bytes);
         self.schedule.steps.push(Step::Convolution(Convolution {
@@ -355,29 +376,52 @@ impl Planner<'_> {
             band,
             output,
         }));
+    }
+
+    /// What else is done with a layer's output, which is the current map: exports and branches.
+    fn finish_layer(&mut self, layer: usize) -> Result<(), KernelError> {
+        self.export(layer, self.current);
+        for branch in self.weights.branches_of(layer, self.outputs) {
+            let packed = &self.weights.layers[branch];
+            let (PackedOperation::Matrix(matrix), ValueKind::Quantized(quantized)) =
+                (&packed.operation, packed.output)
+            else {
+                return Err(error(&packed.name, "a branch must be a convolution"));
+            };
+            let source = windows(&self.current, matrix);
+            let output = self.keep(Map {
+                offset: BRANCHES,
+                channels: matrix.out_channels,
+                border: Border::default(),
+                scale: quantized.into(),
+                ..self.current
+            })?;
+            self.product(branch, matrix, source, output);
+            self.export(branch, output);
+        }
         Ok(())
     }
 
-    /// Writes the current map to all outputs that are this layer's.
-    fn export(&mut self, layer: usize) {
+    /// Writes a map to all outputs that are this layer's.
+    fn export(&mut self, layer: usize, map: Map) {
         for (index, &output) in self.outputs.iter().enumerate() {
             if output == layer {
-                self.schedule.shapes[index] = self.current.shape();
-                let step = Step::Export(self.current, index);
-                self.schedule.steps.push(step);
+                self.schedule.shapes[index] = map.shape();
+                self.schedule.steps.push(Step::Export(map, index));
             }
         }
     }
 
     /// Turns places into offsets.
     fn finish(mut self) -> Schedule {
-        let [first, second] = self
-            .places
-            .map(|bytes| (bytes + SLACK).next_multiple_of(LINE));
-        self.schedule.maps = first + second;
+        let mut starts = [0; 3];
+        for (start, bytes) in starts.iter_mut().zip(self.places) {
+            *start = self.schedule.maps;
+            self.schedule.maps += (bytes + SLACK).next_multiple_of(LINE);
+        }
         self.schedule.scratch = self.schedule.scratch.next_multiple_of(LINE);
         for step in &mut self.schedule.steps {
-            step.maps(|map| map.offset *= first);
+            step.maps(|map| map.offset = starts[map.offset]);
         }
         self.schedule
     }
@@ -393,9 +437,16 @@ impl PackedDepthwise {
 fn windows(input: &Map, matrix: &PackedMatrix) -> Source {
     let geometry = &matrix.geometry;
     let [rows, columns] = geometry.kernel;
+    // The border is that of the chain's windows; those of single pixels begin behind it.
+    let start = match geometry.is_pointwise() {
+        true => input.at(0, 0) - input.offset,
+        false => 0,
+    };
     let (row, channels) = (input.row() * geometry.dilation, input.channels);
     let runs = match geometry.dilation {
-        1 => (0..rows).map(|y| [y * row, columns * channels]).collect(),
+        1 => (0..rows)
+            .map(|y| [start + y * row, columns * channels])
+            .collect(),
         dilation => (0..rows * columns)
             .map(|tap| {
                 [

@@ -18,7 +18,7 @@ pub(super) const FIXED_SCALE: f32 = 1.0 / 256.0;
 
 impl Exponentials {
     pub(super) fn new(scale: f32, beta: f32, arithmetic: Arithmetic) -> Self {
-        if arithmetic == Arithmetic::Xnnpack {
+        if arithmetic != Arithmetic::Reference {
             let step = -scale * beta;
             let table = std::array::from_fn(|distance| exp(step * distance as f32));
             return Self::F32(Box::new(table));

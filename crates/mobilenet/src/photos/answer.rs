@@ -4,44 +4,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use mobilenet_model::Prediction;
-use mobilenet_model::preprocess::{DecodeLimits, DecodeOptions, EncodedPhoto, Reduction};
 
 use super::budget::Budget;
+use super::options::PhotoOptions;
+use super::read::{Prepared, read};
 use crate::classifier::Classifier;
 use crate::error::Error;
 use crate::pool::Caller;
-
-/// How photo files are classified.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PhotoOptions {
-    /// Number of best classes in an answer.
-    pub top: usize,
-    /// What decoding one photo may take.
-    pub limits: DecodeLimits,
-    /// Bytes that photos may take together while they are decoded. A photo that takes more is
-    /// decoded while no other is.
-    pub memory: u64,
-    /// Whether every pixel is decoded. Otherwise a JPEG that is far larger than the network's input
-    /// is decoded at a reduced size, which moves probabilities by about as much as another JPEG
-    /// decoder does: by less than 0.01 in our tests, by up to 0.025 in single cases.
-    pub exact: bool,
-    /// Whether a photo that is cut off or broken is classified by what is there of it, with a
-    /// warning.
-    pub lenient: bool,
-}
-
-impl Default for PhotoOptions {
-    /// Five classes, 128 MiB.
-    fn default() -> Self {
-        Self {
-            top: 5,
-            limits: DecodeLimits::default(),
-            memory: 128 << 20,
-            exact: false,
-            lenient: false,
-        }
-    }
-}
 
 /// What a photo shows.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,26 +57,15 @@ impl Classifier {
         caller: Caller,
     ) -> Result<Answer, Error> {
         let preprocessing = &self.metadata().preprocessing;
-        let encoded = EncodedPhoto::open(path, options.limits)?;
-        let reduction = match options.exact {
-            true => Reduction::None,
-            false => preprocessing.reduction(encoded.size()),
-        };
-        let share = budget.take(encoded.memory(reduction));
-        let decoded = encoded.decode(DecodeOptions {
-            limits: options.limits,
-            reduction,
-            lenient: options.lenient,
-        })?;
-        let pixels = preprocessing.views(&decoded.photo);
-        let pixels = pixels.map_err(|error| error.of_photo(path.display().to_string()))?;
-        drop((decoded.photo, share));
+        let Prepared {
+            pixels, warning, ..
+        } = read(path, preprocessing, options, budget)?;
         let start = Instant::now();
         let predictions = self.predict(&pixels, options.top, caller)?;
         Ok(Answer {
             predictions,
             network: start.elapsed(),
-            warning: decoded.warning,
+            warning,
         })
     }
 }

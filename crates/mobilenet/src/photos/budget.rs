@@ -5,20 +5,20 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 /// A number of bytes, of which threads take shares. A share that is larger than all of it is given
 /// to a thread alone.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(crate) struct Budget {
     bytes: u64,
     taken: Mutex<u64>,
     given_back: Condvar,
 }
 
 /// Some of the bytes, given back on drop.
-pub(super) struct Share<'a> {
+pub(crate) struct Share<'a> {
     budget: &'a Budget,
     bytes: u64,
 }
 
 impl Budget {
-    pub(super) fn new(bytes: u64) -> Self {
+    pub(crate) fn new(bytes: u64) -> Self {
         Self {
             bytes,
             taken: Mutex::default(),
@@ -27,7 +27,7 @@ impl Budget {
     }
 
     /// Waits until that many bytes are free. Who holds a share must not ask for another.
-    pub(super) fn take(&self, bytes: u64) -> Share<'_> {
+    pub(crate) fn take(&self, bytes: u64) -> Share<'_> {
         let mut taken = self.lock();
         while *taken > 0 && taken.saturating_add(bytes) > self.bytes {
             taken = self

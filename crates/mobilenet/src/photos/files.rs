@@ -1,7 +1,7 @@
-//! Many photo files, classified on several threads, answered in order.
+//! Many photo files on several threads, answered in order.
 //!
-//! A worker does all of a photo: it reads, decodes, resizes and classifies it, on one thread. So no
-//! queue holds decoded photos, and no core waits while there is a photo left.
+//! A worker does all of a photo: it reads, decodes and resizes it and runs the network, on one
+//! thread. So no queue holds decoded photos, and no core waits while there is a photo left.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
-use super::answer::{Answer, PhotoOptions};
+use super::answer::Answer;
 use super::budget::Budget;
+use super::options::PhotoOptions;
 use crate::classifier::Classifier;
 use crate::error::Error;
 use crate::pool::Caller;
@@ -23,39 +24,42 @@ const AHEAD: usize = 16;
 
 /// A file and what it shows.
 #[derive(Debug)]
-pub struct FileAnswer {
+pub struct FileAnswer<T = Answer> {
     /// The file, as it was given.
     pub path: PathBuf,
-    /// What it shows, or why it could not be classified.
-    pub answer: Result<Answer, Error>,
+    /// What it shows, or why that could not be found out.
+    pub answer: Result<T, Error>,
 }
 
 type Paths = Box<dyn Iterator<Item = PathBuf> + Send>;
 
 /// The answers of [`Classifier::classify_files`], in the order of the files.
-pub struct ClassifyFiles(Work);
+pub type ClassifyFiles = FileAnswers<Answer>;
 
-enum Work {
+/// Answers in the order of the files.
+pub struct FileAnswers<T>(Work<T>);
+
+enum Work<T> {
     /// One after another, on the thread that asks, all threads for each photo.
-    Alone(Job, Paths),
+    Alone(Job<T>, Paths),
     /// On threads of their own.
-    Together(Workers),
+    Together(Workers<T>),
 }
 
 /// What is done with each file.
-struct Job(Box<Classify>);
+struct Job<T>(Box<Answering<T>>);
 
-type Classify = dyn Fn(&Path, Caller) -> Result<Answer, Error> + Send + Sync;
+type Answering<T> = dyn Fn(&Path, Caller) -> Result<T, Error> + Send + Sync;
 
-struct Workers {
-    shared: Arc<Shared>,
+struct Workers<T> {
+    shared: Arc<Shared<T>>,
     threads: Vec<JoinHandle<()>>,
 }
 
-struct Shared {
-    job: Job,
+struct Shared<T> {
+    job: Job<T>,
     source: Mutex<Source>,
-    state: Mutex<State>,
+    state: Mutex<State<T>>,
     /// Notified when an answer is there or a worker ends.
     answered: Condvar,
     /// Notified when an answer was taken, or all is to stop.
@@ -68,9 +72,8 @@ struct Source {
     begun: usize,
 }
 
-#[derive(Default)]
-struct State {
-    answers: BTreeMap<usize, FileAnswer>,
+struct State<T> {
+    answers: BTreeMap<usize, FileAnswer<T>>,
     /// Number of answers that were taken.
     taken: usize,
     workers: usize,
@@ -105,23 +108,34 @@ impl Classifier {
         paths: impl IntoIterator<Item = PathBuf, IntoIter: Send + 'static>,
         options: PhotoOptions,
     ) -> ClassifyFiles {
-        let mut paths = paths.into_iter();
-        let begin: Vec<PathBuf> = paths.by_ref().take(2).collect();
-        let several = begin.len() > 1 && self.threads() > 1;
-        let paths: Paths = Box::new(begin.into_iter().chain(paths));
         let (classifier, budget) = (self.clone(), Budget::new(options.memory));
         let answer = move |path: &Path, caller| classifier.answer(path, &options, &budget, caller);
+        FileAnswers::new(paths, self.threads(), answer)
+    }
+}
+
+impl<T: Send + 'static> FileAnswers<T> {
+    /// Answers files on a number of threads, one file a thread, or a single file on all of them.
+    pub(crate) fn new(
+        paths: impl IntoIterator<Item = PathBuf, IntoIter: Send + 'static>,
+        threads: usize,
+        answer: impl Fn(&Path, Caller) -> Result<T, Error> + Send + Sync + 'static,
+    ) -> Self {
+        let mut paths = paths.into_iter();
+        let begin: Vec<PathBuf> = paths.by_ref().take(2).collect();
+        let several = begin.len() > 1 && threads > 1;
+        let paths: Paths = Box::new(begin.into_iter().chain(paths));
         let job = Job(Box::new(answer));
-        ClassifyFiles(match several {
-            true => Workers::start(job, paths, self.threads()),
+        Self(match several {
+            true => Workers::start(job, paths, threads),
             false => Work::Alone(job, paths),
         })
     }
 }
 
-impl Job {
-    /// Classifies a file. A panic is a bug of ours, but the other photos are not to suffer from it.
-    fn run(&self, path: PathBuf, caller: Caller) -> FileAnswer {
+impl<T> Job<T> {
+    /// Answers a file. A panic is a bug of ours, but the other photos are not to suffer from it.
+    fn run(&self, path: PathBuf, caller: Caller) -> FileAnswer<T> {
         let answer = catch_unwind(AssertUnwindSafe(|| self.0(&path, caller)));
         let answer = answer.unwrap_or_else(|panic| {
             Err(Error::Panic {
@@ -139,12 +153,17 @@ fn message(panic: &(dyn Any + Send)) -> String {
     text.unwrap_or("panic").to_string()
 }
 
-impl Workers {
-    fn start(job: Job, paths: Paths, count: usize) -> Work {
+impl<T: Send + 'static> Workers<T> {
+    fn start(job: Job<T>, paths: Paths, count: usize) -> Work<T> {
         let shared = Arc::new(Shared {
             job,
             source: Mutex::new(Source { paths, begun: 0 }),
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                answers: BTreeMap::new(),
+                taken: 0,
+                workers: 0,
+                stop: false,
+            }),
             answered: Condvar::new(),
             taken: Condvar::new(),
         });
@@ -157,8 +176,10 @@ impl Workers {
         let threads = (0..count).map_while(|number| start(number).ok()).collect();
         Work::Together(Self { shared, threads })
     }
+}
 
-    fn next(&self) -> Option<FileAnswer> {
+impl<T> Workers<T> {
+    fn next(&self) -> Option<FileAnswer<T>> {
         let shared = &self.shared;
         let mut state = shared.lock();
         loop {
@@ -186,7 +207,7 @@ impl Workers {
     }
 }
 
-impl Drop for Workers {
+impl<T> Drop for Workers<T> {
     fn drop(&mut self) {
         self.shared.lock().stop = true;
         self.shared.taken.notify_all();
@@ -198,24 +219,24 @@ impl Drop for Workers {
 }
 
 /// A worker, for as long as it is there.
-struct Present(Arc<Shared>);
+struct Present<T>(Arc<Shared<T>>);
 
-impl Present {
-    fn new(shared: Arc<Shared>) -> Self {
+impl<T> Present<T> {
+    fn new(shared: Arc<Shared<T>>) -> Self {
         shared.lock().workers += 1;
         Self(shared)
     }
 }
 
-impl Drop for Present {
+impl<T> Drop for Present<T> {
     fn drop(&mut self) {
         self.0.lock().workers -= 1;
         self.0.answered.notify_all();
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl<T> Shared<T> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
         // A panic leaves the state consistent, so a poisoned lock is safe to use.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -248,10 +269,10 @@ impl Shared {
     }
 }
 
-impl Iterator for ClassifyFiles {
-    type Item = FileAnswer;
+impl<T> Iterator for FileAnswers<T> {
+    type Item = FileAnswer<T>;
 
-    fn next(&mut self) -> Option<FileAnswer> {
+    fn next(&mut self) -> Option<FileAnswer<T>> {
         match &mut self.0 {
             Work::Alone(job, paths) => Some(job.run(paths.next()?, Caller::Any)),
             Work::Together(workers) => workers.next(),
@@ -259,9 +280,9 @@ impl Iterator for ClassifyFiles {
     }
 }
 
-impl fmt::Debug for ClassifyFiles {
+impl<T> fmt::Debug for FileAnswers<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClassifyFiles").finish_non_exhaustive()
+        f.debug_struct("FileAnswers").finish_non_exhaustive()
     }
 }
 
@@ -276,7 +297,7 @@ mod tests {
             _ => Err(Error::NoClassifier),
         };
         let paths: Paths = Box::new((0..50).map(|number| PathBuf::from(number.to_string())));
-        let files = ClassifyFiles(Workers::start(Job(Box::new(answer)), paths, 4));
+        let files = FileAnswers::<Answer>(Workers::start(Job(Box::new(answer)), paths, 4));
         let found: Vec<FileAnswer> = files.collect();
         assert_eq!(found.len(), 50);
         for (number, file) in found.iter().enumerate() {

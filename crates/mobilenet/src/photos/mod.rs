@@ -2,13 +2,22 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `answer` | one file: read, decode, resize, classify; the options of all that |
-//! | `files` | many: workers, order, panics |
+//! | `options` | the options of all that |
 //! | `budget` | how much the workers may decode at a time |
+//! | `read` | one file: read, decode, resize |
+//! | `answer` | one file -> its classes |
+//! | `files` | many: workers, order, panics |
 
 mod answer;
 mod budget;
 mod files;
+mod options;
+mod read;
 
-pub use answer::{Answer, PhotoOptions};
-pub use files::{ClassifyFiles, FileAnswer};
+pub use answer::Answer;
+#[cfg(feature = "detect")]
+pub(crate) use budget::Budget;
+pub use files::{ClassifyFiles, FileAnswer, FileAnswers};
+pub use options::PhotoOptions;
+#[cfg(feature = "detect")]
+pub(crate) use read::read;

@@ -33,6 +33,18 @@ pub fn load_with(path: &Path, options: &LoadOptions) -> Result<Checkpoint, Check
     assemble(path, file, options)
 }
 
+/// All tensors of a file or folder under its own names, for networks that are no classifier.
+///
+/// # Errors
+/// If the file cannot be found or read, or is broken.
+pub fn load_tensors(path: &Path, limits: ReadLimits) -> Result<NamedTensors, CheckpointError> {
+    let options = LoadOptions {
+        limits,
+        ..LoadOptions::default()
+    };
+    read_tensors(&locate(path)?, &options)
+}
+
 /// All tensors of a file, under its own names.
 pub(super) fn read_tensors(
     path: &Path,
@@ -63,8 +75,11 @@ fn place(path: &Path) -> (PathBuf, Cow<'_, str>) {
     (folder, name)
 }
 
-/// The bytes of a file.
-pub(super) fn read_file(path: &Path, limits: ReadLimits) -> Result<Vec<u8>, CheckpointError> {
+/// The bytes of a file, within the limits.
+///
+/// # Errors
+/// If it cannot be read or is too large.
+pub fn read_file(path: &Path, limits: ReadLimits) -> Result<Vec<u8>, CheckpointError> {
     let (folder, name) = place(path);
     folder.read(&name, limits.file_bytes).map_err(|source| {
         if source.kind() == std::io::ErrorKind::FileTooLarge {

@@ -36,6 +36,12 @@ pub enum Resize {
         /// Rounding of the crop's offset, if it falls on half a pixel.
         rounding: CropRounding,
     },
+    /// The whole photo is resized with an antialiasing filter so that it just fits. The aspect ratio
+    /// is kept; below or right of the photo all is black.
+    LongestEdge {
+        /// Interpolation.
+        filter: Filter,
+    },
 }
 
 impl fmt::Display for Resize {
@@ -45,6 +51,9 @@ impl fmt::Display for Resize {
                 write!(f, "central {} % resized, bilinear", 100.0 * fraction)
             }
             Self::Squeeze { filter } => write!(f, "whole photo resized, {filter}"),
+            Self::LongestEdge { filter } => {
+                write!(f, "whole photo resized to fit, {filter}, the rest black")
+            }
             Self::ShortestEdge { edge, filter, .. } => {
                 write!(f, "short edge resized to {edge}, {filter}, centre cropped")
             }
@@ -81,6 +90,15 @@ pub enum CropRounding {
     HalfToEven,
 }
 
+/// Rows and columns of a photo of `[height, width]` that was resized to fit a size.
+fn fitting([height, width]: [usize; 2], size: [usize; 2]) -> [usize; 2] {
+    let [rows, columns] = size.map(|side| side as f64);
+    let scale = (rows / height as f64).min(columns / width as f64);
+    let side =
+        |length: usize, most: usize| ((length as f64 * scale).round() as usize).clamp(1, most);
+    [side(height, size[0]), side(width, size[1])]
+}
+
 /// Longest side of an intermediate image.
 const LONGEST_SIDE: usize = 1 << 15;
 
@@ -96,6 +114,7 @@ impl Resize {
             Self::CentralCrop { .. } => None,
             Self::Squeeze { .. } => Some(size),
             Self::ShortestEdge { edge, .. } => Some(edges([height, width], edge, size)),
+            Self::LongestEdge { .. } => Some(fitting([height, width], size)),
         }
     }
 
@@ -139,6 +158,18 @@ impl Resize {
                     shortest_edge(samples, [height, width, channels], size, edge, filter)?;
                 let corner = [0, 1].map(|axis| rounding.offset(whole[axis] - size[axis]));
                 Ok(cut(&resized, whole[1], channels, corner, size))
+            }
+            Self::LongestEdge { filter } => {
+                let inner = fitting([height, width], size);
+                let resized = filtered(samples, [height, width, channels], inner, filter)?;
+                let mut pixels = vec![0.0; size[0] * size[1] * channels];
+                let rows = pixels.chunks_exact_mut(size[1] * channels);
+                for (row, from) in rows.zip(resized.chunks_exact(inner[1] * channels)) {
+                    for (to, &value) in row.iter_mut().zip(from) {
+                        *to = unit(value);
+                    }
+                }
+                Ok(pixels)
             }
         }
     }
@@ -188,6 +219,12 @@ impl Resize {
                 [top, left, top + rows, left + columns].map(|pixel| pixel as f64)
             }
             Self::Squeeze { .. } => [0.0, 0.0, height as f64, width as f64],
+            // What is black is beyond the photo.
+            Self::LongestEdge { .. } => {
+                let inner = fitting([height, width], size);
+                let rows = (size[0] * height) as f64 / inner[0] as f64;
+                [0.0, 0.0, rows, (size[1] * width) as f64 / inner[1] as f64]
+            }
             Self::ShortestEdge { edge, .. } => {
                 let resized = edges([height, width], edge, size);
                 let rows = (size[0] * height) as f64 / resized[0] as f64;

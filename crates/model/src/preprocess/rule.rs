@@ -145,7 +145,7 @@ impl Preprocessing {
     fn crop(&self) -> Resize {
         match self.resize {
             Resize::ShortestEdge { .. } => self.resize,
-            Resize::CentralCrop { .. } | Resize::Squeeze { .. } => {
+            Resize::CentralCrop { .. } | Resize::Squeeze { .. } | Resize::LongestEdge { .. } => {
                 let side = self.size[0].min(self.size[1]);
                 Self::timm(side, 0.875).resize
             }

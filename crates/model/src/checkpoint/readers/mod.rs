@@ -41,8 +41,11 @@ pub(in crate::checkpoint) use onnx::has_integers as onnx_has_integers;
 pub(in crate::checkpoint) use safetensors::has_entry;
 pub use source::{Folder, Source};
 pub use tensors::{NamedTensors, Quantization, RawTensor};
-pub use tflite::read_integers;
-pub(in crate::checkpoint) use tflite::{has_integers, read_outline};
+pub(in crate::checkpoint) use tflite::read_outline;
+pub use tflite::{
+    Branched, FloatLayer, TailInput, TailKind, TailOperator, has_custom_operator, has_integers,
+    read_branches, read_float_branches, read_integers,
+};
 
 use budget::Budget;
 pub(in crate::checkpoint) use tensors::check_bias_scales;

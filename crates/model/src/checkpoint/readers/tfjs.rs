@@ -7,6 +7,8 @@
 //!       "quantization": {"dtype": "uint8", "scale": 0.1, "min": -12.8}}]}]}
 //! ```
 //!
+//! Older files are the list of groups alone.
+//!
 //! The files of a group are one sequence of bytes. A quantised value `q` means `q * scale + min`.
 //! `float16` values have no scale and min.
 
@@ -45,13 +47,26 @@ struct Quantization {
 }
 
 pub(super) fn looks_like(bytes: &[u8]) -> bool {
-    is_json_with(bytes, "weightsManifest")
+    is_json_with(bytes, "weightsManifest") || is_manifest(bytes)
+}
+
+/// Whether it is a manifest alone, as TensorFlow.js had it first: the list of groups.
+fn is_manifest(bytes: &[u8]) -> bool {
+    let has = |key: &[u8]| bytes.windows(key.len()).any(|window| window == key);
+    is_list(bytes) && has(b"\"weights\"") && has(b"\"paths\"")
+}
+
+fn is_list(bytes: &[u8]) -> bool {
+    bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[')
 }
 
 pub(super) fn read(source: &Source<'_>, budget: &mut Budget) -> Result<NamedTensors, ReadError> {
-    let model: Model = parse_json(source, budget)?;
+    let groups: Vec<Group> = match is_list(source.bytes) {
+        true => parse_json(source, budget)?,
+        false => parse_json::<Model>(source, budget)?.weights_manifest,
+    };
     let mut named = NamedTensors::default();
-    for group in &model.weights_manifest {
+    for group in &groups {
         let mut bytes = Vec::new();
         for path in &group.paths {
             let shard = source.sibling(path, budget)?;

@@ -12,11 +12,11 @@ use super::tensors::{Described, describe, kind, malformed, quantization, small_i
 use crate::checkpoint::readers::flatbuffer::Table;
 use crate::checkpoint::readers::{Budget, ReadError, ReadLimits, check_bias_scales, volume};
 
-/// Whether a convolution of the file reads 8-bit integers.
-pub(in crate::checkpoint) fn has_integers(
-    bytes: &[u8],
-    limits: ReadLimits,
-) -> Result<bool, ReadError> {
+/// Whether a convolution of a TFLite file reads 8-bit integers.
+///
+/// # Errors
+/// If the bytes break the format's rules or exceed the limits.
+pub fn has_integers(bytes: &[u8], limits: ReadLimits) -> Result<bool, ReadError> {
     let budget = &mut Budget::new(limits);
     budget.opened(bytes.len() as u64);
     let tables = Tables::of(bytes)?;
@@ -67,12 +67,7 @@ pub fn read_integers(bytes: &[u8], limits: ReadLimits) -> Result<IntegerNetwork,
         let problem = format!("an input of shape {shape:?} is no batch of images");
         return Err(malformed("TFLite model", problem));
     };
-    let mut chain = Chain {
-        tensors: &tensors,
-        current: input,
-        padding: None,
-        layers: Vec::new(),
-    };
+    let mut chain = Chain::new(&tensors, input);
     for index in 0..tables.operators.len {
         budget.take("TFLite operators", RECORD)?;
         let place = format!("TFLite operator {index}");
@@ -96,17 +91,17 @@ pub fn read_integers(bytes: &[u8], limits: ReadLimits) -> Result<IntegerNetwork,
 }
 
 /// The operators so far.
-struct Chain<'a> {
-    tensors: &'a [Described<'a>],
+pub(super) struct Chain<'a> {
+    pub(super) tensors: &'a [Described<'a>],
     /// Index of the tensor that the next layer reads.
-    current: usize,
+    pub(super) current: usize,
     /// Rows above and below and columns left and right, to be added to the next convolution's.
     padding: Option<[usize; 4]>,
-    layers: Vec<IntegerLayer>,
+    pub(super) layers: Vec<IntegerLayer>,
 }
 
 /// What a tensor's values are.
-fn values_of(tensor: &Described<'_>) -> Result<ValueKind, ReadError> {
+pub(super) fn values_of(tensor: &Described<'_>) -> Result<ValueKind, ReadError> {
     let integer = match tensor.kind {
         kind::FLOAT32 => return Ok(ValueKind::F32),
         kind::UINT8 => IntegerType::U8,
@@ -145,8 +140,18 @@ fn small(tensor: &str, zero_point: i64) -> Result<i32, ReadError> {
 }
 
 impl<'a> Chain<'a> {
+    /// A chain that begins with a tensor.
+    pub(super) fn new(tensors: &'a [Described<'a>], first: usize) -> Self {
+        Self {
+            tensors,
+            current: first,
+            padding: None,
+            layers: Vec::new(),
+        }
+    }
+
     /// Adds an operator.
-    fn add(
+    pub(super) fn add(
         &mut self,
         place: &str,
         operator: &Table<'_>,

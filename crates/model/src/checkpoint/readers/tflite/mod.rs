@@ -10,24 +10,29 @@
 //! Quantization { 2 scale, 3 zero_point, 6 quantized_dimension }
 //! ```
 //!
-//! `operators.rs` translates operators to operations, `integers.rs` to layers of integers.
+//! `operators.rs` translates operators to operations, `integers.rs` to layers of integers, and
+//! `branches.rs` to layers of integers or numbers (`float_layer.rs`) that are no chain.
 
+mod branches;
+mod float_layer;
 mod integers;
+mod labels;
 mod operators;
 mod tables;
 mod tensors;
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Cursor;
-
-use zip::ZipArchive;
 
 use super::flatbuffer::Elements;
 use super::graph::{Graph, Input};
-use super::zip_entry::entry;
 use super::{Budget, NamedTensors, ReadError, ReadLimits};
-pub(in crate::checkpoint) use integers::has_integers;
-pub use integers::read_integers;
+pub use branches::{
+    Branched, TailInput, TailKind, TailOperator, has_custom_operator, read_branches,
+    read_float_branches,
+};
+pub use float_layer::FloatLayer;
+pub use integers::{has_integers, read_integers};
+use labels::labels;
 use operators::operation;
 use tables::{RECORD, Tables, missing};
 use tensors::{constant, describe, input_samples, kind, malformed, small_integers};
@@ -142,26 +147,4 @@ fn metadata(
         }
     }
     Ok(texts)
-}
-
-/// Names of the classes. TFLite's metadata has a file of labels in a zip after the model.
-fn labels(bytes: &[u8], budget: &mut Budget) -> Result<Option<Vec<String>>, ReadError> {
-    let Ok(mut archive) = ZipArchive::new(Cursor::new(bytes)) else {
-        return Ok(None);
-    };
-    let names = archive.file_names().filter_map(Result::ok);
-    let name = names
-        .filter(|name| name.contains("label") && name.ends_with(".txt"))
-        .map(|name| name.to_string())
-        .next();
-    let Some(name) = name else {
-        return Ok(None);
-    };
-    let text = entry(&mut archive, &name, budget)?;
-    // In memory: a line of one byte becomes a `String`.
-    budget.take(&name, (size_of::<String>() * text.len()) as u64)?;
-    let text = String::from_utf8_lossy(&text);
-    Ok(Some(
-        text.lines().map(|line| line.trim().to_string()).collect(),
-    ))
 }

@@ -14,10 +14,12 @@ use crate::checkpoint::readers::{Budget, NamedTensors, ReadError};
 pub(super) mod builtin {
     pub(in super::super) const ADD: i32 = 0;
     pub(in super::super) const AVERAGE_POOL_2D: i32 = 1;
+    pub(in super::super) const CONCATENATION: i32 = 2;
     pub(in super::super) const CONV_2D: i32 = 3;
     pub(in super::super) const DEPTHWISE_CONV_2D: i32 = 4;
     pub(in super::super) const DEQUANTIZE: i32 = 6;
     pub(in super::super) const FULLY_CONNECTED: i32 = 9;
+    pub(in super::super) const LOGISTIC: i32 = 14;
     pub(in super::super) const MUL: i32 = 18;
     pub(in super::super) const RELU: i32 = 19;
     pub(in super::super) const RELU6: i32 = 21;

@@ -1,0 +1,45 @@
+//! Object detection on MobileNetV1: single-shot detectors (SSD) as TensorFlow's Object Detection API
+//! has them.
+//!
+//! | module | content |
+//! |---|---|
+//! | [`bounds`] | rectangles |
+//! | [`anchors`] | the boxes that a detector starts from |
+//! | [`coder`] | boxes relative to anchors |
+//! | [`suppression`] | of boxes that overlap, the best one stays |
+//! | [`post_process`] | a network's numbers -> detections |
+//! | [`options`] | the options of TFLite's operator for that |
+//! | [`ssd`] | the network as data |
+//! | [`tflite`] | the parts of a detector in a quantised TFLite file |
+//! | [`variables`] | an SSD's weights by TensorFlow's names |
+//! | [`dequantize`] | the numbers that its integers mean |
+//! | [`integers`], [`floats`] | plans of either number type |
+//! | [`average_precision`] | how good detections are |
+//! | [`labels`] | names of the classes |
+//! | [`draw`] | boxes and labels on a photo |
+//! | [`weights`] | weights, anchors and rules together; plans that compute with them |
+
+pub mod anchors;
+pub mod average_precision;
+pub mod bounds;
+pub mod coder;
+pub mod dequantize;
+pub mod draw;
+mod error;
+pub mod floats;
+mod font;
+pub mod integers;
+pub mod labels;
+pub mod options;
+pub mod post_process;
+mod predictors;
+pub mod ssd;
+pub mod suppression;
+pub mod tflite;
+pub mod variables;
+pub mod weights;
+
+pub use error::DetectError;
+pub use post_process::{Detection, PostProcess, Suppression};
+pub use ssd::SsdConfig;
+pub use weights::{Computation, DetectorPlan, DetectorWeights};

@@ -1,0 +1,369 @@
+//! An SSD of random weights under TensorFlow's names, against TensorFlow (`golden/ssd_graph.py`).
+
+use std::sync::Arc;
+
+use mobilenet_detect::anchors::AnchorOrder;
+use mobilenet_detect::suppression::{Limits, suppress, suppress_softly};
+use mobilenet_detect::variables::SsdVariables;
+use mobilenet_detect::{DetectError, DetectorWeights, SsdConfig};
+use mobilenet_kernels::ConvKind;
+use mobilenet_model::array::Values;
+use mobilenet_model::checkpoint::readers::{NamedTensors, RawTensor};
+use safetensors::SafeTensors;
+
+const SIDE: usize = 160;
+
+fn golden(file: &[u8], name: &str) -> Vec<f32> {
+    let file = SafeTensors::deserialize(file).unwrap();
+    let values = file
+        .tensor(name)
+        .unwrap()
+        .data()
+        .as_chunks::<4>()
+        .0
+        .to_vec();
+    values.into_iter().map(f32::from_le_bytes).collect()
+}
+
+fn graph(name: &str) -> Vec<f32> {
+    golden(include_bytes!("golden/ssd_graph.safetensors"), name)
+}
+
+/// The values in [-1, 1) that the golden files' formula makes of a name.
+fn uniform(name: &str, count: usize) -> impl Iterator<Item = f64> {
+    let seed = name.bytes().fold(0xCBF2_9CE4_8422_2325u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+    });
+    (1..=count as u64).map(move |i| {
+        let mut z = seed.wrapping_add(i.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^= z >> 31;
+        (z >> 40) as f64 / f64::from(1 << 23) - 1.0
+    })
+}
+
+fn tensor(name: &str, shape: &[usize]) -> (String, RawTensor) {
+    let product = |axes: &[usize]| axes.iter().product::<usize>() as f64;
+    let end = name.rsplit('/').next().unwrap();
+    let (centre, spread) = match end {
+        "gamma" => (1.0, 0.3),
+        "beta" => (0.3, 0.3),
+        "moving_mean" => (0.0, 0.3),
+        "moving_variance" => (1.0, 0.5),
+        "biases" => (0.0, 0.1),
+        "depthwise_weights" => (0.0, (6.0 / product(&shape[..2])).sqrt()),
+        _ => (0.0, (6.0 / product(&shape[..3])).sqrt()),
+    };
+    let values = uniform(name, shape.iter().product());
+    let values = values.map(|u| (centre + spread * u) as f32).collect();
+    let raw = RawTensor {
+        dtype: "F32".to_string(),
+        shape: shape.to_vec(),
+        values: Some(Arc::new(Values::F32(values))),
+        quantization: None,
+    };
+    (name.to_string(), raw)
+}
+
+/// The variables of the golden file's network.
+fn variables() -> NamedTensors {
+    let network = SsdConfig {
+        size: [SIDE; 2],
+        ..SsdConfig::new(0.25, 3)
+    }
+    .network()
+    .unwrap();
+    let mut file = NamedTensors::default();
+    for layer in &network.layers {
+        let scope = format!("FeatureExtractor/MobilenetV1/{}", layer.name);
+        let shape = &layer.shape;
+        let [rows, columns] = shape.geometry.kernel;
+        file.tensors.extend([match shape.kind {
+            ConvKind::Conv => tensor(
+                &format!("{scope}/weights"),
+                &[rows, columns, shape.in_channels, shape.out_channels],
+            ),
+            ConvKind::Depthwise => tensor(
+                &format!("{scope}/depthwise_weights"),
+                &[rows, columns, shape.out_channels, 1],
+            ),
+        }]);
+        for part in ["gamma", "beta", "moving_mean", "moving_variance"] {
+            file.tensors.extend([tensor(
+                &format!("{scope}/BatchNorm/{part}"),
+                &[shape.out_channels],
+            )]);
+        }
+    }
+    for (index, one) in network.predictors.iter().enumerate() {
+        for (name, shape) in [
+            ("BoxEncodingPredictor", one.boxes),
+            ("ClassPredictor", one.classes),
+        ] {
+            let scope = format!("BoxPredictor_{index}/{name}");
+            file.tensors.extend([
+                tensor(
+                    &format!("{scope}/weights"),
+                    &[1, 1, shape.in_channels, shape.out_channels],
+                ),
+                tensor(&format!("{scope}/biases"), &[shape.out_channels]),
+            ]);
+        }
+    }
+    file
+}
+
+fn load(file: &NamedTensors) -> Result<DetectorWeights, DetectError> {
+    let variables = SsdVariables::find(file).unwrap();
+    let config = variables.config([SIDE; 2], AnchorOrder::Last)?;
+    DetectorWeights::variables(&variables, &config)
+}
+
+#[test]
+fn tensorflows_numbers() {
+    let file = variables();
+    let config = SsdVariables::find(&file)
+        .unwrap()
+        .config([SIDE; 2], AnchorOrder::Last)
+        .unwrap();
+    assert_eq!(
+        config,
+        SsdConfig {
+            size: [SIDE; 2],
+            ..SsdConfig::new(0.25, 3)
+        }
+    );
+    let weights = load(&file).unwrap();
+    assert_eq!(
+        (weights.first_class(), weights.post_process().classes),
+        (1, 3)
+    );
+    let image: Vec<f32> = uniform("input", 3 * SIDE * SIDE)
+        .map(|value| value as f32)
+        .collect();
+    for threads in [1, 3] {
+        let [encodings, scores] = weights.plan(threads).unwrap().predict(&image).unwrap();
+        for (name, found) in [("encodings", encodings), ("scores", scores)] {
+            let expected = graph(name);
+            assert_eq!(found.len(), expected.len());
+            for (found, expected) in found.iter().zip(&expected) {
+                assert!(
+                    (found - expected).abs() < 1e-4,
+                    "{name}: {found}, {expected}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_missing_or_misshapen_is_named() {
+    let file = variables();
+    for name in file.tensors.keys() {
+        let mut without = file.clone();
+        without.tensors.remove(name);
+        let is_gamma = name.ends_with("gamma");
+        match SsdVariables::find(&without) {
+            // Without gamma it is 1.
+            Some(_) if is_gamma => assert!(load(&without).is_ok()),
+            Some(_) => assert!(
+                load(&without)
+                    .unwrap_err()
+                    .to_string()
+                    .contains(name.as_str())
+            ),
+            None => assert!(
+                name.contains("Conv2d_0/weights") || name.contains("ClassPredictor/weights")
+            ),
+        }
+    }
+    let change = |name: &str, change: &dyn Fn(&mut RawTensor)| {
+        let mut file = file.clone();
+        change(file.tensors.get_mut(name).unwrap());
+        load(&file).unwrap_err().to_string()
+    };
+    let weights = "FeatureExtractor/MobilenetV1/Conv2d_3_pointwise/weights";
+    let found = change(weights, &|tensor| tensor.shape = vec![1, 1, 32, 31]);
+    assert!(
+        found.contains("Conv2d_3_pointwise/weights` has the shape [1, 1, 32, 31], expected"),
+        "{found}"
+    );
+    let found = change(weights, &|tensor| tensor.values = None);
+    assert!(found.contains("is missing"), "{found}");
+    let nan = |tensor: &mut RawTensor| {
+        let mut values = tensor.to_f32().unwrap().into_owned();
+        values[5] = f32::NAN;
+        tensor.values = Some(Arc::new(Values::F32(values)));
+    };
+    let found = change(weights, &nan);
+    assert!(
+        found.contains("weights of Conv2d_3_pointwise are not finite"),
+        "{found}"
+    );
+    // A thousand million classes, and as many channels.
+    let scores = "BoxPredictor_0/ClassPredictor/weights";
+    let found = change(scores, &|tensor| {
+        tensor.shape = vec![1, 1, 128, 3_000_000_003]
+    });
+    assert!(found.contains("classes must be from 1"), "{found}");
+    let last = "FeatureExtractor/MobilenetV1/Conv2d_13_pointwise/weights";
+    for channels in [0, 1 << 40, usize::MAX] {
+        change(last, &|tensor| tensor.shape = vec![1, 1, 256, channels]);
+    }
+    assert!(SsdVariables::find(&NamedTensors::default()).is_none());
+}
+
+/// The same network as face-api's manifest has it: other names, batch normalisation folded except in
+/// depthwise layers, anchors as corners, which are those of the old order at 512 pixels.
+#[test]
+fn face_apis_names() {
+    let file = variables();
+    let mut faces = NamedTensors::default();
+    let raw = |shape: &[usize], values: Vec<f32>| RawTensor {
+        dtype: "float32".to_string(),
+        shape: shape.to_vec(),
+        values: Some(Arc::new(Values::F32(values))),
+        quantization: None,
+    };
+    let get = |name: &str| file.tensors[name].to_f32().unwrap().into_owned();
+    for name in file.tensors.keys() {
+        let tensor = file.tensors[name].clone();
+        let Some(layer) = name.strip_prefix("FeatureExtractor/MobilenetV1/") else {
+            faces.tensors.insert(format!("Prediction/{name}"), tensor);
+            continue;
+        };
+        if layer.contains("_depthwise/") {
+            faces.tensors.insert(format!("MobilenetV1/{layer}"), tensor);
+        } else if let Some(scope) = layer.strip_suffix("/weights") {
+            let own = format!("FeatureExtractor/MobilenetV1/{scope}/BatchNorm");
+            let [gamma, beta, mean, variance] = ["gamma", "beta", "moving_mean", "moving_variance"]
+                .map(|part| get(&format!("{own}/{part}")));
+            let factor: Vec<f32> = gamma
+                .iter()
+                .zip(&variance)
+                .map(|(g, v)| g / (v + 1e-3).sqrt())
+                .collect();
+            // TensorFlow's weights end with the outputs.
+            let weights = get(name);
+            let weights = weights.chunks(factor.len()).flat_map(|row| {
+                row.iter()
+                    .zip(&factor)
+                    .map(|(w, f)| w * f)
+                    .collect::<Vec<_>>()
+            });
+            let weights = raw(&tensor.shape, weights.collect());
+            let offset = (0..factor.len())
+                .map(|c| beta[c] - mean[c] * factor[c])
+                .collect();
+            let scope = match scope.split_once("_pointwise_") {
+                // `1_Conv2d_2_1x1_128` and `2_Conv2d_2_3x3_s2_128` are the first two.
+                Some((_, extra)) => {
+                    let digit = |at: usize| usize::from(extra.as_bytes()[at] - b'0');
+                    let number = 2 * (digit(9) - 2) + digit(0) - 1;
+                    format!("Prediction/Conv2d_{number}_pointwise")
+                }
+                None if scope == "Conv2d_0" => "MobilenetV1/Conv2d_0_pointwise".to_string(),
+                None => format!("MobilenetV1/{scope}"),
+            };
+            faces.tensors.insert(format!("{scope}/weights"), weights);
+            faces.tensors.insert(
+                format!("{scope}/convolution_bn_offset"),
+                raw(&[factor.len()], offset),
+            );
+        }
+    }
+    let mut config = SsdConfig {
+        size: [512; 2],
+        ..SsdConfig::new(0.25, 3)
+    };
+    config.anchors.order = AnchorOrder::Second;
+    let anchors = config.anchors().unwrap();
+    let corners = anchors
+        .iter()
+        .flat_map(|&[y, x, h, w]| [y - h / 2.0, x - w / 2.0, y + h / 2.0, x + w / 2.0]);
+    faces.tensors.insert(
+        "Output/extra_dim".to_string(),
+        raw(&[1, anchors.len(), 4], corners.collect()),
+    );
+
+    let variables = SsdVariables::find(&faces).unwrap();
+    let own = variables.anchors().unwrap().unwrap();
+    for (own, expected) in own.iter().flatten().zip(anchors.iter().flatten()) {
+        assert!((own - expected).abs() < 1e-6);
+    }
+    let weights = DetectorWeights::faces(&variables, own).unwrap();
+    assert_eq!(weights.preprocessing().size, [512, 512]);
+    assert_eq!(weights.names().name(0), Some("face"));
+    let image: Vec<f32> = uniform("input", 3 * 512 * 512)
+        .map(|value| value as f32)
+        .collect();
+    let found = weights.plan(2).unwrap().predict(&image).unwrap();
+    let same = SsdVariables::find(&file).unwrap();
+    let same = DetectorWeights::variables(&same, &config).unwrap();
+    let expected = same.plan(2).unwrap().predict(&image).unwrap();
+    for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
+        assert!((found - expected).abs() < 1e-4, "{found}, {expected}");
+    }
+    // Anchors of another count, and broken ones.
+    let mut change = |shape: &[usize], values: Vec<f32>| {
+        faces
+            .tensors
+            .insert("Output/extra_dim".to_string(), raw(shape, values));
+        let variables = SsdVariables::find(&faces).unwrap();
+        let own = variables.anchors().map(Option::unwrap);
+        own.and_then(|own| DetectorWeights::faces(&variables, own))
+            .unwrap_err()
+            .to_string()
+    };
+    let found = change(&[1, 2, 4], vec![0.0, 0.0, 0.5, 0.5, 0.1, 0.1, 0.5, 0.5]);
+    assert!(
+        found.contains("number of anchors must be that of an SSD"),
+        "{found}"
+    );
+    let found = change(&[1, 2, 4], vec![f32::NAN; 8]);
+    assert!(found.contains("anchor 0 must be finite"), "{found}");
+    let found = change(&[1, 6], vec![0.5; 6]);
+    assert!(
+        found.contains("`Output/extra_dim` has the shape [1, 6]"),
+        "{found}"
+    );
+}
+
+/// TensorFlow's `NonMaxSuppressionV5`.
+#[test]
+fn tensorflows_suppression() {
+    let made = |name| golden(include_bytes!("golden/postprocess.safetensors"), name);
+    let anchors = made("anchors");
+    let boxes: Vec<[f32; 4]> = anchors
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|&[y, x, h, w]| [y - h / 2.0, x - w / 2.0, y + h / 2.0, x + w / 2.0])
+        .collect();
+    let scores: Vec<f32> = made("scores_fine").chunks(7).map(|row| row[1]).collect();
+    for (name, sigma, overlap, score, most) in [
+        ("hard", 0.0, 0.5, 0.2f32, 100),
+        ("soft", 0.5, 1.0, 0.2, 100),
+        ("soft_limited", 0.3, 0.6, 0.3, 20),
+    ] {
+        let limits = Limits {
+            score,
+            overlap,
+            most,
+        };
+        let scores = scores.iter().copied();
+        let kept = match sigma > 0.0 {
+            true => suppress_softly(scores, |index| boxes[index], &limits, sigma),
+            false => suppress(scores, |index| boxes[index], &limits),
+        };
+        let found: Vec<f32> = kept.iter().map(|kept| kept.0 as f32).collect();
+        assert_eq!(found, graph(&format!("{name}.indices")), "{name}");
+        for (kept, expected) in kept.iter().zip(graph(&format!("{name}.scores"))) {
+            assert!(
+                (kept.2 - expected).abs() < 1e-6,
+                "{name}: {kept:?}, {expected}"
+            );
+        }
+    }
+}
