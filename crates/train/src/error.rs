@@ -178,6 +178,12 @@ pub enum TrainError {
         /// What it reports.
         problem: String,
     },
+    /// A message between ranks cannot be written or read.
+    #[error("a message between ranks is wrong: {problem}")]
+    Message {
+        /// What is wrong.
+        problem: String,
+    },
     /// The data cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -198,6 +204,24 @@ pub enum TrainError {
 }
 
 impl TrainError {
+    /// The error of rank `of` as rank `by` sees it. So one rank alone tells the user about it.
+    pub(crate) fn seen_by(self, by: usize, of: usize) -> Self {
+        if by == of {
+            return self;
+        }
+        Self::OtherRank {
+            rank: of,
+            problem: self.to_string(),
+        }
+    }
+
+    /// For `map_err`: a message between ranks is wrong.
+    pub(crate) fn message<E: Display>(problem: E) -> Self {
+        Self::Message {
+            problem: problem.to_string(),
+        }
+    }
+
     /// For `map_err`: the file cannot be written.
     pub(crate) fn write<E: Display>(path: &Path) -> impl FnOnce(E) -> Self {
         move |problem| Self::Write {

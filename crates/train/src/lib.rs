@@ -24,6 +24,7 @@ pub mod run;
 pub mod schedule;
 pub mod trainer;
 
+mod bits;
 mod checksum;
 mod error;
 mod file;

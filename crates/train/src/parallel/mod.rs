@@ -12,11 +12,13 @@
 
 mod collective;
 mod shares;
+mod terms;
 mod threads;
 mod tree;
 
 pub use collective::{broadcast, gather, gather_on_first, sum};
 pub use shares::Shares;
+pub use terms::{Terms, same_on_all};
 pub use threads::{ThreadRank, thread_ranks};
 pub use tree::TreeSum;
 

@@ -9,9 +9,12 @@
 //! ```
 
 mod options;
+mod output;
 #[cfg(feature = "report")]
 mod report;
+mod terms;
 mod training;
+mod word;
 
 pub use options::{Observer, RunOptions, RunOutcome};
 
@@ -22,25 +25,36 @@ use mobilenet_model::checkpoint::Checkpoint;
 
 use crate::data::OpenData;
 use crate::error::TrainError;
+use crate::parallel::Communicator;
 use crate::recipe::Recipe;
 use training::Training;
 
-/// Trains. `initial` has the weights before the first step, and their metadata. If `stop` is set,
-/// the run finishes the step, saves, and returns.
+/// What to train.
+#[derive(Clone)]
+pub struct Job<'a> {
+    /// The settings.
+    pub recipe: Recipe,
+    /// The weights before the first step, which count on rank 0 only, and their metadata.
+    pub initial: Checkpoint,
+    /// The photos.
+    pub data: &'a OpenData,
+    /// Folders, threads and so on.
+    pub options: &'a RunOptions,
+}
+
+/// Trains. If `stop` is set on any rank, all of them finish the step, rank 0 saves, and they return.
 ///
 /// # Errors
 /// If settings, data or files cannot be used, or the training diverges. Earlier checkpoints stay
-/// valid.
+/// valid. A rank that learns of another one's error returns [`TrainError::OtherRank`].
 pub fn run(
-    recipe: Recipe,
-    initial: Checkpoint,
-    data: &OpenData,
+    job: Job<'_>,
     teacher: Option<InferencePlan>,
-    options: &RunOptions,
+    communicator: &mut dyn Communicator,
     stop: &AtomicBool,
     observer: &mut dyn Observer,
 ) -> Result<RunOutcome, TrainError> {
-    let mut training = Training::new(recipe, initial, data, teacher, options, observer)?;
+    let mut training = Training::new(job, teacher, communicator, observer)?;
     let interrupted = training.steps(stop)?;
     let evaluation = if interrupted {
         None

@@ -12,7 +12,9 @@ use crate::log::Record;
 pub struct RunOptions {
     /// Folder for all output.
     pub out: PathBuf,
-    /// Threads of the network.
+    /// Version of the program, which must be the same on all ranks.
+    pub version: String,
+    /// Threads of the network, on each rank. The bits of the result depend on it.
     pub threads: usize,
     /// Threads that decode and augment photos.
     pub workers: usize,
@@ -54,7 +56,7 @@ pub struct RunOutcome {
     pub step: u64,
     /// Whether it was asked to stop. It can then be resumed.
     pub interrupted: bool,
-    /// The last evaluation.
+    /// The last evaluation, on rank 0.
     pub evaluation: Option<EvaluationOutcome>,
     /// Unusable photos.
     pub skipped: Vec<Skipped>,
