@@ -26,7 +26,7 @@ pub use overrides::Overrides;
 pub use preprocess::{FeaturePreprocess, Preprocess, PreprocessRule};
 pub use quantize::{IntegerFormat, Quantize, RangeRule};
 pub use scheme::SchemeName;
-pub use train::{AugmentationName, Eval, OptimizerName, ScheduleName, Train};
+pub use train::{AugmentationName, Eval, OptimizerName, Ranks, ScheduleName, Train};
 
 /// MobileNetV1: classify photos, convert weights, train.
 ///

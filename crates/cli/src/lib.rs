@@ -7,6 +7,7 @@ mod csv;
 mod output;
 mod photo_sources;
 mod progress;
+mod ranks;
 mod table;
 mod threads;
 mod values;
