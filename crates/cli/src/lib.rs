@@ -4,6 +4,7 @@
 pub mod args;
 mod commands;
 mod csv;
+mod manifest;
 mod output;
 mod photo_sources;
 mod progress;
@@ -45,6 +46,7 @@ pub fn run(command: &Command) -> Result<()> {
         Command::Search(arguments) => commands::search::run(arguments),
         Command::Duplicates(arguments) => commands::duplicates::run(arguments),
         Command::Knn(arguments) => commands::knn::run(arguments),
+        Command::Merge(arguments) => commands::merge::run(arguments),
     }
 }
 

@@ -159,7 +159,7 @@ pub enum TrainError {
         seconds: f64,
     },
     /// A rank was started with something else than rank 0.
-    #[error("rank {rank} has another {what} than rank 0: {found} instead of {expected}")]
+    #[error("rank {rank} differs from rank 0: {what}: {found} instead of {expected}")]
     RankDiffers {
         /// The rank.
         rank: usize,

@@ -300,7 +300,7 @@ fn a_rank_that_differs_is_named() {
             }
             case
         });
-        let expected = format!("rank 2 has another {what} than rank 0");
+        let expected = format!("rank 2 differs from rank 0: {what}");
         assert!(
             problem(&outcomes[2]).contains(&expected),
             "{}",

@@ -18,19 +18,19 @@ pub(super) fn of_training(
     options: &RunOptions,
 ) -> Result<Terms, TrainError> {
     let isa = Isa::best().map_err(mobilenet_model::ModelError::from)?;
-    let network = serde_json::to_vec(metadata).map_err(TrainError::message)?;
     let test = data.test.as_deref();
     let mut terms = vec![
         ("version".to_string(), options.version.clone()),
         ("number of threads".to_string(), options.threads.to_string()),
         ("instruction set".to_string(), isa.to_string()),
-        ("description of the network".to_string(), checksum(&network)),
         ("training photos".to_string(), identity(&*data.train)),
         (
             "test photos".to_string(),
             test.map_or("none".into(), identity),
         ),
     ];
+    let network = serde_json::to_vec(metadata).map_err(TrainError::message)?;
+    terms.push(("description of the network".into(), checksum(&network)));
     if let Value::Object(fields) = serde_json::to_value(recipe).map_err(TrainError::message)? {
         let fields = fields.into_iter();
         terms.extend(fields.map(|(name, value)| {
