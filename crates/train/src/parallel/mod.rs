@@ -17,6 +17,7 @@ mod threads;
 mod tree;
 
 pub use collective::{broadcast, gather, gather_on_first, sum};
+pub(crate) use collective::{bytes_of, write};
 pub use shares::Shares;
 pub use terms::{Terms, same_on_all};
 pub use threads::{ThreadRank, thread_ranks};

@@ -10,37 +10,22 @@
 
 mod options;
 mod output;
+mod replicas;
 #[cfg(feature = "report")]
 mod report;
 mod terms;
 mod training;
 mod word;
 
-pub use options::{Observer, RunOptions, RunOutcome};
+pub use options::{Job, Observer, Replicas, RunOptions, RunOutcome};
 
 use std::sync::atomic::AtomicBool;
 
 use mobilenet_model::InferencePlan;
-use mobilenet_model::checkpoint::Checkpoint;
 
-use crate::data::OpenData;
 use crate::error::TrainError;
 use crate::parallel::Communicator;
-use crate::recipe::Recipe;
 use training::Training;
-
-/// What to train.
-#[derive(Clone)]
-pub struct Job<'a> {
-    /// The settings.
-    pub recipe: Recipe,
-    /// The weights before the first step, which count on rank 0 only, and their metadata.
-    pub initial: Checkpoint,
-    /// The photos.
-    pub data: &'a OpenData,
-    /// Folders, threads and so on.
-    pub options: &'a RunOptions,
-}
 
 /// Trains. If `stop` is set on any rank, all of them finish the step, rank 0 saves, and they return.
 ///
@@ -54,8 +39,12 @@ pub fn run(
     stop: &AtomicBool,
     observer: &mut dyn Observer,
 ) -> Result<RunOutcome, TrainError> {
+    let replicas = job.replicas;
     let mut training = Training::new(job, teacher, communicator, observer)?;
-    let interrupted = training.steps(stop)?;
+    let interrupted = match replicas {
+        None => training.steps(stop)?,
+        Some(replicas) => replicas::steps(&mut training, replicas, stop)?,
+    };
     let evaluation = if interrupted {
         None
     } else {

@@ -7,8 +7,7 @@ use mobilenet_model::checkpoint::{self, Checkpoint, LoadReport, Metadata, Weight
 use mobilenet_model::quantized::{Arithmetic, Freeze, IntegerNetwork};
 use mobilenet_model::{FlatLayout, InferencePlan, NetworkWeights, PlanWeights, QuantizedWeights};
 
-use super::Job;
-use super::options::{Observer, RunOptions, RunOutcome};
+use super::options::{Job, Observer, RunOptions, RunOutcome};
 use super::output::{Output, stored};
 use super::terms;
 use super::word::{Agreement, Loss, Word, agree};
@@ -29,19 +28,21 @@ const WORST: usize = 12;
 
 /// A training in progress, as one rank sees it.
 pub(super) struct Training<'a> {
-    trainer: Trainer,
-    loader: Loader,
-    metadata: Metadata,
+    pub(super) trainer: Trainer,
+    pub(super) loader: Loader,
+    pub(super) metadata: Metadata,
     data: &'a OpenData,
-    options: &'a RunOptions,
-    communicator: &'a mut dyn Communicator,
+    pub(super) options: &'a RunOptions,
+    pub(super) communicator: &'a mut dyn Communicator,
     shares: Shares,
     /// On rank 0.
-    output: Option<Output<'a>>,
+    pub(super) output: Option<Output<'a>>,
     /// Photos that no rank could use.
-    skipped: SkippedList,
+    pub(super) skipped: SkippedList,
     /// Number of the loader's skipped photos that the other ranks know of.
     told_skips: usize,
+    /// Steps of an epoch, also where a step has several batches.
+    steps_per_epoch: u64,
     /// Whether the previous run stopped before an evaluation.
     evaluate_first: bool,
     evaluated_at: Option<(u64, Option<EvaluationOutcome>)>,
@@ -59,13 +60,23 @@ impl<'a> Training<'a> {
             recipe,
             initial,
             data,
+            replicas,
             options,
         } = job;
         let metadata = initial.metadata;
         let config = recipe.network(metadata.config());
         let layout = FlatLayout::new(&config)?;
-        let shares = Shares::new(recipe.shards, communicator.ranks())?;
-        let terms = terms::of_training(&recipe, &metadata, data, options)?;
+        let (rank, ranks) = (communicator.rank(), communicator.ranks());
+        let shares = match replicas {
+            None => Shares::new(recipe.shards, ranks)?,
+            // A worker computes whole batches.
+            Some(replicas) => {
+                replicas.check(ranks, recipe.quantization.is_some())?;
+                Shares::new(recipe.shards, 1)?
+            }
+        };
+        let mut terms = terms::of_training(&recipe, &metadata, data, options)?;
+        terms.push(("servers and workers".into(), format!("{replicas:?}")));
         same_on_all(communicator, &terms)?;
         let is_first = communicator.rank() == 0;
         let state = match is_first {
@@ -80,16 +91,21 @@ impl<'a> Training<'a> {
         };
         let state = broadcast_state(communicator, state, &recipe, &layout, &metadata)?;
         let (step, steps) = (state.step, recipe.steps);
-        let part = Part {
-            rank: communicator.rank(),
-            world: communicator.ranks(),
+        let batches = replicas
+            .and_then(|replicas| replicas.aggregate)
+            .unwrap_or(1) as u64;
+        let (part, first, every) = match replicas {
+            None => (Part { rank, world: ranks }, step, 1),
+            // Workers take turns.
+            Some(replicas) => {
+                let worker = rank.saturating_sub(replicas.servers) as u64;
+                let workers = (ranks - replicas.servers) as u64;
+                (Part::WHOLE, step * batches + worker, workers)
+            }
         };
-        let loader = Loader::new(
-            data.train.clone(),
-            loader_config(&recipe, &metadata, options, part)?,
-            step,
-        )?;
-        let of_epoch = loader.steps_per_epoch();
+        let batches_of = loader_config(&recipe, &metadata, options, part)?;
+        let loader = Loader::every(data.train.clone(), batches_of, first, every)?;
+        let of_epoch = (loader.steps_per_epoch() / batches).max(1);
         let output = match is_first {
             true => Some(Output::open(options, step, steps, of_epoch, observer)?),
             false => None,
@@ -109,6 +125,7 @@ impl<'a> Training<'a> {
             output,
             skipped: SkippedList::new(tolerance),
             told_skips: 0,
+            steps_per_epoch: of_epoch,
             evaluate_first: evaluate_first == [1],
             evaluated_at: None,
         })
@@ -116,8 +133,7 @@ impl<'a> Training<'a> {
 
     /// Does the remaining steps. Returns whether it was asked to stop.
     pub(super) fn steps(&mut self, stop: &AtomicBool) -> Result<bool, TrainError> {
-        let steps_per_epoch = self.loader.steps_per_epoch();
-        let save_every = self.options.save_every.unwrap_or(steps_per_epoch).max(1);
+        let (steps_per_epoch, save_every) = (self.steps_per_epoch, self.save_every());
         let log_every = self.options.log_every.max(1);
         if self.evaluate_first {
             self.evaluate()?;
@@ -157,6 +173,7 @@ impl<'a> Training<'a> {
                     loss: losses.0 / f64::from(losses.1),
                     learning_rate: outcome.learning_rate,
                     images_per_second: images / since.elapsed().as_secs_f64(),
+                    staleness: None,
                 }))?;
                 (since, losses) = (Instant::now(), (0.0, 0));
             }
@@ -170,6 +187,12 @@ impl<'a> Training<'a> {
             }
         }
         Ok(false)
+    }
+
+    /// Steps between checkpoints.
+    pub(super) fn save_every(&self) -> u64 {
+        let save_every = self.options.save_every;
+        save_every.unwrap_or(self.steps_per_epoch).max(1)
     }
 
     /// Computes this rank's shards of the next step, and what it says of them.
@@ -215,20 +238,35 @@ impl<'a> Training<'a> {
         error.seen_by(self.communicator.rank(), rank)
     }
 
+    /// The same for a batch of this rank alone.
+    pub(super) fn named(&self, error: TrainError, batch: &Batch) -> TrainError {
+        match error {
+            TrainError::NotFinite { step, what } => {
+                let photos = photos(batch, &*self.data.train);
+                TrainError::Diverged { step, what, photos }
+            }
+            other => other,
+        }
+    }
+
     /// Writes a checkpoint, if all ranks have the same weights.
-    fn save(&mut self) -> Result<(), TrainError> {
-        let (state, recipe) = (self.trainer.state(), self.trainer.recipe());
+    pub(super) fn save(&mut self) -> Result<(), TrainError> {
+        let state = self.trainer.state();
         if self.communicator.ranks() > 1 {
             let bytes = |sum, value: &f32| crc32c::crc32c_append(sum, &value.to_le_bytes());
             let checksum = state.weights.iter().fold(0, bytes);
             let what = format!("checksum of the weights after step {}", state.step);
             same_on_all(self.communicator, &vec![(what, format!("{checksum:08x}"))])?;
         }
+        self.write_checkpoint(self.trainer.state())
+    }
+
+    /// Writes a checkpoint, on rank 0.
+    pub(super) fn write_checkpoint(&self, state: &State) -> Result<(), TrainError> {
         if let Some(output) = &self.output {
-            let layout = self.trainer.layout();
-            output
-                .checkpoints
-                .save(state, recipe, layout, &self.metadata)?;
+            let (recipe, layout) = (self.trainer.recipe(), self.trainer.layout());
+            let checkpoints = &output.checkpoints;
+            checkpoints.save(state, recipe, layout, &self.metadata)?;
         }
         Ok(())
     }
@@ -316,7 +354,7 @@ impl<'a> Training<'a> {
         if let Some(evaluated) = &outcome {
             let accuracy = evaluated.evaluation.accuracy();
             let record = Record::Epoch(EpochRecord {
-                epoch: step.div_ceil(self.loader.steps_per_epoch()),
+                epoch: step.div_ceil(self.steps_per_epoch),
                 accuracy: accuracy.accuracy(),
                 recall_5: accuracy.recall_5(),
             });
@@ -369,7 +407,7 @@ impl<'a> Training<'a> {
         }
     }
 
-    fn report_skips(&mut self) {
+    pub(super) fn report_skips(&mut self) {
         let (skipped, Some(output)) = (self.skipped.as_slice(), &mut self.output) else {
             return;
         };

@@ -255,11 +255,20 @@ impl Trainer {
     /// [`TrainError::NotFinite`] if the loss or the gradients' norm is not finite. Also if the
     /// number of values or losses is wrong. The state stays as it is then.
     pub fn apply(&mut self, losses: &[f64]) -> Result<StepOutcome, TrainError> {
-        let (state, values) = (&mut self.state, &mut self.share.values);
-        let averages = state
-            .ranges
-            .as_ref()
-            .map_or(0, |ranges| ranges.biased.len());
+        let outcome = self.prepare(losses)?;
+        let (values, rate) = (&self.share.values, outcome.learning_rate);
+        self.state.update(values, &self.statistics, rate)?;
+        Ok(outcome)
+    }
+
+    /// Makes the share's values those that the optimiser takes: the mean, clipped.
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub(crate) fn prepare(&mut self, losses: &[f64]) -> Result<StepOutcome, TrainError> {
+        let (state, values) = (&self.state, &mut self.share.values);
+        let ranges = state.ranges.as_ref();
+        let averages = ranges.map_or(0, |ranges| ranges.biased.len());
         let expected = state.weights.len() + averages;
         TrainError::check_length("gradients", expected, values.len())?;
         TrainError::check_length("losses of shards", self.recipe.shards, losses.len())?;
@@ -268,39 +277,34 @@ impl Trainer {
             values.iter_mut().for_each(|value| *value /= shards);
         }
         let loss = losses.iter().sum::<f64>() / losses.len() as f64;
-        let (gradients, ranges) = values.split_at_mut(state.weights.len());
         let (step, groups) = (state.step, state.optimizer.groups());
         let total_loss = loss + l2_loss(&state.weights, groups)?;
         if !total_loss.is_finite() {
             return Err(TrainError::NotFinite { step, what: "loss" });
         }
         if let Some(clipping) = self.recipe.clipping {
+            let (gradients, _) = values.split_at_mut(state.weights.len());
             let norm = clipping.apply(gradients, groups)?;
             if !norm.is_finite() {
                 let what = "norm of the gradients";
                 return Err(TrainError::NotFinite { step, what });
             }
         }
-        let learning_rate = self.recipe.schedule.learning_rate(step);
-        state
-            .optimizer
-            .step(&mut state.weights, gradients, learning_rate)?;
-        for range in &self.statistics {
-            state.weights[range.clone()].copy_from_slice(&gradients[range.clone()]);
-        }
-        if let Some(state) = &mut state.ranges {
-            state.biased.copy_from_slice(ranges);
-            state.steps = state.steps.saturating_add(1);
-        }
-        state.step += 1;
-        if let Some(average) = &mut state.average {
-            average.update(&state.weights, state.step)?;
-        }
         Ok(StepOutcome {
             loss,
             total_loss,
-            learning_rate,
+            learning_rate: self.recipe.schedule.learning_rate(step),
         })
+    }
+
+    /// Ranges of the running statistics that steps move.
+    pub(crate) fn statistics(&self) -> &[Range<usize>] {
+        &self.statistics
+    }
+
+    /// The state, to replace it.
+    pub(crate) fn state_mut(&mut self) -> &mut State {
+        &mut self.state
     }
 }
 
