@@ -229,6 +229,34 @@ fn any_number_of_processes_writes_the_same_file() {
 }
 
 #[test]
+fn servers_and_workers_train() {
+    let steps = ["--steps", "20", "--log-every", "5", "--threads", "1"];
+    let expected = Runs::new(&steps);
+    let whole = expected.alone("whole");
+    for (ranks, more) in [
+        (3, &["--ps", "2"][..]),
+        (4, &[]),
+        (4, &["--replicas-to-aggregate", "2"]),
+    ] {
+        let async_ = ["--replicas", "async"];
+        let runs = Runs {
+            arguments: [&steps[..], &async_, more]
+                .concat()
+                .iter()
+                .map(|text| text.to_string())
+                .collect(),
+            ..Runs::new(&[])
+        };
+        let ended = runs.end(runs.start(ranks, "out"));
+        assert_eq!(ended.code, Some(0), "{}", ended.said);
+        let log = std::fs::read_to_string(runs.out("out/log.jsonl")).unwrap();
+        assert_eq!(log.matches("\"staleness\"").count(), 4, "{log}");
+        // The photos are the same in every folder. One worker is one process.
+        assert_eq!(runs.model("out") == whole, ranks == 3);
+    }
+}
+
+#[test]
 fn an_evaluation_by_parts_has_the_same_counts() {
     let runs = Runs::new(&["--steps", "4"]);
     runs.alone("one");

@@ -46,6 +46,15 @@ pub enum AugmentationName {
     None,
 }
 
+/// How ranks under mpirun train together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReplicasName {
+    /// All compute shards of the same step
+    Sync,
+    /// slim's: --ps servers hold the weights, and workers do not wait for each other
+    Async,
+}
+
 /// What commands take that run as several ranks.
 #[derive(Debug, Clone, Args)]
 pub struct Ranks {
@@ -84,6 +93,16 @@ pub struct Train {
     /// under mpirun share them out; the result depends on this number, not on that of the ranks
     #[arg(long, value_name = "S", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=65536))]
     pub(crate) shards: u64,
+    /// How ranks under mpirun train together [default: sync]
+    #[arg(long, value_enum)]
+    pub(crate) replicas: Option<ReplicasName>,
+    /// Number of ranks that are servers of --replicas async; the others are workers [default: 1]
+    #[arg(long, value_name = "P", requires = "replicas")]
+    pub(crate) ps: Option<usize>,
+    /// With --replicas async, a step is the mean of N batches that were computed from its weights;
+    /// later ones are dropped (slim's SyncReplicas) [default: each batch is a step]
+    #[arg(long, value_name = "N", requires = "replicas", value_parser = clap::value_parser!(u64).range(1..=65536))]
+    pub(crate) replicas_to_aggregate: Option<u64>,
     /// Optimiser [default: sgd]
     #[arg(long, value_enum)]
     pub(crate) optimizer: Option<OptimizerName>,
@@ -136,7 +155,7 @@ pub struct Train {
         "width", "epochs", "steps", "batch_size", "optimizer", "learning_rate", "schedule",
         "warm_up", "weight_decay", "label_smoothing", "batch_norm_decay", "dropout_keep",
         "augment", "ema", "clip_norm", "slice_logits", "train_only", "freeze_batch_norm",
-        "teacher", "save_every", "quantize", "shards",
+        "teacher", "save_every", "quantize", "shards", "replicas",
     ])]
     pub(crate) head: bool,
     /// Factor of the L2 penalty of --head, on features of mean 0 and deviation 1
@@ -199,7 +218,7 @@ pub struct Train {
     #[arg(long, value_name = "SHARE", value_parser = share, default_value_t = 0.01)]
     pub(crate) max_skipped: f64,
     /// Number of threads of the network, on each rank; the bits of the result depend on it [default:
-    /// all cores, or 1 with several shards, so that the result does not depend on the machine]
+    /// all cores, or 1 with several shards or ranks, so that the result does not depend on the machine]
     #[arg(short, long, value_name = "N", value_parser = threads())]
     pub(crate) threads: Option<u64>,
     #[command(flatten)]

@@ -21,11 +21,11 @@ use mobilenet::train::parallel::{Communicator, broadcast};
 use mobilenet::train::quantization::{FROM_SCRATCH_DELAY, Quantization, Scheme};
 use mobilenet::train::recipe::{Recipe, Target, Trainable};
 use mobilenet::train::report;
-use mobilenet::train::run::{self, Job, RunOptions};
+use mobilenet::train::run::{self, Job, Replicas, RunOptions};
 use mobilenet::train::schedule::{Cosine, ExponentialDecay, Schedule};
 
 use super::{copies, load, train_head};
-use crate::args::{AugmentationName, OptimizerName, ScheduleName, SchemeName, Train};
+use crate::args::{AugmentationName, OptimizerName, ReplicasName, ScheduleName, SchemeName, Train};
 use crate::output;
 use crate::progress::Training;
 use crate::ranks::{self, Stopped};
@@ -61,6 +61,7 @@ fn train(arguments: &Train, communicator: &mut dyn Communicator) -> Result<()> {
         (None, None) if is_fashion_mnist(arguments) => 96,
         (None, None) => mobilenet::model::DEFAULT_IMAGE_SIZE,
     };
+    let replicas = replicas(arguments)?;
     let recipe = recipe(arguments, &*data.train, resolution)?;
     if is_first {
         advise(&recipe);
@@ -71,7 +72,7 @@ fn train(arguments: &Train, communicator: &mut dyn Communicator) -> Result<()> {
     };
     let threads = match arguments.threads {
         Some(threads) => threads as usize,
-        None if recipe.shards > 1 => 1,
+        None if recipe.shards > 1 || communicator.ranks() > 1 => 1,
         None => available(),
     };
     let teacher = teacher(arguments, &recipe, threads)?;
@@ -92,6 +93,7 @@ fn train(arguments: &Train, communicator: &mut dyn Communicator) -> Result<()> {
         recipe,
         initial,
         data: &data,
+        replicas,
         options: &options,
     };
     let outcome = run::run(job, teacher, communicator, &stop, &mut observer)
@@ -203,7 +205,9 @@ fn recipe(arguments: &Train, data: &dyn ImageDataset, resolution: usize) -> Resu
     if !batch_size.is_multiple_of(shards) {
         bail!("--shards {shards} is no divisor of --batch-size {batch_size}");
     }
-    let steps_per_epoch = (data.len() / batch_size) as u64;
+    // With slim's SyncReplicas a step has several batches.
+    let batches = arguments.replicas_to_aggregate.unwrap_or(1);
+    let steps_per_epoch = ((data.len() / batch_size) as u64 / batches).max(1);
     let usual_epochs = if arguments.init.is_some() { 14 } else { 20 };
     let epochs = arguments.epochs.unwrap_or(usual_epochs);
     let steps = arguments.steps.unwrap_or(epochs * steps_per_epoch);
@@ -265,6 +269,21 @@ fn recipe(arguments: &Train, data: &dyn ImageDataset, resolution: usize) -> Resu
     recipe.frozen_batch_norm = arguments.freeze_batch_norm;
     recipe.quantization = quantization(arguments);
     Ok(recipe)
+}
+
+/// Servers and workers, if they are asked for.
+fn replicas(arguments: &Train) -> Result<Option<Replicas>> {
+    let aggregate = arguments.replicas_to_aggregate;
+    match arguments.replicas {
+        Some(ReplicasName::Async) => Ok(Some(Replicas {
+            servers: arguments.ps.unwrap_or(1),
+            aggregate: aggregate.map(|batches| batches as usize),
+        })),
+        _ if arguments.ps.is_some() || aggregate.is_some() => {
+            bail!("--ps and --replicas-to-aggregate are for --replicas async")
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Says what of a recipe will surprise.
