@@ -73,7 +73,7 @@ impl ImageDataset for Stripes {
         }
         let width = 2 + 3 * self.label(index) as u32;
         Ok(Photo::from_fn(SIDE as u32, SIDE as u32, |x, y| {
-            let value = if (x + index as u32) / width % 2 == 0 {
+            let value = if ((x + index as u32) / width).is_multiple_of(2) {
                 40
             } else {
                 200

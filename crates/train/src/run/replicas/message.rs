@@ -172,14 +172,14 @@ mod tests {
         let all = slices(10, 3, &[2..5, 7..8]);
         let ranges: Vec<_> = all.iter().map(|slice| slice.range.clone()).collect();
         assert_eq!(ranges, [0..3, 3..6, 6..10]);
-        let statistics: Vec<_> = all.iter().map(|slice| slice.statistics.clone()).collect();
-        assert_eq!(statistics, [vec![2..3], vec![0..2], vec![1..2]]);
+        let statistics = all.iter().flat_map(|slice| slice.statistics.clone());
+        assert_eq!(statistics.collect::<Vec<_>>(), [2..3, 0..2, 1..2]);
         assert_eq!(all[1].statistics_of(&[1.0, 2.0, 3.0]), [1.0, 2.0]);
     }
 
     #[test]
     fn messages_are_read_as_they_were_written() {
-        let slice = slices(4, 1, &[1..3]).remove(0);
+        let slice = slices(4, 1, std::slice::from_ref(&(1..3))).remove(0);
         let push = Push {
             at: 7,
             loss: f64::INFINITY,

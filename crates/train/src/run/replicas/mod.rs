@@ -23,7 +23,7 @@ use self::server::{Event, Server};
 use super::options::Replicas;
 use super::training::Training;
 use crate::checkpoint::broadcast_state;
-use crate::data::Skipped;
+use crate::data::{Batch, Skipped};
 use crate::error::TrainError;
 use crate::log::{Record, StepRecord};
 use crate::parallel::gather;
@@ -60,6 +60,7 @@ pub(super) fn steps(
         }
     } else {
         let waits = replicas.aggregate.is_some();
+        let mut batch = Batch::default();
         let worked = worker::work(
             &mut training.trainer,
             &mut training.loader,
@@ -67,8 +68,9 @@ pub(super) fn steps(
             &slices,
             waits,
             stop,
+            &mut batch,
         );
-        worked.map_err(|(error, batch)| training.named(error, &batch))?;
+        worked.map_err(|error| training.named(error, &batch))?;
     }
     finish(training, whole)
 }

@@ -8,7 +8,7 @@ use crate::error::TrainError;
 use crate::parallel::Communicator;
 use crate::trainer::Trainer;
 
-/// Works until the first server has no more to do. On an error also gives the batch it is about.
+/// Works until the first server has no more to do. Leaves the last batch, which an error is about.
 pub(super) fn work(
     trainer: &mut Trainer,
     loader: &mut Loader,
@@ -16,17 +16,14 @@ pub(super) fn work(
     slices: &[Slice],
     waits: bool,
     stop: &AtomicBool,
-) -> Result<(), (TrainError, Batch)> {
-    let without = |error: TrainError| (error, Batch::default());
-    while let Some(steps) = pull(trainer, communicator, slices, waits, stop).map_err(without)? {
-        let batch = loader.next_batch().map_err(|error| without(error.into()))?;
+    batch: &mut Batch,
+) -> Result<(), TrainError> {
+    while let Some(steps) = pull(trainer, communicator, slices, waits, stop)? {
+        loader.give_back(std::mem::take(batch));
+        *batch = loader.next_batch()?;
         // Dropout of the batch, which is not that of the server's step if there are more workers.
         trainer.state_mut().step = batch.step;
-        let pushed = push(trainer, communicator, slices, &steps, &batch);
-        if let Err(error) = pushed {
-            return Err((error, batch));
-        }
-        loader.give_back(batch);
+        push(trainer, communicator, slices, &steps, batch)?;
     }
     Ok(())
 }
