@@ -17,8 +17,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use mobilenet::hub::DEFAULT_WEIGHTS;
 use mobilenet::model::checkpoint::Format;
 
+use crate::manifest::Part;
 use crate::progress;
-use crate::values::{Size, answers_file, output_stride, share, size, threads, weights_file, width};
+use crate::values::{
+    Size, answers_file, output_stride, part, share, size, threads, weights_file, width,
+};
 use crate::version::version;
 pub use bench::{Bench, BenchEngine};
 pub use detect::{Detect, SuppressionRule};
@@ -28,7 +31,7 @@ pub use overrides::Overrides;
 pub use preprocess::{FeaturePreprocess, Preprocess, PreprocessRule};
 pub use quantize::{IntegerFormat, Quantize, RangeRule};
 pub use scheme::SchemeName;
-pub use train::{AugmentationName, Eval, OptimizerName, ScheduleName, Train};
+pub use train::{AugmentationName, Eval, OptimizerName, Ranks, ReplicasName, ScheduleName, Train};
 
 /// MobileNetV1: classify photos, convert weights, train.
 ///
@@ -95,6 +98,8 @@ pub enum Command {
     Duplicates(Duplicates),
     /// Measure the accuracy of nearest neighbours by features
     Knn(Knn),
+    /// Make one table of the parts of classify --part
+    Merge(Merge),
 }
 
 impl Command {
@@ -116,8 +121,16 @@ impl Command {
 pub struct Classify {
     /// Photos (JPEG, PNG, BMP, WebP, GIF, TIFF, PNM); folders, of which all photos below are taken,
     /// but no hidden ones; - for a list of paths on standard input, one per line
-    #[arg(required = true, value_name = "PHOTO|DIR|-")]
+    #[arg(required_unless_present = "manifest", value_name = "PHOTO|DIR|-")]
     pub(crate) photos: Vec<PathBuf>,
+    /// A list of photos instead: a path a line, or the first column of a CSV file, with the name
+    /// photo or path
+    #[arg(long, value_name = "M", conflicts_with = "photos")]
+    pub(crate) manifest: Option<PathBuf>,
+    /// Classify part I, from 0, of N equal parts of the manifest. Its file appears whole or not at
+    /// all, and if it is there already, nothing is done. Broken photos are rows, and no failure
+    #[arg(long, value_name = "I/N", requires_all = ["manifest", "output"], conflicts_with_all = ["photos", "resume", "explain"], value_parser = part)]
+    pub(crate) part: Option<Part>,
     /// Weights
     #[arg(short, long, value_name = "W", default_value = DEFAULT_WEIGHTS)]
     pub(crate) weights: String,
@@ -159,11 +172,26 @@ pub struct Classify {
     pub(crate) csv: bool,
     /// Write the answers to a new file, as its ending says: CSV, JSON lines, or Parquet, if the
     /// program was built with that feature
-    #[arg(short, long, value_name = "FILE.csv|FILE.jsonl|FILE.parquet", value_parser = answers_file)]
+    #[arg(short, long, visible_alias = "out", value_name = "FILE.csv|FILE.jsonl|FILE.parquet", value_parser = answers_file)]
     pub(crate) output: Option<PathBuf>,
     /// Complete the file of --output, which an interrupted run has left
     #[arg(long, requires = "output")]
     pub(crate) resume: bool,
+}
+
+/// Arguments of `merge`.
+#[derive(Debug, Args)]
+pub struct Merge {
+    /// Files of classify --part, of one kind. Their order is that of the numbers at the end of their
+    /// names
+    #[arg(required = true, value_name = "PART")]
+    pub(crate) parts: Vec<PathBuf>,
+    /// The table to write, a new file
+    #[arg(short, long, visible_alias = "out", value_name = "FILE.csv|FILE.jsonl|FILE.parquet", value_parser = answers_file)]
+    pub(crate) output: PathBuf,
+    /// The manifest, with whose photos the rows are compared
+    #[arg(long, value_name = "M")]
+    pub(crate) manifest: Option<PathBuf>,
 }
 
 /// Order of an array's axes.

@@ -4,10 +4,12 @@
 pub mod args;
 mod commands;
 mod csv;
+mod manifest;
 mod output;
 mod photo_sources;
 mod pictures;
 mod progress;
+mod ranks;
 mod table;
 mod threads;
 mod values;
@@ -46,6 +48,7 @@ pub fn run(command: &Command) -> Result<()> {
         Command::Search(arguments) => commands::search::run(arguments),
         Command::Duplicates(arguments) => commands::duplicates::run(arguments),
         Command::Knn(arguments) => commands::knn::run(arguments),
+        Command::Merge(arguments) => commands::merge::run(arguments),
     }
 }
 

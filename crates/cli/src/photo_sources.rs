@@ -112,7 +112,7 @@ fn is_hidden(path: &Path) -> bool {
 }
 
 /// The paths of a list. They may have any bytes but the end of a line.
-fn lines(list: &[u8]) -> impl Iterator<Item = PathBuf> {
+pub(crate) fn lines(list: &[u8]) -> impl Iterator<Item = PathBuf> {
     let lines = list.split(|&byte| byte == b'\n');
     let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     lines

@@ -122,10 +122,19 @@ impl Observer for Training {
             return;
         }
         let text = match record {
-            Record::Step(record) => format!(
-                "step {}: loss {:.4}, learning rate {:.3e}, {:.0} images/s",
-                record.step, record.loss, record.learning_rate, record.images_per_second
-            ),
+            Record::Step(record) => {
+                let stale = record
+                    .staleness
+                    .map(|steps| format!(", {steps:.1} steps stale"));
+                format!(
+                    "step {}: loss {:.4}, learning rate {:.3e}, {:.0} images/s{}",
+                    record.step,
+                    record.loss,
+                    record.learning_rate,
+                    record.images_per_second,
+                    stale.unwrap_or_default()
+                )
+            }
             Record::Epoch(record) => format!(
                 "epoch {}: accuracy {:.2} %, recall at 5 {:.2} %",
                 record.epoch,

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Serialize, Serializer};
 
+use crate::manifest::Part;
+
 /// Parser of a number of threads, 1 to 1024.
 pub fn threads() -> clap::builder::RangedU64ValueParser {
     clap::value_parser!(u64).range(1..=1024)
@@ -107,6 +109,17 @@ pub(crate) fn share(text: &str) -> Result<f64, String> {
     number
         .filter(|number| (0.0..=1.0).contains(number))
         .ok_or_else(|| "expected a number from 0 to 1".to_string())
+}
+
+/// Parses `I/N`, the part I, from 0, of N.
+pub(crate) fn part(text: &str) -> Result<Part, String> {
+    let numbers = text.split_once('/');
+    let numbers =
+        numbers.and_then(|(number, parts)| Some((number.parse().ok()?, parts.parse().ok()?)));
+    match numbers {
+        Some((number, parts)) if number < parts => Ok(Part { number, parts }),
+        _ => Err("a part is I/N, with I from 0 to N - 1".to_string()),
+    }
 }
 
 /// Parses the path of a file of answers, whose ending says what is written.

@@ -1,10 +1,14 @@
-//! Tables as Parquet, for the programs that read it (pandas, Polars, DuckDB, Spark). Written only.
+//! Tables as Parquet, for the programs that read it (pandas, Polars, DuckDB, Spark). Written, and
+//! copied.
 
+use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use parquet::column::writer::ColumnWriter;
+use parquet::column::writer::{ColumnCloseResult, ColumnWriter};
 use parquet::data_type::ByteArray;
 use parquet::errors::{ParquetError, Result};
+use parquet::file::metadata::ParquetMetaDataReader;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
@@ -69,6 +73,53 @@ pub fn to_bytes(columns: &[Column]) -> Result<Vec<u8>> {
         group.close()?;
     }
     writer.into_inner()
+}
+
+/// The bytes of a file with the rows of some files, one after the other, and their number. The
+/// columns are copied as they are.
+///
+/// # Errors
+/// If a file cannot be read, or has other columns than the first.
+pub fn concatenated(paths: &[PathBuf]) -> Result<(Vec<u8>, usize)> {
+    let mut files = Vec::with_capacity(paths.len());
+    for path in paths {
+        let failed = |error: String| {
+            ParquetError::General(format!("cannot read {}: {error}", path.display()))
+        };
+        let file = File::open(path).map_err(|error| failed(error.to_string()))?;
+        let metadata = ParquetMetaDataReader::new().parse_and_finish(&file);
+        files.push((file, metadata.map_err(|error| failed(error.to_string()))?));
+    }
+    let Some((_, first)) = files.first() else {
+        return Err(ParquetError::General("no files".to_string()));
+    };
+    let schema = first.file_metadata().schema_descr().root_schema_ptr();
+    let properties = Arc::new(WriterProperties::builder().build());
+    let mut writer = SerializedFileWriter::new(Vec::new(), schema.clone(), properties)?;
+    let mut rows = 0;
+    for ((file, metadata), path) in files.iter().zip(paths) {
+        if metadata.file_metadata().schema_descr().root_schema() != &*schema {
+            let problem = format!("{} has other columns than the first part", path.display());
+            return Err(ParquetError::General(problem));
+        }
+        for group in metadata.row_groups() {
+            let mut to = writer.next_row_group()?;
+            for column in group.columns() {
+                let copied = ColumnCloseResult {
+                    bytes_written: u64::try_from(column.compressed_size()).unwrap_or(0),
+                    rows_written: u64::try_from(group.num_rows()).unwrap_or(0),
+                    metadata: column.clone(),
+                    bloom_filter: None,
+                    column_index: None,
+                    offset_index: None,
+                };
+                to.append_column(file, copied)?;
+            }
+            to.close()?;
+            rows += usize::try_from(group.num_rows()).unwrap_or(0);
+        }
+    }
+    Ok((writer.into_inner()?, rows))
 }
 
 impl Column {
@@ -186,6 +237,32 @@ mod tests {
             r#"{photo: "ü", error: "no photo", class_1: null, probability_1: null, features: [3.0, 0.25]}"#,
         ];
         assert_eq!(rows, expected);
+    }
+
+    #[test]
+    fn files_become_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, column: &str, values: &[i64]| {
+            let path = folder.path().join(name);
+            let values = values.iter().copied().map(Some).collect();
+            let columns = [Column::new(column, Values::Int(values))];
+            std::fs::write(&path, to_bytes(&columns).unwrap()).unwrap();
+            path
+        };
+        let (first, second) = (file("0", "a", &[1, 2]), file("1", "a", &[3]));
+        let empty = file("2", "a", &[]);
+        let (bytes, rows) = concatenated(&[first.clone(), second, empty]).unwrap();
+        assert_eq!(rows, 3);
+        let path = folder.path().join("all");
+        std::fs::write(&path, bytes).unwrap();
+        let reader = SerializedFileReader::new(File::open(&path).unwrap()).unwrap();
+        let rows = reader.get_row_iter(None).unwrap();
+        let rows: Vec<String> = rows.map(|row| row.unwrap().to_string()).collect();
+        assert_eq!(rows, ["{a: 1}", "{a: 2}", "{a: 3}"]);
+        let error = concatenated(&[first, file("3", "b", &[1])]).unwrap_err();
+        assert!(error.to_string().contains("3 has other columns"), "{error}");
+        assert!(concatenated(&[folder.path().join("none")]).is_err());
+        assert!(concatenated(&[]).is_err());
     }
 
     #[test]

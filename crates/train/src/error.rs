@@ -120,6 +120,70 @@ pub enum TrainError {
         /// The first setting that differs.
         difference: String,
     },
+    /// A step's shards cannot be shared out among so many ranks.
+    #[error(
+        "{shards} shards can be computed by {possible} ranks, not by {found}: each rank gets the \
+         same number of them, a power of two or all"
+    )]
+    Ranks {
+        /// Shards of a step.
+        shards: usize,
+        /// Possible numbers of ranks.
+        possible: String,
+        /// Number of ranks.
+        found: usize,
+    },
+    /// There is no such rank.
+    #[error("there is no rank {rank} among {ranks}")]
+    NoRank {
+        /// The rank.
+        rank: usize,
+        /// Number of ranks.
+        ranks: usize,
+    },
+    /// A rank has ended before the others.
+    #[error("rank {rank} has ended")]
+    RankEnded {
+        /// The rank.
+        rank: usize,
+    },
+    /// A message has not come in time.
+    #[error("{} for {seconds} seconds", match rank {
+        Some(rank) => format!("rank {rank} has sent nothing"),
+        None => "no rank has sent anything".to_string(),
+    })]
+    Silence {
+        /// The rank, if the message of a certain one was waited for.
+        rank: Option<usize>,
+        /// The time.
+        seconds: f64,
+    },
+    /// A rank was started with something else than rank 0.
+    #[error("rank {rank} differs from rank 0: {what}: {found} instead of {expected}")]
+    RankDiffers {
+        /// The rank.
+        rank: usize,
+        /// What differs.
+        what: String,
+        /// What rank 0 has.
+        expected: String,
+        /// What the rank has.
+        found: String,
+    },
+    /// Another rank reports why the training ends.
+    #[error("rank {rank} ends the training: {problem}")]
+    OtherRank {
+        /// The rank.
+        rank: usize,
+        /// What it reports.
+        problem: String,
+    },
+    /// A message between ranks cannot be written or read.
+    #[error("a message between ranks is wrong: {problem}")]
+    Message {
+        /// What is wrong.
+        problem: String,
+    },
     /// The data cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -140,6 +204,24 @@ pub enum TrainError {
 }
 
 impl TrainError {
+    /// The error of rank `of` as rank `by` sees it. So one rank alone tells the user about it.
+    pub(crate) fn seen_by(self, by: usize, of: usize) -> Self {
+        if by == of {
+            return self;
+        }
+        Self::OtherRank {
+            rank: of,
+            problem: self.to_string(),
+        }
+    }
+
+    /// For `map_err`: a message between ranks is wrong.
+    pub(crate) fn message<E: Display>(problem: E) -> Self {
+        Self::Message {
+            problem: problem.to_string(),
+        }
+    }
+
     /// For `map_err`: the file cannot be written.
     pub(crate) fn write<E: Display>(path: &Path) -> impl FnOnce(E) -> Self {
         move |problem| Self::Write {

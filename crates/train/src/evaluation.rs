@@ -8,16 +8,21 @@ use mobilenet_model::prediction::mean_probabilities;
 use mobilenet_model::preprocess::Preprocessing;
 use mobilenet_model::{MobileNetV1Config, NetworkWeights, PlanOutput, PlanWeights};
 
-use crate::data::{EvaluationBatches, EvaluationConfig, ImageDataset, Skipped};
+use serde::{Deserialize, Serialize};
+
+use crate::data::{EvaluationBatches, EvaluationConfig, ImageDataset, Part, Skipped};
 use crate::error::TrainError;
 use crate::loss::softmax;
 use crate::metrics::{Accuracy, Evaluation, argmax};
+use crate::parallel::{Communicator, gather_on_first};
 
 /// Options of an evaluation.
 #[derive(Debug, Clone)]
 pub struct EvaluationOptions {
     /// Number of images that are computed together.
     pub batch_size: usize,
+    /// Which part of the data this is, if several ranks evaluate together.
+    pub part: Part,
     /// Number of threads of the network. As many more decode.
     pub threads: usize,
     /// Share of photos that may be unusable.
@@ -31,7 +36,7 @@ pub struct EvaluationOptions {
 }
 
 /// Result of an evaluation.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct EvaluationOutcome {
     /// The metrics.
     pub evaluation: Evaluation,
@@ -45,8 +50,36 @@ pub struct EvaluationOutcome {
     pub elapsed: Duration,
 }
 
+impl EvaluationOutcome {
+    /// The outcome of all ranks together, on rank 0.
+    ///
+    /// # Errors
+    /// If a rank cannot be reached, or has other classes.
+    pub fn of_all(self, communicator: &mut dyn Communicator) -> Result<Option<Self>, TrainError> {
+        if communicator.ranks() == 1 {
+            return Ok(Some(self));
+        }
+        let own = serde_json::to_vec(&self).map_err(TrainError::message)?;
+        let Some(parts) = gather_on_first(communicator, own)? else {
+            return Ok(None);
+        };
+        let mut whole = self;
+        for part in parts.iter().skip(1) {
+            let part: Self = serde_json::from_slice(part).map_err(TrainError::message)?;
+            whole.evaluation.merge(&part.evaluation)?;
+            if let (Some(whole), Some(part)) = (&mut whole.restricted, &part.restricted) {
+                whole.merge(part);
+            }
+            whole.answers.extend(part.answers);
+            whole.skipped.extend(part.skipped);
+            whole.elapsed = whole.elapsed.max(part.elapsed);
+        }
+        Ok(Some(whole))
+    }
+}
+
 /// What the network says of a photo.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
     /// Number of the photo in its data set.
     pub image: usize,
@@ -55,6 +88,7 @@ pub struct Answer {
     /// The most probable class.
     pub predicted: usize,
     /// Its probability.
+    #[serde(with = "crate::bits")]
     pub probability: f32,
 }
 
@@ -95,6 +129,7 @@ pub fn evaluate_network(
         data,
         EvaluationConfig {
             batch_size: options.batch_size,
+            part: options.part,
             preprocessing: preprocessing.clone(),
             workers: options.threads,
             max_skipped_share: options.max_skipped_share,

@@ -14,6 +14,7 @@ pub mod loss;
 pub mod metrics;
 pub mod moving_average;
 pub mod optimizer;
+pub mod parallel;
 mod preset;
 pub mod quantization;
 pub mod recipe;
@@ -23,6 +24,7 @@ pub mod run;
 pub mod schedule;
 pub mod trainer;
 
+mod bits;
 mod checksum;
 mod error;
 mod file;

@@ -1,6 +1,8 @@
 //! Exponential moving average of weights (`tf.train.ExponentialMovingAverage`). slim's generic
 //! trainer can keep one over all model variables, including batch norm's running statistics.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +56,16 @@ impl MovingAverage {
             config,
             average: values,
         })
+    }
+
+    /// The average of some of the values.
+    pub(crate) fn slice(&self, range: Range<usize>) -> Result<Self, TrainError> {
+        self.with(self.average[range].to_vec())
+    }
+
+    /// The average with other values.
+    pub(crate) fn with(&self, values: Vec<f32>) -> Result<Self, TrainError> {
+        Self::new(self.config, values)
     }
 
     /// Moves the average towards the values after a step. `step` is the number of steps done

@@ -49,6 +49,10 @@ pub struct Recipe {
     pub steps: u64,
     /// Number of images per step.
     pub batch_size: usize,
+    /// Into how many shards the images of a step fall. Each has its own batch-norm statistics and
+    /// gradient, whose means the step uses. Several ranks share out the shards.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub shards: usize,
     /// Rows and columns of an image.
     pub resolution: usize,
     /// Seed of initial values, order, augmentation and dropout.
@@ -90,6 +94,7 @@ impl Recipe {
         Self {
             steps,
             batch_size: 64,
+            shards: 1,
             resolution: mobilenet_model::DEFAULT_IMAGE_SIZE,
             seed: 0,
             optimizer: OptimizerConfig::Sgd,
@@ -129,7 +134,19 @@ impl Recipe {
                 found: format!("{} and {}", self.dropout_keep_prob, self.weight_decay),
             });
         }
+        if self.shards == 0 || !self.batch_size.is_multiple_of(self.shards) {
+            return Err(TrainError::Setting {
+                setting: "the number of shards",
+                range: "a divisor of the batch size",
+                found: format!("{} for batches of {}", self.shards, self.batch_size),
+            });
+        }
         Ok(())
+    }
+
+    /// Number of images of a shard.
+    pub(crate) fn shard_size(&self) -> usize {
+        self.batch_size / self.shards
     }
 
     fn trains(&self, layer: LayerName) -> bool {
@@ -197,6 +214,18 @@ impl Recipe {
         }
         config
     }
+}
+
+fn one() -> usize {
+    1
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_one(number: &usize) -> bool {
+    *number == 1
 }
 
 fn is_batch_norm(part: mobilenet_model::architecture::Part) -> bool {

@@ -401,6 +401,7 @@ fn settings_that_cannot_work() {
 
 fn evaluate(dataset: Made, workers: usize, share: f64) -> EvaluationBatches {
     let config = EvaluationConfig {
+        part: mobilenet_train::data::Part::WHOLE,
         batch_size: 4,
         preprocessing: Preprocessing::slim(8),
         workers,

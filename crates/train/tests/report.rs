@@ -29,6 +29,7 @@ fn history() -> History {
             loss: 2.3 * (-(step as f64) / 900.0).exp() + 0.3 + noise,
             learning_rate: 0.045,
             images_per_second: 22.660_166_999_998,
+            staleness: None,
         })
     };
     let epoch = |epoch: u64| {
@@ -256,6 +257,7 @@ fn nothing_recorded_is_still_a_page() {
             loss: f64::NAN,
             learning_rate: 0.0,
             images_per_second: 0.0,
+            staleness: None,
         }));
         let report = Report {
             title: "empty",

@@ -1,31 +1,40 @@
-//! Tests steps whose batch is computed in shards. Every shard's trainer must make the same update.
-//! With one shard, a step must be the same as without shards.
+//! Tests steps that fall into shards: the bits do not depend on the number of ranks that compute
+//! them, and with one shard a step is the same as without shards.
 
-use std::sync::mpsc::{Receiver, Sender, channel};
+mod support;
 
+use mobilenet_kernels::training::FakeQuantization;
 use mobilenet_model::initialize::initial_parameters;
-use mobilenet_model::{FlatLayout, MobileNetV1Config};
+use mobilenet_model::{FlatLayout, MobileNetV1Config, TrainingPlan, TrainingPlanOptions};
+use mobilenet_train::TrainError;
+use mobilenet_train::loss::softmax_cross_entropy;
 use mobilenet_train::moving_average::MovingAverageConfig;
-use mobilenet_train::optimizer::{GradientClipping, OptimizerConfig};
-use mobilenet_train::recipe::Recipe;
-use mobilenet_train::trainer::{Alone, Contribution, Reduce, State, Trainer};
-use mobilenet_train::{TrainError, recipe::Target};
+use mobilenet_train::optimizer::{GradientClipping, Optimizer, OptimizerConfig};
+use mobilenet_train::parallel::Shares;
+use mobilenet_train::quantization::Quantization;
+use mobilenet_train::recipe::{Recipe, Target, Trainable};
+use mobilenet_train::trainer::{State, Trainer};
+use support::on_ranks;
 
-const BATCH: usize = 2;
 const SIDE: usize = 32;
 const CLASSES: usize = 5;
 const STEPS: u64 = 4;
 
-fn trainer() -> Trainer {
-    let config = MobileNetV1Config {
+fn config() -> MobileNetV1Config {
+    MobileNetV1Config {
         num_classes: Some(CLASSES),
         ..MobileNetV1Config::with_width(0.25)
-    };
-    let recipe = Recipe {
-        batch_size: BATCH,
+    }
+}
+
+fn recipe(batch_size: usize, shards: usize) -> Recipe {
+    Recipe {
+        batch_size,
+        shards,
         resolution: SIDE,
         optimizer: OptimizerConfig::rms_prop_slim(),
         batch_norm_decay: 0.9,
+        dropout_keep_prob: 0.8,
         moving_average: Some(MovingAverageConfig {
             decay: 0.9,
             ramp: true,
@@ -35,28 +44,23 @@ fn trainer() -> Trainer {
             label_smoothing: 0.1,
         },
         ..Recipe::slim(STEPS)
-    };
-    let layout = FlatLayout::new(&config).unwrap();
-    let weights = layout.flatten(&initial_parameters(&config, 3).unwrap());
-    let state = State::new(&recipe, &layout, weights.unwrap()).unwrap();
-    Trainer::new(recipe, &config, state, None, 1).unwrap()
-}
-
-/// Images and labels of one shard of a step.
-fn shard(step: u64, shard: u64) -> (Vec<f32>, Vec<u32>) {
-    let seed = (step * 7 + shard) as f32;
-    let value = |index: usize| (index as f32 * 0.37 + seed).sin();
-    let images = (0..BATCH * SIDE * SIDE * 3).map(value).collect();
-    let labels = (0..BATCH as u64).map(|image| ((step + shard + image) % CLASSES as u64) as u32);
-    (images, labels.collect())
-}
-
-fn mean(first: &Contribution, second: &Contribution) -> Contribution {
-    let pairs = first.values.iter().zip(&second.values);
-    Contribution {
-        values: pairs.map(|(a, b)| (a + b) / 2.0).collect(),
-        loss: (first.loss + second.loss) / 2.0,
     }
+}
+
+fn trainer(recipe: &Recipe) -> Trainer {
+    let layout = FlatLayout::new(&config()).unwrap();
+    let weights = layout.flatten(&initial_parameters(&config(), 3).unwrap());
+    let state = State::new(recipe, &layout, weights.unwrap()).unwrap();
+    Trainer::new(recipe.clone(), &config(), state, None, 1).unwrap()
+}
+
+/// Some images and labels of a step.
+fn images(step: u64, range: std::ops::Range<usize>) -> (Vec<f32>, Vec<u32>) {
+    let pixels = SIDE * SIDE * 3;
+    let value = |at: usize| (at as f32 * 0.37 + step as f32).sin() * (at % 97) as f32 / 97.0;
+    let images = (range.start * pixels..range.end * pixels).map(value);
+    let labels = range.map(|image| ((step as usize + image) % CLASSES) as u32);
+    (images.collect(), labels.collect())
 }
 
 /// The bits of all values of a trainer's state.
@@ -65,92 +69,154 @@ fn bits(trainer: &Trainer) -> Vec<u32> {
     let average = state.average.as_ref().unwrap().values();
     let slots = state.optimizer.slots();
     let slots = slots.iter().flat_map(|(_, values)| values.iter());
-    let values = state.weights.iter().chain(average).chain(slots);
+    let ranges = state.ranges.iter().flat_map(|ranges| &ranges.biased);
+    let values = state
+        .weights
+        .iter()
+        .chain(average)
+        .chain(slots)
+        .chain(ranges);
     values.map(|value| value.to_bits()).collect()
 }
 
-/// One of two trainers that send their contributions to each other.
-struct Pair {
-    first: bool,
-    to: Sender<Contribution>,
-    from: Receiver<Contribution>,
-}
-
-impl Reduce for Pair {
-    fn mean(&mut self, contribution: &mut Contribution) -> Result<(), TrainError> {
-        self.to.send(contribution.clone()).unwrap();
-        let other = self.from.recv().unwrap();
-        *contribution = if self.first {
-            mean(contribution, &other)
-        } else {
-            mean(&other, contribution)
+/// Losses and bits of a training by some ranks, which must all have the same.
+fn train(recipe: &Recipe, ranks: usize) -> (Vec<f64>, Vec<u32>) {
+    let mut all = on_ranks(ranks, |rank| {
+        let mut trainer = trainer(recipe);
+        let shares = Shares::new(recipe.shards, ranks).unwrap();
+        let of_shard = recipe.batch_size / recipe.shards;
+        let own = shares.of(rank.rank());
+        let own = own.start * of_shard..own.end * of_shard;
+        let step = |step| {
+            let (images, labels) = images(step, own.clone());
+            trainer.step_with(&images, &labels, rank).unwrap().loss
         };
-        Ok(())
-    }
+        let losses: Vec<f64> = (0..STEPS).map(step).collect();
+        (losses, bits(&trainer))
+    });
+    let first = all.swap_remove(0);
+    assert!(all.iter().all(|other| *other == first), "{ranks} ranks");
+    first
 }
 
 #[test]
-fn shards_apart_give_the_bits_of_shards_in_a_row() {
-    let mut single = trainer();
-    let mut losses = Vec::new();
-    for step in 0..STEPS {
-        let [first, second] = [0, 1].map(|number| {
-            let (images, labels) = shard(step, number);
-            let mut contribution = Contribution::default();
-            let trainer = &mut single;
-            trainer
-                .gradients(&images, &labels, &mut contribution)
-                .unwrap();
-            contribution
-        });
-        losses.push(single.apply(&mut mean(&first, &second)).unwrap().loss);
-    }
-    let ((to_first, from_second), (to_second, from_first)) = (channel(), channel());
-    let run = |number: u64, to, from| {
-        move || {
-            let mut trainer = trainer();
-            let first = number == 0;
-            let mut pair = Pair { first, to, from };
-            let steps = (0..STEPS).map(|step| {
-                let (images, labels) = shard(step, number);
-                trainer.step_with(&images, &labels, &mut pair).unwrap().loss
-            });
-            let losses: Vec<f64> = steps.collect();
-            (losses, bits(&trainer))
+fn the_number_of_ranks_does_not_change_a_bit() {
+    for (shards, of_shard, ranks) in [(4, 2, &[2, 4][..]), (6, 2, &[3, 6]), (5, 2, &[5])] {
+        let recipe = recipe(shards * of_shard, shards);
+        let alone = train(&recipe, 1);
+        for &ranks in ranks {
+            assert!(
+                train(&recipe, ranks) == alone,
+                "{shards} shards, {ranks} ranks"
+            );
         }
-    };
-    let first = std::thread::spawn(run(0, to_second, from_second));
-    let second = std::thread::spawn(run(1, to_first, from_first));
-    let expected = (losses, bits(&single));
-    assert!(first.join().unwrap() == expected);
-    assert!(second.join().unwrap() == expected);
-}
-
-#[test]
-fn equal_shards_are_one() {
-    let (mut alone, mut halves) = (trainer(), trainer());
-    for step in 0..STEPS {
-        let (images, labels) = shard(step, 0);
-        let outcome = alone.step_with(&images, &labels, &mut Alone).unwrap();
-        let mut half = Contribution::default();
-        halves.gradients(&images, &labels, &mut half).unwrap();
-        assert_eq!(halves.apply(&mut mean(&half, &half)).unwrap(), outcome);
     }
-    assert!(bits(&alone) == bits(&halves));
 }
 
 #[test]
-fn a_contribution_that_does_not_fit_changes_nothing() {
-    let mut trainer = trainer();
+fn quantised_and_partly_frozen_steps_neither() {
+    let quantized = Recipe {
+        quantization: Some(Quantization {
+            delay: 2,
+            freeze_batch_norm_delay: Some(3),
+            ..Quantization::default()
+        }),
+        ..recipe(12, 6)
+    };
+    let frozen = Recipe {
+        trainable: Trainable::Scopes(vec!["Conv2d_13".into(), "Logits".into()]),
+        ..recipe(12, 6)
+    };
+    for recipe in [quantized, frozen] {
+        assert!(train(&recipe, 3) == train(&recipe, 1));
+    }
+}
+
+/// Statistics that are frozen keep their bits, though a sixth of six times a number may not.
+#[test]
+fn frozen_statistics_stay() {
+    let recipe = Recipe {
+        frozen_batch_norm: true,
+        ..recipe(12, 6)
+    };
+    let mut trainer = trainer(&recipe);
+    let statistics = |trainer: &Trainer| -> Vec<f32> {
+        let weights = &trainer.state().weights;
+        let entries = trainer.layout().entries().iter();
+        let frozen = entries.filter(|(parameter, _)| !parameter.is_trainable());
+        frozen
+            .flat_map(|(_, range)| weights[range.clone()].to_vec())
+            .collect()
+    };
+    let before = statistics(&trainer);
+    let (images, labels) = images(0, 0..12);
+    trainer.step(&images, &labels).unwrap();
+    assert!(statistics(&trainer) == before);
+}
+
+/// The step of before shards, written out: one plan for the whole batch, then the optimiser.
+#[test]
+fn one_shard_is_a_step_without_shards() {
+    let recipe = Recipe {
+        clipping: None,
+        moving_average: None,
+        dropout_keep_prob: 1.0,
+        weight_decay: 0.0,
+        ..recipe(4, 1)
+    };
+    let mut trainer = trainer(&recipe);
+    let config = recipe.network(config());
+    let options = TrainingPlanOptions {
+        quantization: None::<FakeQuantization>,
+        ..TrainingPlanOptions::new([SIDE; 2], 4, 1)
+    };
+    let mut plan = TrainingPlan::new(&config, &options).unwrap();
+    let layout = FlatLayout::new(&config).unwrap();
+    let mut weights = trainer.state().weights.clone();
+    let groups = recipe.groups(&layout).unwrap();
+    let mut optimizer = Optimizer::new(recipe.optimizer, layout.len(), groups).unwrap();
+    for step in 0..STEPS {
+        let (images, labels) = images(step, 0..4);
+        let mut logits = vec![0.0; plan.logits_len()];
+        let mut of_logits = logits.clone();
+        let mut gradients = vec![0.0; weights.len()];
+        let pass = plan.forward(&weights, &images, None, &mut logits).unwrap();
+        softmax_cross_entropy(&logits, &labels, CLASSES, 0.1, &mut of_logits).unwrap();
+        pass.backward(&of_logits, &mut gradients).unwrap();
+        let rate = recipe.schedule.learning_rate(step);
+        optimizer.step(&mut weights, &gradients, rate).unwrap();
+        plan.update_running_statistics(&mut weights).unwrap();
+        trainer.step(&images, &labels).unwrap();
+        assert!(trainer.state().weights == weights, "step {step}");
+    }
+}
+
+/// Shards have batch-norm statistics of their own, so they are more than a way to compute.
+#[test]
+fn shards_are_part_of_the_recipe() {
+    assert!(train(&recipe(8, 2), 1).1 != train(&recipe(8, 4), 1).1);
+    let error = recipe(8, 3);
+    let layout = FlatLayout::new(&config()).unwrap();
+    let error = State::new(&error, &layout, vec![0.0; layout.len()]).unwrap_err();
+    assert!(error.to_string().contains("3 for batches of 8"), "{error}");
+}
+
+#[test]
+fn what_does_not_fit_changes_nothing() {
+    let mut trainer = trainer(&recipe(4, 2));
     let before = bits(&trainer);
-    let mut short = Contribution::default();
-    assert!(trainer.apply(&mut short).is_err());
-    let (images, labels) = shard(0, 0);
-    let mut diverged = Contribution::default();
-    trainer.gradients(&images, &labels, &mut diverged).unwrap();
-    assert!(bits(&trainer) == before, "gradients alone change no state");
-    diverged.loss = f64::NAN;
-    let error = trainer.apply(&mut diverged).unwrap_err();
+    let (images, labels) = images(0, 0..4);
+    assert!(trainer.compute(&images[1..], &labels, 0).is_err());
+    assert!(trainer.compute(&images, &labels[1..], 0).is_err());
+    trainer.compute(&images, &labels, 0).unwrap();
+    assert!(
+        bits(&trainer) == before,
+        "to compute alone changes no state"
+    );
+    assert!(trainer.apply(&[1.0]).is_err());
+    let error = trainer.apply(&[1.0, f64::NAN]).unwrap_err();
     assert!(matches!(error, TrainError::NotFinite { step: 0, .. }));
+    trainer.share_mut().values.pop();
+    assert!(trainer.apply(&[1.0, 1.0]).is_err());
     assert!(bits(&trainer) == before);
 }

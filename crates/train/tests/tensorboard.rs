@@ -26,6 +26,7 @@ fn tensorboard_reads_a_resumed_training() {
         loss,
         learning_rate: 0.5,
         images_per_second: 64.0,
+        staleness: None,
     };
     let mut board = TensorBoard::create(folder.path(), 1).unwrap();
     for step in 1..=4 {

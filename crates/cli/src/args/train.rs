@@ -46,6 +46,23 @@ pub enum AugmentationName {
     None,
 }
 
+/// How ranks under mpirun train together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReplicasName {
+    /// All compute shards of the same step
+    Sync,
+    /// slim's: --ps servers hold the weights, and workers do not wait for each other
+    Async,
+}
+
+/// What commands take that run as several ranks.
+#[derive(Debug, Clone, Args)]
+pub struct Ranks {
+    /// Seconds after which a rank under mpirun that sends nothing ends the run
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86400))]
+    pub(crate) rank_timeout: u64,
+}
+
 /// Arguments of `train`.
 #[derive(Debug, Args)]
 pub struct Train {
@@ -72,6 +89,20 @@ pub struct Train {
     /// Photos per step [default: 128 for fashion-mnist, 32 for photos]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=65536))]
     pub(crate) batch_size: Option<u64>,
+    /// Into how many shards the photos of a step fall. Each has its own batch-norm statistics. Ranks
+    /// under mpirun share them out; the result depends on this number, not on that of the ranks
+    #[arg(long, value_name = "S", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=65536))]
+    pub(crate) shards: u64,
+    /// How ranks under mpirun train together [default: sync]
+    #[arg(long, value_enum)]
+    pub(crate) replicas: Option<ReplicasName>,
+    /// Number of ranks that are servers of --replicas async; the others are workers [default: 1]
+    #[arg(long, value_name = "P", requires = "replicas")]
+    pub(crate) ps: Option<usize>,
+    /// With --replicas async, a step is the mean of N batches that were computed from its weights;
+    /// later ones are dropped (slim's SyncReplicas) [default: each batch is a step]
+    #[arg(long, value_name = "N", requires = "replicas", value_parser = clap::value_parser!(u64).range(1..=65536))]
+    pub(crate) replicas_to_aggregate: Option<u64>,
     /// Optimiser [default: sgd]
     #[arg(long, value_enum)]
     pub(crate) optimizer: Option<OptimizerName>,
@@ -124,7 +155,7 @@ pub struct Train {
         "width", "epochs", "steps", "batch_size", "optimizer", "learning_rate", "schedule",
         "warm_up", "weight_decay", "label_smoothing", "batch_norm_decay", "dropout_keep",
         "augment", "ema", "clip_norm", "slice_logits", "train_only", "freeze_batch_norm",
-        "teacher", "save_every", "quantize",
+        "teacher", "save_every", "quantize", "shards", "replicas",
     ])]
     pub(crate) head: bool,
     /// Factor of the L2 penalty of --head, on features of mean 0 and deviation 1
@@ -186,9 +217,12 @@ pub struct Train {
     /// Share of photos that may be unreadable; they are reported and skipped
     #[arg(long, value_name = "SHARE", value_parser = share, default_value_t = 0.01)]
     pub(crate) max_skipped: f64,
-    /// Number of threads of the network [default: all cores]
+    /// Number of threads of the network, on each rank; the bits of the result depend on it [default:
+    /// all cores, or 1 with several shards or ranks, so that the result does not depend on the machine]
     #[arg(short, long, value_name = "N", value_parser = threads())]
     pub(crate) threads: Option<u64>,
+    #[command(flatten)]
+    pub(crate) ranks: Ranks,
     /// Number of threads that decode and augment photos
     #[arg(long, value_name = "N", value_parser = threads(), default_value_t = 1)]
     pub(crate) workers: u64,
@@ -230,6 +264,8 @@ pub struct Eval {
     /// Number of threads [default: all cores]
     #[arg(short, long, value_name = "N", value_parser = threads())]
     pub(crate) threads: Option<u64>,
+    #[command(flatten)]
+    pub(crate) ranks: Ranks,
     /// Write the answer for each photo as CSV
     #[arg(long, value_name = "OUT.csv")]
     pub(crate) predictions: Option<PathBuf>,

@@ -15,6 +15,7 @@ use mobilenet::{Classifier, Engine, PhotoOptions, Prediction};
 
 use super::{load, load_quantized, weight_type};
 use crate::args::{self, Classify, Precision};
+use crate::manifest;
 use crate::photo_sources::Sources;
 use crate::progress::counting;
 use crate::threads;
@@ -23,7 +24,13 @@ use explanation::Explanation;
 
 pub(crate) fn run(arguments: &Classify) -> Result<()> {
     let engine = engine(arguments)?;
-    let mut sources = Sources::of_arguments(&arguments.photos)?;
+    if let (Some(part), Some(path)) = (arguments.part, &arguments.output)
+        && path.exists()
+    {
+        eprintln!("part {} is there already: {}", part.number, path.display());
+        return Ok(());
+    }
+    let mut sources = sources(arguments)?;
     let load = || -> Result<Checkpoint> {
         let mut checkpoint = load(&arguments.weights)?;
         checkpoint.metadata = arguments.preprocess.apply(checkpoint.metadata);
@@ -61,11 +68,13 @@ pub(crate) fn run(arguments: &Classify) -> Result<()> {
         args::Engine::Eager => threads::install(arguments.threads, work)?,
         _ => work()?,
     };
-    if total > 1 || skipped > 0 {
+    if total > 1 || skipped > 0 || arguments.part.is_some() {
         eprintln!("{}", outcome.summary(skipped));
     }
     match (outcome.failed, outcome.only_error) {
         (0, _) => Ok(()),
+        // They are rows of the part.
+        _ if arguments.part.is_some() => Ok(()),
         (_, Some(error)) if total == 1 => bail!(error),
         (failed, _) => bail!("{failed} of {total} photos could not be classified"),
     }
@@ -91,6 +100,21 @@ fn engine(arguments: &Classify) -> Result<Engine> {
     }
 }
 
+/// The photos to classify.
+fn sources(arguments: &Classify) -> Result<Sources> {
+    let Some(path) = &arguments.manifest else {
+        return Ok(Sources::of_arguments(&arguments.photos)?);
+    };
+    let mut photos = manifest::read(path)?;
+    if let Some(part) = arguments.part {
+        photos = photos.drain(part.of(photos.len())).collect();
+    }
+    Ok(Sources {
+        photos,
+        ..Sources::default()
+    })
+}
+
 /// Where answers go, and the photos that are there already, how many times each.
 fn open(arguments: &Classify) -> Result<(Answers, std::collections::HashMap<String, usize>)> {
     let top = arguments.top as usize;
@@ -111,6 +135,9 @@ fn open(arguments: &Classify) -> Result<(Answers, std::collections::HashMap<Stri
         Some(path) => {
             let is_csv = path.extension().is_some_and(|ending| ending == "csv");
             let format = if is_csv { Format::Csv } else { Format::Json };
+            if arguments.part.is_some() {
+                return Ok((Answers::whole(path, format, top)?, Default::default()));
+            }
             Answers::in_file(path, format, top, arguments.resume)
         }
     }

@@ -6,23 +6,25 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use mobilenet::Explainer;
 use mobilenet::kernels::inference::WeightType;
-use mobilenet::model::checkpoint::Metadata;
+use mobilenet::model::checkpoint::{Checkpoint, Metadata};
 use mobilenet::model::file::write_atomically;
 use mobilenet::model::labels::MatchedBy;
 use mobilenet::model::quantized::Arithmetic;
 use mobilenet::model::{NetworkWeights, PlanWeights, QuantizedWeights};
-use mobilenet::train::data::{self, ImageDataset, InClassesOf, image_folder, photo_list};
+use mobilenet::train::data::{self, ImageDataset, InClassesOf, Part, image_folder, photo_list};
 use mobilenet::train::evaluation::{
     Answer, EvaluationOptions, EvaluationOutcome, evaluate_network,
 };
 use mobilenet::train::log::History;
+use mobilenet::train::parallel::{Communicator, same_on_all};
 use mobilenet::train::report::{self, Report, worst_photos};
 use serde::Serialize;
 
 use super::{load, load_quantized};
 use crate::args::{Eval, Precision};
 use crate::progress::counting;
-use crate::{csv, output, threads};
+use crate::version::version;
+use crate::{csv, output, ranks, threads};
 
 /// Photos of the report.
 const WORST: usize = 12;
@@ -43,6 +45,13 @@ struct Line {
 }
 
 pub(crate) fn run(arguments: &Eval) -> Result<()> {
+    ranks::start(&arguments.ranks, |communicator| {
+        eval(arguments, communicator)
+    })
+}
+
+fn eval(arguments: &Eval, communicator: &mut dyn Communicator) -> Result<()> {
+    let is_first = communicator.rank() == 0;
     let (metadata, weights) = network(arguments)?;
     let Some(classes) = metadata.classes else {
         bail!("{} has no classifier", arguments.weights);
@@ -56,17 +65,31 @@ pub(crate) fn run(arguments: &Eval) -> Result<()> {
             )
         },
     )?;
-    explain(arguments, &data, classes)?;
+    if is_first {
+        explain(arguments, &data, classes)?;
+    }
     let data = Arc::new(data);
     let options = EvaluationOptions {
         batch_size: arguments.batch_size as usize,
+        part: Part {
+            rank: communicator.rank(),
+            world: communicator.ranks(),
+        },
         threads: threads::or_all_cores(arguments.threads),
         max_skipped_share: arguments.max_skipped,
         worst: if arguments.report.is_some() { WORST } else { 0 },
         subset: data.subset().map(<[usize]>::to_vec),
         keep_answers: arguments.predictions.is_some(),
     };
-    let bar = counting(data.len() as u64);
+    let mut terms = vec![
+        ("version".to_string(), version().to_string()),
+        ("photos".to_string(), data::identity(&*data)),
+    ];
+    if communicator.ranks() > 1 {
+        terms.push(("weights".to_string(), checksum(&load(&arguments.weights)?)));
+    }
+    same_on_all(communicator, &terms)?;
+    let bar = counting(if is_first { data.len() as u64 } else { 0 });
     let outcome = evaluate_network(
         &weights,
         classes,
@@ -76,6 +99,9 @@ pub(crate) fn run(arguments: &Eval) -> Result<()> {
         &mut |photos| bar.inc(photos as u64),
     )?;
     bar.finish_and_clear();
+    let Some(outcome) = outcome.of_all(communicator)? else {
+        return Ok(());
+    };
     for photo in &outcome.skipped {
         eprintln!("skipped {}: {}", photo.name, photo.reason);
     }
@@ -105,6 +131,20 @@ fn network(arguments: &Eval) -> Result<(Metadata, NetworkWeights)> {
             (overrule(quantized.metadata), NetworkWeights::Int8(weights))
         }
     })
+}
+
+/// A checksum of all values of weights.
+fn checksum(checkpoint: &Checkpoint) -> String {
+    let mut parameters: Vec<_> = checkpoint.parameters.iter().collect();
+    parameters.sort_by_key(|(name, _)| *name);
+    let mut sum = 0;
+    for (name, array) in parameters {
+        sum = crc32c::crc32c_append(sum, name.as_bytes());
+        for value in array.values() {
+            sum = crc32c::crc32c_append(sum, &value.to_le_bytes());
+        }
+    }
+    format!("checksum {sum:08x}")
 }
 
 /// Says how classes were matched where it is not by name, and what is missing.

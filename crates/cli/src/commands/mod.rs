@@ -11,6 +11,7 @@ pub(crate) mod eval;
 pub(crate) mod features;
 pub(crate) mod inspect;
 pub(crate) mod knn;
+pub(crate) mod merge;
 pub(crate) mod predict;
 pub(crate) mod quantize;
 pub(crate) mod search;

@@ -17,48 +17,68 @@ use mobilenet::train::fine_tune::{self, Logits};
 use mobilenet::train::loss::Distillation;
 use mobilenet::train::moving_average::MovingAverageConfig;
 use mobilenet::train::optimizer::{GradientClipping, OptimizerConfig};
+use mobilenet::train::parallel::{Communicator, broadcast};
 use mobilenet::train::quantization::{FROM_SCRATCH_DELAY, Quantization, Scheme};
 use mobilenet::train::recipe::{Recipe, Target, Trainable};
 use mobilenet::train::report;
-use mobilenet::train::run::{self, RunOptions};
+use mobilenet::train::run::{self, Job, Replicas, RunOptions};
 use mobilenet::train::schedule::{Cosine, ExponentialDecay, Schedule};
 
 use super::{copies, load, train_head};
-use crate::args::{AugmentationName, OptimizerName, ScheduleName, SchemeName, Train};
+use crate::args::{AugmentationName, OptimizerName, ReplicasName, ScheduleName, SchemeName, Train};
 use crate::output;
 use crate::progress::Training;
+use crate::ranks::{self, Stopped};
+use crate::version::version;
 
 pub(crate) fn run(arguments: &Train) -> Result<()> {
+    ranks::start(&arguments.ranks, |communicator| {
+        train(arguments, communicator)
+    })
+}
+
+fn train(arguments: &Train, communicator: &mut dyn Communicator) -> Result<()> {
     let data = data::open(&arguments.data)?;
+    let is_first = communicator.rank() == 0;
     if arguments.head {
+        if communicator.ranks() > 1 {
+            bail!("--head computes in one process");
+        }
         return train_head::run(arguments, &data, &source(arguments));
     }
     if let Some(test) = data
         .test
         .as_deref()
-        .filter(|_| !is_fashion_mnist(arguments))
+        .filter(|_| is_first && !is_fashion_mnist(arguments))
     {
         copies::warn(&*data.train, test);
     }
     let class_names = data.train.class_names();
-    let init = arguments.init.as_deref().map(load).transpose()?;
+    let init = init(arguments, communicator)?;
     let resolution = match (arguments.resolution, &init) {
         (Some(side), _) => side as usize,
         (None, Some(init)) => init.metadata.preprocessing.size[0],
         (None, None) if is_fashion_mnist(arguments) => 96,
         (None, None) => mobilenet::model::DEFAULT_IMAGE_SIZE,
     };
+    let replicas = replicas(arguments)?;
     let recipe = recipe(arguments, &*data.train, resolution)?;
+    if is_first {
+        advise(&recipe);
+    }
     let initial = match init {
-        Some(init) => adapt(arguments, init, class_names, resolution)?,
+        Some(init) => adapt(arguments, init, class_names, resolution, is_first)?,
         None => draw(arguments, class_names, &recipe)?,
     };
-    let threads = arguments
-        .threads
-        .map_or_else(available, |threads| threads as usize);
+    let threads = match arguments.threads {
+        Some(threads) => threads as usize,
+        None if recipe.shards > 1 || communicator.ranks() > 1 => 1,
+        None => available(),
+    };
     let teacher = teacher(arguments, &recipe, threads)?;
     let options = RunOptions {
         out: arguments.out.clone(),
+        version: version().to_string(),
         threads,
         workers: arguments.workers as usize,
         resume: arguments.resume,
@@ -67,32 +87,23 @@ pub(crate) fn run(arguments: &Train) -> Result<()> {
         log_every: arguments.log_every,
         max_skipped_share: arguments.max_skipped,
     };
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = stop.clone();
-    ctrlc::set_handler(move || {
-        // A second Ctrl-C ends the program at once.
-        if flag.swap(true, Ordering::SeqCst) {
-            std::process::exit(130);
-        }
-    })
-    .context("cannot handle Ctrl-C")?;
+    let stop = stop_by_signals()?;
     let mut observer = Training::new(arguments.json);
-    let outcome = run::run(
+    let job = Job {
         recipe,
         initial,
-        &data,
-        teacher,
-        &options,
-        &stop,
-        &mut observer,
-    )
-    .map_err(|error| with_last_checkpoint(error, &options))?;
+        data: &data,
+        replicas,
+        options: &options,
+    };
+    let outcome = run::run(job, teacher, communicator, &stop, &mut observer)
+        .map_err(|error| with_last_checkpoint(error, &options))?;
     observer.end();
+    if !is_first {
+        return Ok(());
+    }
     if outcome.interrupted {
-        bail!(
-            "stopped after step {}; continue with the same command and --resume",
-            outcome.step
-        );
+        bail!(Stopped { step: outcome.step });
     }
     let out = arguments.out.display();
     if !outcome.skipped.is_empty() {
@@ -112,6 +123,43 @@ pub(crate) fn run(arguments: &Train) -> Result<()> {
         output::line(format!("report: {out}/report/{}", report::FILE))?;
     }
     output::line(format!("weights: {out}/model.safetensors"))
+}
+
+/// A flag that signals set: Ctrl-C, SIGTERM, and SIGUSR1, which launchers forward.
+fn stop_by_signals() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    ctrlc::set_handler(move || {
+        // A second Ctrl-C ends the program at once.
+        if flag.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+    })
+    .context("cannot handle Ctrl-C")?;
+    #[cfg(unix)]
+    signal_hook::flag::register(signal_hook::consts::SIGUSR1, stop.clone())
+        .context("cannot handle SIGUSR1")?;
+    Ok(stop)
+}
+
+/// The weights of `--init`, which rank 0 reads. Others get their description, and values later.
+fn init(arguments: &Train, communicator: &mut dyn Communicator) -> Result<Option<Checkpoint>> {
+    let Some(name) = &arguments.init else {
+        return Ok(None);
+    };
+    if communicator.rank() == 0 {
+        let init = load(name)?;
+        broadcast(communicator, &mut serde_json::to_vec(&init.metadata)?)?;
+        return Ok(Some(init));
+    }
+    let mut bytes = Vec::new();
+    broadcast(communicator, &mut bytes)?;
+    let metadata: Metadata = serde_json::from_slice(&bytes)?;
+    Ok(Some(Checkpoint {
+        parameters: initial_parameters(&metadata.config(), arguments.seed)?,
+        metadata,
+        report: LoadReport::default(),
+    }))
 }
 
 /// Adds the last checkpoint to the error of a training that failed while it ran.
@@ -153,7 +201,13 @@ fn recipe(arguments: &Train, data: &dyn ImageDataset, resolution: usize) -> Resu
             data.len()
         );
     }
-    let steps_per_epoch = (data.len() / batch_size) as u64;
+    let shards = arguments.shards as usize;
+    if !batch_size.is_multiple_of(shards) {
+        bail!("--shards {shards} is no divisor of --batch-size {batch_size}");
+    }
+    // With slim's SyncReplicas a step has several batches.
+    let batches = arguments.replicas_to_aggregate.unwrap_or(1);
+    let steps_per_epoch = ((data.len() / batch_size) as u64 / batches).max(1);
     let usual_epochs = if arguments.init.is_some() { 14 } else { 20 };
     let epochs = arguments.epochs.unwrap_or(usual_epochs);
     let steps = arguments.steps.unwrap_or(epochs * steps_per_epoch);
@@ -170,6 +224,7 @@ fn recipe(arguments: &Train, data: &dyn ImageDataset, resolution: usize) -> Resu
         Recipe::photos(steps, steps_per_epoch, batch_size, resolution)
     };
     recipe.seed = arguments.seed;
+    recipe.shards = shards;
     if let Some(optimizer) = arguments.optimizer {
         recipe.optimizer = match optimizer {
             OptimizerName::Rmsprop => OptimizerConfig::rms_prop_slim(),
@@ -213,13 +268,32 @@ fn recipe(arguments: &Train, data: &dyn ImageDataset, resolution: usize) -> Resu
     }
     recipe.frozen_batch_norm = arguments.freeze_batch_norm;
     recipe.quantization = quantization(arguments);
+    Ok(recipe)
+}
+
+/// Servers and workers, if they are asked for.
+fn replicas(arguments: &Train) -> Result<Option<Replicas>> {
+    let aggregate = arguments.replicas_to_aggregate;
+    match arguments.replicas {
+        Some(ReplicasName::Async) => Ok(Some(Replicas {
+            servers: arguments.ps.unwrap_or(1),
+            aggregate: aggregate.map(|batches| batches as usize),
+        })),
+        _ if arguments.ps.is_some() || aggregate.is_some() => {
+            bail!("--ps and --replicas-to-aggregate are for --replicas async")
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Says what of a recipe will surprise.
+fn advise(recipe: &Recipe) {
     if let Some(quantization) = recipe.quantization.filter(|q| q.delay > recipe.steps) {
         eprintln!(
             "--quant-delay {} is beyond the last step, {}: nothing will be rounded",
             quantization.delay, recipe.steps
         );
     }
-    Ok(recipe)
 }
 
 fn quantization(arguments: &Train) -> Option<Quantization> {
@@ -299,6 +373,7 @@ fn adapt(
     init: Checkpoint,
     class_names: &[String],
     resolution: usize,
+    is_first: bool,
 ) -> Result<Checkpoint> {
     if arguments
         .width
@@ -315,7 +390,7 @@ fn adapt(
     };
     let (mut checkpoint, kept) = fine_tune::adapt(init, class_names, logits, arguments.seed)
         .context("use --exclude-logits or --slice-logits for other classes")?;
-    if arguments.slice_logits {
+    if arguments.slice_logits && is_first {
         eprintln!("{kept} of {} classes keep their logits", class_names.len());
     }
     let mut metadata = checkpoint.metadata.with_size([resolution; 2]);

@@ -139,8 +139,17 @@ pub(super) fn load(path: &Path, layout: &FlatLayout) -> Result<(Entry, Vectors),
         )));
     }
     let bytes = std::fs::read(path).map_err(TrainError::read(path))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(TrainError::read(path))?;
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(TrainError::read(path))?;
+    parse(&bytes, path, layout)
+}
+
+/// Reads the bytes of a checkpoint. `path` is used in errors.
+pub(super) fn parse(
+    bytes: &[u8],
+    path: &Path,
+    layout: &FlatLayout,
+) -> Result<(Entry, Vectors), TrainError> {
+    let file = SafeTensors::deserialize(bytes).map_err(TrainError::read(path))?;
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(TrainError::read(path))?;
     let entry = header
         .metadata()
         .as_ref()

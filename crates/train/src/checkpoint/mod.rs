@@ -9,9 +9,10 @@ use mobilenet_model::checkpoint::Metadata;
 
 use crate::error::TrainError;
 use crate::file::write_atomically;
+use crate::parallel::{Communicator, broadcast};
 use crate::recipe::Recipe;
 use crate::trainer::State;
-use format::{load, restore, to_bytes};
+use format::{load, parse, restore, to_bytes};
 
 /// The checkpoints of one training, in their own folder.
 #[derive(Debug, Clone)]
@@ -103,6 +104,37 @@ impl Checkpoints {
     }
 }
 
+/// Gives every rank the state of rank 0, as the bytes of a checkpoint. Other ranks need give none.
+///
+/// # Errors
+/// If a rank cannot be reached.
+pub fn broadcast_state(
+    communicator: &mut dyn Communicator,
+    state: Option<State>,
+    recipe: &Recipe,
+    layout: &FlatLayout,
+    network: &Metadata,
+) -> Result<State, TrainError> {
+    let path = Path::new("the state of rank 0");
+    if communicator.ranks() == 1
+        && let Some(state) = state
+    {
+        return Ok(state);
+    }
+    let mut bytes = match &state {
+        Some(state) => to_bytes(state, recipe, layout, network, path)?,
+        None => Vec::new(),
+    };
+    broadcast(communicator, &mut bytes)?;
+    match state {
+        Some(state) => Ok(state),
+        None => {
+            let (entry, vectors) = parse(&bytes, path, layout)?;
+            restore(entry, vectors, recipe, layout)
+        }
+    }
+}
+
 fn step_of(path: &Path) -> Option<u64> {
     let name = path.file_name()?.to_str()?;
     let step = name.strip_prefix("step-")?.strip_suffix(".safetensors")?;
@@ -116,6 +148,10 @@ fn difference(stored: &Recipe, given: &Recipe) -> Option<String> {
         Ok(serde_json::Value::Object(fields)) => fields,
         _ => serde_json::Map::new(),
     };
+    // Numbers that were read from JSON may differ in their last bit. Then those given do, too.
+    let text = serde_json::to_string(given);
+    let read = text.and_then(|text| serde_json::from_str::<Recipe>(&text));
+    let given = read.as_ref().unwrap_or(given);
     let (stored, given) = (fields(stored), fields(given));
     let value = |fields: &serde_json::Map<_, _>, name: &str| match fields.get(name) {
         Some(value) => serde_json::Value::to_string(value),

@@ -7,13 +7,16 @@ use mobilenet_model::preprocess::Preprocessing;
 
 use super::ahead::Ahead;
 use super::skipped::{SkippedList, Tolerance, guarded};
-use super::{Batch, DataError, ImageDataset, Skipped};
+use super::{Batch, DataError, ImageDataset, Part, Skipped};
 
 /// Settings of [`EvaluationBatches`].
 #[derive(Debug, Clone)]
 pub struct EvaluationConfig {
     /// Photos per batch. The last batch may have fewer.
     pub batch_size: usize,
+    /// Which of the batches these are. The batches of all ranks, one after the other, are those of a
+    /// single process.
+    pub part: Part,
     /// The preprocessing of the weights.
     pub preprocessing: Preprocessing,
     /// Threads that decode and preprocess. 0 counts as 1.
@@ -48,7 +51,8 @@ impl EvaluationBatches {
             return Err(DataError::Settings(message));
         }
         let tolerance = Tolerance::new(images, config.max_skipped_share)?;
-        let steps = images.div_ceil(batch_size) as u64;
+        let steps = config.part.of(0..images.div_ceil(batch_size));
+        let steps = steps.start as u64..steps.end as u64;
         let workers = config.workers;
         let fill = move |step: u64, batch: &mut Batch, stop: &AtomicBool| {
             batch.restart(step, 0);
@@ -78,7 +82,7 @@ impl EvaluationBatches {
             Ok(skipped)
         };
         Ok(Self {
-            ahead: Ahead::start(0..steps, workers, Box::new(fill))?,
+            ahead: Ahead::start(steps, workers, Box::new(fill))?,
             skipped: SkippedList::new(tolerance),
             failed: false,
         })

@@ -77,6 +77,21 @@ impl Loader {
         config: LoaderConfig,
         first_step: u64,
     ) -> Result<Self, DataError> {
+        Self::every(dataset, config, first_step, 1)
+    }
+
+    /// As [`Self::new`], but only the batches of every so many steps: workers that do not wait for
+    /// each other take turns.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn every(
+        dataset: Arc<dyn ImageDataset>,
+        config: LoaderConfig,
+        first_step: u64,
+        every: u64,
+    ) -> Result<Self, DataError> {
+        let every = every.max(1);
         let images = dataset.len();
         let LoaderConfig {
             batch_size,
@@ -112,9 +127,12 @@ impl Loader {
             steps_per_epoch,
             tolerance,
         };
-        let fill = move |step, batch: &mut Batch, stop: &AtomicBool| source.fill(step, batch, stop);
+        let fill = move |turn: u64, batch: &mut Batch, stop: &AtomicBool| {
+            source.fill(first_step + turn * every, batch, stop)
+        };
+        let turns = (u64::MAX - first_step) / every;
         Ok(Self {
-            ahead: Ahead::start(first_step..u64::MAX, workers, Box::new(fill))?,
+            ahead: Ahead::start(0..turns, workers, Box::new(fill))?,
             skipped: SkippedList::new(tolerance),
             steps_per_epoch,
         })

@@ -13,6 +13,7 @@
 //! | [`Loader`] | random batches for training, prepared by worker threads |
 //! | [`Part`] | the share of one process in each batch |
 //! | [`EvaluationBatches`] | every photo once, in order, with the weights' preprocessing |
+//! | [`identity()`] | tells data sets apart, by names and classes |
 //! | [`copies()`] | photos of one part that are in the other, too |
 
 mod ahead;
@@ -23,6 +24,7 @@ mod error;
 mod evaluation;
 pub mod fashion_mnist;
 mod files;
+mod identity;
 pub mod idx;
 pub mod image_folder;
 mod in_classes_of;
@@ -39,12 +41,14 @@ pub use copies::{CopyOf, copies};
 pub use error::DataError;
 pub use evaluation::{EvaluationBatches, EvaluationConfig};
 pub use files::ImageFiles;
+pub use identity::identity;
 pub use in_classes_of::InClassesOf;
 pub use loader::{Loader, LoaderConfig};
 pub use mobilenet_model::preprocess::Photo;
 pub use open::{OpenData, open};
 pub use part::Part;
 pub use skipped::Skipped;
+pub(crate) use skipped::{SkippedList, Tolerance};
 
 /// Most classes of a data set. It limits the memory that a wrong label can make us allocate.
 pub const MOST_CLASSES: usize = 1 << 20;

@@ -20,7 +20,7 @@ impl Part {
 
     /// The rank's share of a batch's positions. The shares of all ranks follow each other without
     /// gaps, and their sizes differ by at most 1.
-    pub(super) fn of(self, batch: Range<usize>) -> Range<usize> {
+    pub(crate) fn of(self, batch: Range<usize>) -> Range<usize> {
         let bound = |rank: usize| batch.start + batch.len() * rank / self.world;
         bound(self.rank)..bound(self.rank + 1)
     }

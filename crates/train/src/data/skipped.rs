@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use serde::{Deserialize, Serialize};
+
 use super::DataError;
 
 /// A photo that was left out.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skipped {
     /// Its index in the data set.
     pub index: usize,
@@ -18,13 +20,13 @@ pub struct Skipped {
 
 /// Limit of the photos that are left out.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Tolerance {
-    pub(super) images: usize,
-    pub(super) share: f64,
+pub(crate) struct Tolerance {
+    images: usize,
+    share: f64,
 }
 
 impl Tolerance {
-    pub(super) fn new(images: usize, share: f64) -> Result<Self, DataError> {
+    pub(crate) fn new(images: usize, share: f64) -> Result<Self, DataError> {
         if !(0.0..=1.0).contains(&share) {
             let message = format!("a share of {share} skipped photos is not between 0 and 1");
             return Err(DataError::Settings(message));
@@ -39,14 +41,14 @@ impl Tolerance {
 }
 
 /// All photos left out so far, each once.
-pub(super) struct SkippedList {
+pub(crate) struct SkippedList {
     tolerance: Tolerance,
     seen: BTreeSet<usize>,
     list: Vec<Skipped>,
 }
 
 impl SkippedList {
-    pub(super) fn new(tolerance: Tolerance) -> Self {
+    pub(crate) fn new(tolerance: Tolerance) -> Self {
         Self {
             tolerance,
             seen: BTreeSet::new(),
@@ -54,11 +56,11 @@ impl SkippedList {
         }
     }
 
-    pub(super) fn as_slice(&self) -> &[Skipped] {
+    pub(crate) fn as_slice(&self) -> &[Skipped] {
         &self.list
     }
 
-    pub(super) fn add(&mut self, skipped: Vec<Skipped>) -> Result<(), DataError> {
+    pub(crate) fn add(&mut self, skipped: Vec<Skipped>) -> Result<(), DataError> {
         for one in skipped {
             if self.seen.insert(one.index) {
                 self.list.push(one);

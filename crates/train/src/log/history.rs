@@ -22,6 +22,9 @@ pub struct StepRecord {
     pub learning_rate: f64,
     /// Speed since the last record.
     pub images_per_second: f64,
+    /// In a training by replicas, mean number of steps since the weights of a gradient were pulled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staleness: Option<f64>,
 }
 
 fn number_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
@@ -128,6 +131,7 @@ mod tests {
             loss: 2.5,
             learning_rate: 0.045,
             images_per_second: 61.0,
+            staleness: None,
         })
     }
 

@@ -61,6 +61,7 @@ mod tests {
                 loss: 2.5,
                 learning_rate: 0.045,
                 images_per_second: 61.5,
+                staleness: None,
             }),
             Record::Epoch(EpochRecord {
                 epoch: 1,

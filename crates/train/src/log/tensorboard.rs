@@ -70,11 +70,12 @@ impl TensorBoard {
     /// # Errors
     /// If the file cannot be written.
     pub fn step(&mut self, record: &StepRecord) -> Result<(), TrainError> {
-        let scalars = [
+        let mut scalars = vec![
             ("losses/total_loss", record.loss),
             ("training/learning_rate", record.learning_rate),
             ("training/images_per_second", record.images_per_second),
         ];
+        scalars.extend(record.staleness.map(|steps| ("training/staleness", steps)));
         self.scalars(record.step, &scalars)
     }
 

@@ -1,5 +1,7 @@
 //! slim's two metrics: Accuracy and Recall_5.
 
+use serde::{Deserialize, Serialize};
+
 /// Index of the largest logit, the first among equals (`tf.argmax`). 0 if there are none.
 pub fn argmax(logits: &[f32]) -> usize {
     let mut best = 0;
@@ -24,7 +26,7 @@ pub fn in_top_k(logits: &[f32], label: usize, k: usize) -> bool {
 
 /// Streaming Accuracy (the label is the first of the largest logits) and Recall_5 (the label is
 /// [`in_top_k`] of 5).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accuracy {
     images: u64,
     correct: u64,
@@ -37,6 +39,13 @@ impl Accuracy {
         self.images += 1;
         self.correct += u64::from(argmax(logits) == label);
         self.in_top_5 += u64::from(in_top_k(logits, label, 5));
+    }
+
+    /// Adds the images of another part.
+    pub fn merge(&mut self, other: &Self) {
+        self.images += other.images;
+        self.correct += other.correct;
+        self.in_top_5 += other.in_top_5;
     }
 
     /// Images so far.

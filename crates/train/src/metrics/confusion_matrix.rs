@@ -1,7 +1,9 @@
 //! The confusion matrix, and precision, recall and F1 of each class.
 
+use serde::{Deserialize, Serialize};
+
 /// Counts of images by label and prediction, part of an [`Evaluation`](super::Evaluation).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfusionMatrix {
     classes: usize,
     /// Rows are labels, columns predictions.
@@ -33,6 +35,13 @@ impl ConfusionMatrix {
     /// Adds an image. The evaluation has checked that both numbers are classes.
     pub(super) fn add(&mut self, label: usize, predicted: usize) {
         self.counts[label * self.classes + predicted] += 1;
+    }
+
+    /// Adds the images of another part, which has as many classes.
+    pub(super) fn merge(&mut self, other: &Self) {
+        for (count, other) in self.counts.iter_mut().zip(&other.counts) {
+            *count += other;
+        }
     }
 
     /// Number of classes.

@@ -10,6 +10,8 @@ pub use accuracy::{Accuracy, argmax, in_top_k};
 pub use confusion_matrix::{ClassMetrics, ConfusionMatrix};
 pub use most_wrong::{MostWrong, WrongImage};
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::TrainError;
 use crate::loss::{check_labels, check_rows, softmax};
 
@@ -24,13 +26,16 @@ use crate::loss::{check_labels, check_rows, softmax};
 /// assert_eq!(evaluation.most_wrong()[0].image, 1);
 /// # Ok::<(), mobilenet_train::TrainError>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Evaluation {
     classes: usize,
     accuracy: Accuracy,
     confusion: ConfusionMatrix,
     most_wrong: MostWrong,
+    #[serde(with = "crate::bits")]
     loss: f64,
+    /// Memory for the softmax of an image.
+    #[serde(skip)]
     probabilities: Vec<f32>,
 }
 
@@ -43,7 +48,7 @@ impl Evaluation {
             confusion: ConfusionMatrix::new(classes),
             most_wrong: MostWrong::new(worst),
             loss: 0.0,
-            probabilities: vec![0.0; classes],
+            probabilities: Vec::new(),
         }
     }
 
@@ -60,6 +65,7 @@ impl Evaluation {
         let batch = check_rows("logits", logits, self.classes)?;
         check_labels(labels, batch, self.classes)?;
         TrainError::check_length("image numbers", batch, images.len())?;
+        self.probabilities.resize(self.classes, 0.0);
         let rows = logits.chunks(self.classes).zip(labels).zip(images);
         for ((logits, &label), &image) in rows {
             let label = label as usize;
@@ -77,6 +83,21 @@ impl Evaluation {
                 loss,
             });
         }
+        Ok(())
+    }
+
+    /// Adds the images of another part of the data. Counts are exact.
+    ///
+    /// # Errors
+    /// If it has another number of classes. Nothing is counted then.
+    pub fn merge(&mut self, other: &Self) -> Result<(), TrainError> {
+        let (expected, found) = (self.confusion.classes(), other.confusion.classes());
+        TrainError::check_length("classes of a part", expected, found)?;
+        self.accuracy.merge(&other.accuracy);
+        self.confusion.merge(&other.confusion);
+        let worst = other.most_wrong.images();
+        worst.iter().for_each(|image| self.most_wrong.add(*image));
+        self.loss += other.loss;
         Ok(())
     }
 

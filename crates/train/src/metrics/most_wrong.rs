@@ -1,7 +1,9 @@
 //! The images with the highest loss: wrong labels, and images that the network cannot recognise.
 
+use serde::{Deserialize, Serialize};
+
 /// An image with its label, prediction and loss.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct WrongImage {
     /// Its number in the data set.
     pub image: usize,
@@ -10,13 +12,15 @@ pub struct WrongImage {
     /// The predicted class.
     pub predicted: usize,
     /// Probability of the predicted class.
+    #[serde(with = "crate::bits")]
     pub probability: f32,
     /// Its cross-entropy.
+    #[serde(with = "crate::bits")]
     pub loss: f64,
 }
 
 /// Keeps a fixed number of images, those with the highest loss.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MostWrong {
     limit: usize,
     images: Vec<WrongImage>,

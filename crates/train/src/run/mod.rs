@@ -9,39 +9,42 @@
 //! ```
 
 mod options;
+mod output;
+mod replicas;
 #[cfg(feature = "report")]
 mod report;
+mod terms;
 mod training;
+mod word;
 
-pub use options::{Observer, RunOptions, RunOutcome};
+pub use options::{Job, Observer, Replicas, RunOptions, RunOutcome};
 
 use std::sync::atomic::AtomicBool;
 
 use mobilenet_model::InferencePlan;
-use mobilenet_model::checkpoint::Checkpoint;
 
-use crate::data::OpenData;
 use crate::error::TrainError;
-use crate::recipe::Recipe;
+use crate::parallel::Communicator;
 use training::Training;
 
-/// Trains. `initial` has the weights before the first step, and their metadata. If `stop` is set,
-/// the run finishes the step, saves, and returns.
+/// Trains. If `stop` is set on any rank, all of them finish the step, rank 0 saves, and they return.
 ///
 /// # Errors
 /// If settings, data or files cannot be used, or the training diverges. Earlier checkpoints stay
-/// valid.
+/// valid. A rank that learns of another one's error returns [`TrainError::OtherRank`].
 pub fn run(
-    recipe: Recipe,
-    initial: Checkpoint,
-    data: &OpenData,
+    job: Job<'_>,
     teacher: Option<InferencePlan>,
-    options: &RunOptions,
+    communicator: &mut dyn Communicator,
     stop: &AtomicBool,
     observer: &mut dyn Observer,
 ) -> Result<RunOutcome, TrainError> {
-    let mut training = Training::new(recipe, initial, data, teacher, options, observer)?;
-    let interrupted = training.steps(stop)?;
+    let replicas = job.replicas;
+    let mut training = Training::new(job, teacher, communicator, observer)?;
+    let interrupted = match replicas {
+        None => training.steps(stop)?,
+        Some(replicas) => replicas::steps(&mut training, replicas, stop)?,
+    };
     let evaluation = if interrupted {
         None
     } else {

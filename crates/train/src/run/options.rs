@@ -1,18 +1,77 @@
-//! Options, observer and outcome of a run.
+//! What to train, options, observer and outcome of a run.
 
 use std::path::PathBuf;
 
+use mobilenet_model::checkpoint::Checkpoint;
+
 use crate::checkpoint::Checkpoints;
-use crate::data::Skipped;
+use crate::data::{OpenData, Skipped};
+use crate::error::TrainError;
 use crate::evaluation::EvaluationOutcome;
 use crate::log::Record;
+use crate::recipe::Recipe;
+
+/// What to train.
+#[derive(Clone)]
+pub struct Job<'a> {
+    /// The settings.
+    pub recipe: Recipe,
+    /// The weights before the first step, which count on rank 0 only, and their metadata.
+    pub initial: Checkpoint,
+    /// The photos.
+    pub data: &'a OpenData,
+    /// Servers and workers, instead of ranks that step together.
+    pub replicas: Option<Replicas>,
+    /// Folders, threads and so on.
+    pub options: &'a RunOptions,
+}
+
+/// How ranks train as servers and workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replicas {
+    /// Number of servers, slim's `ps_tasks`. The other ranks are workers.
+    pub servers: usize,
+    /// Batches whose mean is a step (slim's `replicas_to_aggregate`); otherwise workers do not wait.
+    pub aggregate: Option<usize>,
+}
+
+impl Replicas {
+    /// Checks that there are servers and workers.
+    pub(super) fn check(self, ranks: usize, quantizes: bool) -> Result<(), TrainError> {
+        let refuse = |setting, range, found: String| {
+            Err(TrainError::Setting {
+                setting,
+                range,
+                found,
+            })
+        };
+        if self.servers == 0 || self.servers >= ranks {
+            let found = format!("{} of {ranks} ranks", self.servers);
+            return refuse(
+                "the number of servers",
+                "at least 1, with workers beside",
+                found,
+            );
+        }
+        if self.aggregate == Some(0) {
+            return refuse("the number of batches of a step", "at least 1", "0".into());
+        }
+        if quantizes {
+            let found = "asynchronous replicas".to_string();
+            return refuse("training for integers", "synchronous", found);
+        }
+        Ok(())
+    }
+}
 
 /// Options of a run.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
     /// Folder for all output.
     pub out: PathBuf,
-    /// Threads of the network.
+    /// Version of the program, which must be the same on all ranks.
+    pub version: String,
+    /// Threads of the network, on each rank. The bits of the result depend on it.
     pub threads: usize,
     /// Threads that decode and augment photos.
     pub workers: usize,
@@ -54,7 +113,7 @@ pub struct RunOutcome {
     pub step: u64,
     /// Whether it was asked to stop. It can then be resumed.
     pub interrupted: bool,
-    /// The last evaluation.
+    /// The last evaluation, on rank 0.
     pub evaluation: Option<EvaluationOutcome>,
     /// Unusable photos.
     pub skipped: Vec<Skipped>,

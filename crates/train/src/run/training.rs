@@ -7,124 +7,165 @@ use mobilenet_model::checkpoint::{self, Checkpoint, LoadReport, Metadata, Weight
 use mobilenet_model::quantized::{Arithmetic, Freeze, IntegerNetwork};
 use mobilenet_model::{FlatLayout, InferencePlan, NetworkWeights, PlanWeights, QuantizedWeights};
 
-use super::options::{Observer, RunOptions, RunOutcome};
+use super::options::{Job, Observer, RunOptions, RunOutcome};
+use super::output::{Output, stored};
+use super::terms;
+use super::word::{Agreement, Loss, Word, agree};
 use crate::augment::MeanStd;
-use crate::checkpoint::Checkpoints;
-use crate::data::{Batch, DataError, ImageDataset, Loader, LoaderConfig, OpenData, Part};
+use crate::checkpoint::broadcast_state;
+use crate::data::{
+    Batch, DataError, ImageDataset, Loader, LoaderConfig, OpenData, Part, SkippedList, Tolerance,
+};
 use crate::error::TrainError;
 use crate::evaluation::{EvaluationOptions, EvaluationOutcome, evaluate_network};
-use crate::log::{EpochRecord, History, JsonLines, Record, StepRecord, TensorBoard};
+use crate::log::{EpochRecord, Record, StepRecord};
+use crate::parallel::{Communicator, Shares, broadcast, gather, same_on_all, sum};
 use crate::recipe::Recipe;
 use crate::trainer::{State, Trainer};
 
 /// Number of evaluated photos that are kept for the report.
 const WORST: usize = 12;
 
-/// A training in progress.
+/// A training in progress, as one rank sees it.
 pub(super) struct Training<'a> {
-    trainer: Trainer,
-    loader: Loader,
-    metadata: Metadata,
+    pub(super) trainer: Trainer,
+    pub(super) loader: Loader,
+    pub(super) metadata: Metadata,
     data: &'a OpenData,
-    options: &'a RunOptions,
-    checkpoints: Checkpoints,
-    history: History,
-    log: JsonLines<std::fs::File>,
-    board: TensorBoard,
-    observer: &'a mut dyn Observer,
-    /// Number of skipped photos that were reported to the observer.
-    reported_skips: usize,
+    pub(super) options: &'a RunOptions,
+    pub(super) communicator: &'a mut dyn Communicator,
+    shares: Shares,
+    /// On rank 0.
+    pub(super) output: Option<Output<'a>>,
+    /// Photos that no rank could use.
+    pub(super) skipped: SkippedList,
+    /// Number of the loader's skipped photos that the other ranks know of.
+    told_skips: usize,
+    /// Steps of an epoch, also where a step has several batches.
+    steps_per_epoch: u64,
+    /// Whether the previous run stopped before an evaluation.
+    evaluate_first: bool,
     evaluated_at: Option<(u64, Option<EvaluationOutcome>)>,
 }
 
 impl<'a> Training<'a> {
-    /// Starts from `initial`, or from the newest checkpoint.
+    /// Starts from the initial weights, or from the newest checkpoint.
     pub(super) fn new(
-        recipe: Recipe,
-        initial: Checkpoint,
-        data: &'a OpenData,
+        job: Job<'a>,
         teacher: Option<InferencePlan>,
-        options: &'a RunOptions,
+        communicator: &'a mut dyn Communicator,
         observer: &'a mut dyn Observer,
     ) -> Result<Self, TrainError> {
+        let Job {
+            recipe,
+            initial,
+            data,
+            replicas,
+            options,
+        } = job;
         let metadata = initial.metadata;
         let config = recipe.network(metadata.config());
         let layout = FlatLayout::new(&config)?;
-        let checkpoints = options.checkpoints();
-        std::fs::create_dir_all(&options.out).map_err(TrainError::write(&options.out))?;
-        let stored = if options.resume {
-            let (state, problems) = checkpoints.newest(&recipe, &layout)?;
-            for problem in problems {
-                observer.message(&format!("passed over: {problem}"));
+        let (rank, ranks) = (communicator.rank(), communicator.ranks());
+        let shares = match replicas {
+            None => Shares::new(recipe.shards, ranks)?,
+            // A worker computes whole batches.
+            Some(replicas) => {
+                replicas.check(ranks, recipe.quantization.is_some())?;
+                Shares::new(recipe.shards, 1)?
             }
-            state
-        } else if let Some(path) = checkpoints.files()?.into_iter().next() {
-            return Err(TrainError::Exists { path });
-        } else {
-            None
         };
-        let state = match stored {
-            Some(state) => state,
-            None => State::new(&recipe, &layout, layout.flatten(&initial.parameters)?)?,
+        let mut terms = terms::of_training(&recipe, &metadata, data, options)?;
+        terms.push(("servers and workers".into(), format!("{replicas:?}")));
+        same_on_all(communicator, &terms)?;
+        let is_first = communicator.rank() == 0;
+        let state = match is_first {
+            false => None,
+            true => match stored(&recipe, &layout, options, observer)? {
+                Some(state) => Some(state),
+                None => {
+                    let weights = layout.flatten(&initial.parameters)?;
+                    Some(State::new(&recipe, &layout, weights)?)
+                }
+            },
         };
-        let step = state.step;
-        let loader = Loader::new(
-            data.train.clone(),
-            loader_config(&recipe, &metadata, options)?,
-            step,
-        )?;
-        let log_path = options.out.join("log.jsonl");
-        let mut history = History::default();
-        if step > 0 && log_path.exists() {
-            history = History::read(&log_path)?;
-        }
-        history.truncate(step, step / loader.steps_per_epoch());
-        history.write(&log_path)?;
-        observer.begin(step, recipe.steps);
+        let state = broadcast_state(communicator, state, &recipe, &layout, &metadata)?;
+        let (step, steps) = (state.step, recipe.steps);
+        let batches = replicas
+            .and_then(|replicas| replicas.aggregate)
+            .unwrap_or(1) as u64;
+        let (part, first, every) = match replicas {
+            None => (Part { rank, world: ranks }, step, 1),
+            // Workers take turns.
+            Some(replicas) => {
+                let worker = rank.saturating_sub(replicas.servers) as u64;
+                let workers = (ranks - replicas.servers) as u64;
+                (Part::WHOLE, step * batches + worker, workers)
+            }
+        };
+        let batches_of = loader_config(&recipe, &metadata, options, part)?;
+        let loader = Loader::every(data.train.clone(), batches_of, first, every)?;
+        let of_epoch = (loader.steps_per_epoch() / batches).max(1);
+        let output = match is_first {
+            true => Some(Output::open(options, step, steps, of_epoch, observer)?),
+            false => None,
+        };
+        let misses = |output: &Output<'_>| output.misses_evaluation(step, of_epoch);
+        let mut evaluate_first = vec![u8::from(output.as_ref().is_some_and(misses))];
+        broadcast(communicator, &mut evaluate_first)?;
+        let tolerance = Tolerance::new(data.train.len(), options.max_skipped_share)?;
         Ok(Self {
             trainer: Trainer::new(recipe, &config, state, teacher, options.threads)?,
             loader,
             metadata,
             data,
             options,
-            checkpoints,
-            history,
-            log: JsonLines::append(&log_path)?,
-            board: TensorBoard::create(&options.out, step + 1)?,
-            observer,
-            reported_skips: 0,
+            communicator,
+            shares,
+            output,
+            skipped: SkippedList::new(tolerance),
+            told_skips: 0,
+            steps_per_epoch: of_epoch,
+            evaluate_first: evaluate_first == [1],
             evaluated_at: None,
         })
     }
 
     /// Does the remaining steps. Returns whether it was asked to stop.
     pub(super) fn steps(&mut self, stop: &AtomicBool) -> Result<bool, TrainError> {
-        let steps_per_epoch = self.loader.steps_per_epoch();
-        let save_every = self.options.save_every.unwrap_or(steps_per_epoch).max(1);
+        let (steps_per_epoch, save_every) = (self.steps_per_epoch, self.save_every());
         let log_every = self.options.log_every.max(1);
-        let done = self.trainer.state().step;
-        let epochs = self.history.epochs().map(|record| record.epoch).max();
-        if done > 0 && done.is_multiple_of(steps_per_epoch) && epochs < Some(done / steps_per_epoch)
-        {
-            // The previous run stopped between the epoch's checkpoint and its evaluation.
+        if self.evaluate_first {
             self.evaluate()?;
         }
         let (mut since, mut losses) = (Instant::now(), (0.0, 0u32));
         while self.trainer.state().step < self.trainer.recipe().steps {
-            if stop.load(Ordering::SeqCst) {
-                self.save()?;
-                return Ok(true);
-            }
-            let batch = self.loader.next_batch()?;
+            let (word, batch) = match stop.load(Ordering::SeqCst) {
+                true => (Ok(Word::Stop), Batch::default()),
+                false => self.compute(),
+            };
+            let (shards, skipped) = match agree(self.communicator, word)? {
+                Agreement::Stop => {
+                    self.save()?;
+                    return Ok(true);
+                }
+                Agreement::GoOn { losses, skipped } => (losses, skipped),
+            };
+            let rank = self.communicator.rank();
+            let too_many = |error| TrainError::from(error).seen_by(rank, 0);
+            self.skipped.add(skipped).map_err(too_many)?;
             self.report_skips();
-            let outcome = self
-                .trainer
-                .step(&batch.images, &batch.labels)
-                .map_err(|error| name_photos(error, &batch, &*self.data.train))?;
+            sum(self.communicator, &mut self.trainer.share_mut().values)?;
+            let outcome = match self.trainer.apply(&shards) {
+                Ok(outcome) => outcome,
+                Err(error) => return Err(self.with_photos(error, &batch, &shards)),
+            };
             self.loader.give_back(batch);
             let step = self.trainer.state().step;
-            self.observer.step(step, outcome.total_loss);
             losses = (losses.0 + outcome.total_loss, losses.1 + 1);
+            if let Some(output) = &mut self.output {
+                output.observer.step(step, outcome.total_loss);
+            }
             if step.is_multiple_of(log_every) || step == self.trainer.recipe().steps {
                 let images = f64::from(losses.1) * self.trainer.recipe().batch_size as f64;
                 self.record(Record::Step(StepRecord {
@@ -132,6 +173,7 @@ impl<'a> Training<'a> {
                     loss: losses.0 / f64::from(losses.1),
                     learning_rate: outcome.learning_rate,
                     images_per_second: images / since.elapsed().as_secs_f64(),
+                    staleness: None,
                 }))?;
                 (since, losses) = (Instant::now(), (0.0, 0));
             }
@@ -147,11 +189,85 @@ impl<'a> Training<'a> {
         Ok(false)
     }
 
-    fn save(&mut self) -> Result<(), TrainError> {
-        let (state, recipe) = (self.trainer.state(), self.trainer.recipe());
-        let layout = self.trainer.layout();
-        self.checkpoints
-            .save(state, recipe, layout, &self.metadata)?;
+    /// Steps between checkpoints.
+    pub(super) fn save_every(&self) -> u64 {
+        let save_every = self.options.save_every;
+        save_every.unwrap_or(self.steps_per_epoch).max(1)
+    }
+
+    /// Computes this rank's shards of the next step, and what it says of them.
+    fn compute(&mut self) -> (Result<Word, TrainError>, Batch) {
+        let batch = match self.loader.next_batch() {
+            Ok(batch) => batch,
+            Err(error) => return (Err(error.into()), Batch::default()),
+        };
+        let first = self.shares.of(self.communicator.rank()).start;
+        if let Err(error) = self.trainer.compute(&batch.images, &batch.labels, first) {
+            return (Err(error), batch);
+        }
+        let losses = &self.trainer.share_mut().losses;
+        let losses = losses.iter().map(|loss| Loss(*loss)).collect();
+        let skipped = self.loader.skipped();
+        let new = skipped.get(self.told_skips..).unwrap_or_default().to_vec();
+        self.told_skips = skipped.len();
+        let skipped = new;
+        (Ok(Word::Computed { losses, skipped }), batch)
+    }
+
+    /// Adds the names of a diverged step's photos to the error: those of the first shard whose loss
+    /// is not finite.
+    fn with_photos(&mut self, error: TrainError, batch: &Batch, losses: &[f64]) -> TrainError {
+        let TrainError::NotFinite { step, what } = error else {
+            return error;
+        };
+        let shard = losses.iter().position(|loss| !loss.is_finite());
+        let shard = shard.unwrap_or(0);
+        let mut ranks = 0..self.communicator.ranks();
+        let rank = ranks.find(|rank| self.shares.of(*rank).contains(&shard));
+        let rank = rank.unwrap_or(0);
+        let own = photos(batch, &*self.data.train).into_bytes();
+        let all = match gather(self.communicator, own) {
+            Ok(all) => all,
+            Err(error) => return error,
+        };
+        let photos = all
+            .get(rank)
+            .map_or("".into(), |text| String::from_utf8_lossy(text));
+        let photos = photos.into_owned();
+        let error = TrainError::Diverged { step, what, photos };
+        error.seen_by(self.communicator.rank(), rank)
+    }
+
+    /// The same for a batch of this rank alone.
+    pub(super) fn named(&self, error: TrainError, batch: &Batch) -> TrainError {
+        match error {
+            TrainError::NotFinite { step, what } => {
+                let photos = photos(batch, &*self.data.train);
+                TrainError::Diverged { step, what, photos }
+            }
+            other => other,
+        }
+    }
+
+    /// Writes a checkpoint, if all ranks have the same weights.
+    pub(super) fn save(&mut self) -> Result<(), TrainError> {
+        let state = self.trainer.state();
+        if self.communicator.ranks() > 1 {
+            let bytes = |sum, value: &f32| crc32c::crc32c_append(sum, &value.to_le_bytes());
+            let checksum = state.weights.iter().fold(0, bytes);
+            let what = format!("checksum of the weights after step {}", state.step);
+            same_on_all(self.communicator, &vec![(what, format!("{checksum:08x}"))])?;
+        }
+        self.write_checkpoint(self.trainer.state())
+    }
+
+    /// Writes a checkpoint, on rank 0.
+    pub(super) fn write_checkpoint(&self, state: &State) -> Result<(), TrainError> {
+        if let Some(output) = &self.output {
+            let (recipe, layout) = (self.trainer.recipe(), self.trainer.layout());
+            let checkpoints = &output.checkpoints;
+            checkpoints.save(state, recipe, layout, &self.metadata)?;
+        }
         Ok(())
     }
 
@@ -192,13 +308,18 @@ impl<'a> Training<'a> {
             return Ok(());
         }
         let weights = self.weights()?;
-        let path = self.options.out.join("model.safetensors");
-        checkpoint::save(&path, &weights, WeightsDtype::F32)?;
+        let is_first = self.output.is_some();
+        if is_first {
+            let path = self.options.out.join("model.safetensors");
+            checkpoint::save(&path, &weights, WeightsDtype::F32)?;
+        }
         let config = self.metadata.config();
         let network = match self.integers()? {
             Some(integers) => {
-                let path = self.options.out.join("model.int8.tflite");
-                checkpoint::save_integer_tflite(&path, &integers, &self.metadata)?;
+                if is_first {
+                    let path = self.options.out.join("model.int8.tflite");
+                    checkpoint::save_integer_tflite(&path, &integers, &self.metadata)?;
+                }
                 NetworkWeights::Int8(QuantizedWeights::new(integers, Arithmetic::default())?)
             }
             None => NetworkWeights::F32(PlanWeights::new(&config, &weights.parameters)?),
@@ -207,6 +328,10 @@ impl<'a> Training<'a> {
         if let Some(test) = &self.data.test {
             let options = EvaluationOptions {
                 batch_size: self.trainer.recipe().batch_size.min(64),
+                part: Part {
+                    rank: self.communicator.rank(),
+                    world: self.communicator.ranks(),
+                },
                 threads: self.options.threads,
                 max_skipped_share: self.options.max_skipped_share,
                 worst: WORST,
@@ -221,14 +346,16 @@ impl<'a> Training<'a> {
                 &options,
                 &mut |_| (),
             )?;
+            outcome = evaluated.of_all(self.communicator)?;
+        }
+        if let Some(evaluated) = &outcome {
             let accuracy = evaluated.evaluation.accuracy();
             let record = Record::Epoch(EpochRecord {
-                epoch: step.div_ceil(self.loader.steps_per_epoch()),
+                epoch: step.div_ceil(self.steps_per_epoch),
                 accuracy: accuracy.accuracy(),
                 recall_5: accuracy.recall_5(),
             });
             self.record(record)?;
-            outcome = Some(evaluated);
         }
         self.evaluated_at = Some((step, outcome));
         Ok(())
@@ -240,12 +367,14 @@ impl<'a> Training<'a> {
         self.evaluate()?;
         let evaluation = self.evaluated_at.take().and_then(|(_, outcome)| outcome);
         #[cfg(feature = "report")]
-        if let (Some(outcome), Some(test)) = (&evaluation, &self.data.test) {
+        if let (Some(outcome), Some(test), Some(output)) =
+            (&evaluation, &self.data.test, &self.output)
+        {
             super::report::write(
                 &self.options.out.join("report"),
                 &self.metadata.source,
                 self.trainer.recipe(),
-                &self.history,
+                &output.history,
                 outcome,
                 &**test,
                 &self.weights()?,
@@ -263,28 +392,27 @@ impl<'a> Training<'a> {
             step: self.trainer.state().step,
             interrupted,
             evaluation,
-            skipped: self.loader.skipped().to_vec(),
+            skipped: self.skipped.as_slice().to_vec(),
         }
     }
 
     fn record(&mut self, record: Record) -> Result<(), TrainError> {
-        self.log.write(&record)?;
-        match &record {
-            Record::Step(record) => self.board.step(record)?,
-            Record::Epoch(record) => self.board.epoch(self.trainer.state().step, record)?,
+        let step = self.trainer.state().step;
+        match &mut self.output {
+            Some(output) => output.record(step, record),
+            None => Ok(()),
         }
-        self.observer.record(&record);
-        self.history.records.push(record);
-        Ok(())
     }
 
-    fn report_skips(&mut self) {
-        let skipped = self.loader.skipped();
-        for photo in &skipped[self.reported_skips.min(skipped.len())..] {
+    pub(super) fn report_skips(&mut self) {
+        let (skipped, Some(output)) = (self.skipped.as_slice(), &mut self.output) else {
+            return;
+        };
+        for photo in skipped.iter().skip(output.reported_skips) {
             let text = format!("skipped {}: {}", photo.name, photo.reason);
-            self.observer.message(&text);
+            output.observer.message(&text);
         }
-        self.reported_skips = skipped.len();
+        output.reported_skips = skipped.len();
     }
 }
 
@@ -292,6 +420,7 @@ fn loader_config(
     recipe: &Recipe,
     metadata: &Metadata,
     options: &RunOptions,
+    part: Part,
 ) -> Result<LoaderConfig, TrainError> {
     let normalization = MeanStd::of(&metadata.preprocessing).ok_or_else(|| {
         let channels = metadata.preprocessing.channels();
@@ -304,27 +433,17 @@ fn loader_config(
         workers: options.workers,
         augmentation: recipe.augmentation,
         normalization,
-        part: Part::WHOLE,
+        part,
         drop_last: true,
         max_skipped_share: options.max_skipped_share,
     })
 }
 
-/// Adds the names of a diverged step's photos to the error.
-fn name_photos(error: TrainError, batch: &Batch, data: &dyn ImageDataset) -> TrainError {
+/// The first photos of a batch.
+fn photos(batch: &Batch, data: &dyn ImageDataset) -> String {
     const NAMED: usize = 4;
-    match error {
-        TrainError::NotFinite { step, what } => {
-            let names: Vec<String> = batch
-                .indices
-                .iter()
-                .take(NAMED)
-                .map(|&index| data.name(index))
-                .collect();
-            let more = batch.len().saturating_sub(NAMED);
-            let photos = format!("{} and {more} more", names.join(", "));
-            TrainError::Diverged { step, what, photos }
-        }
-        other => other,
-    }
+    let named = batch.indices.iter().take(NAMED);
+    let names: Vec<String> = named.map(|&index| data.name(index)).collect();
+    let more = batch.len().saturating_sub(NAMED);
+    format!("{} and {more} more", names.join(", "))
 }

@@ -1,16 +1,16 @@
 //! One network in training, one step at a time, without data sets, files or clocks.
 //!
 //! ```text
-//! gradients  images -> forward -> loss -> backward; running statistics, ranges of activations
-//! reduce     the mean over the shards of the batch
-//! apply      clipping -> optimiser; running statistics -> moving average
+//! compute    of each shard: images -> forward -> loss -> backward; running statistics, ranges of
+//!            activations; and the sum over this rank's shards, which ranks add
+//! apply      mean over all shards -> clipping -> optimiser; running statistics -> moving average
 //! ```
 
 mod dropout;
-mod reduce;
+mod share;
 mod state;
 
-pub use reduce::{Alone, Contribution, Reduce};
+pub use share::Share;
 pub use state::State;
 
 use std::ops::Range;
@@ -22,6 +22,7 @@ use mobilenet_model::{
 use crate::error::TrainError;
 use crate::loss::{Loss, softmax_cross_entropy, squared_difference};
 use crate::optimizer::l2_loss;
+use crate::parallel::{Communicator, Shares, TreeSum, gather, sum};
 use crate::recipe::{Recipe, Target};
 
 /// Losses and learning rate of one step.
@@ -46,9 +47,10 @@ pub struct Trainer {
     teacher: Option<InferencePlan>,
     logits: Vec<f32>,
     logit_gradients: Vec<f32>,
-    contribution: Contribution,
+    share: Share,
+    tree: TreeSum,
     targets: Vec<f32>,
-    /// Ranges of the running statistics among the weights.
+    /// Ranges of the running statistics that move, among the weights.
     statistics: Vec<Range<usize>>,
 }
 
@@ -76,21 +78,18 @@ impl Trainer {
             .as_ref()
             .map_or(0, |ranges| ranges.biased.len());
         TrainError::check_length("ranges of activations", plan.ranges_len(), ranges)?;
-        let classes = plan.logits_len() / recipe.batch_size;
+        let classes = plan.logits_len() / recipe.shard_size();
         let needs_teacher = !matches!(recipe.target, Target::Labels { .. });
         let given = teacher.as_ref().map_or(0, InferencePlan::output_len);
         let expected = if needs_teacher { classes } else { 0 };
         TrainError::check_length("the teacher's output", expected, given)?;
         let targets = if needs_teacher { plan.logits_len() } else { 0 };
-        let entries = layout.entries().iter();
-        let statistics = entries
-            .filter(|(parameter, _)| !parameter.is_trainable())
-            .map(|(_, range)| range.clone())
-            .collect();
+        let statistics = moving_statistics(&layout, &options);
         Ok(Self {
             logits: vec![0.0; plan.logits_len()],
             logit_gradients: vec![0.0; plan.logits_len()],
-            contribution: Contribution::default(),
+            share: Share::default(),
+            tree: TreeSum::default(),
             targets: vec![0.0; targets],
             statistics,
             recipe,
@@ -117,7 +116,7 @@ impl Trainer {
         self.plan.layout()
     }
 
-    /// Logits of the last batch, `[batch, classes]`.
+    /// Logits of the last shard, `[images, classes]`.
     pub fn logits(&self) -> &[f32] {
         &self.logits
     }
@@ -128,51 +127,100 @@ impl Trainer {
     /// [`TrainError::NotFinite`] if the loss or the gradients' norm is not finite. Also if a slice
     /// has the wrong length, or a label is not a class. Nothing is changed then.
     pub fn step(&mut self, images: &[f32], labels: &[u32]) -> Result<StepOutcome, TrainError> {
-        self.step_with(images, labels, &mut Alone)
+        self.compute(images, labels, 0)?;
+        let losses = std::mem::take(&mut self.share.losses);
+        self.apply(&losses)
     }
 
-    /// As [`Self::step`], but the images are one shard of the step's batch. The trainers of all
-    /// shards make the same update.
+    /// As [`Self::step`], but the images are this rank's part of the step's batch. The trainers of
+    /// all ranks make the same update.
     ///
     /// # Errors
-    /// As [`Self::step`], and if the reduction fails.
+    /// As [`Self::step`], and if ranks cannot be reached, or not share out the shards.
     pub fn step_with(
         &mut self,
         images: &[f32],
         labels: &[u32],
-        reduce: &mut dyn Reduce,
+        communicator: &mut dyn Communicator,
     ) -> Result<StepOutcome, TrainError> {
-        let mut contribution = std::mem::take(&mut self.contribution);
-        let outcome = self
-            .gradients(images, labels, &mut contribution)
-            .and_then(|()| reduce.mean(&mut contribution))
-            .and_then(|()| self.apply(&mut contribution));
-        // Keep its memory for the next step.
-        self.contribution = contribution;
-        outcome
+        let shares = Shares::new(self.recipe.shards, communicator.ranks())?;
+        self.compute(images, labels, shares.of(communicator.rank()).start)?;
+        let own = self.share.losses.iter().flat_map(|loss| loss.to_le_bytes());
+        let all = gather(communicator, own.collect())?.concat();
+        let losses: Vec<f64> = all
+            .as_chunks()
+            .0
+            .iter()
+            .map(|loss| f64::from_le_bytes(*loss))
+            .collect();
+        sum(communicator, &mut self.share.values)?;
+        self.apply(&losses)
     }
 
-    /// Computes what a batch contributes to the step, without changing the state.
+    /// What was computed last. Its values become a step's by the sum over all ranks.
+    pub fn share_mut(&mut self) -> &mut Share {
+        &mut self.share
+    }
+
+    /// Computes the shards whose images these are, the first of which has the number `first`. The
+    /// state stays as it is.
     ///
     /// # Errors
     /// If a slice has the wrong length, or a label is not a class. A loss that is not finite is an
     /// error of [`Self::apply`] only.
-    pub fn gradients(
+    pub fn compute(
         &mut self,
         images: &[f32],
         labels: &[u32],
-        contribution: &mut Contribution,
+        first: usize,
     ) -> Result<(), TrainError> {
+        self.plan_next_step()?;
+        let pixels = self.plan.images_len();
+        let shards = labels.len() / self.recipe.shard_size();
+        TrainError::check_length("labels", shards * self.recipe.shard_size(), labels.len())?;
+        TrainError::check_length("images", shards * pixels, images.len())?;
+        let last = std::mem::take(&mut self.share.values);
+        self.tree.give_back(last);
+        self.share.losses.clear();
+        let images = images.chunks_exact(pixels);
+        let labels = labels.chunks_exact(self.recipe.shard_size());
+        for (shard, (images, labels)) in (first..).zip(images.zip(labels)) {
+            let mut values = self.tree.take();
+            let loss = self.shard(images, labels, shard, &mut values)?;
+            self.share.losses.push(loss);
+            self.tree.push(values);
+        }
+        self.share.values = self.tree.finish();
+        Ok(())
+    }
+
+    /// Plans anew if a delay of the quantisation is over.
+    fn plan_next_step(&mut self) -> Result<(), TrainError> {
         let layout = self.plan.layout();
         let options = plan_options(&self.recipe, layout, &self.state, self.options.threads);
         if options != self.options {
-            // A delay of the quantisation is over.
             self.plan = TrainingPlan::new(&self.config, &options)?;
+            self.statistics = moving_statistics(self.plan.layout(), &options);
             self.options = options;
         }
+        Ok(())
+    }
+
+    /// Computes one shard, and returns its loss.
+    fn shard(
+        &mut self,
+        images: &[f32],
+        labels: &[u32],
+        shard: usize,
+        values: &mut Vec<f32>,
+    ) -> Result<f64, TrainError> {
+        let shards = self.recipe.shards as u64;
         let dropout = dropout::draw(
             self.recipe.seed,
-            self.state.step,
+            self.state
+                .step
+                .wrapping_mul(shards)
+                .wrapping_add(shard as u64),
             self.recipe.dropout_keep_prob,
             self.plan.features_len(),
         );
@@ -189,8 +237,6 @@ impl Trainer {
         }
         let gradients = &mut self.logit_gradients;
         let loss = loss(&self.recipe, &self.logits, &self.targets, labels, gradients)?;
-        contribution.loss = loss.mean;
-        let values = &mut contribution.values;
         values.resize(weights.len() + pass.ranges().len(), 0.0);
         let (gradients, ranges) = values.split_at_mut(weights.len());
         ranges.copy_from_slice(pass.ranges());
@@ -199,56 +245,86 @@ impl Trainer {
             gradients[range.clone()].copy_from_slice(&weights[range.clone()]);
         }
         self.plan.update_running_statistics(gradients)?;
-        Ok(())
+        Ok(loss.mean)
     }
 
-    /// Updates the state by a step's contribution, which is clipped if the recipe says so.
+    /// Updates the state by the share's values, which are now the sum over all shards, and by the
+    /// losses of all shards.
     ///
     /// # Errors
     /// [`TrainError::NotFinite`] if the loss or the gradients' norm is not finite. Also if the
-    /// number of values is not that of the parameters. Nothing is changed then.
-    pub fn apply(&mut self, contribution: &mut Contribution) -> Result<StepOutcome, TrainError> {
-        let (state, loss) = (&mut self.state, contribution.loss);
-        let averages = state
-            .ranges
-            .as_ref()
-            .map_or(0, |ranges| ranges.biased.len());
+    /// number of values or losses is wrong. The state stays as it is then.
+    pub fn apply(&mut self, losses: &[f64]) -> Result<StepOutcome, TrainError> {
+        let outcome = self.prepare(losses)?;
+        let (values, rate) = (&self.share.values, outcome.learning_rate);
+        self.state.update(values, &self.statistics, rate)?;
+        Ok(outcome)
+    }
+
+    /// Makes the share's values those that the optimiser takes: the mean, clipped.
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub(crate) fn prepare(&mut self, losses: &[f64]) -> Result<StepOutcome, TrainError> {
+        let (state, values) = (&self.state, &mut self.share.values);
+        let ranges = state.ranges.as_ref();
+        let averages = ranges.map_or(0, |ranges| ranges.biased.len());
         let expected = state.weights.len() + averages;
-        TrainError::check_length("gradients", expected, contribution.values.len())?;
-        let (gradients, ranges) = contribution.values.split_at_mut(state.weights.len());
+        TrainError::check_length("gradients", expected, values.len())?;
+        TrainError::check_length("losses of shards", self.recipe.shards, losses.len())?;
+        if self.recipe.shards > 1 {
+            let shards = self.recipe.shards as f32;
+            values.iter_mut().for_each(|value| *value /= shards);
+        }
+        let loss = losses.iter().sum::<f64>() / losses.len() as f64;
         let (step, groups) = (state.step, state.optimizer.groups());
         let total_loss = loss + l2_loss(&state.weights, groups)?;
         if !total_loss.is_finite() {
             return Err(TrainError::NotFinite { step, what: "loss" });
         }
         if let Some(clipping) = self.recipe.clipping {
+            let (gradients, _) = values.split_at_mut(state.weights.len());
             let norm = clipping.apply(gradients, groups)?;
             if !norm.is_finite() {
                 let what = "norm of the gradients";
                 return Err(TrainError::NotFinite { step, what });
             }
         }
-        let learning_rate = self.recipe.schedule.learning_rate(step);
-        state
-            .optimizer
-            .step(&mut state.weights, gradients, learning_rate)?;
-        for range in &self.statistics {
-            state.weights[range.clone()].copy_from_slice(&gradients[range.clone()]);
-        }
-        if let Some(state) = &mut state.ranges {
-            state.biased.copy_from_slice(ranges);
-            state.steps = state.steps.saturating_add(1);
-        }
-        state.step += 1;
-        if let Some(average) = &mut state.average {
-            average.update(&state.weights, state.step)?;
-        }
         Ok(StepOutcome {
             loss,
             total_loss,
-            learning_rate,
+            learning_rate: self.recipe.schedule.learning_rate(step),
         })
     }
+
+    /// Ranges of the running statistics that steps move.
+    pub(crate) fn statistics(&self) -> &[Range<usize>] {
+        &self.statistics
+    }
+
+    /// The state, to replace it.
+    pub(crate) fn state_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+}
+
+/// Ranges of the running statistics that the next step moves. Others would not keep their bits in a
+/// mean over shards.
+fn moving_statistics(layout: &FlatLayout, options: &TrainingPlanOptions) -> Vec<Range<usize>> {
+    if options.frozen_batch_norm {
+        return Vec::new();
+    }
+    let entries = layout.entries();
+    let mut layers: Vec<_> = entries
+        .iter()
+        .map(|(parameter, _)| parameter.layer)
+        .collect();
+    layers.dedup();
+    layers.truncate(options.frozen_layers);
+    let moving = entries
+        .iter()
+        .filter(|(parameter, _)| !parameter.is_trainable() && !layers.contains(&parameter.layer));
+    moving.map(|(_, range)| range.clone()).collect()
 }
 
 /// How the next step is computed. It changes when a delay of the quantisation is over.
@@ -263,7 +339,7 @@ fn plan_options(
     let frozen = quantization.is_some_and(|settings| settings.freezes_batch_norm(steps));
     TrainingPlanOptions {
         size: [recipe.resolution; 2],
-        batch: recipe.batch_size,
+        batch: recipe.shard_size(),
         threads,
         frozen_layers: recipe.frozen_layers(layout),
         frozen_batch_norm: recipe.frozen_batch_norm || frozen,
@@ -279,7 +355,7 @@ fn loss(
     labels: &[u32],
     gradients: &mut [f32],
 ) -> Result<Loss, TrainError> {
-    let classes = logits.len() / recipe.batch_size;
+    let classes = logits.len() / recipe.shard_size();
     match recipe.target {
         Target::Labels { label_smoothing } => {
             softmax_cross_entropy(logits, labels, classes, label_smoothing, gradients)

@@ -1,4 +1,4 @@
-//! Golden files and a relative comparison. Shared by the tests.
+//! Golden files, a relative comparison, ranks as threads. Shared by the tests.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -6,6 +6,8 @@
 )]
 
 use std::path::{Path, PathBuf};
+
+use mobilenet_train::parallel::{Communicator, thread_ranks};
 
 pub fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -33,4 +35,15 @@ pub fn close<T: Copy + Into<f64>>(what: &str, found: &[T], expected: &[T], toler
             "{what}, value {index}: {found}, expected {expected}"
         );
     }
+}
+
+/// What each of some ranks, which run at the same time, returns.
+pub fn on_ranks<T: Send>(ranks: usize, run: impl Fn(&mut dyn Communicator) -> T + Sync) -> Vec<T> {
+    std::thread::scope(|scope| {
+        let run = &run;
+        let start = |mut rank| scope.spawn(move || run(&mut rank));
+        let threads: Vec<_> = thread_ranks(ranks).into_iter().map(start).collect();
+        let threads = threads.into_iter();
+        threads.map(|thread| thread.join().unwrap()).collect()
+    })
 }

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use mobilenet::model::file::write_atomically;
 use mobilenet::{Answer, Prediction};
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +47,8 @@ pub(super) struct Answers {
     format: Format,
     top: usize,
     file: Option<File>,
+    /// A file that appears whole at the end, and what it will have.
+    whole: Option<(PathBuf, String)>,
     #[cfg(feature = "parquet")]
     table: Option<super::parquet::Table>,
 }
@@ -57,6 +60,7 @@ impl Answers {
             format,
             top,
             file: None,
+            whole: None,
             #[cfg(feature = "parquet")]
             table: None,
         };
@@ -92,7 +96,7 @@ impl Answers {
             .with_context(|| format!("cannot read {}", path.display()))?;
         let header = csv::header(top);
         let (photos, whole) = match format {
-            Format::Csv => csv::first_fields(&text),
+            Format::Csv => crate::csv::first_fields(&text),
             Format::Json | Format::Text => whole_lines(&text, path)?,
         };
         let mut photos = photos.into_iter();
@@ -110,6 +114,7 @@ impl Answers {
             format,
             top,
             file: Some(file),
+            whole: None,
             #[cfg(feature = "parquet")]
             table: None,
         };
@@ -123,6 +128,22 @@ impl Answers {
         Ok((answers, done))
     }
 
+    /// To a new file, which is written at the end.
+    pub(super) fn whole(path: &Path, format: Format, top: usize) -> Result<Self> {
+        let mut answers = Self {
+            format,
+            top,
+            file: None,
+            whole: Some((path.to_path_buf(), String::new())),
+            #[cfg(feature = "parquet")]
+            table: None,
+        };
+        if format == Format::Csv {
+            answers.write(&csv::header(top))?;
+        }
+        Ok(answers)
+    }
+
     /// To a new Parquet file, which is written at the end.
     #[cfg(feature = "parquet")]
     pub(super) fn in_parquet(path: &Path, top: usize) -> Result<Self> {
@@ -130,6 +151,7 @@ impl Answers {
             format: Format::Csv,
             top,
             file: None,
+            whole: None,
             table: Some(super::parquet::Table::new(path, top)?),
         })
     }
@@ -180,14 +202,19 @@ impl Answers {
 
     /// Whether errors are among the answers, where whoever reads them looks.
     pub(super) fn has_errors(&self) -> bool {
-        self.file.is_none() && self.format == Format::Json
+        let printed = self.file.is_none() && self.whole.is_none();
+        printed && self.format == Format::Json
     }
 
     /// All of a photo at once, so that an interruption tears at most one.
     fn write(&mut self, text: &str) -> Result<()> {
-        match &mut self.file {
-            Some(file) => Ok(file.write_all(text.as_bytes())?),
-            None => output::text(text),
+        match (&mut self.file, &mut self.whole) {
+            (Some(file), _) => Ok(file.write_all(text.as_bytes())?),
+            (None, Some((_, whole))) => {
+                whole.push_str(text);
+                Ok(())
+            }
+            (None, None) => output::text(text),
         }
     }
 
@@ -196,6 +223,10 @@ impl Answers {
         #[cfg(feature = "parquet")]
         if let Some(table) = self.table {
             return table.write();
+        }
+        if let Some((path, whole)) = self.whole {
+            return write_atomically(&path, whole.as_bytes())
+                .with_context(|| format!("cannot write {}", path.display()));
         }
         match self.file {
             Some(file) => Ok(file.sync_all()?),

@@ -37,37 +37,6 @@ fn record(fields: impl Iterator<Item = String>) -> String {
     quoted.join(",") + "\r\n"
 }
 
-/// The first field of each whole record, and how many bytes these records have. The rest is a record
-/// that an interrupted program did not finish.
-pub(super) fn first_fields(text: &[u8]) -> (Vec<String>, usize) {
-    let (mut fields, mut whole, mut inside) = (Vec::new(), 0, false);
-    for (at, byte) in text.iter().enumerate() {
-        inside ^= *byte == b'"';
-        if *byte == b'\n' && !inside {
-            fields.push(first_field(&text[whole..at]));
-            whole = at + 1;
-        }
-    }
-    (fields, whole)
-}
-
-fn first_field(record: &[u8]) -> String {
-    let mut inside = false;
-    let end = record.iter().position(|&byte| {
-        inside ^= byte == b'"';
-        !inside && (byte == b',' || byte == b'\r')
-    });
-    let field = &record[..end.unwrap_or(record.len())];
-    let field = String::from_utf8_lossy(field);
-    match field
-        .strip_prefix('"')
-        .and_then(|field| field.strip_suffix('"'))
-    {
-        Some(field) => field.replace("\"\"", "\""),
-        None => field.into_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,7 +62,7 @@ mod tests {
         assert!(text.ends_with("bad,\"no photo, or none at all\",,,,,,,\r\n"));
         let whole = text.len();
         text += "torn.jpg,,1.25,3,\"tab\r\n";
-        let (fields, end) = first_fields(text.as_bytes());
+        let (fields, end) = crate::csv::first_fields(text.as_bytes());
         assert_eq!(end, whole);
         assert_eq!(fields[0], "photo");
         assert_eq!(fields[1..6], names);

@@ -1,0 +1,208 @@
+//! Photos classified in parts by jobs that run apart, and the table that is made of them.
+
+mod support;
+
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use mobilenet::model::labels::Labels;
+use support::{Folder, program, random_weights, run, stderr, stdout, write_photo};
+
+const PHOTOS: usize = 60;
+const PARTS: usize = 7;
+
+/// A manifest of photos, of which one is broken and one has a name that CSV quotes.
+fn manifest(folder: &Folder) -> String {
+    let mut list = String::new();
+    for photo in 0..PHOTOS {
+        let name = match photo {
+            20 => "a, \"b\".png".to_string(),
+            _ => format!("{photo}.png"),
+        };
+        let path = folder.path(&format!("photos/{name}"));
+        match photo {
+            33 => std::fs::write(&path, "no photo").unwrap(),
+            _ => write_photo(&path, photo as u32),
+        }
+        list += &format!("{path}\n");
+    }
+    let path = folder.path("photos.txt");
+    std::fs::write(&path, list).unwrap();
+    path
+}
+
+fn weights(folder: &Folder) -> String {
+    let path = folder.path("weights.safetensors");
+    random_weights(&path, Some(5), Labels::Unknown);
+    path
+}
+
+/// A table without its times.
+fn rows(path: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(path).unwrap();
+    let without_time = |row: &str| {
+        // The photo may have commas, the columns from the right have none.
+        let mut fields: Vec<&str> = row.rsplitn(8, ',').collect();
+        if fields.len() == 8 {
+            fields.remove(6);
+        }
+        fields.join(",")
+    };
+    text.lines().map(without_time).collect()
+}
+
+#[test]
+fn parts_become_the_table_of_one_run() {
+    let folder = Folder::new();
+    let (manifest, weights) = (manifest(&folder), weights(&folder));
+    let classify = [
+        "classify",
+        "--manifest",
+        &manifest,
+        "-w",
+        &weights,
+        "-k",
+        "2",
+    ];
+    let whole = folder.path("whole.csv");
+    let output = run(&[&classify[..], &["--part", "0/1", "--out", &whole]].concat());
+    // A broken photo is a row of the table, not a failure of the job.
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("1 failed"), "{}", stderr(&output));
+    assert_eq!(rows(&whole).len(), 1 + PHOTOS);
+
+    std::fs::create_dir(folder.path("parts")).unwrap();
+    let out = |part: usize| folder.path(&format!("parts/{part}.csv"));
+    let start = |part: usize| -> Child {
+        let name = format!("{part}/{PARTS}");
+        let out = out(part);
+        let more = ["--part", &name, "--out", &out];
+        let mut command = program(&[&classify[..], &more].concat());
+        command.stderr(Stdio::null()).spawn().unwrap()
+    };
+    // Two parts are killed; nothing is left of them.
+    for (part, milliseconds) in [(2, 0), (5, 30)] {
+        let mut child = start(part);
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if std::path::Path::new(&out(part)).exists() {
+            println!("part {part} was done before it was killed");
+        }
+    }
+    for part in 0..PARTS {
+        assert!(start(part).wait().unwrap().success());
+    }
+    let files: Vec<_> = std::fs::read_dir(folder.path("parts")).unwrap().collect();
+    assert_eq!(files.len(), PARTS, "{files:?}");
+    // A part that is there stays as it is.
+    let before = std::fs::read(out(3)).unwrap();
+    assert!(start(3).wait().unwrap().success());
+    assert!(std::fs::read(out(3)).unwrap() == before);
+
+    let merged = folder.path("merged.csv");
+    let parts: Vec<String> = (0..PARTS).rev().map(out).collect();
+    let mut arguments = vec!["merge", "--manifest", &manifest, "--out", &merged];
+    arguments.extend(parts.iter().map(String::as_str));
+    let output = run(&arguments);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(
+        stdout(&output).contains("60 rows of 7 parts"),
+        "{}",
+        stdout(&output)
+    );
+    assert_eq!(rows(&merged), rows(&whole));
+
+    let refused = |arguments: &[&str], expected: &str| {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr(&output).contains(expected), "{}", stderr(&output));
+    };
+    refused(&arguments, "it exists");
+    std::fs::remove_file(&merged).unwrap();
+    // The last part is missing, which no number tells.
+    refused(&arguments[..arguments.len() - 1], "is missing");
+    let some = ["merge", &out(0), &out(1), "--out", &merged];
+    refused(
+        &[&some[..], &["--manifest", &manifest]].concat(),
+        "a part is missing",
+    );
+    std::fs::write(out(6), "photo,other\r\n").unwrap();
+    refused(&arguments, "other columns");
+    std::fs::write(out(6), &before[..before.len() - 3]).unwrap();
+    refused(&arguments, "no whole table");
+}
+
+#[test]
+fn lines_of_json_are_merged_too() {
+    let folder = Folder::new();
+    let (manifest, weights) = (manifest(&folder), weights(&folder));
+    let classify = [
+        "classify",
+        "--manifest",
+        &manifest,
+        "-w",
+        &weights,
+        "-k",
+        "1",
+    ];
+    let mut merge = vec!["merge".to_string()];
+    for part in 0..3 {
+        let out = folder.path(&format!("{part}.jsonl"));
+        let name = format!("{part}/3");
+        let output = run(&[&classify[..], &["--part", &name, "--out", &out]].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        merge.push(out);
+    }
+    let merged = folder.path("merged.jsonl");
+    merge.extend(["--out", &merged, "--manifest", &manifest].map(String::from));
+    let merge: Vec<&str> = merge.iter().map(String::as_str).collect();
+    let output = run(&merge);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = std::fs::read_to_string(&merged).unwrap();
+    assert_eq!(text.lines().count(), PHOTOS);
+    assert!(text.lines().nth(33).unwrap().contains("\"error\""));
+}
+
+#[test]
+fn wrong_usage_is_two() {
+    let folder = Folder::new();
+    let list = folder.path("list.txt");
+    std::fs::write(&list, "").unwrap();
+    for arguments in [
+        &[
+            "classify",
+            "--manifest",
+            &list,
+            "--part",
+            "7/7",
+            "--out",
+            "x.csv",
+        ][..],
+        &[
+            "classify",
+            "--manifest",
+            &list,
+            "--part",
+            "1",
+            "--out",
+            "x.csv",
+        ],
+        &[
+            "classify",
+            "--manifest",
+            &list,
+            "--part",
+            "0/0",
+            "--out",
+            "x.csv",
+        ],
+        &["classify", "--manifest", &list, "--part", "0/2"],
+        &["classify", "photo.jpg", "--part", "0/2", "--out", "x.csv"],
+        &["classify", "photo.jpg", "--manifest", &list],
+        &["classify"],
+        &["merge", "--out", "x.csv"],
+    ] {
+        assert_eq!(run(arguments).status.code(), Some(2), "{arguments:?}");
+    }
+}

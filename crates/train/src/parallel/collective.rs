@@ -1,0 +1,213 @@
+//! What all ranks do together, over messages. Every rank makes the same calls in the same order.
+
+use std::ops::Range;
+
+use super::Communicator;
+use super::tree::TreeSum;
+use crate::error::TrainError;
+
+/// Gives every rank the bytes of rank 0, along a binary tree: rank r passes them on to r + 1, r + 2,
+/// r + 4 and so on, as far as these are not reached before.
+///
+/// # Errors
+/// If a rank cannot be reached.
+pub fn broadcast(
+    communicator: &mut dyn Communicator,
+    bytes: &mut Vec<u8>,
+) -> Result<(), TrainError> {
+    let (rank, ranks) = (communicator.rank(), communicator.ranks());
+    // The lowest bit of a rank is its distance to the one it hears from.
+    let distance = match rank {
+        0 => ranks.next_power_of_two(),
+        _ => 1 << rank.trailing_zeros(),
+    };
+    if rank > 0 {
+        *bytes = one(communicator.exchange(&[], &[rank - distance])?)?;
+    }
+    let distances = std::iter::successors(Some(distance / 2), |distance| Some(distance / 2));
+    let listeners = distances.take_while(|distance| *distance > 0);
+    for listener in listeners.map(|distance| rank + distance) {
+        if listener < ranks {
+            communicator.exchange(&[(listener, bytes)], &[])?;
+        }
+    }
+    Ok(())
+}
+
+/// The bytes of all ranks, on every rank.
+///
+/// # Errors
+/// If a rank cannot be reached.
+pub fn gather(
+    communicator: &mut dyn Communicator,
+    bytes: Vec<u8>,
+) -> Result<Vec<Vec<u8>>, TrainError> {
+    let (rank, others) = (communicator.rank(), others(communicator));
+    let messages: Vec<(usize, &[u8])> = others.iter().map(|to| (*to, &bytes[..])).collect();
+    let mut all = communicator.exchange(&messages, &others)?;
+    all.insert(rank, bytes);
+    Ok(all)
+}
+
+/// The bytes of all ranks, on rank 0.
+///
+/// # Errors
+/// If a rank cannot be reached.
+pub fn gather_on_first(
+    communicator: &mut dyn Communicator,
+    bytes: Vec<u8>,
+) -> Result<Option<Vec<Vec<u8>>>, TrainError> {
+    if communicator.rank() > 0 {
+        communicator.exchange(&[(0, &bytes)], &[])?;
+        return Ok(None);
+    }
+    let others = others(communicator);
+    let mut all = communicator.exchange(&[], &others)?;
+    all.insert(0, bytes);
+    Ok(Some(all))
+}
+
+/// Replaces the values by their sums over all ranks, in the order of a [`TreeSum`], with the same
+/// bits on all ranks. Each rank sums one slice.
+///
+/// # Errors
+/// If a rank cannot be reached, or has another number of values.
+pub fn sum(communicator: &mut dyn Communicator, values: &mut [f32]) -> Result<(), TrainError> {
+    let (rank, ranks) = (communicator.rank(), communicator.ranks());
+    if ranks == 1 {
+        return Ok(());
+    }
+    let (others, length) = (others(communicator), values.len());
+    let slice = |rank: usize| length * rank / ranks..length * (rank + 1) / ranks;
+    let outgoing: Vec<Vec<u8>> = others
+        .iter()
+        .map(|to| bytes_of(&values[slice(*to)]))
+        .collect();
+    let messages = others
+        .iter()
+        .copied()
+        .zip(outgoing.iter().map(Vec::as_slice));
+    let received = communicator.exchange(&messages.collect::<Vec<_>>(), &others)?;
+    let mut received = received.into_iter();
+    let own = slice(rank);
+    let mut tree = TreeSum::default();
+    for from in 0..ranks {
+        let mut vector = values[own.clone()].to_vec();
+        if from != rank {
+            write(&received.next().unwrap_or_default(), &mut vector)?;
+        }
+        tree.push(vector);
+    }
+    let summed = tree.finish();
+    let bytes = bytes_of(&summed);
+    let messages: Vec<(usize, &[u8])> = others.iter().map(|to| (*to, &bytes[..])).collect();
+    let received = communicator.exchange(&messages, &others)?;
+    values[own].copy_from_slice(&summed);
+    for (from, bytes) in others.iter().zip(received) {
+        let range: Range<usize> = slice(*from);
+        write(&bytes, &mut values[range])?;
+    }
+    Ok(())
+}
+
+fn others(communicator: &dyn Communicator) -> Vec<usize> {
+    let rank = communicator.rank();
+    let ranks = 0..communicator.ranks();
+    ranks.filter(|other| *other != rank).collect()
+}
+
+fn one(messages: Vec<Vec<u8>>) -> Result<Vec<u8>, TrainError> {
+    TrainError::check_length("messages", 1, messages.len())?;
+    Ok(messages.into_iter().next().unwrap_or_default())
+}
+
+/// Values as bytes of a message.
+pub(crate) fn bytes_of(values: &[f32]) -> Vec<u8> {
+    let mut bytes = vec![0; 4 * values.len()];
+    let (chunks, _) = bytes.as_chunks_mut::<4>();
+    for (chunk, value) in chunks.iter_mut().zip(values) {
+        *chunk = value.to_le_bytes();
+    }
+    bytes
+}
+
+/// Writes the values of a message, which must be as many as there is room for.
+pub(crate) fn write(bytes: &[u8], values: &mut [f32]) -> Result<(), TrainError> {
+    let (chunks, rest) = bytes.as_chunks::<4>();
+    TrainError::check_length("a message", 4 * values.len(), bytes.len() + rest.len())?;
+    for (value, chunk) in values.iter_mut().zip(chunks) {
+        *value = f32::from_le_bytes(*chunk);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::thread_ranks;
+    use super::*;
+
+    /// What each of some ranks, which run at the same time, returns.
+    fn on_ranks<T: Send>(ranks: usize, run: impl Fn(&mut dyn Communicator) -> T + Sync) -> Vec<T> {
+        std::thread::scope(|scope| {
+            let run = &run;
+            let start = |mut rank| scope.spawn(move || run(&mut rank));
+            let threads: Vec<_> = thread_ranks(ranks).into_iter().map(start).collect();
+            let threads = threads.into_iter();
+            threads.map(|thread| thread.join().unwrap()).collect()
+        })
+    }
+
+    #[test]
+    fn everybody_hears_the_first_rank() {
+        for ranks in 1..10 {
+            let heard = on_ranks(ranks, |rank| {
+                let mut bytes = vec![rank.rank() as u8; 3];
+                broadcast(rank, &mut bytes).unwrap();
+                bytes
+            });
+            assert_eq!(heard, vec![[0; 3]; ranks]);
+        }
+    }
+
+    #[test]
+    fn everybody_hears_everybody() {
+        for ranks in 1..5 {
+            let expected: Vec<Vec<u8>> = (0..ranks).map(|rank| vec![rank as u8; rank]).collect();
+            let heard = on_ranks(ranks, |rank| {
+                let bytes = vec![rank.rank() as u8; rank.rank()];
+                let first = gather_on_first(rank, bytes.clone()).unwrap();
+                assert_eq!(first.is_some(), rank.rank() == 0);
+                let all = gather(rank, bytes).unwrap();
+                assert!(first.is_none_or(|first| first == all));
+                all
+            });
+            assert!(heard.iter().all(|heard| *heard == expected));
+        }
+    }
+
+    #[test]
+    fn sums_have_the_bits_of_the_tree() {
+        let value = |rank: usize, at: usize| ((rank * 31 + at) as f32 * 0.7).sin() * 1e3;
+        for (ranks, length) in [(1, 4), (2, 5), (3, 7), (4, 2), (5, 100)] {
+            let vector = |rank| (0..length).map(|at| value(rank, at)).collect::<Vec<f32>>();
+            let mut tree = TreeSum::default();
+            (0..ranks).for_each(|rank| tree.push(vector(rank)));
+            let expected = tree.finish();
+            let sums = on_ranks(ranks, |rank| {
+                let mut values = vector(rank.rank());
+                sum(rank, &mut values).unwrap();
+                values
+            });
+            assert!(sums.iter().all(|sum| *sum == expected), "{ranks}");
+        }
+    }
+
+    #[test]
+    fn other_lengths_are_an_error() {
+        let outcomes = on_ranks(2, |rank| {
+            let mut values = vec![0.0; 4 + 4 * rank.rank()];
+            sum(rank, &mut values)
+        });
+        assert!(outcomes.iter().all(Result::is_err));
+    }
+}
