@@ -10,15 +10,22 @@ mod avx_vnni;
 pub(crate) mod depthwise;
 pub(crate) mod matrix;
 mod rounding;
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 mod scalar;
 mod vector;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod wasm128;
 
 pub(crate) use rounding::{ExactRounding, Rounding};
 pub(crate) use vector::{IntegerKernel, IntegerSimd};
 
-use crate::simd::{Isa, IsaError, is_forced};
+use crate::simd::{Isa, IsaError, WASM_SIMD, is_forced};
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+use scalar::Scalar as Portable;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+use wasm128::Wasm128 as Portable;
 
 /// Instructions for products of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,16 +38,25 @@ pub enum IntegerIsa {
     AvxVnni,
     /// AVX-512 with VNNI.
     Avx512Vnni,
+    /// WebAssembly with SIMD. A module has no other set, so that it stays small.
+    Wasm128,
 }
 
 impl IntegerIsa {
     /// All, slowest first.
-    pub const ALL: [Self; 4] = [Self::Scalar, Self::Avx2, Self::AvxVnni, Self::Avx512Vnni];
+    pub const ALL: [Self; 5] = [
+        Self::Scalar,
+        Self::Wasm128,
+        Self::Avx2,
+        Self::AvxVnni,
+        Self::Avx512Vnni,
+    ];
 
     /// Whether this machine supports it.
     pub fn is_available(self) -> bool {
         match self {
-            Self::Scalar => true,
+            Self::Scalar => !WASM_SIMD,
+            Self::Wasm128 => WASM_SIMD,
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => avx2::Avx2::detect().is_some(),
             #[cfg(target_arch = "x86_64")]
@@ -68,8 +84,11 @@ impl IntegerIsa {
     /// Sums in a vector.
     pub(crate) fn lanes(self) -> usize {
         match self {
+            // What runs there whatever is asked for.
+            _ if WASM_SIMD => 4,
             Self::Scalar | Self::Avx2 | Self::AvxVnni => 8,
             Self::Avx512Vnni => 16,
+            Self::Wasm128 => 4,
         }
     }
 
@@ -79,6 +98,7 @@ impl IntegerIsa {
             Self::Scalar => "scalar",
             Self::Avx2 => "vpmaddwd",
             Self::AvxVnni | Self::Avx512Vnni => "vpdpwssd",
+            Self::Wasm128 => "i32x4.dot_i16x8_s",
         }
     }
 
@@ -89,6 +109,7 @@ impl IntegerIsa {
             Self::Avx2 => Products::Avx2,
             Self::AvxVnni => Products::AvxVnni,
             Self::Avx512Vnni => Products::Avx512Vnni,
+            Self::Wasm128 => Products::Wasm128,
         }
     }
 
@@ -104,6 +125,7 @@ impl From<Isa> for IntegerIsa {
         match isa {
             Isa::Avx512 if Self::Avx512Vnni.is_available() => Self::Avx512Vnni,
             Isa::Avx512 | Isa::Avx2 if Self::Avx2.is_available() => Self::Avx2,
+            Isa::Wasm128 => Self::Wasm128,
             _ => Self::Scalar,
         }
     }
@@ -116,6 +138,7 @@ impl std::fmt::Display for IntegerIsa {
             Self::Avx2 => "avx2",
             Self::AvxVnni => "avx-vnni",
             Self::Avx512Vnni => "avx512-vnni",
+            Self::Wasm128 => "wasm128",
         })
     }
 }
@@ -130,6 +153,7 @@ pub(crate) enum Products {
     Avx2Bytes,
     AvxVnni,
     Avx512Vnni,
+    Wasm128,
 }
 
 impl Products {
@@ -140,6 +164,7 @@ impl Products {
             Self::Avx2 => "vpmaddwd",
             Self::Avx2Bytes => "vpmaddubsw",
             Self::AvxVnni | Self::Avx512Vnni => "vpdpbusd",
+            Self::Wasm128 => "i32x4.dot_i16x8_s",
         }
     }
 
@@ -185,5 +210,5 @@ pub(crate) fn dispatch<K: IntegerKernel>(products: Products, kernel: K) -> K::Ou
         }
         _ => {}
     }
-    scalar::Scalar.vectorize(kernel)
+    Portable.vectorize(kernel)
 }

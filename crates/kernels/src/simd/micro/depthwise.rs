@@ -8,7 +8,7 @@ use crate::simd::{Kernel, Simd};
 
 /// Output columns that are computed at once: enough independent sums to cover the latency of the
 /// multiply-add, but few enough that they and the weights of a row of taps stay in 16 registers.
-const COLUMNS: usize = 7;
+const COLUMNS: usize = if cfg!(target_arch = "wasm32") { 4 } else { 7 };
 
 /// One output row.
 pub(crate) struct Row<'a> {
@@ -79,7 +79,9 @@ impl Kernel for Call<'_> {
 
 /// # Safety
 /// As [`row`].
-#[inline(always)]
+// On wasm32, as `tile::fixed`.
+#[cfg_attr(target_arch = "wasm32", inline(never))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 unsafe fn columns<S: Simd, const COLUMNS: usize>(simd: S, row: &Row<'_>, first: usize) {
     let dense = row.taps == 3 && row.tap_stride == row.pixel;
     let (low, high) = (simd.splat(row.bounds.0), simd.splat(row.bounds.1));
@@ -183,8 +185,11 @@ unsafe fn any_window<S: Simd, const COLUMNS: usize>(
 }
 
 /// Hides a stride from LLVM. Otherwise it would hoist the stride's multiples out of the loop over
-/// vectors and spill them, which halves the speed.
+/// vectors and spill them, which halves the speed. On wasm32, it would go through memory.
 #[inline(always)]
 fn opaque(stride: usize) -> usize {
+    if cfg!(target_arch = "wasm32") {
+        return stride;
+    }
     std::hint::black_box(stride)
 }
