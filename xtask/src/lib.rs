@@ -54,9 +54,10 @@ pub enum Repository {
 /// Arguments of `web`.
 #[derive(Debug, Args)]
 pub struct Web {
-    /// Weights that the page offers, beside the embedded ones, which tell clothes apart
+    /// Weights that the page offers, beside the embedded ones, which tell clothes apart; may be given
+    /// several times
     #[arg(short, long, value_name = "W")]
-    pub weights: Option<String>,
+    pub weights: Vec<String>,
     /// Number type of the weights in the file; a network of integers stays one
     #[arg(long, value_enum, default_value_t = WebType::F16)]
     pub dtype: WebType,
@@ -68,6 +69,8 @@ pub struct Web {
 /// The number type of weights for browsers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum WebType {
+    /// 32 bits, for comparisons
+    F32,
     /// 16 bits
     F16,
     /// 8 bits, with a scale for each channel; sums are f32

@@ -1,4 +1,4 @@
-//! What of the folder `web` belongs to the page, and the list of models that the page offers.
+//! What of the folder `web` belongs to page and package, and the list of models that the page offers.
 
 use std::fs;
 use std::path::Path;
@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::weights::Converted;
 
-/// Endings of the page's files. Tests and the package's description stay behind.
-const ENDINGS: [&str; 5] = ["js", "html", "css", "svg", "webmanifest"];
+/// Endings of the files of page and package. Tests stay behind.
+const ENDINGS: [&str; 6] = ["js", "ts", "json", "html", "css", "svg"];
 
 /// Names of the files that are copied.
 pub(super) fn copied(folder: &Path) -> Result<Vec<String>> {

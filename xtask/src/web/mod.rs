@@ -22,7 +22,7 @@ pub(crate) fn run(arguments: &Web) -> Result<()> {
     let folder = arguments.out.join("weights");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let mut offered = Vec::new();
-    if let Some(name) = &arguments.weights {
+    for name in &arguments.weights {
         offered.push(weights::convert(name, arguments.dtype)?);
     }
     let embedded = root.join(EMBEDDED).display().to_string();

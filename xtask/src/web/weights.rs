@@ -57,6 +57,7 @@ pub(super) fn convert(weights: &str, dtype: WebType) -> Result<Converted> {
         )
     } else {
         let precision = match dtype {
+            WebType::F32 => "f32",
             WebType::F16 => "f16",
             WebType::Int8 => "int8",
         };
@@ -99,7 +100,10 @@ fn of_floats(checkpoint: &Checkpoint, dtype: WebType) -> Result<Vec<u8>> {
         let shape = layer.as_kernel(config.base.arg_scope.activation).shape;
         // Of the others, each weight affects more of the result, and they are few.
         let is_pointwise = index > 0 && shape.geometry.kernel == [1, 1];
-        let dtype = if is_pointwise { dtype } else { WebType::F16 };
+        let dtype = match dtype {
+            WebType::Int8 if !is_pointwise => WebType::F16,
+            dtype => dtype,
+        };
         add(
             &mut container,
             index,
@@ -152,6 +156,7 @@ fn add(
         &le(bias, f32::to_le_bytes),
     );
     match dtype {
+        WebType::F32 => container.add(layer, "weight", "F32", shape, &le(weights, f32::to_le_bytes)),
         WebType::F16 => {
             let halves: Vec<f16> = weights
                 .iter()
