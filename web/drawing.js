@@ -2,7 +2,7 @@
 
 const SIDE = 28;
 /** Width of the line, in pixels of the canvas. */
-const LINE = 44;
+const LINE = 60;
 const CANVAS = 640;
 
 /** Draws with a pointer; calls back when a line has grown. */
@@ -39,7 +39,6 @@ export class Drawing {
     this.#canvas.width = CANVAS;
     this.#canvas.height = CANVAS;
     this.#paper.fillRect(0, 0, CANVAS, CANVAS);
-    this.#canvas.setAttribute('aria-label', 'An empty drawing');
   }
 
   #at(event) {
@@ -76,7 +75,7 @@ export class Drawing {
     const small = document.createElement('canvas');
     small.width = SIDE;
     small.height = SIDE;
-    const paper = small.getContext('2d');
+    const paper = small.getContext('2d', { willReadFrequently: true });
     paper.imageSmoothingQuality = 'high';
     paper.drawImage(this.#canvas, 0, 0, SIDE, SIDE);
     return paper.getImageData(0, 0, SIDE, SIDE);

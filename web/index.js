@@ -3,9 +3,7 @@
 
 import { best } from './answers.js';
 import { wasmFile } from './engine.js';
-
-/** Most pixels of a photo. */
-const MOST_PIXELS = 100e6;
+import { bitmapOf } from './images.js';
 
 const aborted = (signal) => signal.reason ?? new DOMException('Loading was stopped.', 'AbortError');
 
@@ -59,22 +57,12 @@ class Connection {
 /** An image as the worker takes it, and what of it moves there. */
 async function imageOf(source) {
   if (source instanceof Float32Array) return [{ input: source }, []];
+  // Read in the worker: to read a large photo takes seconds.
+  if (source instanceof Blob) return [{ image: source }, []];
   if (source?.data && source.width && source.height) {
     return [{ image: { width: source.width, height: source.height, data: source.data } }, []];
   }
-  let bitmap;
-  try {
-    bitmap = await createImageBitmap(source, { colorSpaceConversion: 'none' });
-  } catch (error) {
-    const name = source?.name ? `“${source.name}”` : 'This';
-    throw new Error(`${name} is no image that the browser can read (${error.message}).`);
-  }
-  const pixels = bitmap.width * bitmap.height;
-  if (pixels > MOST_PIXELS) {
-    const size = `${bitmap.width} × ${bitmap.height}`;
-    bitmap.close();
-    throw new Error(`The image has ${size} pixels; at most ${MOST_PIXELS / 1e6} million can be used.`);
-  }
+  const bitmap = await bitmapOf(source);
   return [{ image: bitmap }, [bitmap]];
 }
 

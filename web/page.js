@@ -5,16 +5,13 @@ import { Drawing } from './drawing.js';
 import { load } from './index.js';
 
 const at = (id) => document.getElementById(id);
-const view = at('view');
-const paper = view.getContext('2d');
-
 let models = [];
 let network;
 let stop;
 /** What is shown: gives what `run` takes. */
 let shown;
 let camera;
-const drawing = new Drawing(view, () => show(() => drawing.pixels(), 'Your drawing'));
+const drawing = new Drawing(at('view'), () => show(() => drawing.pixels()));
 
 function say(text, isBad = false) {
   at('message').textContent = text;
@@ -48,26 +45,31 @@ function showAnswers({ logits, milliseconds, preparation }) {
   at('speed').textContent = text;
 }
 
-/** Runs the network on what is shown. */
+/** Runs the network on what is shown; whether that could be read. */
 async function answer() {
-  if (!network || !shown) return;
+  if (!network || !shown) return true;
   const [asked, source] = [network, shown];
   try {
     const outputs = await asked.run(await source());
     if (asked === network && source === shown) showAnswers(outputs);
+    return true;
   } catch (error) {
-    if (asked !== network || source !== shown) return;
+    if (asked !== network || source !== shown) return false;
     at('answers').replaceChildren();
     at('speed').textContent = '';
     say(error.message, true);
+    return false;
   }
 }
 
-function show(source, label) {
+function show(source) {
   shown = source;
-  at('hint').hidden = true;
-  view.setAttribute('aria-label', label);
   return answer();
+}
+
+/** Shows one of the places for pictures. */
+function stage(place) {
+  for (const id of ['view', 'image', 'video', 'hint']) at(id).hidden = id !== place;
 }
 
 /** Shows a file's picture, and names it. */
@@ -76,24 +78,19 @@ async function showFile(file) {
   endDrawing();
   at('answers').replaceChildren();
   at('speed').textContent = '';
-  try {
-    const bitmap = await createImageBitmap(file);
-    const scale = Math.min(1, 1280 / Math.max(bitmap.width, bitmap.height));
-    view.width = Math.max(1, Math.round(bitmap.width * scale));
-    view.height = Math.max(1, Math.round(bitmap.height * scale));
-    paper.imageSmoothingQuality = 'high';
-    paper.drawImage(bitmap, 0, 0, view.width, view.height);
-    bitmap.close();
-  } catch {
-    paper.clearRect(0, 0, view.width, view.height);
-  }
-  await show(async () => file, file.name || 'The picture');
+  const image = at('image');
+  URL.revokeObjectURL(image.src);
+  stage('hint');
+  // What cannot be read is not shown either: to show a huge picture would hold up the page.
+  if (!(await show(async () => file))) return;
+  image.src = URL.createObjectURL(file);
+  image.alt = file.name || 'The picture';
+  stage('image');
 }
 
 function endCamera() {
   camera?.getTracks().forEach((track) => track.stop());
   camera = undefined;
-  at('video').hidden = true;
   at('video').srcObject = null;
   at('camera').setAttribute('aria-pressed', 'false');
 }
@@ -111,11 +108,9 @@ async function startCamera() {
   endDrawing();
   const video = at('video');
   at('camera').setAttribute('aria-pressed', 'true');
-  at('hint').hidden = true;
-  video.hidden = false;
+  stage('video');
   video.srcObject = camera;
   await video.play();
-  paper.clearRect(0, 0, view.width, view.height);
   shown = async () => video;
   const mine = camera;
   const next = video.requestVideoFrameCallback
@@ -138,8 +133,9 @@ function startDrawing() {
   endCamera();
   at('draw').setAttribute('aria-pressed', 'true');
   at('clear').hidden = false;
-  at('hint').hidden = true;
+  stage('view');
   at('answers').replaceChildren();
+  shown = undefined;
   say('Draw a piece of clothing, light on black.');
   drawing.start();
 }
@@ -189,7 +185,7 @@ function offerPrecisions() {
     ...of.map(({ precision, bytes }) => new Option(`${precision}, ${megabytes(bytes)}`, precision)),
   );
   at('draw').hidden = !of.some((model) => model.drawing);
-  if (at('draw').hidden) endDrawing();
+  if (at('draw').hidden && drawing.active) showNothing();
 }
 
 at('model').onchange = () => {
@@ -201,8 +197,19 @@ at('file').onchange = ({ target }) => {
   if (target.files[0]) showFile(target.files[0]);
   target.value = '';
 };
-at('camera').onclick = () => (camera ? endCamera() : startCamera());
-at('draw').onclick = () => (drawing.active ? endDrawing() : startDrawing());
+/** Ends what is shown, for nothing. */
+function showNothing() {
+  endCamera();
+  endDrawing();
+  shown = undefined;
+  at('answers').replaceChildren();
+  at('speed').textContent = '';
+  stage('hint');
+  say('');
+}
+
+at('camera').onclick = () => (camera ? showNothing() : startCamera());
+at('draw').onclick = () => (drawing.active ? showNothing() : startDrawing());
 at('clear').onclick = () => drawing.clear();
 
 addEventListener('paste', ({ clipboardData }) => {

@@ -1,6 +1,7 @@
 // The worker: keeps the page free while the network loads and computes.
 
 import { Engine } from './engine.js';
+import { bitmapOf } from './images.js';
 import { readWeights } from './weights.js';
 
 let engine;
@@ -63,7 +64,8 @@ function setPhoto(image) {
   });
 }
 
-function run({ image, input }) {
+async function run({ image: given, input }) {
+  const image = given instanceof Blob ? await bitmapOf(given) : given;
   const start = performance.now();
   try {
     if (input) engine.setInput(input);
@@ -81,7 +83,7 @@ self.onmessage = async ({ data }) => {
   const { id, type } = data;
   if (type === 'stop') return void stops.get(id)?.abort();
   try {
-    postMessage({ id, result: type === 'load' ? await load(data) : run(data) });
+    postMessage({ id, result: await (type === 'load' ? load(data) : run(data)) });
   } catch (error) {
     postMessage({ id, error: { name: error.name, message: error.message } });
   }

@@ -49,7 +49,9 @@ fn load(words: &[u32], value: f32) -> Result<Module, WebError> {
     let (mut module, opened) = open(words, 4 * COUNTS.iter().sum::<usize>());
     opened?;
     for count in COUNTS {
-        let bytes: Vec<u8> = std::iter::repeat_n(value.to_le_bytes(), count).flatten().collect();
+        let bytes: Vec<u8> = std::iter::repeat_n(value.to_le_bytes(), count)
+            .flatten()
+            .collect();
         put(&mut module, &bytes);
         module.layer(0)?;
     }
@@ -109,7 +111,14 @@ fn layers_out_of_order_are_errors() {
     put(&mut module, &[0; 12]);
     let error = module.layer(0).unwrap_err();
     let (layer, expected, found) = (0, 4 * COUNTS[0], 12);
-    assert_eq!(error, WebError::Bytes { layer, expected, found });
+    assert_eq!(
+        error,
+        WebError::Bytes {
+            layer,
+            expected,
+            found
+        }
+    );
     assert!(module.plan().is_err());
     assert!(module.run().is_err());
     let mut full = load(&description(), 0.01).unwrap();

@@ -58,7 +58,10 @@ fn module(shape: [usize; 3], rule: &Rule) -> Module {
         activation: Activation::Identity,
     };
     let mut module = Module::new();
-    put(&mut module, &bytes_of(&write::float_network(shape, None, None, &[layer])));
+    put(
+        &mut module,
+        &bytes_of(&write::float_network(shape, None, None, &[layer])),
+    );
     module.open(4 + 4 * shape[2]).unwrap();
     put(&mut module, &vec![0; 4 + 4 * shape[2]]);
     module.layer(0).unwrap();
@@ -110,7 +113,10 @@ fn every_rule_gives_the_input_of_the_library() {
             let limit = step / rule.std[0] + 1e-5;
             for (found, expected) in found.iter().zip(&expected) {
                 let off = (found - expected).abs();
-                assert!(off <= limit, "{rule:?}, {height}x{width}: {found}, expected {expected}");
+                assert!(
+                    off <= limit,
+                    "{rule:?}, {height}x{width}: {found}, expected {expected}"
+                );
             }
             assert_eq!(found.len(), expected.len());
             let whole = input(&mut module, &rgba, [height, width], height);

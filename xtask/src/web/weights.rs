@@ -156,7 +156,13 @@ fn add(
         &le(bias, f32::to_le_bytes),
     );
     match dtype {
-        WebType::F32 => container.add(layer, "weight", "F32", shape, &le(weights, f32::to_le_bytes)),
+        WebType::F32 => container.add(
+            layer,
+            "weight",
+            "F32",
+            shape,
+            &le(weights, f32::to_le_bytes),
+        ),
         WebType::F16 => {
             let halves: Vec<f16> = weights
                 .iter()
