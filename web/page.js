@@ -2,6 +2,8 @@
 
 import { best } from './answers.js';
 import { Drawing } from './drawing.js';
+import { embeddedBytes, embeddedScript, embeddedText, isEmbedded } from './embedded.js';
+import { wasmFile } from './engine.js';
 import { load } from './index.js';
 
 const at = (id) => document.getElementById(id);
@@ -140,6 +142,21 @@ function startDrawing() {
   drawing.start();
 }
 
+/** Where the parts of a model come from: beside the page, or out of it. */
+async function sources(file) {
+  if (!isEmbedded) return { modelUrl: file };
+  const [modelData, wasmData] = await Promise.all([embeddedBytes(file), embeddedBytes(wasmFile())]);
+  return { modelData, wasmData, workerUrl: embeddedScript('worker.js') };
+}
+
+/** The list of models. */
+async function listed() {
+  if (isEmbedded) return JSON.parse(embeddedText('models.json'));
+  const response = await fetch('models.json');
+  if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
+  return response.json();
+}
+
 /** Loads the chosen model. */
 async function useModel() {
   stop?.abort();
@@ -154,7 +171,7 @@ async function useModel() {
   say(`Loading ${name} …`);
   try {
     const loaded = await load({
-      modelUrl: file,
+      ...(await sources(file)),
       signal,
       onProgress: ({ loaded: done, total }) => {
         if (total) progress.value = done / total;
@@ -230,9 +247,7 @@ addEventListener('drop', (event) => {
 });
 
 try {
-  const response = await fetch('models.json');
-  if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
-  ({ models } = await response.json());
+  ({ models } = await listed());
   at('model').replaceChildren(...[...new Set(models.map(({ name }) => name))].map((name) => new Option(name, name)));
   offerPrecisions();
   await useModel();
@@ -240,4 +255,4 @@ try {
   say(`The list of models cannot be loaded: ${error.message}.`, true);
 }
 // So that the page works without a connection after the first visit.
-navigator.serviceWorker?.register('service-worker.js').catch(() => {});
+if (!isEmbedded) navigator.serviceWorker?.register('service-worker.js').catch(() => {});

@@ -4,7 +4,7 @@
 const CACHE = 'mobilenet-web';
 const OWN = [
   './', 'index.html', 'page.css', 'page.js', 'drawing.js', 'index.js', 'answers.js', 'engine.js',
-  'images.js', 'worker.js', 'weights.js', 'icon.svg', 'models.json', 'mobilenet.wasm', 'mobilenet.relaxed.wasm',
+  'embedded.js', 'images.js', 'worker.js', 'weights.js', 'icon.svg', 'models.json', 'mobilenet.wasm', 'mobilenet.relaxed.wasm',
 ];
 
 addEventListener('install', (event) => {

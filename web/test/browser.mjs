@@ -1,8 +1,9 @@
 // The page in Chromium: photos, drawing, camera, broken files, no connection; screenshots.
 //
-// node browser.mjs PAGE PHOTO NATIVE WEIGHTS SCREENSHOTS
+// node browser.mjs PAGE PHOTO NATIVE WEIGHTS SCREENSHOTS [SINGLE]
 //   PAGE: the folder that `cargo xtask web` wrote; PHOTO: a JPEG; NATIVE: the program that has
-//   `classify`; WEIGHTS: those of the model that the page offers first; SCREENSHOTS: a folder.
+//   `classify`; WEIGHTS: those of the model that the page offers first; SCREENSHOTS: a folder;
+//   SINGLE: the page in one file, of the same weights.
 // Needs playwright-core (in NODE_MODULES) and Chromium (CHROMIUM, or /usr/bin/chromium).
 
 import { execFileSync } from 'node:child_process';
@@ -14,7 +15,7 @@ import { extname, join, normalize } from 'node:path';
 
 import { changedWeights, check, expect, finish, png, turned } from './expect.mjs';
 
-const [folder, photoFile, native, nativeWeights, screenshots] = process.argv.slice(2);
+const [folder, photoFile, native, nativeWeights, screenshots, singleFile] = process.argv.slice(2);
 const scratch = mkdtempSync(join(tmpdir(), 'mobilenet-web-'));
 const { chromium } = createRequire(join(process.env.NODE_MODULES ?? '.', 'x'))('playwright-core');
 mkdirSync(screenshots, { recursive: true });
@@ -335,6 +336,25 @@ await check('without a connection after the first visit', async () => {
 await check('nothing leaves the browser', () => expect(foreign.length === 0, foreign.join(', ')));
 await check('no errors on the console', () => expect(complaints.length === 0, complaints.join('; ')));
 await browser.close();
+
+if (singleFile) {
+  const alone = await launch();
+  await check('the single file works from the disk', async () => {
+    const opened = await alone.newPage();
+    const requested = [];
+    opened.on('request', (request) => requested.push(request.url()));
+    await opened.goto(`file://${singleFile}`);
+    await ready(opened);
+    await opened.setInputFiles('#file', { name: 'photo.jpg', mimeType: 'image/jpeg', buffer: photo });
+    await opened.waitForSelector('#answers li');
+    const name = await opened.textContent('#answers li span:nth-child(2)');
+    expect(name === upright.predictions[0].label, name);
+    const others = requested.filter((url) => !/^(file|blob|data):/.test(url));
+    expect(others.length === 0, others.join(', '));
+    return name;
+  });
+  await alone.close();
+}
 
 const withCamera = await launch(['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream']);
 await check('the camera gives answers and frames a second', async () => {

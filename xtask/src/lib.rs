@@ -64,6 +64,9 @@ pub struct Web {
     /// Folder that is written
     #[arg(short, long, value_name = "DIR", default_value = "target/page")]
     pub out: PathBuf,
+    /// Write one file instead, mobilenet.html, which opens from a disk
+    #[arg(long)]
+    pub single_file: bool,
 }
 
 /// The number type of weights for browsers.

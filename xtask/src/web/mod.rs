@@ -3,6 +3,7 @@
 mod compile;
 mod container;
 mod files;
+mod single_file;
 mod weights;
 
 use std::fs;
@@ -15,12 +16,15 @@ use xtask::{Web, WebType};
 /// Weights that are always there: they are in the repository.
 const EMBEDDED: &str = "crates/mobilenet/weights/fashion_mnist_0.25_96.safetensors";
 
+/// The page in one file.
+const SINGLE: &str = "mobilenet.html";
+
 pub(crate) fn run(arguments: &Web) -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let root = root.parent().context("this package is in no workspace")?;
     let modules = compile::modules(root)?;
+    let sources = root.join("web");
     let folder = arguments.out.join("weights");
-    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let mut offered = Vec::new();
     for name in &arguments.weights {
         offered.push(weights::convert(name, arguments.dtype)?);
@@ -29,15 +33,26 @@ pub(crate) fn run(arguments: &Web) -> Result<()> {
     for dtype in [WebType::F16, WebType::Int8] {
         offered.push(weights::convert(&embedded, dtype)?.called("fashion_mnist"));
     }
+    if arguments.single_file {
+        create(&arguments.out)?;
+        let page = single_file::page(&sources, &modules, &offered)?;
+        write(&arguments.out, SINGLE, page.as_bytes())?;
+        println!(
+            "{}: open it in a browser",
+            arguments.out.join(SINGLE).display()
+        );
+        return Ok(());
+    }
+    create(&folder)?;
     for (name, bytes) in &modules {
         write(&arguments.out, name, bytes)?;
     }
     for converted in &offered {
         write(&folder, &converted.file(), &converted.bytes)?;
     }
-    for name in files::copied(&root.join("web"))? {
-        let bytes = fs::read(root.join("web").join(&name))
-            .with_context(|| format!("cannot read web/{name}"))?;
+    for name in files::copied(&sources)? {
+        let bytes =
+            fs::read(sources.join(&name)).with_context(|| format!("cannot read web/{name}"))?;
         write(&arguments.out, &name, &bytes)?;
     }
     write(&arguments.out, "models.json", &files::models(&offered)?)?;
@@ -46,6 +61,10 @@ pub(crate) fn run(arguments: &Web) -> Result<()> {
         arguments.out.display()
     );
     Ok(())
+}
+
+fn create(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))
 }
 
 fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
