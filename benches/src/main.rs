@@ -21,5 +21,7 @@ fn main() -> ExitCode {
         Command::Repository(Repository::Report(arguments)) => report::run(&arguments),
         Command::Repository(Repository::Docs(arguments)) => docs::run(&arguments),
         Command::Repository(Repository::Tidy) => tidy::run(),
+        // `xtask` runs it itself.
+        Command::Repository(Repository::Web(_)) => Ok(()),
     })
 }

@@ -3,6 +3,8 @@
 //! only classifies photos need not compile them. Both programs parse their arguments with this
 //! crate.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// MobileNetV1 in Rust.
@@ -45,6 +47,37 @@ pub enum Repository {
     Docs(Docs),
     /// Check the project's own invariants
     Tidy,
+    /// Build the page and the package for browsers
+    Web(Web),
+}
+
+/// Arguments of `web`.
+#[derive(Debug, Args)]
+pub struct Web {
+    /// Weights that the page offers, beside the embedded ones, which tell clothes apart; may be given
+    /// several times
+    #[arg(short, long, value_name = "W")]
+    pub weights: Vec<String>,
+    /// Number type of the weights in the file; a network of integers stays one
+    #[arg(long, value_enum, default_value_t = WebType::F16)]
+    pub dtype: WebType,
+    /// Folder that is written
+    #[arg(short, long, value_name = "DIR", default_value = "target/page")]
+    pub out: PathBuf,
+    /// Write one file instead, mobilenet.html, which opens from a disk
+    #[arg(long)]
+    pub single_file: bool,
+}
+
+/// The number type of weights for browsers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WebType {
+    /// 32 bits, for comparisons
+    F32,
+    /// 16 bits
+    F16,
+    /// 8 bits, with a scale for each channel; sums are f32
+    Int8,
 }
 
 /// A part of the comparison.

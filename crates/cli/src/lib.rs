@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 pub use args::{Bench, BenchEngine, Cli, Command, Common, Precision, WeightType};
-pub use commands::bench;
+pub use commands::{bench, load};
 pub use output::{json, line};
 pub use table::{grouped, markdown};
 pub use values::{Size, side, threads, width};

@@ -23,38 +23,58 @@
 //!
 //! The single kernels run on the current rayon pool; `ThreadPool::install` chooses the number of
 //! threads. A program of [`inference`] or [`training`] has its own threads.
+//!
+//! Without the feature `training`, there are only the programs of inference.
 
+#![cfg_attr(
+    not(feature = "training"),
+    allow(dead_code, reason = "training uses the rest")
+)]
+
+#[cfg(feature = "training")]
 pub mod activation;
+#[cfg(feature = "training")]
 pub mod backward;
+#[cfg(feature = "training")]
 pub mod batch_norm;
+#[cfg(feature = "training")]
 pub mod conv;
+#[cfg(feature = "training")]
 pub mod depthwise;
 mod error;
+#[cfg(feature = "training")]
 pub mod fake_quantization;
 pub mod geometry;
 #[allow(unsafe_code, reason = "threads share an arena through pointers")]
 pub mod inference;
 #[allow(unsafe_code, reason = "threads share an arena through pointers")]
 pub mod integer;
+#[cfg(feature = "training")]
 #[allow(
     unsafe_code,
     reason = "threads share maps and scratch through pointers"
 )]
 mod layer;
 mod network;
+#[cfg(feature = "training")]
 mod normalizer;
 mod panels;
 mod partition;
+#[cfg(feature = "training")]
 pub mod pointwise;
+#[cfg(feature = "training")]
 pub mod pool;
 pub mod reference;
 #[allow(unsafe_code, reason = "intrinsics, and memory shared by threads")]
 pub mod simd;
+#[cfg(feature = "training")]
 #[allow(unsafe_code, reason = "threads share an arena through pointers")]
 pub mod training;
 
 pub use error::KernelError;
 pub use geometry::{Axis, ConvGeometry, ConvSize, Padding};
+#[cfg(feature = "training")]
 pub use layer::slices::Epilogue;
 pub use network::{Activation, ConvKind, Pooling};
+#[cfg(feature = "training")]
 pub use normalizer::{BatchNormConfig, Normalizer};

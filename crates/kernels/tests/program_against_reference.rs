@@ -13,7 +13,9 @@ use mobilenet_kernels::inference::{
     ConvKind, HeadWeights, ImageLayout, Images, LayerWeights, Normalization, Output, PackedWeights,
     Program, ProgramConfig,
 };
-use mobilenet_kernels::simd::{Isa, measure_bandwidth, measure_peak};
+use mobilenet_kernels::simd::Isa;
+#[cfg(not(target_arch = "wasm32"))]
+use mobilenet_kernels::simd::{measure_bandwidth, measure_peak};
 use mobilenet_kernels::{Activation, ConvGeometry, KernelError, Padding, reference};
 use proptest::prelude::*;
 use support::{Owned, assert_within, cases, config, last_map, values, window};
@@ -88,7 +90,7 @@ fn channels() -> impl Strategy<Value = usize> {
 fn chains_equal_reference(isa: Isa) {
     let kernels = prop::sample::select(vec![[3, 3], [5, 5], [3, 1], [1, 1]]);
     let activations = vec![Activation::Relu6, Activation::Relu, Activation::Identity];
-    proptest!(ProptestConfig::with_cases(cases(150)), |(
+    proptest!(cases(150), |(
         (height, width) in (3usize..20, 3usize..20),
         inputs in 1usize..5,
         (stem, middle, last) in (channels(), channels(), channels()),
@@ -447,11 +449,13 @@ fn what_does_not_fit_is_an_error() {
     );
 }
 
+#[cfg(not(target_arch = "wasm32"))] // It has no clock.
 #[test]
 fn the_peak_is_a_speed() {
     assert!(measure_peak(Isa::Scalar) > 0.1);
 }
 
+#[cfg(not(target_arch = "wasm32"))]
 #[test]
 fn the_bandwidth_is_a_speed() {
     // No computer reads a terabyte a second with one core: the reads must not be optimised away.

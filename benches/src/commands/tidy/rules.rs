@@ -36,6 +36,7 @@ const LAYERS: [(&str, &[&str]); 6] = [
     ),
     ("crates/hub", &["mobilenet_train", "clap"]),
     ("crates/train", &["clap", "candle"]),
+    ("crates/web", &["mobilenet_model", "std::fs", "std::thread"]),
 ];
 
 /// A crate, and a word that its code and comments must not contain: kernels know no network.

@@ -38,7 +38,10 @@ const WITHOUT_CANDLE: &str = "`--engine eager` needs candle; build this program 
                               `candle`";
 
 /// Loads weights: a file or folder, a known name, or `hf:OWNER/REPO`.
-fn load(weights: &str) -> Result<Checkpoint, HubError> {
+///
+/// # Errors
+/// As [`mobilenet::hub::resolve`].
+pub fn load(weights: &str) -> Result<Checkpoint, HubError> {
     load_with(weights, &LoadOptions::default())
 }
 

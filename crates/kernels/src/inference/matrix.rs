@@ -1,7 +1,5 @@
 //! Tiles and panels: divides a matrix product over many pixels into calls of the tile kernel.
 
-use half::{bf16, f16};
-
 use super::context::Context;
 use super::feature_map::FeatureMap;
 use super::packed::Scheme;
@@ -112,8 +110,10 @@ impl MatrixProduct {
         unsafe {
             match self.weight_type {
                 WeightType::F32 => self.tile_of::<S, f32>(simd, panel, tile),
-                WeightType::F16 => self.tile_of::<S, f16>(simd, panel, tile),
-                WeightType::Bf16 => self.tile_of::<S, bf16>(simd, panel, tile),
+                #[cfg(feature = "halves")]
+                WeightType::F16 => self.tile_of::<S, half::f16>(simd, panel, tile),
+                #[cfg(feature = "halves")]
+                WeightType::Bf16 => self.tile_of::<S, half::bf16>(simd, panel, tile),
             }
         }
     }

@@ -4,8 +4,6 @@
 //! come from `schedule`, which gives every chunk its own rows, channels or panels of each output.
 //! An operation begins when all chunks of the one before are done.
 
-use half::{bf16, f16};
-
 use super::context::{Context, OutputSlot};
 use super::convolution::Convolution;
 use super::depthwise::Depthwise;
@@ -104,8 +102,10 @@ impl Operation {
             } => mean(simd, context, map, *window, *pooled, turn),
             Self::Head(head) => match head.layer.weight_type {
                 WeightType::F32 => head.run::<S, f32>(simd, context, turn),
-                WeightType::F16 => head.run::<S, f16>(simd, context, turn),
-                WeightType::Bf16 => head.run::<S, bf16>(simd, context, turn),
+                #[cfg(feature = "halves")]
+                WeightType::F16 => head.run::<S, half::f16>(simd, context, turn),
+                #[cfg(feature = "halves")]
+                WeightType::Bf16 => head.run::<S, half::bf16>(simd, context, turn),
             },
             Self::Export(map, output) => export(context, map, *output, turn),
             Self::ExportFeatures { pooled, output } => {

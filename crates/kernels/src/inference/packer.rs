@@ -11,8 +11,6 @@
 //! activation of a padded channel are 0, so that no kernel needs special code for the last
 //! channels.
 
-use half::{bf16, f16};
-
 use super::packable::{check_range, check_shape, read_by};
 use super::packed::{
     BranchShape, HEAD_PANEL, HeadWeights, LayerShape, LayerWeights, PackedLayer, PackedWeights,
@@ -284,8 +282,10 @@ impl Packer {
     ) {
         match weight_type {
             WeightType::F32 => self.matrix_of::<f32>(layout, value),
-            WeightType::F16 => self.matrix_of::<f16>(layout, value),
-            WeightType::Bf16 => self.matrix_of::<bf16>(layout, value),
+            #[cfg(feature = "halves")]
+            WeightType::F16 => self.matrix_of::<half::f16>(layout, value),
+            #[cfg(feature = "halves")]
+            WeightType::Bf16 => self.matrix_of::<half::bf16>(layout, value),
         }
     }
 

@@ -3,8 +3,10 @@
 
 mod gradients;
 
+#[cfg(feature = "training")]
 use crate::batch_norm::BatchNormParameters;
 use crate::geometry::ConvSize;
+#[cfg(feature = "training")]
 use crate::network::Activation;
 
 pub use gradients::{
@@ -97,6 +99,7 @@ pub fn pointwise<T: Copy + Into<f64>>(
 }
 
 /// Batch normalisation and activation of `[pixels, channels]`.
+#[cfg(feature = "training")]
 pub fn batch_norm(
     input: &[f32],
     parameters: &BatchNormParameters<'_>,

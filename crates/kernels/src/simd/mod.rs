@@ -2,7 +2,7 @@
 //!
 //! A kernel is written once, generic over `Simd`. `Simd::vectorize` compiles it for the instruction
 //! set and runs it. The set is chosen once at run time ([`Isa::best`]);
-//! `MOBILENET_ISA=scalar|avx2|avx512|neon` forces one.
+//! `MOBILENET_ISA=scalar|avx2|avx512|neon|wasm128` forces one.
 //!
 //! The `pulp` crate is not used: it has one vector width per set, no prefetch, no broadcast from
 //! memory and no tile sizes of our choice, and those decide the speed here.
@@ -17,13 +17,12 @@ mod vector;
 
 pub use integer::IntegerIsa;
 pub use isa::{Isa, IsaError, measure_bandwidth, measure_peak};
-pub(crate) use isa::{dispatch, is_forced, panel_vectors};
+pub(crate) use isa::{WASM_SIMD, dispatch, is_forced, panel_vectors};
 pub use memory::AlignedBuffer;
 pub(crate) use memory::SharedBuffer;
 pub use micro::weight::WeightType;
-pub(crate) use micro::{
-    depthwise, depthwise_weight_gradient, elementwise, normalization, outer, pool, rounding,
-    strassen, tile, weight,
-};
+pub(crate) use micro::{depthwise, pool, strassen, tile, weight};
+#[cfg(feature = "training")]
+pub(crate) use micro::{depthwise_weight_gradient, elementwise, normalization, outer, rounding};
 pub(crate) use threads::team;
 pub(crate) use vector::{Kernel, Simd};

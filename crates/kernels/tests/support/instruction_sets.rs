@@ -8,6 +8,8 @@ use mobilenet_kernels::simd::Isa;
 /// Runs a test on an instruction set, or reports that the machine lacks the set. The report is
 /// written to standard error directly, because libtest hides what a passing test prints.
 pub(crate) fn run_on(isa: Isa, name: &str, test: impl FnOnce(Isa)) {
+    #[cfg(target_arch = "wasm32")]
+    host::tell(name);
     if isa.is_available() {
         return test(isa);
     }
@@ -17,9 +19,31 @@ pub(crate) fn run_on(isa: Isa, name: &str, test: impl FnOnce(Isa)) {
     drop(std::io::stderr().write_all(report.as_bytes()));
 }
 
+/// WebAssembly has no standard output: the program that runs the module writes what a test says.
+#[cfg(target_arch = "wasm32")]
+mod host {
+    #[link(wasm_import_module = "host")]
+    #[allow(unsafe_code, reason = "an import")]
+    unsafe extern "C" {
+        /// Writes text, of which it is given address and length.
+        safe fn say(text: *const u8, length: usize);
+    }
+
+    /// Names the test that begins, and sees to it that a panic is heard.
+    pub(super) fn tell(test: &str) {
+        std::panic::set_hook(Box::new(|panic| write(&panic.to_string())));
+        write(test);
+    }
+
+    fn write(text: &str) {
+        say(text.as_ptr(), text.len());
+    }
+}
+
 /// Declares each function as a test, once per instruction set of the target architecture.
 macro_rules! on_each_instruction_set {
     ($($test:ident)*) => {
+        #[cfg(not(target_arch = "wasm32"))]
         $crate::instruction_sets::on_each_instruction_set!(@ scalar Scalar: $($test)*);
         #[cfg(target_arch = "x86_64")]
         $crate::instruction_sets::on_each_instruction_set!(@ avx2 Avx2: $($test)*);
@@ -27,6 +51,8 @@ macro_rules! on_each_instruction_set {
         $crate::instruction_sets::on_each_instruction_set!(@ avx512 Avx512: $($test)*);
         #[cfg(target_arch = "aarch64")]
         $crate::instruction_sets::on_each_instruction_set!(@ neon Neon: $($test)*);
+        #[cfg(target_arch = "wasm32")]
+        $crate::instruction_sets::on_each_instruction_set!(@ wasm128 Wasm128: $($test)*);
     };
     (@ $module:ident $isa:ident: $($test:ident)*) => {
         mod $module {

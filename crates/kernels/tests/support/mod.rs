@@ -8,6 +8,7 @@ use mobilenet_kernels::inference::{
     ConvKind, ImageLayout, LayerShape, LayerWeights, Output, Pooling, ProgramConfig,
 };
 use mobilenet_kernels::{Activation, ConvGeometry, Padding, reference};
+use proptest::test_runner::{Config as ProptestConfig, RngSeed};
 
 pub(crate) fn values(seed: u64, len: usize) -> Vec<f32> {
     let mut state = seed | 1;
@@ -139,7 +140,12 @@ pub(crate) fn config(
         outputs: vec![output],
         pooling: Pooling::Global,
         layout: ImageLayout::Nhwc,
-        threads,
+        // WebAssembly has one.
+        threads: if cfg!(target_arch = "wasm32") && threads > 0 {
+            1
+        } else {
+            threads
+        },
         normalization: None,
     }
 }
@@ -159,7 +165,16 @@ pub(crate) fn window(
 }
 
 /// The number of random cases of a property. `PROPTEST_CASES` overrides it for slow machines.
-pub(crate) fn cases(usual: u32) -> u32 {
+/// WebAssembly has neither variables nor random numbers, so there the cases are always the same.
+pub(crate) fn cases(usual: u32) -> ProptestConfig {
+    if cfg!(target_arch = "wasm32") {
+        return ProptestConfig {
+            rng_seed: RngSeed::Fixed(1),
+            failure_persistence: None,
+            ..ProptestConfig::with_cases(usual)
+        };
+    }
     let wanted = std::env::var("PROPTEST_CASES").ok();
-    wanted.and_then(|cases| cases.parse().ok()).unwrap_or(usual)
+    let cases = wanted.and_then(|cases| cases.parse().ok());
+    ProptestConfig::with_cases(cases.unwrap_or(usual))
 }

@@ -14,15 +14,22 @@ mod neon;
 #[cfg(target_arch = "aarch64")]
 mod neon_dot;
 mod rounding;
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 mod scalar;
 mod vector;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod wasm128;
 
 pub(crate) use rounding::{ExactRounding, Rounding};
 pub(crate) use vector::{IntegerKernel, IntegerSimd};
 
-use crate::simd::{Isa, IsaError, is_forced};
+use crate::simd::{Isa, IsaError, WASM_SIMD, is_forced};
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+use scalar::Scalar as Portable;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+use wasm128::Wasm128 as Portable;
 
 /// Instructions for products of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,12 +46,15 @@ pub enum IntegerIsa {
     Neon,
     /// AArch64 with the dot product.
     NeonDot,
+    /// WebAssembly with SIMD. A module has no other set, so that it stays small.
+    Wasm128,
 }
 
 impl IntegerIsa {
     /// All, slowest first.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Scalar,
+        Self::Wasm128,
         Self::Avx2,
         Self::AvxVnni,
         Self::Avx512Vnni,
@@ -55,7 +65,8 @@ impl IntegerIsa {
     /// Whether this machine supports it.
     pub fn is_available(self) -> bool {
         match self {
-            Self::Scalar => true,
+            Self::Scalar => !WASM_SIMD,
+            Self::Wasm128 => WASM_SIMD,
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => avx2::Avx2::detect().is_some(),
             #[cfg(target_arch = "x86_64")]
@@ -86,8 +97,11 @@ impl IntegerIsa {
     /// Sums in a vector.
     pub(crate) fn lanes(self) -> usize {
         match self {
+            // What runs there whatever is asked for.
+            _ if WASM_SIMD => 4,
             Self::Scalar | Self::Avx2 | Self::AvxVnni | Self::Neon | Self::NeonDot => 8,
             Self::Avx512Vnni => 16,
+            Self::Wasm128 => 4,
         }
     }
 
@@ -98,6 +112,7 @@ impl IntegerIsa {
             Self::Avx2 => "vpmaddwd",
             Self::AvxVnni | Self::Avx512Vnni => "vpdpwssd",
             Self::Neon | Self::NeonDot => "smlal",
+            Self::Wasm128 => "i32x4.dot_i16x8_s",
         }
     }
 
@@ -110,6 +125,7 @@ impl IntegerIsa {
             Self::Avx512Vnni => Products::Avx512Vnni,
             Self::Neon => Products::Neon,
             Self::NeonDot => Products::NeonDot,
+            Self::Wasm128 => Products::Wasm128,
         }
     }
 
@@ -126,6 +142,7 @@ impl From<Isa> for IntegerIsa {
             Isa::Avx512 if Self::Avx512Vnni.is_available() => Self::Avx512Vnni,
             Isa::Neon => Self::Neon,
             Isa::Avx512 | Isa::Avx2 if Self::Avx2.is_available() => Self::Avx2,
+            Isa::Wasm128 => Self::Wasm128,
             _ => Self::Scalar,
         }
     }
@@ -140,6 +157,7 @@ impl std::fmt::Display for IntegerIsa {
             Self::Avx512Vnni => "avx512-vnni",
             Self::Neon => "neon",
             Self::NeonDot => "neon-dot",
+            Self::Wasm128 => "wasm128",
         })
     }
 }
@@ -156,6 +174,7 @@ pub(crate) enum Products {
     Avx512Vnni,
     Neon,
     NeonDot,
+    Wasm128,
 }
 
 impl Products {
@@ -168,6 +187,7 @@ impl Products {
             Self::AvxVnni | Self::Avx512Vnni => "vpdpbusd",
             Self::Neon => "smlal",
             Self::NeonDot => "sdot",
+            Self::Wasm128 => "i32x4.dot_i16x8_s",
         }
     }
 
@@ -221,5 +241,5 @@ pub(crate) fn dispatch<K: IntegerKernel>(products: Products, kernel: K) -> K::Ou
         }
         _ => {}
     }
-    scalar::Scalar.vectorize(kernel)
+    Portable.vectorize(kernel)
 }

@@ -4,7 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
-use scalar::Scalar;
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+use scalar::Scalar as Portable;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+use wasm128::Wasm128 as Portable;
 
 use crate::simd::{Kernel, Simd};
 
@@ -16,9 +19,12 @@ mod bandwidth;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod peak;
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 mod scalar;
 #[cfg(target_arch = "x86_64")]
 mod sse;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod wasm128;
 
 pub use bandwidth::measure_bandwidth;
 pub use peak::measure_peak;
@@ -34,7 +40,12 @@ pub enum Isa {
     Avx512,
     /// AArch64.
     Neon,
+    /// WebAssembly with SIMD. A module has no other set, so that it stays small.
+    Wasm128,
 }
+
+/// Whether this is WebAssembly with SIMD.
+pub(crate) const WASM_SIMD: bool = cfg!(all(target_arch = "wasm32", target_feature = "simd128"));
 
 /// The environment variable that forces an instruction set.
 const VARIABLE: &str = "MOBILENET_ISA";
@@ -48,7 +59,7 @@ pub(crate) fn is_forced() -> bool {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IsaError {
     /// There is no instruction set of this name.
-    #[error("unknown instruction set `{0}`; there are scalar, avx2, avx512, neon")]
+    #[error("unknown instruction set `{0}`; there are scalar, avx2, avx512, neon, wasm128")]
     Unknown(String),
     /// The machine does not support it.
     #[error("this machine has no {0}")]
@@ -57,12 +68,19 @@ pub enum IsaError {
 
 impl Isa {
     /// All instruction sets, slowest first.
-    pub const ALL: [Self; 4] = [Self::Scalar, Self::Neon, Self::Avx2, Self::Avx512];
+    pub const ALL: [Self; 5] = [
+        Self::Scalar,
+        Self::Neon,
+        Self::Wasm128,
+        Self::Avx2,
+        Self::Avx512,
+    ];
 
     /// Whether this machine supports it.
     pub fn is_available(self) -> bool {
         match self {
-            Self::Scalar => true,
+            Self::Scalar => !WASM_SIMD,
+            Self::Wasm128 => WASM_SIMD,
             Self::Neon => cfg!(target_arch = "aarch64"),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => avx2::Avx2::detect().is_some(),
@@ -99,9 +117,11 @@ impl Isa {
     /// Values in a vector.
     pub fn lanes(self) -> usize {
         match self {
+            // What runs there whatever is asked for.
+            _ if WASM_SIMD => 4,
             Self::Scalar | Self::Avx2 => 8,
             Self::Avx512 => 16,
-            Self::Neon => 4,
+            Self::Neon | Self::Wasm128 => 4,
         }
     }
 }
@@ -113,6 +133,7 @@ impl fmt::Display for Isa {
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
             Self::Neon => "neon",
+            Self::Wasm128 => "wasm128",
         })
     }
 }
@@ -148,7 +169,7 @@ pub(crate) fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
         Isa::Neon => return neon::Neon.vectorize(kernel),
         _ => {}
     }
-    Scalar.vectorize(kernel)
+    Portable.vectorize(kernel)
 }
 
 /// Vectors of output channels in a full panel of the matrix product, for an instruction set.

@@ -9,7 +9,7 @@ use crate::simd::{Kernel, Simd};
 
 /// Output columns that are computed at once: enough independent sums to cover the latency of the
 /// multiply-add, but few enough that they and the weights of a row of taps stay in 16 registers.
-const COLUMNS: usize = 7;
+const COLUMNS: usize = if cfg!(target_arch = "wasm32") { 4 } else { 7 };
 
 /// Values in a cache line. A vector may be shorter.
 const LINE: usize = 16;
@@ -102,7 +102,9 @@ unsafe fn groups<S: Simd>(simd: S, row: &Row<'_>, window: impl Window) {
 
 /// # Safety
 /// As [`row`].
-#[inline(always)]
+// On wasm32, as `tile::fixed`.
+#[cfg_attr(target_arch = "wasm32", inline(never))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 unsafe fn columns<S: Simd, const COLUMNS: usize>(
     simd: S,
     row: &Row<'_>,

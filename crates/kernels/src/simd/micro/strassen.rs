@@ -117,7 +117,9 @@ impl Kernel for Call<'_> {
 
 /// # Safety
 /// As [`tile`], for `PAIRS` and `VECTORS`.
-#[inline(always)]
+// On wasm32, as `tile::fixed`.
+#[cfg_attr(target_arch = "wasm32", inline(never))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 unsafe fn fixed<S: Simd, const PAIRS: usize, const VECTORS: usize>(
     simd: S,
     tile: &PairTile<'_>,

@@ -124,7 +124,9 @@ pub(crate) unsafe fn run_single<S: Simd, W: Weight>(simd: S, panel: &Panel<'_, W
 
 /// # Safety
 /// As [`run`], for `PIXELS` and `VECTORS`.
-#[inline(always)]
+// On wasm32, LLVM would make one function of all sizes, and engines compile that badly.
+#[cfg_attr(target_arch = "wasm32", inline(never))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 unsafe fn fixed<S: Simd, W: Weight, const PIXELS: usize, const VECTORS: usize>(
     simd: S,
     panel: &Panel<'_, W>,

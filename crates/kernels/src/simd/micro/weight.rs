@@ -13,8 +13,10 @@ pub enum WeightType {
     #[default]
     F32,
     /// IEEE half precision: 11 significant bits, values up to 65504.
+    #[cfg(feature = "halves")]
     F16,
     /// The upper half of an f32: 8 significant bits, the range of f32.
+    #[cfg(feature = "halves")]
     Bf16,
 }
 
@@ -23,6 +25,7 @@ impl WeightType {
     pub fn bytes(self) -> usize {
         match self {
             Self::F32 => 4,
+            #[cfg(feature = "halves")]
             Self::F16 | Self::Bf16 => 2,
         }
     }
@@ -31,7 +34,9 @@ impl WeightType {
     pub fn round(self, value: f32) -> f32 {
         match self {
             Self::F32 => value,
+            #[cfg(feature = "halves")]
             Self::F16 => f16::from_f32(value).to_f32(),
+            #[cfg(feature = "halves")]
             Self::Bf16 => bf16::from_f32(value).to_f32(),
         }
     }
@@ -41,7 +46,9 @@ impl fmt::Display for WeightType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::F32 => "f32",
+            #[cfg(feature = "halves")]
             Self::F16 => "f16",
+            #[cfg(feature = "halves")]
             Self::Bf16 => "bf16",
         })
     }

@@ -1,0 +1,267 @@
+//! A network of f32: its description, its weights in one of three types, and its program.
+
+use std::sync::Arc;
+
+use half::f16;
+use mobilenet_kernels::inference::{
+    ConvKind, ImageLayout, Images, LayerShape, Output, PackedWeights, Packer, Pooling, Program,
+    ProgramConfig, WeightType,
+};
+use mobilenet_kernels::simd::Isa;
+use mobilenet_kernels::{ConvGeometry, KernelError};
+
+use crate::error::{WebError, check_size};
+use crate::words::{MOST_CHANNELS, Words};
+
+/// Most layers of a network.
+pub(crate) const MOST_LAYERS: usize = 1 << 10;
+/// Most values of a map.
+const MOST_VALUES: usize = 1 << 26;
+
+/// A network whose layers are still to come.
+#[derive(Debug)]
+pub(crate) struct FloatLayers {
+    packing: Packing,
+    shapes: Vec<LayerShape>,
+    classes: usize,
+    pooling: Pooling,
+    size: [usize; 2],
+}
+
+/// How far the weights are packed.
+#[derive(Debug)]
+enum Packing {
+    /// The layer of this index is next; the classifier comes after the last one.
+    Layer(Packer, usize),
+    Done(PackedWeights),
+    Failed,
+}
+
+impl FloatLayers {
+    /// Reads a description: pooled rows and columns (0 for all), classes (0 for none), number of
+    /// layers, then for each its kind, output channels, window and activation. `bytes` is how many
+    /// bytes all weights have.
+    pub(crate) fn read(
+        words: &mut Words<'_>,
+        [rows, columns, channels]: [usize; 3],
+        bytes: usize,
+    ) -> Result<Self, WebError> {
+        let pooling = match [words.count()?, words.count()?] {
+            [0, 0] => Pooling::Global,
+            window => Pooling::Window(window.map(|side| side.max(1))),
+        };
+        let classes = words.count()?;
+        check_size("the number of classes", classes.max(1), MOST_CHANNELS)?;
+        let layers = words.size("the number of layers", MOST_LAYERS)?;
+        let mut shapes = Vec::with_capacity(layers);
+        let (mut map, mut inputs) = ([rows, columns], channels);
+        let mut weights = 0usize;
+        for _ in 0..layers {
+            let shape = shape(words, inputs)?;
+            map = resolve(&shape.geometry, map, shape.out_channels)?;
+            weights = weights.saturating_add(count(&shape));
+            inputs = shape.out_channels;
+            shapes.push(shape);
+        }
+        let weights = weights.saturating_add(classes.saturating_mul(inputs));
+        // Before memory is allocated for them.
+        if weights > bytes {
+            return Err(WebError::Weights { weights, bytes });
+        }
+        let isa = Isa::best().map_err(KernelError::from)?;
+        let packer = Packer::new(
+            WeightType::F32,
+            isa,
+            &shapes,
+            (classes > 0).then_some(classes),
+        )?;
+        Ok(Self {
+            packing: Packing::Layer(packer, 0),
+            shapes,
+            classes,
+            pooling,
+            size: [rows, columns],
+        })
+    }
+
+    /// Takes the next layer, or the classifier after the last one: see [`decode`].
+    pub(crate) fn layer(&mut self, kind: u32, bytes: &[u8]) -> Result<(), WebError> {
+        // After an error, the network stays failed.
+        let packing = std::mem::replace(&mut self.packing, Packing::Failed);
+        let Packing::Layer(mut packer, index) = packing else {
+            return Err(WebError::Order("the network has no more layers"));
+        };
+        let Some(shape) = self.shapes.get(index) else {
+            let features = self.shapes.last().map_or(0, |shape| shape.out_channels);
+            let (weights, bias) = decode(kind, bytes, self.classes, features, index)?;
+            self.packing = Packing::Done(packer.head(&weights, &bias)?);
+            return Ok(());
+        };
+        let depth = count(shape) / shape.out_channels.max(1);
+        let (weights, bias) = decode(kind, bytes, shape.out_channels, depth, index)?;
+        packer.layer(&weights, &bias)?;
+        let is_last = index + 1 == self.shapes.len() && self.classes == 0;
+        self.packing = match is_last {
+            true => Packing::Done(packer.finish()?),
+            false => Packing::Layer(packer, index + 1),
+        };
+        Ok(())
+    }
+
+    /// Plans the computation, once all layers have come.
+    pub(crate) fn plan(self) -> Result<FloatNetwork, WebError> {
+        let Packing::Done(weights) = self.packing else {
+            return Err(WebError::Order("layers of the network are missing"));
+        };
+        let mut outputs = vec![Output::Features];
+        if self.classes > 0 {
+            outputs.push(Output::Logits);
+        }
+        let config = ProgramConfig {
+            height: self.size[0],
+            width: self.size[1],
+            geometries: self.shapes.iter().map(|shape| shape.geometry).collect(),
+            outputs,
+            pooling: self.pooling,
+            layout: ImageLayout::Nhwc,
+            threads: 1,
+            normalization: None,
+        };
+        let program = Program::new(Arc::new(weights), &config)?;
+        Ok(FloatNetwork { program })
+    }
+}
+
+/// A network that is ready to run.
+#[derive(Debug)]
+pub(crate) struct FloatNetwork {
+    program: Program,
+}
+
+impl FloatNetwork {
+    /// Number of features, and of classes.
+    pub(crate) fn outputs(&self) -> [usize; 2] {
+        let mut lengths = self
+            .program
+            .output_shapes()
+            .iter()
+            .map(|s| s.iter().product());
+        [lengths.next().unwrap_or(0), lengths.next().unwrap_or(0)]
+    }
+
+    pub(crate) fn run(
+        &mut self,
+        input: &[f32],
+        features: &mut [f32],
+        logits: &mut [f32],
+    ) -> Result<(), WebError> {
+        let images = Images::F32(input, ImageLayout::Nhwc);
+        let outputs: &mut [&mut [f32]] = match logits.is_empty() {
+            true => &mut [features],
+            false => &mut [features, logits],
+        };
+        Ok(self.program.run_all(&images, outputs)?)
+    }
+}
+
+/// A layer's description; its input has that many channels.
+fn shape(words: &mut Words<'_>, inputs: usize) -> Result<LayerShape, WebError> {
+    let kind = match words.next()? {
+        0 => ConvKind::Conv,
+        1 => ConvKind::Depthwise,
+        found => {
+            let what = "a kind of layer";
+            return Err(WebError::Unknown { what, found });
+        }
+    };
+    Ok(LayerShape {
+        kind,
+        in_channels: inputs,
+        out_channels: words.size("the channels of a layer", MOST_CHANNELS)?,
+        geometry: words.window()?,
+        activation: words.activation()?,
+    })
+}
+
+/// Number of a layer's weights.
+fn count(shape: &LayerShape) -> usize {
+    let inputs = match shape.kind {
+        ConvKind::Conv => shape.in_channels,
+        ConvKind::Depthwise => 1,
+    };
+    let [rows, columns] = shape.geometry.kernel;
+    let sizes = [shape.out_channels, inputs, rows, columns];
+    (sizes.into_iter()).fold(1usize, |product, size| product.saturating_mul(size))
+}
+
+/// Rows and columns of the map after a layer; a map must not be too large to keep.
+pub(crate) fn resolve(
+    geometry: &ConvGeometry,
+    [rows, columns]: [usize; 2],
+    channels: usize,
+) -> Result<[usize; 2], WebError> {
+    let size = geometry.resolve(1, rows, columns)?;
+    let [rows, columns] = [size.rows.output, size.columns.output];
+    let values = rows.saturating_mul(columns).saturating_mul(channels);
+    check_size("the values of a map", values, MOST_VALUES)?;
+    Ok([rows, columns])
+}
+
+/// A layer's weights, `[out, in, rows, columns]`, and biases, from bytes: biases as f32; if the
+/// weights are of 8 bits, a scale for each output channel as f32; the weights.
+fn decode(
+    kind: u32,
+    bytes: &[u8],
+    outputs: usize,
+    depth: usize,
+    layer: usize,
+) -> Result<(Vec<f32>, Vec<f32>), WebError> {
+    let (size, scales) = match kind {
+        0 => (4, 0),
+        1 => (2, 0),
+        2 => (1, outputs),
+        found => {
+            let what = "a type of weights";
+            return Err(WebError::Unknown { what, found });
+        }
+    };
+    let expected = 4 * (outputs + scales) + size * outputs * depth;
+    if bytes.len() != expected {
+        let found = bytes.len();
+        return Err(WebError::Bytes {
+            layer,
+            expected,
+            found,
+        });
+    }
+    let (bias, rest) = bytes.split_at(4 * outputs);
+    let (scales, rest) = rest.split_at(4 * scales);
+    let (bias, scales) = (floats(bias), floats(scales));
+    let weights: Vec<f32> = match kind {
+        0 => floats(rest),
+        1 => {
+            let halves = rest.as_chunks().0.iter();
+            halves
+                .map(|&half| f16::from_le_bytes(half).to_f32())
+                .collect()
+        }
+        _ => {
+            let channels = rest.chunks_exact(depth.max(1)).zip(&scales);
+            channels
+                .flat_map(|(steps, scale)| {
+                    steps.iter().map(move |&step| f32::from(step as i8) * scale)
+                })
+                .collect()
+        }
+    };
+    if weights.iter().chain(&bias).any(|value| !value.is_finite()) {
+        return Err(WebError::NotFinite { layer });
+    }
+    Ok((weights, bias))
+}
+
+/// Little-endian numbers.
+pub(crate) fn floats(bytes: &[u8]) -> Vec<f32> {
+    let chunks = bytes.as_chunks().0.iter();
+    chunks.map(|&bytes| f32::from_le_bytes(bytes)).collect()
+}

@@ -1,0 +1,55 @@
+/** What an image can be: also RGBA bytes, or the network's own input, `[rows, columns, channels]`. */
+export type Image =
+  | ImageBitmapSource
+  | { width: number; height: number; data: Uint8ClampedArray | Uint8Array }
+  | Float32Array;
+
+export interface LoadOptions {
+  /** A file of weights that `cargo xtask web` wrote, of any classes; else the next four choose. */
+  modelUrl?: string;
+  /** The file's bytes. */
+  modelData?: ArrayBuffer;
+  version?: 1;
+  /** Width of the network. */
+  alpha?: 0.25 | 0.5 | 0.75 | 1;
+  /** Side of the network's input. */
+  size?: 128 | 160 | 192 | 224;
+  precision?: 'f16' | 'int8' | 'integers';
+  /** Folder of the modules and of `weights/`; where this package is, if it is not given. */
+  base?: string;
+  wasmUrl?: string;
+  wasmData?: ArrayBuffer;
+  workerUrl?: string | URL;
+  onProgress?: (progress: { loaded: number; total: number }) => void;
+  signal?: AbortSignal;
+}
+
+export interface Prediction {
+  className: string;
+  probability: number;
+  /** Number of the class. */
+  index: number;
+}
+
+export interface Outputs {
+  logits: Float32Array;
+  features: Float32Array;
+  /** Time of the network. */
+  milliseconds: number;
+  /** Time in which the image became the network's input. */
+  preparation: number;
+  /** Bytes of the module's memory. */
+  memory: number;
+}
+
+export declare class MobileNet {
+  readonly labels: string[];
+  readonly leastProbability: number;
+  readonly source: string;
+  classify(image: Image, options?: number | { topk?: number; threshold?: number }): Promise<Prediction[]>;
+  infer(image: Image, embedding?: boolean): Promise<Float32Array>;
+  run(image: Image): Promise<Outputs>;
+  dispose(): void;
+}
+
+export declare function load(options?: LoadOptions): Promise<MobileNet>;

@@ -1,0 +1,386 @@
+// The page in Chromium: photos, drawing, camera, broken files, no connection; screenshots.
+//
+// node browser.mjs PAGE PHOTO NATIVE WEIGHTS SCREENSHOTS [SINGLE]
+//   PAGE: the folder that `cargo xtask web` wrote; PHOTO: a JPEG; NATIVE: the program that has
+//   `classify`; WEIGHTS: those of the model that the page offers first; SCREENSHOTS: a folder;
+//   SINGLE: the page in one file, of the same weights.
+// Needs playwright-core (in NODE_MODULES) and Chromium (CHROMIUM, or /usr/bin/chromium).
+
+import { execFileSync } from 'node:child_process';
+import { createReadStream, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { extname, join, normalize } from 'node:path';
+
+import { changedWeights, check, expect, finish, png, turned } from './expect.mjs';
+
+const [folder, photoFile, native, nativeWeights, screenshots, singleFile] = process.argv.slice(2);
+const scratch = mkdtempSync(join(tmpdir(), 'mobilenet-web-'));
+const { chromium } = createRequire(join(process.env.NODE_MODULES ?? '.', 'x'))('playwright-core');
+mkdirSync(screenshots, { recursive: true });
+
+const TYPES = { '.js': 'text/javascript', '.html': 'text/html', '.css': 'text/css', '.json': 'application/json', '.svg': 'image/svg+xml', '.wasm': 'application/wasm' };
+
+/** Serves the page as any static host does, and a few broken files. */
+function serve(broken) {
+  const server = createServer((request, response) => {
+    const path = decodeURIComponent(new URL(request.url, 'http://x').pathname);
+    if (broken[path]) return response.end(broken[path]);
+    const file = join(folder, normalize(path === '/' ? '/index.html' : path));
+    if (!file.startsWith(folder) || !statSync(file, { throwIfNoEntry: false })?.isFile()) {
+      response.statusCode = 404;
+      return response.end('not here');
+    }
+    response.setHeader('content-type', TYPES[extname(file)] ?? 'application/octet-stream');
+    response.setHeader('content-length', statSync(file).size);
+    createReadStream(file).pipe(response);
+  });
+  return new Promise((done) => server.listen(0, '127.0.0.1', () => done(server)));
+}
+
+const { models } = JSON.parse(readFileSync(join(folder, 'models.json')));
+const [first] = models;
+const weights = readFileSync(join(folder, first.file));
+const server = await serve({
+  '/broken/cut.safetensors': weights.subarray(0, weights.length - 5000),
+  '/broken/text.safetensors': Buffer.from('these are no weights, but a long enough text'),
+  '/broken/nan.safetensors': changedWeights(weights, ({ data }) => data.fill(0xff, 4096, 4100)),
+});
+const home = `http://127.0.0.1:${server.address().port}/`;
+const photo = readFileSync(photoFile);
+
+/** What the native program says of a photo. */
+function nativeAnswer(name, bytes) {
+  const file = join(scratch, name);
+  writeFileSync(file, bytes);
+  const text = execFileSync(native, ['classify', file, '--weights', nativeWeights, '--json', '--quiet']);
+  return JSON.parse(text);
+}
+const upright = nativeAnswer('photo.jpg', photo);
+
+const launch = (extra = []) => chromium.launch({
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: ['--no-sandbox', ...extra],
+});
+const browser = await launch();
+const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
+const page = await context.newPage();
+const complaints = [];
+const foreign = [];
+page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
+page.on('pageerror', (error) => complaints.push(error.message));
+context.on('request', (request) => {
+  const url = request.url();
+  if (!url.startsWith(home) && !/^(blob|data):/.test(url)) foreign.push(url);
+});
+await page.addInitScript(() => {
+  globalThis.longTasks = [];
+  new PerformanceObserver((list) => {
+    for (const { duration } of list.getEntries()) globalThis.longTasks.push(duration);
+  }).observe({ type: 'longtask', buffered: true });
+});
+
+const ready = (where = page) => where.waitForSelector('body[data-ready]', { timeout: 60_000 });
+const message = () => page.textContent('#message');
+const answers = () => page.$$eval('#answers li', (items) => items.map((item) => {
+  const [, name, share] = item.querySelectorAll('span');
+  return { name: name.textContent, share: Number.parseFloat(share.textContent) / 100 };
+}));
+
+/** Waits for the first answer that satisfies a condition. */
+async function answered() {
+  await page.waitForFunction(() => document.querySelectorAll('#answers li').length > 0, undefined, { timeout: 30_000 });
+  return answers();
+}
+
+/** JPEG decoders differ by a few steps of 8 bits, which move a probability by up to this. */
+const JPEG = 0.03;
+
+function agrees(found, native, tolerance = JPEG) {
+  const [{ label, probability }] = native.predictions;
+  expect(found[0].name === label, `${found[0].name}, expected ${label}`);
+  const error = Math.abs(found[0].share - probability);
+  expect(error <= tolerance, `${found[0].share}, expected ${probability}`);
+  return `${label}, ${(100 * found[0].share).toFixed(1)} %, natively ${(100 * probability).toFixed(1)} %`;
+}
+
+const choose = (name, buffer, mimeType = 'image/jpeg') => page.setInputFiles('#file', { name, mimeType, buffer });
+
+await check('the page is ready', async () => {
+  const start = performance.now();
+  await page.goto(home);
+  await ready();
+  return `${Math.round(performance.now() - start)} ms`;
+});
+
+await check('a chosen photo has the native answer', async () => {
+  await choose('photo.jpg', photo);
+  return agrees(await answered(), upright);
+});
+
+await page.screenshot({ path: join(screenshots, 'wide.png') });
+
+await check('a photo that is turned by EXIF has the native answer', async () => {
+  const bytes = turned(photo, 6);
+  await choose('turned.jpg', bytes);
+  return agrees(await answered(), nativeAnswer('turned.jpg', bytes));
+});
+
+await check('a photo without loss has the native answer within 0.002', async () => {
+  const url = await page.evaluate(async () => {
+    const canvas = document.createElement('canvas');
+    const image = document.getElementById('image');
+    canvas.width = image.naturalWidth;
+    canvas.height = image.naturalHeight;
+    canvas.getContext('2d').drawImage(image, 0, 0);
+    return canvas.toDataURL('image/png');
+  });
+  const bytes = Buffer.from(url.split(',')[1], 'base64');
+  await choose('photo.png', bytes, 'image/png');
+  return agrees(await answered(), nativeAnswer('photo.png', bytes), 0.002);
+});
+
+await check('a dropped photo has the native answer', async () => {
+  await page.evaluate(() => document.getElementById('answers').replaceChildren());
+  const transfer = await page.evaluateHandle((bytes) => {
+    const transfer = new DataTransfer();
+    transfer.items.add(new File([Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0))], 'dropped.jpg', { type: 'image/jpeg' }));
+    return transfer;
+  }, photo.toString('base64'));
+  await page.dispatchEvent('#stage', 'drop', { dataTransfer: transfer });
+  return agrees(await answered(), upright);
+});
+
+await check('a pasted photo has the native answer', async () => {
+  await page.evaluate((bytes) => {
+    document.getElementById('answers').replaceChildren();
+    const transfer = new DataTransfer();
+    transfer.items.add(new File([Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0))], 'pasted.jpg', { type: 'image/jpeg' }));
+    dispatchEvent(new ClipboardEvent('paste', { clipboardData: transfer }));
+  }, photo.toString('base64'));
+  return agrees(await answered(), upright);
+});
+
+const hopeless = {
+  'notes.jpg': Buffer.from('this is a text'),
+  'cut.png': png(400, 300).subarray(0, 60),
+  'empty.jpg': Buffer.alloc(0),
+  'huge.png': png(12_000, 12_000),
+};
+for (const [name, bytes] of Object.entries(hopeless)) {
+  await check(`${name} gives a message, and the page lives`, async () => {
+    await choose(name, bytes);
+    await page.waitForFunction(() => document.querySelector('#message.bad')?.textContent, undefined, { timeout: 30_000 });
+    const said = await message();
+    await choose('photo.jpg', photo);
+    agrees(await answered(), upright);
+    return said;
+  });
+}
+
+await check('one pixel has an answer', async () => {
+  await choose('pixel.png', png(1, 1), 'image/png');
+  const found = await answered();
+  expect(found.length > 0, 'no answer');
+});
+
+for (const kind of ['cut', 'text', 'nan']) {
+  await check(`broken weights (${kind}) are refused with a message`, async () => {
+    const said = await page.evaluate(async (url) => {
+      const { load } = await import('./index.js');
+      return load({ modelUrl: url }).then(() => undefined, (error) => error.message);
+    }, `/broken/${kind}.safetensors`);
+    expect(said, 'accepted');
+    return said;
+  });
+}
+
+await check('weights that are not there are refused with a message', async () => {
+  const before = complaints.length;
+  const said = await page.evaluate(async () => {
+    const { load } = await import('./index.js');
+    return load({ version: 1, alpha: 0.5 }).then(() => undefined, (error) => error.message);
+  });
+  // The browser itself reports the missing file.
+  complaints.length = before;
+  expect(/404/.test(said), `${said}`);
+  return said;
+});
+
+await check('loading can be stopped', async () => {
+  const name = await page.evaluate(async (url) => {
+    const { load } = await import('./index.js');
+    const stop = new AbortController();
+    const loading = load({ modelUrl: url, signal: stop.signal, onProgress: () => stop.abort() });
+    return loading.then(() => 'loaded', (error) => error.name);
+  }, first.file);
+  expect(name === 'AbortError', name);
+});
+
+await check('the interface: classify, infer, embeddings, threshold, progress', async () => {
+  const found = await page.evaluate(async (url) => {
+    const { load } = await import('./index.js');
+    let progress = 0;
+    const model = await load({ modelUrl: url, onProgress: ({ loaded, total }) => { progress = loaded / total; } });
+    const image = new ImageData(40, 30);
+    image.data.fill(200);
+    const [three, one, few, logits, features] = [
+      await model.classify(image),
+      await model.classify(image, 1),
+      await model.classify(image, { topk: 9, threshold: 0.3 }),
+      await model.infer(image),
+      await model.infer(image, true),
+    ];
+    model.dispose();
+    return { progress, three, one, few, logits: logits.length, features: features.length, labels: model.labels.length };
+  }, first.file);
+  expect(found.progress === 1, `progress ${found.progress}`);
+  expect(found.three.length === 3 && found.one.length === 1, 'topk');
+  expect(found.few.every(({ probability }) => probability >= 0.3), 'threshold');
+  expect(found.logits === found.labels && found.features > found.labels, 'outputs');
+});
+
+await check('another model and precision', async () => {
+  const other = models.find(({ name, precision }) => name !== first.name || precision !== first.precision);
+  await page.selectOption('#model', other.name);
+  await page.selectOption('#precision', other.precision);
+  await page.waitForSelector(`body[data-ready="${other.name}.${other.precision}"]`, { timeout: 60_000 });
+  return `${other.name}.${other.precision}`;
+});
+
+await check('a drawing of trousers is recognised', async () => {
+  const clothes = models.find(({ drawing }) => drawing);
+  await page.selectOption('#model', clothes.name);
+  await page.waitForFunction((name) => document.body.dataset.ready.startsWith(name), clothes.name);
+  await page.click('#draw');
+  const box = await page.locator('#view').boundingBox();
+  const at = (x, y) => [box.x + (x / 28) * box.width, box.y + (y / 28) * box.height];
+  const legs = [9, 10.5, 12, 16, 17.5, 19].map((x) => [x, 3, x, 26]);
+  const top = [3, 5, 7].map((y) => [9, y, 19, y]);
+  for (const [x, y, toX, toY] of [...legs, ...top]) {
+    await page.mouse.move(...at(x, y));
+    await page.mouse.down();
+    await page.mouse.move(...at(toX, toY), { steps: 8 });
+    await page.mouse.up();
+  }
+  await page.waitForFunction(() => document.querySelector('#answers li')?.textContent.startsWith('Trouser'), undefined, { timeout: 10_000 });
+  await page.screenshot({ path: join(screenshots, 'drawing.png') });
+  return (await answers())[0].name;
+});
+
+await check('all controls have names and are reached by the keyboard', async () => {
+  const nameless = await page.$$eval('button, select, input', (all) => all
+    .filter((one) => !one.hidden && !(one.textContent.trim() || one.labels?.length || one.ariaLabel))
+    .map(({ id }) => id));
+  expect(nameless.length === 0, `without a name: ${nameless}`);
+  await page.focus('body');
+  await page.evaluate(() => document.activeElement?.blur());
+  const reached = new Set();
+  for (let i = 0; i < 8; i++) {
+    await page.keyboard.press('Tab');
+    reached.add(await page.evaluate(() => document.activeElement.id));
+  }
+  for (const id of ['file', 'camera', 'draw', 'model', 'precision']) expect(reached.has(id), `${id} is not reached`);
+});
+
+await check('10,000 frames leave the memory as it is', async () => {
+  const clothes = models.find(({ drawing }) => drawing);
+  const { before, after } = await page.evaluate(async (url) => {
+    const { load } = await import('./index.js');
+    const model = await load({ modelUrl: url });
+    const frame = new ImageData(64, 48);
+    const run = async (times) => {
+      let memory;
+      for (let i = 0; i < times; i++) ({ memory } = await model.run(frame));
+      return memory;
+    };
+    const before = await run(20);
+    const after = await run(10_000);
+    model.dispose();
+    return { before, after };
+  }, clothes.file);
+  expect(before === after, `${before} bytes became ${after}`);
+  return `${(after / 1e6).toFixed(1)} MB`;
+});
+
+await check('the page was never busy for 100 ms', async () => {
+  const longest = await page.evaluate(() => Math.max(0, ...globalThis.longTasks));
+  expect(longest < 100, `${longest} ms`);
+  return `${longest} ms`;
+});
+
+await check('a narrow screen', async () => {
+  await page.setViewportSize({ width: 360, height: 740 });
+  await page.reload();
+  await ready();
+  await choose('photo.jpg', photo);
+  await answered();
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+  expect(wide <= 360, `${wide} pixels wide`);
+  await page.screenshot({ path: join(screenshots, 'narrow.png'), fullPage: true });
+});
+
+await check('without a connection after the first visit', async () => {
+  await page.evaluate(() => navigator.serviceWorker.ready);
+  await page.waitForFunction(async (file) => (await caches.match(file)) !== undefined, first.file);
+  await context.setOffline(true);
+  await page.reload();
+  await ready();
+  await choose('photo.jpg', photo);
+  const said = agrees(await answered(), upright);
+  await context.setOffline(false);
+  return said;
+});
+
+await check('nothing leaves the browser', () => expect(foreign.length === 0, foreign.join(', ')));
+await check('no errors on the console', () => expect(complaints.length === 0, complaints.join('; ')));
+await browser.close();
+
+if (singleFile) {
+  const alone = await launch();
+  await check('the single file works from the disk', async () => {
+    const opened = await alone.newPage();
+    const requested = [];
+    opened.on('request', (request) => requested.push(request.url()));
+    await opened.goto(`file://${singleFile}`);
+    await ready(opened);
+    await opened.setInputFiles('#file', { name: 'photo.jpg', mimeType: 'image/jpeg', buffer: photo });
+    await opened.waitForSelector('#answers li');
+    const name = await opened.textContent('#answers li span:nth-child(2)');
+    expect(name === upright.predictions[0].label, name);
+    const others = requested.filter((url) => !/^(file|blob|data):/.test(url));
+    expect(others.length === 0, others.join(', '));
+    return name;
+  });
+  await alone.close();
+}
+
+const withCamera = await launch(['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream']);
+await check('the camera gives answers and frames a second', async () => {
+  const filmed = await withCamera.newPage({ permissions: ['camera'] });
+  await filmed.goto(home);
+  await ready(filmed);
+  await filmed.click('#camera');
+  await filmed.waitForFunction(() => /\d frames a second/.test(document.getElementById('speed').textContent), undefined, { timeout: 30_000 });
+  await filmed.waitForTimeout(1500);
+  const speed = await filmed.textContent('#speed');
+  await filmed.screenshot({ path: join(screenshots, 'camera.png') });
+  await filmed.click('#camera');
+  return speed;
+});
+await withCamera.close();
+
+const denied = await launch(['--use-fake-device-for-media-stream']);
+await check('a camera that is denied gives a message', async () => {
+  const quiet = await denied.newPage({ permissions: [] });
+  await quiet.goto(home);
+  await ready(quiet);
+  await quiet.click('#camera');
+  await quiet.waitForSelector('#message.bad', { timeout: 10_000 });
+  return quiet.textContent('#message');
+});
+await denied.close();
+server.close();
+rmSync(scratch, { recursive: true });
+finish();

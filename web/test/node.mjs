@@ -1,0 +1,124 @@
+// The module under Node, from the packed package: logits equal those of the native program, for f32
+// within 1e-4 and for integers bit for bit; memory does not grow; broken weights are refused.
+//
+// node node.mjs PACKAGE NATIVE NAME=FILE...     NATIVE: the program that has `predict`;
+// NAME: a file of the package's weights; FILE: the weights that it was made of
+
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+
+import { changedWeights, check, expect, finish } from './expect.mjs';
+
+const [folder, native, ...pairs] = process.argv.slice(2);
+const { Engine, wasmFile } = await import(resolve(folder, 'engine.js'));
+const { readWeights } = await import(resolve(folder, 'weights.js'));
+const scratch = mkdtempSync(join(tmpdir(), 'mobilenet-web-'));
+
+const stream = (bytes) => new Blob([bytes]).stream();
+const compiled = (name) => WebAssembly.compile(readFileSync(join(folder, name)));
+
+/** Reproducible numbers in [-1, 1). */
+function values(count) {
+  let state = 12345;
+  return Float32Array.from({ length: count }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 31 - 1;
+  });
+}
+
+/** NumPy's file of an array of f32. */
+function npy(shape, numbers) {
+  const about = `{'descr': '<f4', 'fortran_order': False, 'shape': (${shape.join(', ')}), }`;
+  const header = about.padEnd(118 - 1) + '\n';
+  const prefix = Buffer.from([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0, header.length, 0]);
+  return Buffer.concat([prefix, Buffer.from(header), Buffer.from(numbers.buffer)]);
+}
+
+function npyValues(file) {
+  const start = 10 + file.readUInt16LE(8);
+  return new Float32Array(file.buffer.slice(file.byteOffset + start, file.byteOffset + file.length));
+}
+
+/** The native program's logits. */
+function expected(weights, shape, input, isIntegers) {
+  const [from, to] = ['in.npy', 'out.npy'].map((name) => join(scratch, name));
+  writeFileSync(from, npy([1, ...shape], input));
+  const precision = isIntegers ? ['--precision', 'int8'] : [];
+  execFileSync(native, ['predict', '--weights', weights, '--input', from, '--output', to, ...precision]);
+  return npyValues(readFileSync(to));
+}
+
+async function loaded(module, bytes) {
+  const engine = await Engine.create(module);
+  await readWeights(engine, stream(bytes));
+  return engine;
+}
+
+/** The input's shape, from the description of the network. */
+function shapeOf(file) {
+  let shape;
+  changedWeights(file, ({ own }) => { shape = own.network.slice(2, 5); });
+  return shape;
+}
+
+const files = ['mobilenet.wasm'];
+if (process.version.startsWith('v20.')) setFlagsFromString('--experimental-wasm-relaxed-simd');
+if (wasmFile() === 'mobilenet.relaxed.wasm') files.push(wasmFile());
+else console.log('SKIPPED relaxed SIMD: this Node lacks it');
+
+for (const name of files) {
+  const module = await compiled(name);
+  for (const [weights, original] of pairs.map((pair) => pair.split('='))) {
+    const bytes = readFileSync(join(folder, 'weights', weights));
+    const isIntegers = weights.includes('.integers.');
+    await check(`${name}: ${weights} equals the native program`, async () => {
+      const engine = await loaded(module, bytes);
+      const shape = shapeOf(bytes);
+      const input = values(shape.reduce((a, b) => a * b));
+      engine.setInput(input);
+      const { logits, features } = engine.run();
+      const right = expected(original, shape, input, isIntegers);
+      expect(logits.length === right.length, `${logits.length} logits, expected ${right.length}`);
+      expect(features.some((value) => value !== 0), 'all features are zero');
+      const errors = Array.from(logits, (value, index) => Math.abs(value - right[index]));
+      const largest = Math.max(...errors);
+      expect(largest <= (isIntegers ? 0 : 1e-4), `off by ${largest}`);
+      return `off by ${largest.toExponential(1)}`;
+    });
+  }
+  const bytes = readFileSync(join(folder, 'weights', pairs[0].split('=')[0]));
+  await check(`${name}: 1,000 runs leave the memory as it is`, async () => {
+    const engine = await loaded(module, bytes);
+    engine.run();
+    const before = engine.bytes;
+    for (let i = 0; i < 1000; i++) engine.run();
+    expect(engine.bytes === before, `${before} bytes became ${engine.bytes}`);
+  });
+  const broken = {
+    'cut off': bytes.subarray(0, bytes.length - 5000),
+    'cut off in the header': bytes.subarray(0, 100),
+    text: Buffer.from('these are no weights, but a long enough text'),
+    nothing: Buffer.alloc(0),
+    'a NaN': changedWeights(bytes, ({ data }) => data.fill(0xff, 4096, 4100)),
+    'a layer of 4 billion channels': changedWeights(bytes, ({ own }) => { own.network[10] = 2 ** 32 - 1; }),
+    'a million channels': changedWeights(bytes, ({ own }) => { own.network[10] = 2 ** 20; }),
+    'a stride of 0': changedWeights(bytes, ({ own }) => { own.network[13] = 0; }),
+    'a short description': changedWeights(bytes, ({ own }) => { own.network.length -= 3; }),
+    'no description': changedWeights(bytes, ({ own }) => { delete own.network; }),
+    'another version': changedWeights(bytes, ({ own }) => { own.network[0] = 9; }),
+    'huge images': changedWeights(bytes, ({ own }) => { own.network[2] = own.network[3] = 32768; }),
+    'tensors out of order': changedWeights(bytes, ({ header }) => { header['000.bias'].data_offsets = [8, 16]; }),
+  };
+  for (const [what, file] of Object.entries(broken)) {
+    await check(`${name}: weights with ${what} are refused`, async () => {
+      const error = await loaded(module, file).then(() => undefined, (reason) => reason);
+      expect(error?.name === 'WeightsError' || error?.name === 'EngineError', `${error?.stack ?? 'accepted'}`);
+      return error.message;
+    });
+  }
+}
+rmSync(scratch, { recursive: true });
+finish();

@@ -1,0 +1,90 @@
+// The worker: keeps the page free while the network loads and computes.
+
+import { Engine } from './engine.js';
+import { bitmapOf } from './images.js';
+import { readWeights } from './weights.js';
+
+let engine;
+let about;
+let canvas;
+const stops = new Map();
+
+/** The file's bytes, with what is known of their number. */
+async function opened(source, signal) {
+  if (source instanceof ArrayBuffer) {
+    return { stream: new Blob([source]).stream(), total: source.byteLength };
+  }
+  const response = await fetch(source, { signal }).catch((error) => {
+    throw signal.aborted ? error : new Error(`${source} cannot be loaded: ${error.message}`);
+  });
+  if (!response.ok) throw new Error(`${source} cannot be loaded: ${response.status} ${response.statusText}`);
+  return { stream: response.body, total: Number(response.headers.get('content-length') ?? 0) };
+}
+
+async function load({ id, wasm, weights }) {
+  const stop = new AbortController();
+  stops.set(id, stop);
+  try {
+    const [bytes, file] = await Promise.all([
+      wasm instanceof ArrayBuffer ? wasm : opened(wasm, stop.signal).then(({ stream }) => new Response(stream).arrayBuffer()),
+      opened(weights, stop.signal),
+    ]);
+    engine = await Engine.create(await WebAssembly.compile(bytes));
+    let loaded = 0;
+    about = await readWeights(engine, file.stream, (count) => {
+      loaded += count;
+      postMessage({ id, progress: { loaded, total: file.total } });
+    });
+    // The engine compiles a function for speed only after it has run.
+    engine.run();
+    engine.run();
+    return about;
+  } finally {
+    stops.delete(id);
+  }
+}
+
+/** Gives an image's rows to the engine, in strips. */
+function setPhoto(image) {
+  const { width, height } = image;
+  if (image.data) {
+    const row = 4 * width;
+    engine.setPhoto(width, height, (y, count) => image.data.subarray(y * row, (y + count) * row));
+    return;
+  }
+  canvas ??= new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
+  engine.setPhoto(width, height, (y, rows) => {
+    if (canvas.canvas.width !== width || canvas.canvas.height < rows) {
+      canvas.canvas.width = width;
+      canvas.canvas.height = rows;
+    }
+    canvas.clearRect(0, 0, width, rows);
+    canvas.drawImage(image, 0, -y);
+    return canvas.getImageData(0, 0, width, rows).data;
+  });
+}
+
+async function run({ image: given, input }) {
+  const image = given instanceof Blob ? await bitmapOf(given) : given;
+  const start = performance.now();
+  try {
+    if (input) engine.setInput(input);
+    else setPhoto(image);
+  } finally {
+    image?.close?.();
+  }
+  const ready = performance.now();
+  const outputs = engine.run();
+  const end = performance.now();
+  return { ...outputs, milliseconds: end - ready, preparation: ready - start, memory: engine.bytes };
+}
+
+self.onmessage = async ({ data }) => {
+  const { id, type } = data;
+  if (type === 'stop') return void stops.get(id)?.abort();
+  try {
+    postMessage({ id, result: await (type === 'load' ? load(data) : run(data)) });
+  } catch (error) {
+    postMessage({ id, error: { name: error.name, message: error.message } });
+  }
+};

@@ -1,0 +1,312 @@
+//! Weights of any kind as a file for browsers: layers whose batch normalisation is folded, and a
+//! description of the network and of its rule for photos.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use half::f16;
+use mobilenet::kernels::integer::{IntegerNetwork, IntegerOperation, Integers};
+use mobilenet::model::checkpoint::{
+    Checkpoint, Metadata, ReadLimits, exists, is_quantized, load_integers,
+};
+use mobilenet::model::fold::{folded_layers, folded_logits};
+use mobilenet::model::preprocess::{self, CropRounding, Preprocessing};
+use mobilenet::model::quantized::Arithmetic;
+use mobilenet_web::{Filter, Resize, Rule, write};
+use serde_json::{Value, json};
+use xtask::WebType;
+
+use super::container::Container;
+
+/// slim's pooling window.
+const POOL_WINDOW: [usize; 2] = [7, 7];
+
+/// A file for browsers.
+pub(super) struct Converted {
+    pub(super) name: String,
+    pub(super) precision: &'static str,
+    pub(super) size: [usize; 2],
+    pub(super) classes: usize,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Converted {
+    /// The same under another name.
+    pub(super) fn called(self, name: &str) -> Self {
+        Self {
+            name: name.to_string(),
+            ..self
+        }
+    }
+
+    /// Name of the file.
+    pub(super) fn file(&self) -> String {
+        format!("{}.{}.safetensors", self.name, self.precision)
+    }
+}
+
+/// Converts weights: a file or folder, a known name, or `hf:OWNER/REPO`.
+pub(super) fn convert(weights: &str, dtype: WebType) -> Result<Converted> {
+    let checkpoint = mobilenet_cli::load(weights)?;
+    let path = Path::new(weights);
+    let limits = ReadLimits::default();
+    let (precision, bytes) = if exists(path) && is_quantized(path, limits)? {
+        (
+            "integers",
+            of_integers(&load_integers(path, limits)?, &checkpoint.metadata)?,
+        )
+    } else {
+        let precision = match dtype {
+            WebType::F32 => "f32",
+            WebType::F16 => "f16",
+            WebType::Int8 => "int8",
+        };
+        (precision, of_floats(&checkpoint, dtype)?)
+    };
+    let metadata = &checkpoint.metadata;
+    Ok(Converted {
+        name: short_name(weights),
+        precision,
+        size: metadata.preprocessing.size,
+        classes: metadata.classes.unwrap_or(0),
+        bytes,
+    })
+}
+
+/// A name that is good for a file and a list.
+fn short_name(weights: &str) -> String {
+    let path = Path::new(weights);
+    let name = match exists(path) {
+        true => path.file_stem().and_then(|name| name.to_str()),
+        false => weights.rsplit(['/', ':']).next(),
+    };
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
+    let plain = |letter| if is_plain(letter) { letter } else { '_' };
+    name.unwrap_or("weights").chars().map(plain).collect()
+}
+
+fn of_floats(checkpoint: &Checkpoint, dtype: WebType) -> Result<Vec<u8>> {
+    let metadata = &checkpoint.metadata;
+    let config = metadata.config();
+    if metadata.channel_multiplier != 1 {
+        bail!("networks with several depthwise filters a channel are not for browsers");
+    }
+    let mut container = Container::default();
+    let mut shapes = Vec::new();
+    for (index, layer) in folded_layers(&config, &checkpoint.parameters)?
+        .iter()
+        .enumerate()
+    {
+        let shape = layer.as_kernel(config.base.arg_scope.activation).shape;
+        // Of the others, each weight affects more of the result, and they are few.
+        let is_pointwise = index > 0 && shape.geometry.kernel == [1, 1];
+        let dtype = match dtype {
+            WebType::Int8 if !is_pointwise => WebType::F16,
+            dtype => dtype,
+        };
+        add(
+            &mut container,
+            index,
+            dtype,
+            &layer.layer.weight_shape(),
+            &layer.weights,
+            &layer.bias,
+        )?;
+        shapes.push(shape);
+    }
+    if let Some(head) = folded_logits(&config, &checkpoint.parameters)? {
+        let shape = [head.classes, head.weights.len() / head.classes.max(1)];
+        add(
+            &mut container,
+            shapes.len(),
+            dtype,
+            &shape,
+            &head.weights,
+            &head.bias,
+        )?;
+    }
+    let [rows, columns] = metadata.preprocessing.size;
+    let pooling = (!config.global_pool).then_some(POOL_WINDOW);
+    let network = write::float_network(
+        [rows, columns, metadata.in_channels],
+        pooling,
+        config.classes(),
+        &shapes,
+    );
+    container.into_bytes(&about(metadata, &network)?)
+}
+
+/// Adds a layer's biases, scales and weights, `[out, ...]`.
+fn add(
+    container: &mut Container,
+    layer: usize,
+    dtype: WebType,
+    shape: &[usize],
+    weights: &[f32],
+    bias: &[f32],
+) -> Result<()> {
+    if weights.iter().chain(bias).any(|value| !value.is_finite()) {
+        bail!("a weight of layer {layer} is no finite number");
+    }
+    container.add(
+        layer,
+        "bias",
+        "F32",
+        &[bias.len()],
+        &le(bias, f32::to_le_bytes),
+    );
+    match dtype {
+        WebType::F32 => container.add(
+            layer,
+            "weight",
+            "F32",
+            shape,
+            &le(weights, f32::to_le_bytes),
+        ),
+        WebType::F16 => {
+            let halves: Vec<f16> = weights
+                .iter()
+                .map(|&weight| f16::from_f32(weight))
+                .collect();
+            if halves.iter().any(|half| !half.is_finite()) {
+                bail!("a weight of layer {layer} is beyond the range of f16");
+            }
+            container.add(
+                layer,
+                "weight",
+                "F16",
+                shape,
+                &le(&halves, f16::to_le_bytes),
+            );
+        }
+        WebType::Int8 => {
+            let depth = weights.len() / bias.len().max(1);
+            let (mut scales, mut steps) = (Vec::new(), Vec::new());
+            for channel in weights.chunks(depth.max(1)) {
+                let largest = channel
+                    .iter()
+                    .fold(0f32, |most, weight| most.max(weight.abs()));
+                let scale = if largest > 0.0 { largest / 127.0 } else { 1.0 };
+                scales.push(scale);
+                steps.extend(
+                    channel
+                        .iter()
+                        .map(|weight| (weight / scale).round_ties_even() as i8 as u8),
+                );
+            }
+            container.add(
+                layer,
+                "scale",
+                "F32",
+                &[scales.len()],
+                &le(&scales, f32::to_le_bytes),
+            );
+            container.add(layer, "weight", "I8", shape, &steps);
+        }
+    }
+    Ok(())
+}
+
+fn of_integers(network: &IntegerNetwork, metadata: &Metadata) -> Result<Vec<u8>> {
+    let is_convolution = |index: &usize| {
+        matches!(
+            network.layers[*index].operation,
+            IntegerOperation::Convolution(_)
+        )
+    };
+    let is_pool = |index: &usize| {
+        let operation = &network.layers[*index].operation;
+        matches!(
+            operation,
+            IntegerOperation::AveragePool(_) | IntegerOperation::Mean
+        )
+    };
+    let layers = 0..network.layers.len();
+    let (Some(features), Some(logits)) = (
+        layers.clone().rfind(is_pool),
+        layers.clone().rfind(is_convolution),
+    ) else {
+        bail!("a network of integers without a pool and a classifier is not for browsers");
+    };
+    let mut container = Container::default();
+    for (index, layer) in network.layers.iter().enumerate() {
+        let IntegerOperation::Convolution(convolution) = &layer.operation else {
+            continue;
+        };
+        let weights = &convolution.weights;
+        let (bias, scales) = (&convolution.bias, &weights.scales);
+        container.add(
+            index,
+            "bias",
+            "I32",
+            &[bias.len()],
+            &le(bias, i32::to_le_bytes),
+        );
+        container.add(
+            index,
+            "scale",
+            "F32",
+            &[scales.len()],
+            &le(scales, f32::to_le_bytes),
+        );
+        let zero_points = le(&weights.zero_points, i32::to_le_bytes);
+        container.add(index, "zero_point", "I32", &[scales.len()], &zero_points);
+        let (dtype, bytes): (&str, Vec<u8>) = match &weights.values {
+            Integers::U8(values) => ("U8", values.clone()),
+            Integers::I8(values) => ("I8", values.iter().map(|&value| value as u8).collect()),
+        };
+        container.add(index, "weight", dtype, &[bytes.len()], &bytes);
+    }
+    let words = write::integer_network(network, Arithmetic::Xnnpack, [features, logits]);
+    container.into_bytes(&about(metadata, &words)?)
+}
+
+/// What the header says.
+fn about(metadata: &Metadata, network: &[u32]) -> Result<Value> {
+    let classes = metadata.classes.unwrap_or(0);
+    let label = |class| {
+        let name = metadata.labels.name(class, classes);
+        name.map_or_else(|| format!("class {class}"), str::to_string)
+    };
+    Ok(json!({
+        "network": network,
+        "rule": write::rule(&rule(&metadata.preprocessing)?),
+        "labels": (0..classes).map(label).collect::<Vec<_>>(),
+        "least_probability": metadata.least_probability,
+        "source": metadata.source,
+    }))
+}
+
+/// The rule for photos, in the module's type.
+fn rule(preprocessing: &Preprocessing) -> Result<Rule> {
+    let filter = |filter| match filter {
+        preprocess::Filter::Bilinear => Filter::Bilinear,
+        preprocess::Filter::Bicubic => Filter::Bicubic,
+    };
+    let resize = match preprocessing.resize {
+        preprocess::Resize::CentralCrop { fraction } => Resize::CentralCrop(fraction),
+        preprocess::Resize::Squeeze { filter: used } => Resize::Squeeze(filter(used)),
+        preprocess::Resize::ShortestEdge {
+            edge,
+            filter: used,
+            rounding,
+        } => Resize::ShortestEdge {
+            edge,
+            filter: filter(used),
+            to_even: rounding == CropRounding::HalfToEven,
+        },
+        preprocess::Resize::LongestEdge { .. } => {
+            bail!("the page does not know the rule of the longest edge, which detectors have")
+        }
+    };
+    Ok(Rule {
+        resize,
+        mean: preprocessing.mean.clone(),
+        std: preprocessing.std.clone(),
+    })
+}
+
+/// Little-endian bytes of numbers.
+fn le<T: Copy, const N: usize>(values: &[T], bytes: impl Fn(T) -> [u8; N]) -> Vec<u8> {
+    values.iter().flat_map(|&value| bytes(value)).collect()
+}
