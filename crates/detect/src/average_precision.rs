@@ -117,22 +117,21 @@ pub fn evaluate(truth: &[TrueBox], found: &[FoundBox]) -> CocoMetrics {
             let images = groups.range((*class, 0)..=(*class, usize::MAX));
             let matches: Vec<Matches> = images.map(|(_, group)| group.matches(&area)).collect();
             // Classes without a box that counts have no precision.
-            Curves::new(&matches, MOST).map(|curves| (matches, curves))
+            curves(&matches, MOST).map(|curves| (matches, curves))
         };
         classes.iter().filter_map(of_class).collect::<Vec<_>>()
     });
     let [all, small, medium, large] = &areas;
-    let precision = |area: &[(Vec<Matches>, Curves)], overlaps: RangeInclusive<usize>| {
+    let precision = |area: &[(Vec<Matches>, [Curve; OVERLAPS])],
+                     overlaps: RangeInclusive<usize>| {
         let curves = area
             .iter()
-            .flat_map(|(_, curves)| &curves.precisions[overlaps.clone()]);
-        mean(curves.flatten().copied())
+            .flat_map(|(_, curves)| &curves[overlaps.clone()]);
+        mean(curves.flat_map(|curve| curve.precisions.iter().copied()))
     };
-    let recall = |area: &[(Vec<Matches>, Curves)], most: usize| {
-        let curves = area
-            .iter()
-            .filter_map(|(matches, _)| Curves::new(matches, most));
-        mean(curves.flat_map(|curves| curves.recalls))
+    let recall = |area: &[(Vec<Matches>, [Curve; OVERLAPS])], most: usize| {
+        let curves = area.iter().filter_map(|(matches, _)| curves(matches, most));
+        mean(curves.flatten().map(|curve| curve.recall))
     };
     let every = 0..=OVERLAPS - 1;
     CocoMetrics {
@@ -190,42 +189,64 @@ impl Group {
         let overlaps: Vec<Vec<f64>> = (self.found.iter())
             .map(|found| truth.iter().map(|one| overlap(found.bounds, one)).collect())
             .collect();
-        let mut fates = vec![[Fate::Wrong; OVERLAPS]; self.found.len()];
-        for index in 0..OVERLAPS {
-            let mut taken = vec![false; truth.len()];
-            for (found, overlaps) in overlaps.iter().enumerate() {
-                let mut best: Option<usize> = None;
-                let mut least = overlap_of(index).min(1.0 - 1e-10);
-                for (number, &overlap) in overlaps.iter().enumerate() {
-                    if taken[number] && !truth[number].crowd {
-                        continue;
-                    }
-                    // A box that counts is not given up for one that does not.
-                    if best.is_some_and(|best| !ignored(truth[best])) && ignored(truth[number]) {
-                        break;
-                    }
-                    if overlap >= least {
-                        (best, least) = (Some(number), overlap);
+        let counts: Vec<bool> = truth.iter().map(|one| !ignored(one)).collect();
+        let fates: [Vec<Fate>; OVERLAPS] = std::array::from_fn(|index| {
+            let least = overlap_of(index).min(1.0 - 1e-10);
+            self.fates(&truth, &counts, &overlaps, least, area)
+        });
+        let found = self.found.iter().enumerate();
+        let found = found.map(|(number, found)| {
+            (
+                found.score,
+                std::array::from_fn(|index| fates[index][number]),
+            )
+        });
+        Matches {
+            boxes: counts.iter().filter(|&&counts| counts).count(),
+            found: found.collect(),
+        }
+    }
+
+    /// What becomes of each detection where a right one overlaps by at least `least`. Of the true
+    /// boxes, those that count come first.
+    fn fates(
+        &self,
+        truth: &[&TrueBox],
+        counts: &[bool],
+        overlaps: &[Vec<f64>],
+        least: f64,
+        area: &RangeInclusive<f64>,
+    ) -> Vec<Fate> {
+        let mut taken = vec![false; truth.len()];
+        let fates = self.found.iter().zip(overlaps).map(|(found, overlaps)| {
+            let mut best: Option<usize> = None;
+            let mut least = least;
+            for (number, &overlap) in overlaps.iter().enumerate() {
+                if taken[number] && !truth[number].crowd {
+                    continue;
+                }
+                // A box that counts is not given up for one that does not.
+                if best.is_some_and(|best| counts[best]) && !counts[number] {
+                    break;
+                }
+                if overlap >= least {
+                    (best, least) = (Some(number), overlap);
+                }
+            }
+            let [_, _, width, height] = found.bounds;
+            match best {
+                Some(best) => {
+                    taken[best] = true;
+                    match counts[best] {
+                        true => Fate::Right,
+                        false => Fate::Ignored,
                     }
                 }
-                let [_, _, width, height] = self.found[found].bounds;
-                fates[found][index] = match best {
-                    Some(best) => {
-                        taken[best] = true;
-                        match ignored(truth[best]) {
-                            true => Fate::Ignored,
-                            false => Fate::Right,
-                        }
-                    }
-                    None if area.contains(&(width * height)) => Fate::Wrong,
-                    None => Fate::Ignored,
-                };
+                None if area.contains(&(width * height)) => Fate::Wrong,
+                None => Fate::Ignored,
             }
-        }
-        Matches {
-            boxes: truth.iter().filter(|one| !ignored(one)).count(),
-            found: self.found.iter().map(|one| one.score).zip(fates).collect(),
-        }
+        });
+        fates.collect()
     }
 }
 
@@ -247,57 +268,59 @@ fn overlap(found: PixelBox, truth: &TrueBox) -> f64 {
     both / union
 }
 
-/// Precision at each recall, and the last recall, for each overlap.
+/// Precision at each recall, and the last recall, at one overlap.
 #[derive(Debug)]
-struct Curves {
-    precisions: [Vec<f64>; OVERLAPS],
-    recalls: [f64; OVERLAPS],
+struct Curve {
+    precisions: Vec<f64>,
+    recall: f64,
 }
 
-impl Curves {
-    /// Of a class in all photos, with at most so many detections of each. `None` if no true box counts.
-    fn new(photos: &[Matches], most: usize) -> Option<Self> {
-        let boxes: usize = photos.iter().map(|photo| photo.boxes).sum();
-        if boxes == 0 {
-            return None;
-        }
-        let found = photos
-            .iter()
-            .flat_map(|photo| photo.found.iter().take(most));
-        let mut found: Vec<&(f64, [Fate; OVERLAPS])> = found.collect();
-        found.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let mut curves = Self {
-            precisions: std::array::from_fn(|_| Vec::new()),
-            recalls: [0.0; OVERLAPS],
-        };
-        for index in 0..OVERLAPS {
-            let (mut right, mut wrong) = (0u64, 0u64);
-            let mut points: Vec<[f64; 2]> = Vec::with_capacity(found.len());
-            for (_, fates) in &found {
-                match fates[index] {
-                    Fate::Right => right += 1,
-                    Fate::Wrong => wrong += 1,
-                    Fate::Ignored => {}
-                }
-                let precision = right as f64 / ((right + wrong) as f64 + f64::EPSILON);
-                points.push([right as f64 / boxes as f64, precision]);
+/// The curves of a class in all photos, with at most so many detections of each. `None` if no true box
+/// counts.
+fn curves(photos: &[Matches], most: usize) -> Option<[Curve; OVERLAPS]> {
+    let boxes: usize = photos.iter().map(|photo| photo.boxes).sum();
+    if boxes == 0 {
+        return None;
+    }
+    let found = photos
+        .iter()
+        .flat_map(|photo| photo.found.iter().take(most));
+    let mut found: Vec<&(f64, [Fate; OVERLAPS])> = found.collect();
+    found.sort_by(|a, b| b.0.total_cmp(&a.0));
+    Some(std::array::from_fn(|index| {
+        Curve::new(found.iter().map(|(_, fates)| fates[index]), boxes)
+    }))
+}
+
+impl Curve {
+    /// Of detections, best first.
+    fn new(fates: impl Iterator<Item = Fate>, boxes: usize) -> Self {
+        let (mut right, mut wrong) = (0u64, 0u64);
+        let mut points: Vec<[f64; 2]> = Vec::new();
+        for fate in fates {
+            match fate {
+                Fate::Right => right += 1,
+                Fate::Wrong => wrong += 1,
+                Fate::Ignored => {}
             }
-            curves.recalls[index] = points.last().map_or(0.0, |point| point[0]);
-            // Precision never rises with recall.
-            let mut highest = 0.0f64;
-            for point in points.iter_mut().rev() {
-                highest = highest.max(point[1]);
-                point[1] = highest;
-            }
-            curves.precisions[index] = (0..RECALLS)
-                .map(|recall| {
-                    let wanted = recall_of(recall);
-                    let at = points.partition_point(|point| point[0] < wanted);
-                    points.get(at).map_or(0.0, |point| point[1])
-                })
-                .collect();
+            let precision = right as f64 / ((right + wrong) as f64 + f64::EPSILON);
+            points.push([right as f64 / boxes as f64, precision]);
         }
-        Some(curves)
+        // Precision never rises with recall.
+        let mut highest = 0.0f64;
+        for point in points.iter_mut().rev() {
+            highest = highest.max(point[1]);
+            point[1] = highest;
+        }
+        let precisions = (0..RECALLS).map(|recall| {
+            let wanted = recall_of(recall);
+            let at = points.partition_point(|point| point[0] < wanted);
+            points.get(at).map_or(0.0, |point| point[1])
+        });
+        Self {
+            precisions: precisions.collect(),
+            recall: points.last().map_or(0.0, |point| point[0]),
+        }
     }
 }
 

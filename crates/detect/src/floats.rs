@@ -82,6 +82,52 @@ impl FloatNetwork {
     }
 }
 
+/// Most values of one activation, as in networks of integers.
+const MOST_VALUES: usize = 1 << 26;
+
+impl FloatNetwork {
+    /// Checks that no activation is so large that a file could take all memory.
+    fn check_sizes(&self) -> Result<(), DetectError> {
+        let check = |what: &str, [rows, columns]: [usize; 2], channels: usize| {
+            let values = rows
+                .checked_mul(columns)
+                .and_then(|n| n.checked_mul(channels));
+            match values {
+                Some(1..=MOST_VALUES) => Ok(()),
+                _ => Err(DetectError::Setting {
+                    setting: format!("the map of {what}"),
+                    range: "from 1 to 67,108,864 values",
+                    found: format!("{rows}x{columns}x{channels}"),
+                }),
+            }
+        };
+        let mut size = self.size;
+        check("the image", size, 3)?;
+        let mut sizes = Vec::new();
+        for FloatLayer { name, shape, .. } in &self.layers {
+            let resolved = shape.geometry.resolve(1, size[0], size[1])?;
+            size = [resolved.rows.output, resolved.columns.output];
+            check(name, size, shape.out_channels)?;
+            sizes.push(size);
+        }
+        for FloatPredictor {
+            reads,
+            boxes,
+            scores,
+        } in &self.predictors
+        {
+            let channels = boxes
+                .shape
+                .out_channels
+                .saturating_add(scores.shape.out_channels);
+            // Whether the layer exists is checked when the weights are packed.
+            let size = sizes.get(*reads).copied().unwrap_or([1, 1]);
+            check(&scores.name, size, channels)?;
+        }
+        Ok(())
+    }
+}
+
 /// Packed weights, which any number of plans can share.
 #[derive(Debug)]
 pub struct FloatWeights {
@@ -109,6 +155,7 @@ impl FloatWeights {
                 });
             }
         }
+        network.check_sizes()?;
         let shapes: Vec<LayerShape> = network.layers.iter().map(|layer| layer.shape).collect();
         let branches: Vec<BranchShape> = network.predictors.iter().map(joint_shape).collect();
         let isa = Isa::best().map_err(KernelError::from)?;

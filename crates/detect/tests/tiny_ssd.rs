@@ -318,3 +318,28 @@ fn a_file_of_numbers_computes_literts_numbers() {
         ));
     }
 }
+
+/// A few bytes must not make a reader take all memory.
+#[test]
+fn huge_images_are_refused() {
+    let float = include_bytes!("golden/tiny_ssd_float.tflite");
+    for file in [FILE, float.as_slice()] {
+        let shape: Vec<u8> = [4i32, 1, 20, 20, 3]
+            .iter()
+            .flat_map(|v| v.to_le_bytes())
+            .collect();
+        let at = file
+            .windows(shape.len())
+            .position(|found| found == shape)
+            .unwrap();
+        for rows in [1i32 << 20, i32::MAX, 0, -1] {
+            let mut changed = file.to_vec();
+            for axis in [8, 12] {
+                changed[at + axis..at + axis + 4].copy_from_slice(&rows.to_le_bytes());
+            }
+            for computation in [Computation::default(), Computation::Floats] {
+                load(&changed, computation).unwrap_err();
+            }
+        }
+    }
+}

@@ -7,7 +7,8 @@ use std::collections::HashMap;
 
 use candle_core::{Device, Tensor};
 use mobilenet_model::checkpoint::{
-    Checkpoint, Framework, LoadOptions, ReadLimits, WeightsDtype, load, load_with, save_as,
+    Checkpoint, Framework, LoadOptions, ReadLimits, WeightsDtype, load, load_tensors, load_with,
+    save_as,
 };
 use support::{Golden, golden, input, relative_error};
 
@@ -120,6 +121,30 @@ fn tensorflow_js() {
         check(&checkpoint, "keras_64x64.safetensors", "logits_of_tfjs", 64);
         assert!(checkpoint.report.unused.is_empty());
     }
+}
+
+/// Older files of TensorFlow.js are the manifest alone.
+#[test]
+fn tensorflow_js_manifest() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(golden("tfjs")).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
+    }
+    let model = std::fs::read(golden("tfjs/model.json")).unwrap();
+    let model: serde_json::Value = serde_json::from_slice(&model).unwrap();
+    let manifest = folder.path().join("weights_manifest.json");
+    std::fs::write(&manifest, model["weightsManifest"].to_string()).unwrap();
+    let limits = ReadLimits::default();
+    let found = load_tensors(&manifest, limits).unwrap().tensors;
+    let expected = load_tensors(&golden("tfjs"), limits).unwrap().tensors;
+    assert!(found.len() > 100 && found.keys().eq(expected.keys()));
+    for (name, tensor) in found {
+        assert_eq!(tensor.to_f32(), expected[&name].to_f32(), "{name}");
+    }
+    std::fs::write(&manifest, r#"[{"weights": [], "paths": 5}]"#).unwrap();
+    let error = load_tensors(&manifest, limits).unwrap_err().to_string();
+    assert!(error.contains("weights_manifest.json"), "{error}");
 }
 
 /// The weights are nested and come from DataParallel. The file also has averages and an optimiser's

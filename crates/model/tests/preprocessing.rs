@@ -452,8 +452,6 @@ fn another_size_keeps_the_share_of_the_crop() {
 
 #[test]
 fn the_longest_edge_fits_and_the_rest_is_black() {
-    use mobilenet_model::preprocess::{Filter, Resize};
-
     let rule = Preprocessing {
         resize: Resize::LongestEdge {
             filter: Filter::Bilinear,

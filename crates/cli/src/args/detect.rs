@@ -14,8 +14,8 @@ pub struct Detect {
     /// but no hidden ones; - for a list of paths on standard input, one per line
     #[arg(required = true, value_name = "PHOTO|DIR|-")]
     pub(crate) photos: Vec<PathBuf>,
-    /// Detector: a TFLite file that ends in TFLite_Detection_PostProcess, or a file or folder with the
-    /// variables of an SSD of TensorFlow's Object Detection API
+    /// Detector: a TFLite file that ends in TFLite_Detection_PostProcess, a file or folder with the
+    /// variables of an SSD of TensorFlow's Object Detection API, or face-api's manifest
     #[arg(short, long, value_name = "W")]
     pub(crate) weights: PathBuf,
     /// Leave out objects with a lower score

@@ -13,6 +13,7 @@ pub(crate) struct Prepared {
     /// Pixels of all views.
     pub(crate) pixels: Vec<f32>,
     /// Rows and columns of the photo, upright.
+    #[cfg(feature = "detect")]
     pub(crate) size: [usize; 2],
     /// What is missing in the photo, where that is allowed.
     pub(crate) warning: Option<String>,
@@ -42,6 +43,7 @@ pub(crate) fn read(
     drop((decoded.photo, share));
     Ok(Prepared {
         pixels,
+        #[cfg(feature = "detect")]
         size,
         warning: decoded.warning,
     })
