@@ -20,7 +20,7 @@ mod vector;
 mod vnni;
 
 pub(crate) use rounding::{ExactRounding, Rounding};
-pub(crate) use vector::{IntegerKernel, IntegerSimd};
+pub(crate) use vector::{IntegerKernel, IntegerSimd, Weight};
 
 use crate::simd::{Isa, IsaError, is_forced};
 
