@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use mobilenet_kernels::inference::WeightType;
 use mobilenet_model::checkpoint::{Checkpoint, Metadata, ReadLimits, load, load_bytes};
 #[cfg(feature = "integers")]
-use mobilenet_model::checkpoint::{is_quantized, load_quantized};
+use mobilenet_model::checkpoint::{is_quantized, load_quantized, load_quantized_bytes};
 use mobilenet_model::prediction::{mean_probabilities, predictions};
 use mobilenet_model::preprocess::{Photo, Views};
 #[cfg(feature = "integers")]
@@ -175,6 +175,18 @@ impl Classifier {
         let bytes = include_bytes!("../weights/fashion_mnist_0.25_96.safetensors");
         let checkpoint = load_bytes("fashion-mnist", bytes, ReadLimits::default())?;
         Self::from_checkpoint(checkpoint, Engine::default())
+    }
+
+    /// [`Self::fashion_mnist`] in 8-bit integers, made of the same weights by `mobilenet quantize`:
+    /// 274,792 bytes in place of 456,396, and 93.94 % accuracy.
+    ///
+    /// # Errors
+    /// As [`Self::fashion_mnist`].
+    pub fn fashion_mnist_int8() -> Result<Self, Error> {
+        let bytes = include_bytes!("../weights/fashion_mnist_0.25_96_int8.safetensors");
+        let quantized = load_quantized_bytes("fashion-mnist", bytes, ReadLimits::default())?;
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Self::from_integers(quantized.metadata, quantized.network, threads)
     }
 
     /// Makes a classifier from loaded weights. The plan repacks the weights layer by layer and

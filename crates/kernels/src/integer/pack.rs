@@ -14,7 +14,7 @@ use super::softmax::{Exponentials, FIXED_SCALE};
 use crate::error::KernelError;
 use crate::network::ConvKind;
 use crate::simd::integer::depthwise::tap_pairs;
-use crate::simd::integer::{IntegerKernel, IntegerSimd, Products, dispatch};
+use crate::simd::integer::{IntegerKernel, IntegerSimd, Products, Weight, dispatch};
 use crate::simd::{AlignedBuffer, IntegerIsa};
 
 impl PackedIntegers {
@@ -128,33 +128,34 @@ impl PackedSums {
     }
 }
 
-/// An output channel's weights without their zero point, `[rows, columns, in]`.
-fn weights_of(convolution: &QuantizedConvolution, channel: usize, to: &mut [i32]) {
-    let QuantizedConvolution {
-        weights,
-        out_channels,
-        ..
-    } = convolution;
+/// Some of an output channel's weights, from `start` on, without their zero point. All of them are
+/// `[rows, columns, in]`.
+#[inline(always)]
+fn weights_of(convolution: &QuantizedConvolution, channel: usize, start: usize, to: &mut [i32]) {
+    let weights = &convolution.weights;
     let zero_point = weights.zero_point(channel);
-    let each = to.len();
-    match (convolution.kind, &weights.values) {
-        (ConvKind::Conv, Integers::U8(values)) => {
-            let values = &values[channel * each..][..each];
-            for (to, &weight) in to.iter_mut().zip(values) {
-                *to = i32::from(weight) - zero_point;
-            }
+    let (first, step) = match convolution.kind {
+        ConvKind::Conv => (channel * each(convolution) + start, 1),
+        ConvKind::Depthwise => (
+            start * convolution.out_channels + channel,
+            convolution.out_channels,
+        ),
+    };
+    match &weights.values {
+        Integers::U8(values) => without(&values[first..], step, zero_point, to),
+        Integers::I8(values) => without(&values[first..], step, zero_point, to),
+    }
+}
+
+#[inline(always)]
+fn without<T: Copy + Into<i32>>(values: &[T], step: usize, zero_point: i32, to: &mut [i32]) {
+    if step == 1 {
+        for (to, &value) in to.iter_mut().zip(values) {
+            *to = value.into() - zero_point;
         }
-        (ConvKind::Conv, Integers::I8(values)) => {
-            let values = &values[channel * each..][..each];
-            for (to, &weight) in to.iter_mut().zip(values) {
-                *to = i32::from(weight) - zero_point;
-            }
-        }
-        (ConvKind::Depthwise, values) => {
-            for (i, to) in to.iter_mut().enumerate() {
-                let weight = values.get(i * out_channels + channel).unwrap_or_default();
-                *to = weight - zero_point;
-            }
+    } else {
+        for (to, &value) in to.iter_mut().zip(values.iter().step_by(step)) {
+            *to = value.into() - zero_point;
         }
     }
 }
@@ -163,7 +164,7 @@ fn weights_of(convolution: &QuantizedConvolution, channel: usize, to: &mut [i32]
 fn sums_of_weights(convolution: &QuantizedConvolution) -> Vec<i32> {
     let mut weights = vec![0; each(convolution)];
     let sums = (0..convolution.out_channels).map(|channel| {
-        weights_of(convolution, channel, &mut weights);
+        weights_of(convolution, channel, 0, &mut weights);
         weights.iter().copied().fold(0, i32::wrapping_add)
     });
     sums.collect()
@@ -226,7 +227,7 @@ fn pack_depthwise(convolution: &QuantizedConvolution, lanes: usize) -> AlignedBu
     let mut packed = vec![0i16; vectors * pairs.len() * lanes * 2];
     let mut weights = vec![0; each(convolution)];
     for channel in 0..convolution.out_channels {
-        weights_of(convolution, channel, &mut weights);
+        weights_of(convolution, channel, 0, &mut weights);
         for (index, &[first, second]) in pairs.iter().enumerate() {
             let pair = channel / lanes * pairs.len() + index;
             let at = (pair * lanes + channel % lanes) * 2;
@@ -322,12 +323,30 @@ impl IntegerKernel for PackMatrix<'_> {
                 simd: std::marker::PhantomData,
             };
             let mut left = vec![false; stride / S::DEPTH];
-            for lane in 0..channels {
-                let row = &mut panel.rest[lane * stride..][..each];
-                weights_of(convolution, first + lane, row);
-                let steps = weights[start.0..].chunks_exact_mut(lanes * S::DEPTH);
-                for (step, (to, left)) in steps.zip(&mut left).enumerate() {
-                    *left |= panel.take(lane, step, to);
+            let mut row = [0; BLOCK];
+            for block in (0..stride).step_by(BLOCK) {
+                let steps = (stride - block).min(BLOCK) / S::DEPTH;
+                let to = &mut weights[start.0 + block * lanes..];
+                for lane in 0..channels {
+                    let count = (each - block).min(BLOCK);
+                    row[count..].fill(0);
+                    weights_of(convolution, first + lane, block, &mut row[..count]);
+                    let largest = row.iter().fold(0, |most, weight| weight.abs().max(most));
+                    if largest <= S::WHOLE {
+                        let rows = row.chunks_exact(S::DEPTH).take(steps);
+                        for (row, to) in rows.zip(to.chunks_exact_mut(lanes * S::DEPTH)) {
+                            put::<S>(lane, row, to);
+                        }
+                        continue;
+                    }
+                    let rest = lane * stride + block;
+                    panel.rest[rest..][..steps * S::DEPTH]
+                        .copy_from_slice(&row[..steps * S::DEPTH]);
+                    let first_step = block / S::DEPTH;
+                    let to = to.chunks_exact_mut(lanes * S::DEPTH);
+                    for (step, to) in (first_step..first_step + steps).zip(to) {
+                        left[step] |= panel.take(lane, step, to);
+                    }
                 }
             }
             for (step, _) in left.iter().enumerate().filter(|(_, left)| **left) {
@@ -364,6 +383,18 @@ impl IntegerKernel for PackMatrix<'_> {
         }
     }
 }
+
+/// Puts a lane's weights of a step, which it takes whole, among the step's weights.
+#[inline(always)]
+fn put<S: IntegerSimd>(lane: usize, row: &[i32], to: &mut [S::Weight]) {
+    let to = &mut to[lane / S::LANES * S::LANES * S::DEPTH..][..S::LANES * S::DEPTH];
+    for (depth, &weight) in row.iter().enumerate() {
+        to[S::packed(lane % S::LANES, depth)] = S::Weight::nearest(weight);
+    }
+}
+
+/// Weights of a channel that are packed at a time: so few that a panel's stay in the nearest cache.
+const BLOCK: usize = 64;
 
 /// What is still to be packed of a panel's weights.
 struct PanelWeights<S: IntegerSimd> {

@@ -8,7 +8,7 @@ use mobilenet_kernels::integer::IntegerNetwork;
 use super::describe::metadata_of;
 use super::error::CheckpointError;
 use super::integer_structure::KEY;
-use super::load::{read_file, read_tensors};
+use super::load::{read_file, read_tensors, unknown_format};
 use super::locate::locate;
 use super::metadata::Metadata;
 use super::options::LoadOptions;
@@ -74,20 +74,51 @@ pub fn load_quantized(
     let path = &locate(path)?;
     let bytes = read_file(path, limits)?;
     match Format::detect(&bytes) {
-        Some(Format::Tflite) => {
-            let failed = |source| unread(path, source);
-            let mut outline = read_outline(&bytes, limits).map_err(failed)?;
-            let options = LoadOptions {
-                limits,
-                ..LoadOptions::default()
-            };
-            Ok(QuantizedCheckpoint {
-                metadata: metadata_of(path, &mut outline, &options)?,
-                network: read_integers(&bytes, limits).map_err(failed)?,
-            })
-        }
+        Some(Format::Tflite) => load_tflite(path, &bytes, limits),
         format => load_other(path, format, limits),
     }
+}
+
+/// [`load_quantized`] for a file's bytes, for example weights embedded in a program. `name` is the
+/// file's name in errors.
+///
+/// # Errors
+/// As [`load_quantized`], and for formats of several files.
+pub fn load_quantized_bytes(
+    name: &str,
+    bytes: &[u8],
+    limits: ReadLimits,
+) -> Result<QuantizedCheckpoint, CheckpointError> {
+    let path = Path::new(name);
+    match Format::detect(bytes) {
+        Some(Format::Tflite) => load_tflite(path, bytes, limits),
+        Some(format) => {
+            let file = format.read(bytes, limits);
+            let file = file.map_err(|source| unread(path, source))?;
+            of_tensors(path, file, Some(format), &with_limits(limits))
+        }
+        None => Err(unknown_format(path, bytes)),
+    }
+}
+
+fn with_limits(limits: ReadLimits) -> LoadOptions {
+    LoadOptions {
+        limits,
+        ..LoadOptions::default()
+    }
+}
+
+fn load_tflite(
+    path: &Path,
+    bytes: &[u8],
+    limits: ReadLimits,
+) -> Result<QuantizedCheckpoint, CheckpointError> {
+    let failed = |source| unread(path, source);
+    let mut outline = read_outline(bytes, limits).map_err(failed)?;
+    Ok(QuantizedCheckpoint {
+        metadata: metadata_of(path, &mut outline, &with_limits(limits))?,
+        network: read_integers(bytes, limits).map_err(failed)?,
+    })
 }
 
 /// Loads a file that is not TFLite.
@@ -96,11 +127,16 @@ fn load_other(
     format: Option<Format>,
     limits: ReadLimits,
 ) -> Result<QuantizedCheckpoint, CheckpointError> {
-    let options = &LoadOptions {
-        limits,
-        ..LoadOptions::default()
-    };
-    let mut file = read_tensors(path, options)?;
+    let options = with_limits(limits);
+    of_tensors(path, read_tensors(path, &options)?, format, &options)
+}
+
+fn of_tensors(
+    path: &Path,
+    mut file: NamedTensors,
+    format: Option<Format>,
+    options: &LoadOptions,
+) -> Result<QuantizedCheckpoint, CheckpointError> {
     if holds_integers(&file) {
         let metadata = metadata_of(path, &mut file, options)?;
         let network = integers_of(&file, metadata.preprocessing.size);

@@ -96,7 +96,7 @@ pub fn read_file(path: &Path, limits: ReadLimits) -> Result<Vec<u8>, CheckpointE
     })
 }
 
-fn unknown_format(path: &Path, bytes: &[u8]) -> CheckpointError {
+pub(super) fn unknown_format(path: &Path, bytes: &[u8]) -> CheckpointError {
     CheckpointError::UnknownFormat {
         path: path.to_path_buf(),
         formats: Format::ALL.map(|format| format.to_string()).join(", "),

@@ -48,7 +48,10 @@ mod write;
 
 pub use error::CheckpointError;
 pub use framework_call::framework_call;
-pub use integers::{QuantizedCheckpoint, integers_of, is_quantized, load_integers, load_quantized};
+pub use integers::{
+    QuantizedCheckpoint, integers_of, is_quantized, load_integers, load_quantized,
+    load_quantized_bytes,
+};
 pub use load::{load, load_bytes, load_tensors, load_with, read_file};
 pub use locate::exists;
 pub use metadata::{KEY as METADATA_KEY, Metadata, SavedActivation};

@@ -106,6 +106,7 @@ impl IntegerSimd for Avx2 {
     const DEPTH: usize = 2;
     const TILE: usize = 6;
     const PANEL: usize = 2;
+    const WHOLE: i32 = i16::MAX as i32;
 
     #[inline(always)]
     fn vectorize<K: IntegerKernel>(self, kernel: K) -> K::Output {

@@ -40,6 +40,7 @@ impl IntegerSimd for Avx2Bytes {
     const DEPTH: usize = 8;
     const TILE: usize = 4;
     const PANEL: usize = 2;
+    const WHOLE: i32 = CAPACITY / 4;
 
     #[inline(always)]
     fn vectorize<K: IntegerKernel>(self, kernel: K) -> K::Output {

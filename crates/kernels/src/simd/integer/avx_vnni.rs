@@ -33,6 +33,7 @@ impl IntegerSimd for AvxVnni {
     const DEPTH: usize = 4;
     const TILE: usize = 6;
     const PANEL: usize = 2;
+    const WHOLE: i32 = 127;
 
     #[inline(always)]
     fn vectorize<K: IntegerKernel>(self, kernel: K) -> K::Output {

@@ -23,7 +23,7 @@ mod vnni;
 mod wasm128;
 
 pub(crate) use rounding::{ExactRounding, Rounding};
-pub(crate) use vector::{IntegerKernel, IntegerSimd};
+pub(crate) use vector::{IntegerKernel, IntegerSimd, Weight};
 
 use crate::simd::{Isa, IsaError, WASM_SIMD, is_forced};
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]

@@ -70,6 +70,7 @@ impl IntegerSimd for Neon {
     const DEPTH: usize = 4;
     const TILE: usize = 4;
     const PANEL: usize = 2;
+    const WHOLE: i32 = 127;
     const OFFSET: i32 = 128;
 
     #[inline(always)]

@@ -33,6 +33,7 @@ impl IntegerSimd for NeonDot {
     const DEPTH: usize = 4;
     const TILE: usize = 4;
     const PANEL: usize = 2;
+    const WHOLE: i32 = 127;
     const OFFSET: i32 = Neon::OFFSET;
 
     #[inline(always)]

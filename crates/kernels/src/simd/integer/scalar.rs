@@ -23,6 +23,7 @@ impl IntegerSimd for Scalar {
     const DEPTH: usize = 2;
     const TILE: usize = 2;
     const PANEL: usize = 2;
+    const WHOLE: i32 = i16::MAX as i32;
 
     #[inline(always)]
     fn vectorize<K: IntegerKernel>(self, kernel: K) -> K::Output {

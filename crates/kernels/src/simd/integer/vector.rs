@@ -55,6 +55,8 @@ pub(crate) trait IntegerSimd: Copy + Send + Sync + 'static {
     const TILE: usize;
     /// Vectors of output channels in a full panel of the matrix product.
     const PANEL: usize;
+    /// A step takes weights whole whose magnitudes are at most this.
+    const WHOLE: i32;
     /// What is subtracted from bytes that become left operands.
     const OFFSET: i32 = 0;
 

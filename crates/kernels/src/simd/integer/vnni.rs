@@ -35,6 +35,7 @@ impl IntegerSimd for Avx512Vnni {
     const DEPTH: usize = 4;
     const TILE: usize = 6;
     const PANEL: usize = 4;
+    const WHOLE: i32 = 127;
 
     #[inline(always)]
     fn vectorize<K: IntegerKernel>(self, kernel: K) -> K::Output {
