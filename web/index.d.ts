@@ -20,6 +20,8 @@ export interface LoadOptions {
   wasmUrl?: string;
   wasmData?: ArrayBuffer;
   workerUrl?: string | URL;
+  /** `classic` for a bundle without imports. */
+  workerType?: 'module' | 'classic';
   onProgress?: (progress: { loaded: number; total: number }) => void;
   signal?: AbortSignal;
 }

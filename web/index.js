@@ -22,8 +22,8 @@ class Connection {
   #next = 0;
   #ended;
 
-  constructor(url) {
-    this.#worker = new Worker(url, { type: 'module' });
+  constructor(url, type) {
+    this.#worker = new Worker(url, { type });
     this.#worker.onmessage = ({ data: { id, progress, result, error } }) => {
       const waiting = this.#waiting.get(id);
       if (progress) return void waiting?.onProgress?.(progress);
@@ -122,7 +122,8 @@ export async function load(options = {}) {
   const wasm = options.wasmData ?? options.wasmUrl ?? new URL(wasmFile(), base).href;
   const { signal, onProgress } = options;
   if (signal?.aborted) throw aborted(signal);
-  const connection = new Connection(options.workerUrl ?? new URL('./worker.js', import.meta.url));
+  const workerUrl = options.workerUrl ?? new URL('./worker.js', import.meta.url);
+  const connection = new Connection(workerUrl, options.workerType ?? 'module');
   const stop = () => connection.end(aborted(signal));
   signal?.addEventListener('abort', stop, { once: true });
   try {

@@ -146,7 +146,8 @@ function startDrawing() {
 async function sources(file) {
   if (!isEmbedded) return { modelUrl: file };
   const [modelData, wasmData] = await Promise.all([embeddedBytes(file), embeddedBytes(wasmFile())]);
-  return { modelData, wasmData, workerUrl: embeddedScript('worker.js') };
+  // On a page from a disk, browsers refuse workers that are modules.
+  return { modelData, wasmData, workerUrl: embeddedScript('worker.js'), workerType: 'classic' };
 }
 
 /** The list of models. */

@@ -27,7 +27,14 @@ const folders = {
 
 const server = createServer((request, response) => {
   const path = decodeURIComponent(new URL(request.url, 'http://x').pathname);
-  if (path === '/') return response.setHeader('content-type', 'text/html').end('<!doctype html><title>bench</title>');
+  // Isolated, so that the clock is not made coarse.
+  response.setHeader('cross-origin-opener-policy', 'same-origin');
+  response.setHeader('cross-origin-embedder-policy', 'require-corp');
+  if (path === '/') {
+    const imports = { '@litertjs/wasm-utils': '/modules/@litertjs/wasm-utils/dist/index.js' };
+    const map = `<script type="importmap">${JSON.stringify({ imports })}</script>`;
+    return response.setHeader('content-type', 'text/html').end(`<!doctype html><title>bench</title>${map}`);
+  }
   const [, name, ...rest] = path.split('/');
   const folder = folders[name];
   const file = folder && join(folder, normalize(rest.join('/')));

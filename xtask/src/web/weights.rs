@@ -100,10 +100,7 @@ fn of_floats(checkpoint: &Checkpoint, dtype: WebType) -> Result<Vec<u8>> {
         let shape = layer.as_kernel(config.base.arg_scope.activation).shape;
         // Of the others, each weight affects more of the result, and they are few.
         let is_pointwise = index > 0 && shape.geometry.kernel == [1, 1];
-        let dtype = match dtype {
-            WebType::Int8 if !is_pointwise => WebType::F16,
-            dtype => dtype,
-        };
+        let dtype = if is_pointwise { dtype } else { WebType::F32 };
         add(
             &mut container,
             index,
