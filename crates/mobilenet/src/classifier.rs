@@ -182,6 +182,7 @@ impl Classifier {
     ///
     /// # Errors
     /// As [`Self::fashion_mnist`].
+    #[cfg(feature = "integers")]
     pub fn fashion_mnist_int8() -> Result<Self, Error> {
         let bytes = include_bytes!("../weights/fashion_mnist_0.25_96_int8.safetensors");
         let quantized = load_quantized_bytes("fashion-mnist", bytes, ReadLimits::default())?;
