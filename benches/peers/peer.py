@@ -1,16 +1,13 @@
 """One engine: `peer.py ENGINE FOLDER BATCH THREADS`. See README.md for the protocol."""
 
-import importlib.metadata
-import json
 import os
-import resource
 import sys
 import tempfile
-import time
 
 import numpy as np
 
 from network import Network
+from serve import serve
 
 
 def onnxruntime(network, batch, threads, folder):
@@ -155,31 +152,9 @@ ENGINES = {"onnxruntime": onnxruntime, "openvino": openvino, "litert": litert, "
 def main():
     engine, folder, batch, threads = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     network = Network(folder)
-    # Output of libraries must not mix with our answers.
-    lines = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-
-    def say(value):
-        lines.write(json.dumps(value) + "\n")
-        lines.flush()
-
     with tempfile.TemporaryDirectory() as scratch:
         load, channels_first, package = ENGINES[engine](network, batch, threads, scratch)
-        images = network.batch(batch, channels_first)
-        start = time.perf_counter()
-        run = load()
-        logits = np.asarray(run(images)).reshape(batch, -1)
-        load_ms = (time.perf_counter() - start) * 1e3
-        version = importlib.metadata.version(package)
-        say({"version": version, "load_ms": load_ms, "logits": logits.ravel().tolist()})
-        for line in sys.stdin:
-            times = []
-            for _ in range(int(line.split()[1])):
-                start = time.perf_counter()
-                run(images)
-                times.append((time.perf_counter() - start) * 1e3)
-            say(times)
-    say({"peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024})
+        serve(package, load, network.batch(batch, channels_first), batch)
 
 
 if __name__ == "__main__":

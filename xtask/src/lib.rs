@@ -87,6 +87,8 @@ pub enum ReportPart {
     Inference,
     /// Training steps, compared with PyTorch
     Training,
+    /// Inference in 8-bit integers, compared with engines that compute so too
+    Integers,
 }
 
 /// Arguments of `report`.
@@ -95,7 +97,7 @@ pub struct Report {
     /// Measure nothing; fail if tables or plots differ from the stored results
     #[arg(long)]
     pub check: bool,
-    /// Measure only this part; keep the stored results of the other [default: both]
+    /// Measure only this part; keep the stored results of the others [default: all]
     #[arg(long, value_enum, conflicts_with = "check")]
     pub part: Option<ReportPart>,
     /// Measure nothing; rewrite tables and plots from the stored results

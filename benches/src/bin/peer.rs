@@ -1,13 +1,18 @@
 //! One of our engines, or the candle baseline, as a process for `cargo xtask report`:
 //! `peer plan|eager|candle FOLDER BATCH THREADS`. Our training step:
-//! `peer train WIDTH RESOLUTION BATCH THREADS`.
+//! `peer train WIDTH RESOLUTION BATCH THREADS`. A network of integers:
+//! `peer integers FOLDER THREADS`.
 
 use std::path::Path;
 
 use candle_core::{Device, Module, Tensor};
 use mobilenet::kernels::inference::WeightType;
 use mobilenet::model::candle::var_builder;
-use mobilenet::model::checkpoint::{ReadLimits, load};
+use mobilenet::model::checkpoint::{ReadLimits, load, load_integers};
+use mobilenet::model::quantized::{
+    Arithmetic, IntegerImages, IntegerOutput, IntegerPlan, IntegerPlanOptions, IntegerPlanOutput,
+    IntegerType, QuantizedWeights, ValueKind,
+};
 use mobilenet::model::{InferencePlan, PlanOptions, PlanWeights};
 use mobilenet_benches::{AnyError, CandleBaseline, serve, training_step};
 use safetensors::SafeTensors;
@@ -24,6 +29,7 @@ fn main() -> Result<(), AnyError> {
             let (width, resolution) = (width.parse()?, resolution.parse()?);
             train(width, resolution, batch.parse()?, threads.parse()?)
         }
+        ["integers", folder, threads] => integers(Path::new(folder), threads.parse()?),
         [engine, folder, batch, threads] => {
             run(engine, Path::new(folder), batch.parse()?, threads.parse()?)
         }
@@ -37,6 +43,34 @@ fn train(width: f64, resolution: usize, batch: usize, threads: usize) -> Result<
     serve(env!("CARGO_PKG_VERSION"), || {
         let mut step = training_step(width, resolution, batch, threads)?;
         Ok(move || Ok(vec![step()?]))
+    })
+}
+
+/// The network in `model.tflite`, on the bytes of `image.bin`.
+fn integers(folder: &Path, threads: usize) -> Result<(), AnyError> {
+    let bytes = std::fs::read(folder.join("image.bin"))?;
+    let signed: Vec<i8> = bytes.iter().map(|&byte| byte as i8).collect();
+    serve(env!("CARGO_PKG_VERSION"), || {
+        let network = load_integers(&folder.join("model.tflite"), ReadLimits::default())?;
+        let weights = QuantizedWeights::new(network, Arithmetic::Xnnpack)?;
+        let options = IntegerPlanOptions {
+            output: IntegerPlanOutput::Logits,
+            ..IntegerPlanOptions::new(&weights, threads)
+        };
+        let mut plan = IntegerPlan::new(&weights, &options)?;
+        let unsigned = matches!(
+            weights.input(),
+            ValueKind::Quantized(quantized) if quantized.integer == IntegerType::U8
+        );
+        let mut logits = vec![0.0; plan.output_len()];
+        Ok(move || {
+            let images = match unsigned {
+                true => IntegerImages::U8(&bytes),
+                false => IntegerImages::I8(&signed),
+            };
+            plan.run(&images, IntegerOutput::F32(&mut logits))?;
+            Ok(logits.clone())
+        })
     })
 }
 

@@ -74,6 +74,9 @@ fn raw_integers_have_litert_s_bits() {
         assert_eq!(logits.shape(), [1, 10]);
         let found = hash(&unsigned(logits.values()));
         assert_eq!(found, expected("int8.tflite", family, 0));
+        let dilated = "--endpoint Conv2d_13_pointwise --output-stride 16";
+        let dilated: Vec<&str> = dilated.split(' ').collect();
+        assert_eq!(predict(&dilated).shape(), [1, 6, 6, 64]);
         let map = predict(&["--endpoint", "Conv2d_13_pointwise"]);
         assert_eq!(map.shape(), [1, 3, 3, 64]);
         let found = hash(&unsigned(map.values()));
@@ -178,6 +181,8 @@ fn what_has_no_integers_says_so() {
     fail(&weights, &["--raw"], values);
     let unknown = [&int8[..], &["--endpoint", "Conv2d_14"]].concat();
     fail(&weights, &unknown, "no endpoint `Conv2d_14`");
+    let stride = [&int8[..], &["--output-stride", "16"]].concat();
+    fail(&weights, &stride, "--output-stride needs --endpoint");
     let eager = [&int8[..], &["--engine", "eager"]].concat();
     fail(&weights, &eager, "--engine eager");
 }

@@ -1,6 +1,7 @@
 //! One engine, running in its own process.
 
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -141,6 +142,46 @@ impl Engine {
                 command
                     .args(["train", &width.to_string(), &resolution.to_string()])
                     .args([&batch.to_string(), &threads]);
+                command
+            }
+        };
+        Self::spawn(name, command)
+    }
+
+    /// Starts one of the engines on a network of integers.
+    pub(super) fn start_integers(
+        environment: &Environment,
+        name: &str,
+        folder: &Path,
+        [threads, side]: [usize; 2],
+    ) -> Result<Self> {
+        let count = threads.to_string();
+        let venv = name.split('-').next().unwrap_or(name);
+        let command = match name {
+            "integers" => {
+                let mut command = Command::new(environment.ours());
+                command.arg(name).arg(folder).arg(&count);
+                command
+            }
+            "tract" if threads > 1 => bail!("it computes on one thread"),
+            "tract" => {
+                let side = side.to_string();
+                let mut command = Command::new(environment.rust()?);
+                command
+                    .arg(name)
+                    .arg(folder.join("model.onnx"))
+                    .arg(folder.join("image.f32"))
+                    .args(["1", &side, &side, &count]);
+                command
+            }
+            _ => {
+                let mut command = Command::new(environment.python(venv)?);
+                command
+                    .arg(environment.script("integer_peer.py"))
+                    .arg(name)
+                    .arg(folder)
+                    .arg(&count)
+                    .env("OMP_NUM_THREADS", &count);
                 command
             }
         };

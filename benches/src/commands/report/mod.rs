@@ -6,12 +6,14 @@
 //! environment  a virtual environment for each Python peer; tract and rten built
 //! engine       one process per engine, all alive at once; a turn is several runs
 //! results      docs/benchmarks/results.json
+//! integers     networks of 8-bit integers -> docs/benchmarks/integers.{json,md}
 //! training     our training step and PyTorch's -> docs/benchmarks/training.{json,md}
 //! markdown, plots   -> docs/benchmarks/*.md, *.svg       (--redraw and --check do only this)
 //! ```
 
 mod engine;
 mod environment;
+mod integers;
 mod markdown;
 mod network;
 mod plots;
@@ -26,6 +28,7 @@ use mobilenet_cli::line;
 
 use self::engine::Engine;
 use self::environment::{Environment, peers};
+use self::integers::Integers;
 use self::network::Network;
 use self::results::{Machine, Measurement, NotRun, Results, Scenario};
 use self::training::Training;
@@ -52,12 +55,16 @@ pub(crate) fn run(arguments: &Report) -> Result<()> {
     if !arguments.check && !arguments.redraw {
         std::fs::create_dir_all(&folder)?;
         let environment = Environment::new(&root())?;
-        if arguments.part != Some(ReportPart::Training) {
+        let wanted = |part| arguments.part.is_none_or(|chosen| chosen == part);
+        if wanted(ReportPart::Inference) {
             let results = measure(&environment)?;
             std::fs::write(&stored, serde_json::to_string_pretty(&results)? + "\n")?;
         }
-        if arguments.part != Some(ReportPart::Inference) {
+        if wanted(ReportPart::Training) {
             training::store(&folder, &training::measure(&environment)?)?;
+        }
+        if wanted(ReportPart::Integers) {
+            integers::store(&folder, &integers::measure(&environment)?)?;
         }
     }
     let text = std::fs::read_to_string(&stored)
@@ -67,16 +74,26 @@ pub(crate) fn run(arguments: &Report) -> Result<()> {
         &folder,
         &results,
         &training::stored(&folder)?,
+        integers::stored(&folder)?.as_ref(),
         arguments.check,
     )
 }
 
 /// Writes tables and plots, or with `check` compares them with the files.
-fn write(folder: &Path, results: &Results, training: &Training, check: bool) -> Result<()> {
+fn write(
+    folder: &Path,
+    results: &Results,
+    training: &Training,
+    integers: Option<&Integers>,
+    check: bool,
+) -> Result<()> {
     let mut files = vec![
         ("README.md".to_string(), markdown::page(results)?),
         ("training.md".to_string(), training::page(training)?),
     ];
+    if let Some(integers) = integers {
+        files.push(("integers.md".to_string(), integers::page(integers)?));
+    }
     files.extend(plots::all(results));
     let mut stale = Vec::new();
     for (name, text) in files {

@@ -318,7 +318,7 @@ impl IntegerKernel for PackMatrix<'_> {
             let start = (weights.len(), extra.len());
             weights.resize(start.0 + lanes * stride, S::Weight::default());
             let mut panel = PanelWeights::<S> {
-                rest: vec![0; lanes * stride],
+                rest: Vec::new(),
                 stride,
                 simd: std::marker::PhantomData,
             };
@@ -332,20 +332,24 @@ impl IntegerKernel for PackMatrix<'_> {
                     row[count..].fill(0);
                     weights_of(convolution, first + lane, block, &mut row[..count]);
                     let largest = row.iter().fold(0, |most, weight| weight.abs().max(most));
+                    // Loops without iterators, which are compiled for the instruction set.
                     if largest <= S::WHOLE {
-                        let rows = row.chunks_exact(S::DEPTH).take(steps);
-                        for (row, to) in rows.zip(to.chunks_exact_mut(lanes * S::DEPTH)) {
-                            put::<S>(lane, row, to);
+                        for step in 0..steps {
+                            let row = &row[step * S::DEPTH..][..S::DEPTH];
+                            put::<S>(lane, row, &mut to[step * lanes * S::DEPTH..]);
                         }
                         continue;
                     }
+                    if panel.rest.is_empty() {
+                        panel.rest.resize(lanes * stride, 0);
+                    }
                     let rest = lane * stride + block;
-                    panel.rest[rest..][..steps * S::DEPTH]
-                        .copy_from_slice(&row[..steps * S::DEPTH]);
-                    let first_step = block / S::DEPTH;
-                    let to = to.chunks_exact_mut(lanes * S::DEPTH);
-                    for (step, to) in (first_step..first_step + steps).zip(to) {
-                        left[step] |= panel.take(lane, step, to);
+                    let values = steps * S::DEPTH;
+                    panel.rest[rest..][..values].copy_from_slice(&row[..values]);
+                    for step in 0..steps {
+                        let index = block / S::DEPTH + step;
+                        let to = &mut to[step * lanes * S::DEPTH..];
+                        left[index] |= panel.take(lane, index, to);
                     }
                 }
             }
@@ -388,8 +392,8 @@ impl IntegerKernel for PackMatrix<'_> {
 #[inline(always)]
 fn put<S: IntegerSimd>(lane: usize, row: &[i32], to: &mut [S::Weight]) {
     let to = &mut to[lane / S::LANES * S::LANES * S::DEPTH..][..S::LANES * S::DEPTH];
-    for (depth, &weight) in row.iter().enumerate() {
-        to[S::packed(lane % S::LANES, depth)] = S::Weight::nearest(weight);
+    for depth in 0..S::DEPTH {
+        to[S::packed(lane % S::LANES, depth)] = S::Weight::nearest(row[depth]);
     }
 }
 
@@ -398,7 +402,7 @@ const BLOCK: usize = 64;
 
 /// What is still to be packed of a panel's weights.
 struct PanelWeights<S: IntegerSimd> {
-    /// `[lanes, stride]`.
+    /// `[lanes, stride]`, or nothing where all were taken whole.
     rest: Vec<i32>,
     stride: usize,
     simd: std::marker::PhantomData<S>,

@@ -1,0 +1,36 @@
+"""A Python engine's side of the protocol; see README.md."""
+
+import importlib.metadata
+import json
+import os
+import resource
+import sys
+import time
+
+import numpy as np
+
+
+def serve(package, load, images, batch):
+    """`load` returns a function that computes logits of `images` once."""
+    # Output of libraries must not mix with our answers.
+    lines = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+
+    def say(value):
+        lines.write(json.dumps(value) + "\n")
+        lines.flush()
+
+    start = time.perf_counter()
+    run = load()
+    logits = np.asarray(run(images)).reshape(batch, -1)
+    load_ms = (time.perf_counter() - start) * 1e3
+    version = importlib.metadata.version(package)
+    say({"version": version, "load_ms": load_ms, "logits": logits.ravel().tolist()})
+    for line in sys.stdin:
+        times = []
+        for _ in range(int(line.split()[1])):
+            start = time.perf_counter()
+            run(images)
+            times.append((time.perf_counter() - start) * 1e3)
+        say(times)
+    say({"peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024})

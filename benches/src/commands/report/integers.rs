@@ -1,0 +1,286 @@
+//! Measures networks of 8-bit integers with random weights, ours and other engines in turn, for
+//! `integers.json` and `integers.md`.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use mobilenet::kernels::integer::{
+    IntegerNetwork, IntegerOperation, IntegerType, Integers as Values, ValueKind,
+};
+use mobilenet::model::MobileNetV1Config;
+use mobilenet::model::checkpoint::{
+    Metadata, save_integer_onnx, save_integer_safetensors, save_integer_tflite,
+};
+use mobilenet::model::preprocess::Preprocessing;
+use mobilenet::model::quantized::random_integers;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::engine::Engine;
+use super::environment::Environment;
+use super::results::{Machine, Measurement, Scenario};
+
+/// Width and resolution of the networks.
+const SIZES: [(f64, usize); 2] = [(1.0, 224), (0.25, 128)];
+
+/// Turns per engine, and measured runs per turn.
+const TURNS: usize = 12;
+const RUNS: usize = 6;
+
+/// Ours first.
+const ENGINES: [&str; 7] = [
+    "integers",
+    "litert",
+    "onnxruntime-nodes",
+    "onnxruntime-operators",
+    "openvino",
+    "pytorch",
+    "tract",
+];
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Integers {
+    machine: Machine,
+    rows: Vec<Row>,
+    /// Why an engine is missing.
+    not_run: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Row {
+    /// `uint8` or `int8`.
+    kind: String,
+    /// Logits that are not ours, and their number.
+    differing: usize,
+    logits: usize,
+    #[serde(flatten)]
+    measurement: Measurement,
+}
+
+/// As converters make it (a scale for each channel, weights that fill their range), or as Google's
+/// files are (one scale, small weights).
+fn network(kind: &str, width: f64, resolution: usize) -> Result<IntegerNetwork> {
+    let config = MobileNetV1Config {
+        num_classes: Some(1001),
+        ..MobileNetV1Config::with_width(width)
+    };
+    let mut network = random_integers(&config, [resolution; 2], 0)?;
+    if kind == "int8" {
+        return Ok(network);
+    }
+    let unsigned = |values: &mut ValueKind| {
+        if let ValueKind::Quantized(quantized) = values {
+            quantized.integer = IntegerType::U8;
+            quantized.zero_point += 128;
+        }
+    };
+    unsigned(&mut network.input);
+    for layer in &mut network.layers {
+        unsigned(&mut layer.output);
+        if let IntegerOperation::Convolution(convolution) = &mut layer.operation {
+            let weights = &mut convolution.weights;
+            let small = |index| weights.values.get(index).unwrap_or_default() / SMALLER;
+            let values = (0..weights.values.len()).map(|index| (small(index) + 128) as u8);
+            weights.values = Values::U8(values.collect());
+            let mean = weights.scales.iter().sum::<f32>() / weights.scales.len() as f32;
+            weights.scales = vec![SMALLER as f32 * mean];
+            weights.zero_points = vec![128];
+            for bias in &mut convolution.bias {
+                *bias /= SMALLER;
+            }
+        }
+    }
+    Ok(network)
+}
+
+/// Google's weights are from -12 to 12 on average.
+const SMALLER: i32 = 8;
+
+/// Writes the network in all formats, and an image. Returns the step of a logit.
+fn write(folder: &Path, network: &IntegerNetwork, width: f64, resolution: usize) -> Result<f32> {
+    let metadata = Metadata {
+        width,
+        ..Metadata::new(Preprocessing::slim(resolution))
+    };
+    save_integer_tflite(&folder.join("model.tflite"), network, &metadata)?;
+    save_integer_onnx(&folder.join("model.onnx"), network, &metadata)?;
+    save_integer_safetensors(&folder.join("model.safetensors"), network, &metadata)?;
+    let ValueKind::Quantized(input) = network.input else {
+        bail!("the input is no integers");
+    };
+    let bytes: Vec<u8> = (0..resolution * resolution * 3)
+        .map(|index| (index as u32).wrapping_mul(2_654_435_761).to_le_bytes()[3])
+        .collect();
+    std::fs::write(folder.join("image.bin"), &bytes)?;
+    let integer = |byte: u8| match input.integer {
+        IntegerType::U8 => i32::from(byte),
+        IntegerType::I8 => i32::from(byte as i8),
+    };
+    let number = |byte: u8| (integer(byte) - input.zero_point) as f32 * input.scale;
+    let planes = (0..3).flat_map(|channel| bytes.iter().skip(channel).step_by(3));
+    let numbers: Vec<u8> = planes
+        .flat_map(|&byte| number(byte).to_le_bytes())
+        .collect();
+    std::fs::write(folder.join("image.f32"), numbers)?;
+    let description = json!({
+        "type": match input.integer {
+            IntegerType::U8 => "uint8",
+            IntegerType::I8 => "int8",
+        },
+        "rows": resolution,
+        "columns": resolution,
+        "scale": input.scale,
+        "zero_point": input.zero_point,
+    });
+    std::fs::write(folder.join("image.json"), description.to_string())?;
+    match network.layers.last().map(|layer| layer.output) {
+        Some(ValueKind::Quantized(logits)) => Ok(logits.scale),
+        _ => bail!("the logits are no integers"),
+    }
+}
+
+pub(super) fn measure(environment: &Environment) -> Result<Integers> {
+    let mut results = Integers {
+        machine: Machine::here()?,
+        rows: Vec::new(),
+        not_run: Vec::new(),
+    };
+    for (width, resolution) in SIZES {
+        for kind in ["uint8", "int8"] {
+            let folder = tempfile::tempdir()?;
+            let network = network(kind, width, resolution)?;
+            let step = write(folder.path(), &network, width, resolution)?;
+            for threads in [1, 2] {
+                let scenario = Scenario {
+                    width,
+                    resolution,
+                    batch: 1,
+                    threads,
+                };
+                eprintln!("{kind} {scenario}");
+                compare(
+                    environment,
+                    folder.path(),
+                    kind,
+                    scenario,
+                    step,
+                    &mut results,
+                )?;
+            }
+        }
+    }
+    Ok(results)
+}
+
+fn compare(
+    environment: &Environment,
+    folder: &Path,
+    kind: &str,
+    scenario: Scenario,
+    step: f32,
+    results: &mut Integers,
+) -> Result<()> {
+    let mut engines = Vec::new();
+    for name in ENGINES {
+        let sizes = [scenario.threads, scenario.resolution];
+        match Engine::start_integers(environment, name, folder, sizes) {
+            Ok(engine) => engines.push(engine),
+            Err(error) => results
+                .not_run
+                .push(format!("{name}, {kind} {scenario}: {error:#}")),
+        }
+    }
+    let ours = engines.iter().find(|engine| engine.name == "integers");
+    let ours = ours.context("our own engine did not start")?.logits.clone();
+    for turn in 0..TURNS {
+        for index in 0..engines.len() {
+            let at = (turn + index) % engines.len();
+            engines[at].turn(RUNS, f64::INFINITY)?;
+        }
+    }
+    for engine in engines {
+        let differs = |(a, b): &(&f32, &f32)| (*a - *b).abs() > step / 2.0;
+        let differing = engine.logits.iter().zip(&ours).filter(differs).count();
+        let missing = ours.len().abs_diff(engine.logits.len());
+        let measurement = engine.finish(scenario, 0.0)?;
+        eprintln!("  {measurement}");
+        results.rows.push(Row {
+            kind: kind.to_string(),
+            differing: differing + missing,
+            logits: ours.len(),
+            measurement,
+        });
+    }
+    Ok(())
+}
+
+pub(super) fn store(folder: &Path, integers: &Integers) -> Result<()> {
+    let text = serde_json::to_string_pretty(integers)? + "\n";
+    Ok(std::fs::write(folder.join("integers.json"), text)?)
+}
+
+/// The stored results, if there are any.
+pub(super) fn stored(folder: &Path) -> Result<Option<Integers>> {
+    let path = folder.join("integers.json");
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(&path);
+    let text = text.with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(Some(serde_json::from_str(&text)?))
+}
+
+pub(super) fn page(integers: &Integers) -> Result<String> {
+    let machine = &integers.machine;
+    let mut text = String::new();
+    writeln!(
+        text,
+        "# Networks of 8-bit integers\n\n\
+         Generated by `cargo xtask report` from `integers.json`; `cargo xtask report --check` compares.\n\n\
+         {}, {} cores, {}. {}.\n\n\
+         All engines run the same network with random weights on one image, each in its own process, \
+         in turn. `uint8` has one scale for each layer and small weights, as Google's files; `int8` a \
+         scale for each channel and weights that fill their range. `integers` is this project. \
+         `onnxruntime-nodes` reads nodes that quantise and dequantise, `onnxruntime-operators` the \
+         operators on integers that ONNX Runtime makes of them. Differing are the logits that are \
+         not ours; engines that saturate differ in many.",
+        machine.processor, machine.cores, machine.isa, machine.date,
+    )?;
+    write!(
+        text,
+        "\n| network | engine | version | min ms | median ms | time / best peer | load ms | memory MB | differing |\n\
+         |---|---|---|--:|--:|--:|--:|--:|--:|\n"
+    )?;
+    for row in &integers.rows {
+        let Measurement {
+            engine,
+            version,
+            scenario,
+            min_ms,
+            median_ms,
+            load_ms,
+            peak_rss_mb,
+            ..
+        } = &row.measurement;
+        let peers = integers.rows.iter().filter(|other| {
+            let of = &other.measurement;
+            other.kind == row.kind && of.scenario == *scenario && of.engine != "integers"
+        });
+        let best = peers.fold(f64::INFINITY, |best, peer| {
+            best.min(peer.measurement.min_ms)
+        });
+        writeln!(
+            text,
+            "| {} {scenario} | {engine} | {version} | {min_ms:.2} | {median_ms:.2} | {:.2} | {load_ms:.0} | {peak_rss_mb:.0} | {} of {} |",
+            row.kind,
+            min_ms / best,
+            row.differing,
+            row.logits,
+        )?;
+    }
+    for reason in &integers.not_run {
+        writeln!(text, "\nNot run: {reason}.")?;
+    }
+    Ok(text)
+}
