@@ -133,8 +133,8 @@ pub(crate) fn bytes_of(values: &[f32]) -> Vec<u8> {
 
 /// Writes the values of a message, which must be as many as there is room for.
 pub(crate) fn write(bytes: &[u8], values: &mut [f32]) -> Result<(), TrainError> {
-    let (chunks, rest) = bytes.as_chunks::<4>();
-    TrainError::check_length("a message", 4 * values.len(), bytes.len() + rest.len())?;
+    TrainError::check_length("a message's bytes", 4 * values.len(), bytes.len())?;
+    let (chunks, _) = bytes.as_chunks::<4>();
     for (value, chunk) in values.iter_mut().zip(chunks) {
         *value = f32::from_le_bytes(*chunk);
     }
