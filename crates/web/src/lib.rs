@@ -1,6 +1,6 @@
 //! The browser's module: a network whose layers come one by one, photos whose rows come in strips,
 //! answers. It knows no file format, no names and no architecture; JavaScript reads the file and
-//! tells what is in it (`web/weights.js`), as numbers of 32 bits ([`words`]) and bytes.
+//! tells what is in it (`web/weights.js`), as numbers of 32 bits (see [`mod@write`]) and bytes.
 //!
 //! ```text
 //! network_open (shapes) -> network_layer for each layer -> network_plan
