@@ -24,6 +24,7 @@ impl IntegerSimd for Wasm128 {
     const DEPTH: usize = 2;
     const TILE: usize = 4;
     const PANEL: usize = 2;
+    const WHOLE: i32 = i16::MAX as i32;
 
     #[inline(always)]
     fn vectorize<K: IntegerKernel>(self, kernel: K) -> K::Output {
@@ -57,18 +58,6 @@ impl IntegerSimd for Wasm128 {
     #[inline(always)]
     fn dot(self, sums: Self::Sums, left: Self::Left, right: Self::Right) -> Self::Sums {
         i32x4_add(sums, i32x4_dot_i16x8(left, right))
-    }
-
-    fn take(rest: &mut [i32], taken: &mut [i16]) {
-        for (rest, taken) in rest.iter_mut().zip(taken) {
-            *taken = *rest as i16;
-            *rest -= i32::from(*taken);
-        }
-    }
-
-    #[inline(always)]
-    fn packed(lane: usize, depth: usize) -> usize {
-        2 * lane + depth
     }
 
     #[inline(always)]
