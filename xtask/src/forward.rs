@@ -21,6 +21,17 @@ fn command(arguments: impl Iterator<Item = OsString>) -> Command {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
     let manifest = workspace.unwrap_or(Path::new("")).join("Cargo.toml");
     let mut command = Command::new(cargo);
+    // What cargo has set for this program. Build scripts look at it: dependencies would be compiled
+    // again at every change between this program and that one.
+    for (name, _) in std::env::vars_os() {
+        let ours = name.to_string_lossy();
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"]
+            .iter()
+            .any(|start| ours.starts_with(start))
+        {
+            command.env_remove(name);
+        }
+    }
     command.args(["run", "--package", "mobilenet-benches", "--manifest-path"]);
     command.arg(manifest);
     // Use the same profile as this program.
@@ -46,5 +57,7 @@ mod tests {
             .unwrap();
         assert_eq!(passed[at + 1..], given);
         assert_eq!(passed[0], "run");
+        let removed = |name: &str| command.get_envs().any(|env| env == (name.as_ref(), None));
+        assert!(removed("CARGO_MANIFEST_DIR") && removed("CARGO_PKG_NAME"));
     }
 }
