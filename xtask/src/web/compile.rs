@@ -88,7 +88,8 @@ impl Toolchain {
         let mut cargo = Command::new(&self.cargo);
         cargo
             .current_dir(root)
-            .args(["build", "--locked", "--package", "mobilenet-web", "--lib"])
+            .args(["rustc", "--locked", "--package", "mobilenet-web", "--lib"])
+            .args(["--crate-type", "cdylib"])
             .args(["--profile", "web", "--target", TARGET])
             // What is said in a panic is heard by nobody, so it is left out.
             .args([
