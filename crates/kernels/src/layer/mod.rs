@@ -11,6 +11,7 @@ pub(crate) mod matrix;
 mod phase;
 pub(crate) mod rows;
 pub(crate) mod slices;
+pub(crate) mod transpose;
 
 pub(crate) use rows::{Rows, Target};
 

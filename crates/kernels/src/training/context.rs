@@ -4,10 +4,11 @@
 use super::offsets::{SharedBuffers, Vectors};
 use super::planned_layer::{Coefficient, PlannedLayer};
 use super::ranges::MovingRanges;
+use crate::layer::transpose::transpose;
 use crate::panels::PanelLayout;
 use crate::partition::part;
 use crate::simd::team::Barrier;
-use crate::simd::{Isa, SharedBuffer};
+use crate::simd::{Isa, SharedBuffer, Simd};
 
 /// One pass over a batch.
 pub(super) struct PassContext<'a> {
@@ -97,7 +98,8 @@ impl PassContext<'_> {
         self.barrier.wait();
     }
 
-    /// Packs the thread's panels of a matrix. The padding of the last vector is 0 from the start.
+    /// Packs the thread's panels of a matrix whose values are not in the order of its columns. The
+    /// padding of the last vector is 0 from the start.
     pub(super) fn pack(
         &self,
         layout: &PanelLayout,
@@ -112,6 +114,33 @@ impl PassContext<'_> {
             panel.for_each(|column, k, index| unsafe {
                 target.add(index).write(weight(column, k));
             });
+        }
+    }
+
+    /// The same for columns whose values are contiguous, which become the panels' columns from
+    /// `first` on. Other columns of the panels are 0 from the start, too.
+    #[inline(always)]
+    pub(super) fn pack_columns<S: Simd>(
+        &self,
+        simd: S,
+        layout: &PanelLayout,
+        first: usize,
+        columns: &[f32],
+        to: usize,
+        thread: usize,
+    ) {
+        let depth = layout.depth();
+        let end = first + columns.len() / depth;
+        for index in part(layout.count(), thread, self.threads) {
+            let panel = layout.panel(index);
+            let own = first.max(panel.first)..end.min(panel.first + panel.columns);
+            if own.is_empty() {
+                continue;
+            }
+            let columns = &columns[(own.start - first) * depth..(own.end - first) * depth];
+            let target = self.pointer(to + panel.offset() + own.start - panel.first);
+            // SAFETY: the panel is this thread's, and it has these columns.
+            unsafe { transpose(simd, columns, depth, |_| 1.0, target, panel.width) }
         }
     }
 

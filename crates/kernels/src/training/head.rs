@@ -86,8 +86,10 @@ impl PlannedHead {
     }
 
     /// Packs the thread's share of the weights.
-    pub(super) fn pack(
+    #[inline(always)]
+    pub(super) fn pack<S: Simd>(
         &self,
+        simd: S,
         context: &PassContext<'_>,
         last: Option<&PlannedLayer>,
         thread: usize,
@@ -99,8 +101,7 @@ impl PlannedHead {
                 &context.parameters[self.head.weights..][..count]
             }
         };
-        let weight = |class, k| weights[class * self.channels + k];
-        context.pack(&self.layout, self.weights, weight, thread);
+        context.pack_columns(simd, &self.layout, 0, weights, self.weights, thread);
         context.pack_rows(
             &self.transposed_layout,
             0,

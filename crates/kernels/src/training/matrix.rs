@@ -127,27 +127,34 @@ impl MatrixLayer {
     }
 
     /// Packs the thread's share of the weights.
-    pub(super) fn pack(
+    #[inline(always)]
+    pub(super) fn pack<S: Simd>(
         &self,
+        simd: S,
         context: &PassContext<'_>,
         layer: &PlannedLayer,
         has_gradient: bool,
         thread: usize,
     ) {
         let sources = [context.weights(layer), context.plain_weights(layer)];
-        let weight = |column: usize, k| {
-            let branch = usize::from(column >= self.width);
-            let channel = column - branch * self.width;
-            match channel < layer.spec.out_channels {
-                true => sources[branch][channel * self.depth + self.weight(&layer.spec, k)],
-                false => 0.0,
-            }
-        };
-        context.pack(&self.layout, self.weights, weight, thread);
-        if has_gradient && self.taps == 1 {
-            for (branch, weights) in sources.into_iter().take(self.branches).enumerate() {
-                let (layout, first) = (&self.transposed_layout, branch * self.width);
-                context.pack_rows(layout, first, weights, self.depth, self.transposed, thread);
+        if self.taps > 1 {
+            let weight = |column: usize, k| {
+                let branch = usize::from(column >= self.width);
+                let channel = column - branch * self.width;
+                match channel < layer.spec.out_channels {
+                    true => sources[branch][channel * self.depth + self.weight(&layer.spec, k)],
+                    false => 0.0,
+                }
+            };
+            context.pack(&self.layout, self.weights, weight, thread);
+            return;
+        }
+        for (branch, weights) in sources.into_iter().take(self.branches).enumerate() {
+            let first = branch * self.width;
+            context.pack_columns(simd, &self.layout, first, weights, self.weights, thread);
+            if has_gradient {
+                let (layout, to) = (&self.transposed_layout, self.transposed);
+                context.pack_rows(layout, first, weights, self.depth, to, thread);
             }
         }
     }

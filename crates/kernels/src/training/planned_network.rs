@@ -177,16 +177,18 @@ impl PlannedNetwork {
     }
 
     /// Packs the thread's share of the weights of all layers.
-    pub(super) fn pack(&self, context: &PassContext<'_>, thread: usize) {
+    #[inline(always)]
+    pub(super) fn pack<S: Simd>(&self, simd: S, context: &PassContext<'_>, thread: usize) {
         for (layer, convolution) in self.layers.iter().zip(&self.convolutions) {
             match convolution {
                 Convolution::Matrix(matrix) => {
-                    matrix.pack(context, layer, layer.index > self.first_trained, thread);
+                    let has_gradient = layer.index > self.first_trained;
+                    matrix.pack(simd, context, layer, has_gradient, thread);
                 }
                 Convolution::Depthwise(depthwise) => depthwise.pack(context, layer, thread),
             }
         }
-        self.head.pack(context, self.layers.last(), thread);
+        self.head.pack(simd, context, self.layers.last(), thread);
     }
 
     /// Computes the thread's share of a layer's `z`, the output before normalisation.

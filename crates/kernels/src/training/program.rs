@@ -41,7 +41,7 @@ impl Kernel for Forward<'_> {
         if plan.head.rounded.is_some() {
             plan.round(simd, context, thread);
         }
-        plan.pack(context, thread);
+        plan.pack(simd, context, thread);
         context.wait();
         for layer in &plan.layers {
             plan.forward(simd, context, layer, thread);

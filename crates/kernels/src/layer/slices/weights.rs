@@ -1,8 +1,7 @@
 //! The layout of a matrix of weights in a slice, and the packing of its panels at each call.
 
-use std::ops::Range;
-
 use super::Epilogue;
+use crate::layer::transpose::transpose;
 use crate::panels::Panel;
 use crate::simd::Simd;
 
@@ -92,72 +91,14 @@ impl Weights {
                 }
             } else if self.inner == self.depth && self.inner_stride == 1 {
                 let values = &values[panel.first * self.column..][..panel.columns * self.column];
-                transpose(
-                    simd,
-                    values,
-                    panel,
-                    |lane| epilogue.scale(panel.first + lane),
-                    to,
-                );
+                let scale = |lane| epilogue.scale(panel.first + lane);
+                transpose(simd, values, panel.depth, scale, to, panel.width);
             } else {
                 panel.for_each(|column, k, index| {
                     let value = values[self.at(column, k)];
                     to.add(index).write(value * epilogue.scale(column));
                 });
             }
-        }
-    }
-}
-
-/// Number of columns, and of `k`, that are transposed at once in registers.
-const SQUARE: usize = 4;
-
-/// Values of `k` that are read at once from each column. They are several cache lines, so that a
-/// column is read in long runs, but few enough that what is written for a whole panel stays in L1.
-const RUN: usize = 64;
-
-/// Packs columns whose values are contiguous, with each column multiplied by its scale.
-///
-/// # Safety
-/// `to` must have room for the panel.
-#[inline(always)]
-unsafe fn transpose<S: Simd>(
-    simd: S,
-    values: &[f32],
-    panel: &Panel,
-    scale: impl Fn(usize) -> f32,
-    to: *mut f32,
-) {
-    let (depth, width) = (panel.depth, panel.width);
-    assert_eq!(values.len(), panel.columns * depth);
-    let write = |column: usize, k: Range<usize>| {
-        let row = &values[column * depth..][k.clone()];
-        for (k, value) in k.zip(row) {
-            // SAFETY: inside the panel, for which the caller guarantees room.
-            unsafe { to.add(k * width + column).write(value * scale(column)) }
-        }
-    };
-    let squares = panel.columns / SQUARE * SQUARE;
-    for start in (0..depth).step_by(RUN) {
-        let end = depth.min(start + RUN);
-        let whole = end - (end - start) % SQUARE;
-        for column in (0..squares).step_by(SQUARE) {
-            let scales: [f32; SQUARE] = std::array::from_fn(|l| scale(column + l));
-            for k in (start..whole).step_by(SQUARE) {
-                // SAFETY: columns and `k` are inside `values` and inside the panel, for which the
-                // caller guarantees room.
-                unsafe {
-                    let from = values.as_ptr().add(column * depth + k);
-                    let to = to.add(k * width + column);
-                    simd.transpose(from, depth, scales.as_ptr(), to, width);
-                }
-            }
-            for column in column..column + SQUARE {
-                write(column, whole..end);
-            }
-        }
-        for column in squares..panel.columns {
-            write(column, start..end);
         }
     }
 }
