@@ -4,9 +4,11 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use mobilenet_model::checkpoint::readers::{Folder, Source, read_integers};
 use mobilenet_model::checkpoint::{Format, ReadLimits, integers_of};
+use mobilenet_model::mapped_file::MappedFile;
 
 /// Memory that a reader may allocate beyond four times the size of the file. It is less than the
 /// default, so that the test notices a reader that does not ask its budget.
@@ -36,7 +38,7 @@ pub fn target(format: Format) -> String {
 struct Siblings;
 
 impl Folder for Siblings {
-    fn read(&self, name: &str, limit: u64) -> io::Result<Vec<u8>> {
+    fn read(&self, name: &str, limit: u64) -> io::Result<MappedFile> {
         corpus().join("siblings").read(name, limit)
     }
 }
@@ -47,9 +49,12 @@ pub fn read(format: Format, bytes: &[u8]) -> bool {
     if format == Format::TensorFlowCheckpoint {
         repair_checksums(&mut bytes);
     }
+    // Shared, as files are, so that values are read in place.
+    let file = Arc::new(MappedFile::Copy(bytes.clone()));
     let source = Source {
         name: "file.index",
-        bytes: &bytes,
+        bytes: &file,
+        file: Some(&file),
         folder: &Siblings,
     };
     // Detecting the format must not panic either.

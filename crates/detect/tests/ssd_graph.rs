@@ -56,11 +56,13 @@ fn tensor(name: &str, shape: &[usize]) -> (String, RawTensor) {
         _ => (0.0, (6.0 / product(&shape[..3])).sqrt()),
     };
     let values = uniform(name, shape.iter().product());
-    let values = values.map(|u| (centre + spread * u) as f32).collect();
+    let values = values
+        .map(|u| (centre + spread * u) as f32)
+        .collect::<Vec<f32>>();
     let raw = RawTensor {
         dtype: "F32".to_string(),
         shape: shape.to_vec(),
-        values: Some(Arc::new(Values::F32(values))),
+        values: Some(Arc::new(Values::F32(values.into()))),
         quantization: None,
     };
     (name.to_string(), raw)
@@ -194,7 +196,7 @@ fn what_is_missing_or_misshapen_is_named() {
     let nan = |tensor: &mut RawTensor| {
         let mut values = tensor.to_f32().unwrap().into_owned();
         values[5] = f32::NAN;
-        tensor.values = Some(Arc::new(Values::F32(values)));
+        tensor.values = Some(Arc::new(Values::F32(values.into())));
     };
     let found = change(weights, &nan);
     assert!(
@@ -223,7 +225,7 @@ fn face_apis_names() {
     let raw = |shape: &[usize], values: Vec<f32>| RawTensor {
         dtype: "float32".to_string(),
         shape: shape.to_vec(),
-        values: Some(Arc::new(Values::F32(values))),
+        values: Some(Arc::new(Values::F32(values.into()))),
         quantization: None,
     };
     let get = |name: &str| file.tensors[name].to_f32().unwrap().into_owned();

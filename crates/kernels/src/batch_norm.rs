@@ -34,7 +34,11 @@ pub struct ScaleShift {
 }
 
 impl BatchNormParameters<'_> {
-    fn scale_shift_f64(&self) -> Result<Vec<(f64, f64)>, KernelError> {
+    /// Scale and shift of each channel.
+    ///
+    /// # Errors
+    /// If the lengths differ.
+    pub fn scale_shift_f64(&self) -> Result<Vec<(f64, f64)>, KernelError> {
         let channels = self.mean.len();
         check_length("variance", self.variance.len(), &[channels])?;
         for (what, values) in [("gamma", self.gamma), ("beta", self.beta)] {

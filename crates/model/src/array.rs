@@ -5,11 +5,13 @@ use std::borrow::Cow;
 
 use half::{bf16, f16};
 
+use crate::buffer::Buffer;
+
 /// A shape, and values in row-major order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Array<T = f32> {
     shape: Vec<usize>,
-    values: Vec<T>,
+    values: Buffer<T>,
 }
 
 /// Values that do not fit a shape, or an invalid order of axes.
@@ -39,6 +41,14 @@ impl<T> Array<T> {
     /// # Errors
     /// If the number of values differs from that of the shape.
     pub fn new(shape: impl Into<Vec<usize>>, values: Vec<T>) -> Result<Self, ShapeError> {
+        Self::of_buffer(shape, values.into())
+    }
+
+    /// As [`Self::new`], of values that may be shared.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn of_buffer(shape: impl Into<Vec<usize>>, values: Buffer<T>) -> Result<Self, ShapeError> {
         let shape = shape.into();
         let count = shape
             .iter()
@@ -61,13 +71,8 @@ impl<T> Array<T> {
         &self.values
     }
 
-    /// The values, mutable, in row-major order.
-    pub fn values_mut(&mut self) -> &mut [T] {
-        &mut self.values
-    }
-
     /// The values without the shape.
-    pub fn into_values(self) -> Vec<T> {
+    pub fn into_buffer(self) -> Buffer<T> {
         self.values
     }
 
@@ -76,11 +81,21 @@ impl<T> Array<T> {
     /// # Errors
     /// If the shape has another number of values.
     pub fn reshape(self, shape: impl Into<Vec<usize>>) -> Result<Self, ShapeError> {
-        Self::new(shape, self.values)
+        Self::of_buffer(shape, self.values)
     }
 }
 
 impl<T: Copy> Array<T> {
+    /// The values, mutable, in row-major order.
+    pub fn values_mut(&mut self) -> &mut [T] {
+        self.values.to_mut()
+    }
+
+    /// The values without the shape.
+    pub fn into_values(self) -> Vec<T> {
+        self.values.into_vec()
+    }
+
     /// Permutes the axes: axis `i` of the result is axis `axes[i]` of this array.
     ///
     /// # Errors
@@ -157,8 +172,8 @@ pub enum Values {
     F16(Vec<f16>),
     /// bfloat16: the upper half of an f32.
     BF16(Vec<bf16>),
-    /// 32-bit floating point.
-    F32(Vec<f32>),
+    /// 32-bit floating point. Shared, if a file holds them as they are.
+    F32(Buffer<f32>),
     /// 64-bit floating point.
     F64(Vec<f64>),
     /// Unsigned bytes.
@@ -190,7 +205,8 @@ impl Values {
         macro_rules! read {
             ($kind:ident, $type:ty) => {{
                 let (chunks, _) = bytes.as_chunks();
-                Self::$kind(chunks.iter().map(|b| <$type>::from_le_bytes(*b)).collect())
+                let values = chunks.iter().map(|b| <$type>::from_le_bytes(*b));
+                Self::$kind(values.collect::<Vec<_>>().into())
             }};
         }
         match dtype {
@@ -254,7 +270,8 @@ impl Values {
             ($($kind:ident)*) => {
                 match self {
                     $(Self::$kind(values) => {
-                        Self::$kind(Array::new(shape, values)?.permute(axes)?.into_values())
+                        let array = Array::of_buffer(shape, values.into())?;
+                        Self::$kind(array.permute(axes)?.into_values().into())
                     })*
                 }
             };

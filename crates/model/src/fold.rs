@@ -8,8 +8,9 @@ use mobilenet_kernels::inference;
 use mobilenet_kernels::{Activation, Normalizer};
 
 use crate::architecture::{Layer, LayerName, Parameter, Part, body_layers};
+use crate::buffer::Buffer;
 use crate::config::MobileNetV1Config;
-use crate::endpoint::{Endpoint, LayerKind};
+use crate::endpoint::LayerKind;
 use crate::error::ModelError;
 use crate::initialize::Parameters;
 
@@ -57,9 +58,9 @@ pub struct FoldedLogits {
     /// Number of classes.
     pub classes: usize,
     /// `[classes, channels]`.
-    pub weights: Vec<f32>,
+    pub weights: Buffer<f32>,
     /// `[classes]`.
-    pub bias: Vec<f32>,
+    pub bias: Buffer<f32>,
 }
 
 /// Folds every layer of the body.
@@ -72,7 +73,7 @@ pub fn folded_layers(
 ) -> Result<Vec<FoldedLayer>, ModelError> {
     body_layers(&config.base)?
         .into_iter()
-        .map(|layer| fold(config, layer, &mut Cow::Borrowed(parameters)))
+        .map(|layer| fold(config, layer, parameters))
         .collect()
 }
 
@@ -87,7 +88,8 @@ pub fn folded_logits(
     let Some(classes) = config.classes() else {
         return Ok(None);
     };
-    let get = |part| values(parameters, LayerName::Logits, part);
+    let mut parameters = Cow::Borrowed(parameters);
+    let mut get = |part| take(&mut parameters, LayerName::Logits, part);
     Ok(Some(FoldedLogits {
         classes,
         weights: get(Part::Weights)?,
@@ -95,35 +97,107 @@ pub fn folded_logits(
     }))
 }
 
-/// Folds one layer. Its parameters are removed if they are owned.
-pub(crate) fn fold(
+/// Folds one layer.
+fn fold(
     config: &MobileNetV1Config,
     layer: Layer,
-    parameters: &mut Cow<'_, Parameters>,
+    parameters: &Parameters,
 ) -> Result<FoldedLayer, ModelError> {
-    let endpoint: Endpoint = layer.endpoint;
-    let mut get = |part| take(parameters, LayerName::Body(endpoint), part);
-    let mut weights = get(Part::Weights)?;
-    let bias = match config.base.arg_scope.normalizer {
-        Normalizer::None => vec![0.0; layer.out_channels],
-        Normalizer::Bias => get(Part::Biases)?,
-        Normalizer::BatchNorm(settings) => {
-            let gamma = settings.scale.then(|| get(Part::Gamma)).transpose()?;
-            let beta = settings.center.then(|| get(Part::Beta)).transpose()?;
-            BatchNormParameters {
-                gamma: gamma.as_deref(),
-                beta: beta.as_deref(),
-                mean: &get(Part::MovingMean)?,
-                variance: &get(Part::MovingVariance)?,
-                epsilon: settings.epsilon,
-            }
-            .fold_into(&mut weights)?
+    let mut parameters = Cow::Borrowed(parameters);
+    let mut weights = take(
+        &mut parameters,
+        LayerName::Body(layer.endpoint),
+        Part::Weights,
+    )?;
+    let bias = match normalization(config, &layer, &mut parameters)? {
+        Normalization::None => vec![0.0; layer.out_channels],
+        Normalization::Bias(bias) => bias.into_vec(),
+        Normalization::BatchNorm(batch_norm) => {
+            batch_norm.parameters().fold_into(weights.to_mut())?
         }
     };
     Ok(FoldedLayer {
         layer,
-        weights,
+        weights: weights.into_vec(),
         bias,
+    })
+}
+
+/// A layer's weights as they are, the scale of each output channel, and the bias.
+pub(crate) struct ScaledLayer {
+    /// `[out, in, rows, columns]`.
+    pub(crate) weights: Buffer<f32>,
+    pub(crate) scales: Option<Vec<f64>>,
+    pub(crate) bias: Vec<f32>,
+}
+
+/// Computes one layer's scales, so that its weights need not be copied: whoever packs them
+/// multiplies. The layer's parameters are removed if they are owned.
+pub(crate) fn scale(
+    config: &MobileNetV1Config,
+    layer: &Layer,
+    parameters: &mut Cow<'_, Parameters>,
+) -> Result<ScaledLayer, ModelError> {
+    let weights = take(parameters, LayerName::Body(layer.endpoint), Part::Weights)?;
+    let (scales, bias) = match normalization(config, layer, parameters)? {
+        Normalization::None => (None, vec![0.0; layer.out_channels]),
+        Normalization::Bias(bias) => (None, bias.into_vec()),
+        Normalization::BatchNorm(batch_norm) => {
+            let pairs = batch_norm.parameters().scale_shift_f64()?;
+            let (scales, bias) = pairs.iter().map(|pair| (pair.0, pair.1 as f32)).unzip();
+            (Some(scales), bias)
+        }
+    };
+    Ok(ScaledLayer {
+        weights,
+        scales,
+        bias,
+    })
+}
+
+/// What follows a layer's sums.
+enum Normalization {
+    None,
+    Bias(Buffer<f32>),
+    BatchNorm(BatchNorm),
+}
+
+struct BatchNorm {
+    gamma: Option<Buffer<f32>>,
+    beta: Option<Buffer<f32>>,
+    mean: Buffer<f32>,
+    variance: Buffer<f32>,
+    epsilon: f64,
+}
+
+impl BatchNorm {
+    fn parameters(&self) -> BatchNormParameters<'_> {
+        BatchNormParameters {
+            gamma: self.gamma.as_deref(),
+            beta: self.beta.as_deref(),
+            mean: &self.mean,
+            variance: &self.variance,
+            epsilon: self.epsilon,
+        }
+    }
+}
+
+fn normalization(
+    config: &MobileNetV1Config,
+    layer: &Layer,
+    parameters: &mut Cow<'_, Parameters>,
+) -> Result<Normalization, ModelError> {
+    let mut get = |part| take(parameters, LayerName::Body(layer.endpoint), part);
+    Ok(match config.base.arg_scope.normalizer {
+        Normalizer::None => Normalization::None,
+        Normalizer::Bias => Normalization::Bias(get(Part::Biases)?),
+        Normalizer::BatchNorm(settings) => Normalization::BatchNorm(BatchNorm {
+            gamma: settings.scale.then(|| get(Part::Gamma)).transpose()?,
+            beta: settings.center.then(|| get(Part::Beta)).transpose()?,
+            mean: get(Part::MovingMean)?,
+            variance: get(Part::MovingVariance)?,
+            epsilon: settings.epsilon,
+        }),
     })
 }
 
@@ -132,25 +206,15 @@ fn take(
     parameters: &mut Cow<'_, Parameters>,
     layer: LayerName,
     part: Part,
-) -> Result<Vec<f32>, ModelError> {
-    match parameters {
-        Cow::Borrowed(parameters) => values(parameters, layer, part),
-        Cow::Owned(parameters) => {
-            let shape = Vec::new();
-            let name = Parameter { layer, part, shape }.name();
-            match parameters.remove(&name) {
-                Some(tensor) => Ok(tensor.into_values()),
-                None => Err(ModelError::Missing { name }),
-            }
-        }
-    }
-}
-
-fn values(parameters: &Parameters, layer: LayerName, part: Part) -> Result<Vec<f32>, ModelError> {
+) -> Result<Buffer<f32>, ModelError> {
     let shape = Vec::new();
     let name = Parameter { layer, part, shape }.name();
-    match parameters.get(&name) {
-        Some(tensor) => Ok(tensor.values().to_vec()),
+    let found = match parameters {
+        Cow::Borrowed(parameters) => parameters.get(&name).cloned(),
+        Cow::Owned(parameters) => parameters.remove(&name),
+    };
+    match found {
+        Some(array) => Ok(array.into_buffer()),
         None => Err(ModelError::Missing { name }),
     }
 }

@@ -29,6 +29,7 @@
 
 pub mod architecture;
 pub mod array;
+pub mod buffer;
 #[cfg(feature = "candle")]
 pub mod candle;
 pub mod checkpoint;
@@ -44,6 +45,7 @@ pub mod fold;
 pub mod initialize;
 pub mod inspect;
 pub mod labels;
+pub mod mapped_file;
 pub mod network;
 pub mod npy;
 pub mod plan;

@@ -21,7 +21,7 @@ use crate::architecture::{self, Layer, body_layers};
 use crate::config::MobileNetV1Config;
 use crate::endpoint::{Endpoint, LayerKind};
 use crate::error::ModelError;
-use crate::fold::{FoldedLayer, fold, folded_logits, kernel_shape};
+use crate::fold::{ScaledLayer, folded_logits, kernel_shape, scale};
 use crate::initialize::Parameters;
 use crate::pooling::pooling;
 
@@ -156,19 +156,22 @@ impl PlanWeights {
             }
         };
         let shapes: Vec<_> = layers.iter().zip(&times).map(shape).collect();
-        // One layer at a time, so that only one layer's folded weights are in memory.
+        // One layer at a time, so that owned weights are freed once they are packed.
         let mut packer = Packer::new(weight_type, isa, &shapes, config.classes())?;
         for (layer, times) in layers.into_iter().zip(times) {
-            let FoldedLayer {
-                layer,
+            let ScaledLayer {
                 weights,
+                scales,
                 bias,
-            } = fold(config, layer, &mut parameters)?;
+            } = scale(config, &layer, &mut parameters)?;
             let packed = if times == 1 {
-                packer.layer(&weights, &bias)
+                packer.scaled_layer(&weights, scales.as_deref(), &bias)
             } else {
-                let repeated = |values| repeated(values, layer.out_channels, times);
-                packer.layer(&repeated(&weights), &repeated(&bias))
+                let channels = layer.out_channels;
+                let scales = scales.map(|scales| repeated(&scales, channels, times));
+                let [weights, bias] =
+                    [&*weights, &bias].map(|values| repeated(values, channels, times));
+                packer.scaled_layer(&weights, scales.as_deref(), &bias)
             };
             packed?;
         }
@@ -360,7 +363,7 @@ fn repetitions(layers: &[Layer], multiplier: usize) -> Vec<usize> {
 }
 
 /// Repeats the values of each output channel.
-fn repeated(values: &[f32], channels: usize, times: usize) -> Vec<f32> {
+fn repeated<T: Copy>(values: &[T], channels: usize, times: usize) -> Vec<T> {
     let each = values.len() / channels.max(1);
     values
         .chunks(each.max(1))

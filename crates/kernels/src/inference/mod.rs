@@ -34,6 +34,7 @@ mod frames;
 mod input;
 mod matrix;
 mod operation;
+mod pack_columns;
 mod packable;
 mod packed;
 mod packer;

@@ -51,14 +51,26 @@ pub(super) fn read_by<'a>(
     }
 }
 
-/// Checks that the largest weight stays finite in its type, if it is finite as f32.
-pub(super) fn check_range(weights: &[f32], weight_type: WeightType) -> Result<(), KernelError> {
-    let largest = weights.iter().fold(0f32, |largest, w| largest.max(w.abs()));
-    if largest.is_finite() && !weight_type.round(largest).is_finite() {
-        return Err(KernelError::WeightRange {
-            weight: largest.to_string(),
-            weight_type,
-        });
+/// Checks that the largest weight of each output, once it is scaled, stays finite in its type, if it
+/// is finite as f32. There are `depth` weights for each output.
+pub(super) fn check_range(
+    weights: &[f32],
+    depth: usize,
+    scaled: impl Fn(usize, f32) -> f32,
+    weight_type: WeightType,
+) -> Result<(), KernelError> {
+    if weight_type == WeightType::F32 {
+        return Ok(());
+    }
+    for (output, weights) in weights.chunks(depth).enumerate() {
+        let largest = weights.iter().fold(0f32, |largest, w| largest.max(w.abs()));
+        let largest = scaled(output, largest).abs();
+        if largest.is_finite() && !weight_type.round(largest).is_finite() {
+            return Err(KernelError::WeightRange {
+                weight: largest.to_string(),
+                weight_type,
+            });
+        }
     }
     Ok(())
 }

@@ -11,6 +11,7 @@
 //! activation of a padded channel are 0, so that no kernel needs special code for the last
 //! channels.
 
+use super::pack_columns::{PackPlain, PackStrassen, ScaledColumns, scale_weight};
 use super::packable::{check_range, check_shape, read_by};
 use super::packed::{
     BranchShape, HEAD_PANEL, HeadWeights, LayerShape, LayerWeights, PackedLayer, PackedWeights,
@@ -19,9 +20,9 @@ use super::packed::{
 use super::strassen;
 use crate::error::{KernelError, check_length, volume};
 use crate::network::ConvKind;
-use crate::panels::{Panel, PanelLayout};
+use crate::panels::PanelLayout;
 use crate::simd::weight::Weight;
-use crate::simd::{AlignedBuffer, Isa, WeightType};
+use crate::simd::{AlignedBuffer, Isa, WeightType, dispatch};
 use crate::{Activation, simd};
 
 /// Packs a network layer by layer, so that not all of its weights must be in memory twice.
@@ -147,6 +148,19 @@ impl Packer {
     /// # Errors
     /// If the lengths do not match the layer's shape, or a weight is out of the type's range.
     pub fn layer(&mut self, weights: &[f32], bias: &[f32]) -> Result<(), KernelError> {
+        self.scaled_layer(weights, None, bias)
+    }
+
+    /// As [`Self::layer`], with the weights of each output channel multiplied by a scale on the way.
+    ///
+    /// # Errors
+    /// As [`Self::layer`], and if there is another number of scales.
+    pub fn scaled_layer(
+        &mut self,
+        weights: &[f32],
+        scales: Option<&[f64]>,
+        bias: &[f32],
+    ) -> Result<(), KernelError> {
         let Some(coming) = self.coming.pop() else {
             return Err(KernelError::Length {
                 what: "layers",
@@ -162,7 +176,14 @@ impl Packer {
         let (inputs, outputs, depth) = (shape.in_channels, shape.out_channels, shape.depth());
         check_length("bias", bias.len(), &[outputs])?;
         check_length("weights", weights.len(), &[outputs, depth])?;
-        check_range(weights, weight_type)?;
+        if let Some(scales) = scales {
+            check_length("scales", scales.len(), &[outputs])?;
+        }
+        let scaled = |o: usize, weight: f32| match scales {
+            Some(scales) => scale_weight(weight, scales[o]),
+            None => weight,
+        };
+        check_range(weights, depth, scaled, weight_type)?;
         let [rows, columns] = shape.geometry.kernel;
         let taps = rows * columns;
         let start = self.align();
@@ -171,23 +192,30 @@ impl Packer {
             ConvKind::Depthwise => {
                 for vector in 0..outputs.div_ceil(self.lanes) {
                     for tap in 0..taps {
-                        self.vector(vector, outputs, |o| weights[o * taps + tap]);
+                        self.vector(vector, outputs, |o| scaled(o, weights[o * taps + tap]));
                     }
                     self.vector(vector, outputs, |o| bias[o]);
                 }
             }
             ConvKind::Conv => {
-                // k runs over taps, and for each tap over input channels: the order of values in a
-                // map.
-                let weight = |o, k| match taps {
-                    1 => weights[o * inputs + k],
-                    _ => weights[(o * inputs + k % inputs) * taps + k / inputs],
-                };
                 let panel = simd::panel_vectors(self.isa);
                 let layout = PanelLayout::new(outputs, depth, self.lanes, panel);
+                let columns = ScaledColumns {
+                    weights,
+                    depth,
+                    scales,
+                };
                 match scheme {
-                    Scheme::Plain => self.matrix(weight_type, &layout, weight),
-                    Scheme::Strassen => self.strassen(&layout, weight),
+                    Scheme::Plain if taps == 1 => self.matrix(weight_type, layout, columns),
+                    Scheme::Plain => {
+                        // k runs over taps, and for each tap over input channels: the order of
+                        // values in a map.
+                        let values = self.take::<f32>(layout.len());
+                        layout.pack(values, |o, k| {
+                            scaled(o, weights[(o * inputs + k % inputs) * taps + k / inputs])
+                        });
+                    }
+                    Scheme::Strassen => self.strassen(&layout, columns),
                 }
                 biases = self.len;
                 match scheme {
@@ -224,11 +252,15 @@ impl Packer {
         let channels = last.out_channels;
         check_length("weights", weights.len(), &[classes, channels])?;
         check_length("bias", bias.len(), &[classes])?;
-        check_range(weights, self.weight_type)?;
+        check_range(weights, channels, |_, weight| weight, self.weight_type)?;
         let start = self.align();
         let layout = PanelLayout::new(classes, channels, self.lanes, HEAD_PANEL);
-        let weight = |o, k| weights[o * channels + k];
-        self.matrix(self.weight_type, &layout, weight);
+        let columns = ScaledColumns {
+            weights,
+            depth: channels,
+            scales: None,
+        };
+        self.matrix(self.weight_type, layout, columns);
         let biases = self.len;
         self.biases(bias);
         let head = PackedLayer {
@@ -274,50 +306,36 @@ impl Packer {
         })
     }
 
-    fn matrix(
-        &mut self,
-        weight_type: WeightType,
-        layout: &PanelLayout,
-        value: impl Fn(usize, usize) -> f32,
-    ) {
+    fn matrix(&mut self, weight_type: WeightType, layout: PanelLayout, columns: ScaledColumns<'_>) {
         match weight_type {
-            WeightType::F32 => self.matrix_of::<f32>(layout, value),
+            WeightType::F32 => {
+                let isa = self.isa;
+                let to = self.take::<f32>(layout.len());
+                let plain = PackPlain {
+                    columns,
+                    layout,
+                    to,
+                };
+                dispatch(isa, plain);
+            }
             #[cfg(feature = "halves")]
-            WeightType::F16 => self.matrix_of::<half::f16>(layout, value),
+            WeightType::F16 => self.halves::<half::f16>(&layout, columns),
             #[cfg(feature = "halves")]
-            WeightType::Bf16 => self.matrix_of::<half::bf16>(layout, value),
+            WeightType::Bf16 => self.halves::<half::bf16>(&layout, columns),
         }
     }
 
-    fn matrix_of<W: Weight>(&mut self, layout: &PanelLayout, value: impl Fn(usize, usize) -> f32) {
+    #[cfg(feature = "halves")]
+    fn halves<W: Weight>(&mut self, layout: &PanelLayout, columns: ScaledColumns<'_>) {
         let values = self.take::<W>(layout.len());
-        layout.pack(values, |output, k| W::from_f32(value(output, k)));
+        layout.pack(values, |output, k| W::from_f32(columns.at(output, k)));
     }
 
-    /// Packs seven blocks for each pair of panels. Each block is packed as a panel of half the
-    /// depth.
-    fn strassen(&mut self, layout: &PanelLayout, weight: impl Fn(usize, usize) -> f32) {
+    fn strassen(&mut self, layout: &PanelLayout, columns: ScaledColumns<'_>) {
+        let isa = self.isa;
         for pair in layout.pairs().panels() {
-            let (width, half) = (pair.width / 2, pair.depth / 2);
-            let block = Panel {
-                first: pair.first,
-                columns: width,
-                width,
-                depth: half,
-            };
-            let values = self.take::<f32>(strassen::PRODUCTS * block.len());
-            block.for_each(|left, k, index| {
-                let right = left + width;
-                let blocks = strassen::weights([
-                    weight(left, k),
-                    weight(right, k),
-                    weight(left, k + half),
-                    weight(right, k + half),
-                ]);
-                for (number, value) in blocks.into_iter().enumerate() {
-                    values[number * block.len() + index] = value;
-                }
-            });
+            let to = self.take::<f32>(strassen::PRODUCTS * pair.len() / 4);
+            dispatch(isa, PackStrassen { columns, pair, to });
         }
     }
 

@@ -4,7 +4,7 @@
 use super::offsets::{SharedBuffers, Vectors};
 use super::planned_layer::{Coefficient, PlannedLayer};
 use super::ranges::MovingRanges;
-use crate::layer::transpose::transpose;
+use crate::layer::transpose::Columns;
 use crate::panels::PanelLayout;
 use crate::partition::part;
 use crate::simd::team::Barrier;
@@ -131,16 +131,17 @@ impl PassContext<'_> {
     ) {
         let depth = layout.depth();
         let end = first + columns.len() / depth;
+        let columns = Columns::new(columns, depth);
         for index in part(layout.count(), thread, self.threads) {
             let panel = layout.panel(index);
             let own = first.max(panel.first)..end.min(panel.first + panel.columns);
             if own.is_empty() {
                 continue;
             }
-            let columns = &columns[(own.start - first) * depth..(own.end - first) * depth];
             let target = self.pointer(to + panel.offset() + own.start - panel.first);
+            let own = columns.part(own.start - first..own.end - first);
             // SAFETY: the panel is this thread's, and it has these columns.
-            unsafe { transpose(simd, columns, depth, |_| 1.0, target, panel.width) }
+            unsafe { own.transpose(simd, 0..depth, |_| 1.0, target, panel.width) }
         }
     }
 

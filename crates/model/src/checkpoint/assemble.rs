@@ -148,7 +148,7 @@ impl Assembly<'_> {
         let values = tensor
             .into_f32()
             .ok_or_else(|| unusable(format!("expected f32, f16, bf16 or f64, found {dtype}")))?;
-        let values = Array::new(shape, values)
+        let values = Array::of_buffer(shape, values)
             .and_then(|values| layout.to_ours(values, &parameter.shape))
             .map_err(|error| unusable(error.to_string()))?;
         self.check(parameter, &name, values.values())?;

@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::assemble::assemble;
 use super::error::CheckpointError;
 use super::locate::locate;
 use super::model::Checkpoint;
 use super::options::LoadOptions;
-use super::readers::{Folder, Format, NamedTensors, ReadLimits, Source};
+use super::readers::{Format, NamedTensors, ReadLimits, Source};
+use crate::mapped_file::MappedFile;
 
 /// Loads weights from a file, or from a folder of Hugging Face or TensorFlow. The format is
 /// recognised by content. A TensorFlow checkpoint may be given by its prefix.
@@ -58,6 +60,7 @@ pub(super) fn read_tensors(
     let source = Source {
         name: &name,
         bytes: &bytes,
+        file: Some(&bytes),
         folder: &folder,
     };
     format
@@ -79,9 +82,9 @@ fn place(path: &Path) -> (PathBuf, Cow<'_, str>) {
 ///
 /// # Errors
 /// If it cannot be read or is too large.
-pub fn read_file(path: &Path, limits: ReadLimits) -> Result<Vec<u8>, CheckpointError> {
-    let (folder, name) = place(path);
-    folder.read(&name, limits.file_bytes).map_err(|source| {
+pub fn read_file(path: &Path, limits: ReadLimits) -> Result<Arc<MappedFile>, CheckpointError> {
+    let file = MappedFile::open(path, limits.file_bytes);
+    file.map(Arc::new).map_err(|source| {
         if source.kind() == std::io::ErrorKind::FileTooLarge {
             CheckpointError::FileTooLarge {
                 path: path.to_path_buf(),

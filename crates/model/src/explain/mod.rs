@@ -78,7 +78,7 @@ impl Explainer {
         };
         Ok(Self {
             plan: InferencePlan::new(&packed, &options)?,
-            weights: logits.weights,
+            weights: logits.weights.into_vec(),
             metadata,
         })
     }

@@ -131,8 +131,8 @@ impl Layer {
                 out_channels: logits.classes,
                 activation: Activation::Identity,
             },
-            weights: logits.weights,
-            bias: logits.bias,
+            weights: logits.weights.into_vec(),
+            bias: logits.bias.into_vec(),
         }))
     }
 

@@ -1,7 +1,7 @@
 //! The layout of a matrix of weights in a slice, and the packing of its panels at each call.
 
 use super::Epilogue;
-use crate::layer::transpose::transpose;
+use crate::layer::transpose::Columns;
 use crate::panels::Panel;
 use crate::simd::Simd;
 
@@ -90,9 +90,10 @@ impl Weights {
                     }
                 }
             } else if self.inner == self.depth && self.inner_stride == 1 {
-                let values = &values[panel.first * self.column..][..panel.columns * self.column];
+                let columns = Columns::new(values, self.depth);
+                let columns = columns.part(panel.first..panel.first + panel.columns);
                 let scale = |lane| epilogue.scale(panel.first + lane);
-                transpose(simd, values, panel.depth, scale, to, panel.width);
+                columns.transpose(simd, 0..panel.depth, scale, to, panel.width);
             } else {
                 panel.for_each(|column, k, index| {
                     let value = values[self.at(column, k)];

@@ -20,7 +20,7 @@ unsafe impl Send for SharedBuffer {}
 
 impl SharedBuffer {
     pub(crate) fn zeros(len: usize) -> Self {
-        let mut buffer = AlignedBuffer::zeros(len);
+        let mut buffer = AlignedBuffer::zeros(len).in_huge_pages();
         let start = buffer.as_mut_slice().as_mut_ptr();
         Self { buffer, start, len }
     }

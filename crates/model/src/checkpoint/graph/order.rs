@@ -70,7 +70,7 @@ impl Names for GraphOrder {
             &Source::Constant {
                 channels, value, ..
             } => {
-                let values = Values::F32(vec![value; channels]);
+                let values = Values::F32(vec![value; channels].into());
                 let tensor = RawTensor::new("F32", vec![channels], Some(values));
                 (tensor, Layout::Same)
             }

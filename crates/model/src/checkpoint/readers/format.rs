@@ -57,7 +57,7 @@ const READERS: [Reader; 13] = [
         word: "safetensors",
         name: "safetensors",
         recognises: safetensors::looks_like,
-        read: |source, budget| safetensors::read(source.bytes, budget),
+        read: |source, budget| safetensors::read(source.bytes, source.file, budget),
     },
     Reader {
         format: Format::Npz,
@@ -177,6 +177,7 @@ impl Format {
         let source = Source {
             name: "file",
             bytes,
+            file: None,
             folder: &BTreeMap::new(),
         };
         self.read_from(&source, limits)

@@ -3,6 +3,7 @@
 //! crate checks the header: lengths, overlaps, shapes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
@@ -12,7 +13,8 @@ use super::json::{is_json_with, parse_json};
 use super::{
     Budget, NamedTensors, Quantization, RawTensor, ReadError, Source, from_le_bytes, volume,
 };
-use crate::array::Dtype;
+use crate::array::{Dtype, Values};
+use crate::mapped_file::MappedFile;
 
 /// Whether the bytes begin with the length of a header and the header's brace.
 pub(super) fn looks_like(bytes: &[u8]) -> bool {
@@ -29,7 +31,12 @@ pub(in crate::checkpoint) fn has_entry(bytes: &[u8], key: &str) -> bool {
     metadata.is_some_and(|metadata| metadata.contains_key(key))
 }
 
-pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, ReadError> {
+/// Reads a file. Its f32 values stay where they are, if the file may be shared.
+pub(super) fn read(
+    bytes: &[u8],
+    shared: Option<&Arc<MappedFile>>,
+    budget: &mut Budget,
+) -> Result<NamedTensors, ReadError> {
     let malformed = |error| ReadError::malformed("safetensors header", error);
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(malformed)?;
     let file = SafeTensors::deserialize(bytes).map_err(malformed)?;
@@ -55,9 +62,23 @@ pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<NamedTensors, Re
             (safetensors::Dtype::I32, Some(_)) => Some(Dtype::I32),
             _ => dtype,
         };
-        let values = dtype
-            .map(|dtype| from_le_bytes(name, view.data(), dtype, view.shape(), budget))
-            .transpose()?;
+        let in_place = shared
+            .filter(|_| dtype == Some(Dtype::F32))
+            .and_then(|file| {
+                let start = view.data().as_ptr().addr() - bytes.as_ptr().addr();
+                file.floats(start..start + view.data().len())
+            });
+        let values = match (dtype, in_place) {
+            (_, Some(values)) => Some(Values::F32(values)),
+            (Some(dtype), None) => Some(from_le_bytes(
+                name,
+                view.data(),
+                dtype,
+                view.shape(),
+                budget,
+            )?),
+            (None, None) => None,
+        };
         let dtype = format!("{:?}", view.dtype());
         let tensor = RawTensor {
             quantization,
@@ -130,7 +151,7 @@ pub(super) fn read_index(
     let mut named = NamedTensors::default();
     for file in files {
         let bytes = source.sibling(file, budget)?;
-        let part = read(&bytes, budget)?;
+        let part = read(&bytes, Some(&bytes), budget)?;
         named.metadata.extend(part.metadata);
         for (name, tensor) in part.tensors {
             // Ignore tensors that the index places in another file.

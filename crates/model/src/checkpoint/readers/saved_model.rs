@@ -48,6 +48,7 @@ pub(super) fn read(source: &Source<'_>, budget: &mut Budget) -> Result<NamedTens
     let variables = Source {
         name: VARIABLES,
         bytes: &index,
+        file: Some(&index),
         folder: source.folder,
     };
     let mut named = tf_checkpoint::read(&variables, budget)?;

@@ -1,12 +1,13 @@
 //! The bytes of a file, and access to the other files of a checkpoint.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use super::budget::Budget;
 use crate::checkpoint::readers::ReadError;
+use crate::mapped_file::MappedFile;
 
 /// The folder with the files of a checkpoint.
 pub trait Folder {
@@ -14,35 +15,24 @@ pub trait Folder {
     ///
     /// # Errors
     /// If there is no such file, or it is larger than `limit` ([`io::ErrorKind::FileTooLarge`]).
-    fn read(&self, name: &str, limit: u64) -> io::Result<Vec<u8>>;
+    fn read(&self, name: &str, limit: u64) -> io::Result<MappedFile>;
 }
 
 /// A folder on disk.
 impl Folder for PathBuf {
-    fn read(&self, name: &str, limit: u64) -> io::Result<Vec<u8>> {
-        let file = File::open(self.join(name))?;
-        let size = file.metadata()?.len();
-        let too_large = || io::Error::from(io::ErrorKind::FileTooLarge);
-        if size > limit {
-            return Err(too_large());
-        }
-        let mut bytes = Vec::with_capacity(size as usize);
-        file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > limit {
-            return Err(too_large());
-        }
-        Ok(bytes)
+    fn read(&self, name: &str, limit: u64) -> io::Result<MappedFile> {
+        MappedFile::open(&self.join(name), limit)
     }
 }
 
 /// A folder in memory.
 impl Folder for BTreeMap<String, Vec<u8>> {
-    fn read(&self, name: &str, limit: u64) -> io::Result<Vec<u8>> {
+    fn read(&self, name: &str, limit: u64) -> io::Result<MappedFile> {
         let bytes = self.get(name).ok_or(io::ErrorKind::NotFound)?;
         if bytes.len() as u64 > limit {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        Ok(bytes.clone())
+        Ok(MappedFile::Copy(bytes.clone()))
     }
 }
 
@@ -53,6 +43,8 @@ pub struct Source<'a> {
     pub name: &'a str,
     /// Content of the file.
     pub bytes: &'a [u8],
+    /// The same, if it may be shared.
+    pub file: Option<&'a Arc<MappedFile>>,
     /// Folder with the other files.
     pub folder: &'a dyn Folder,
 }
@@ -60,7 +52,11 @@ pub struct Source<'a> {
 impl Source<'_> {
     /// Reads another file of the checkpoint, whose name this file gives. The file must be in the
     /// same folder or below it.
-    pub(super) fn sibling(&self, name: &str, budget: &mut Budget) -> Result<Vec<u8>, ReadError> {
+    pub(super) fn sibling(
+        &self,
+        name: &str,
+        budget: &mut Budget,
+    ) -> Result<Arc<MappedFile>, ReadError> {
         let inside = Path::new(name)
             .components()
             .all(|part| matches!(part, Component::Normal(_)));
@@ -73,6 +69,6 @@ impl Source<'_> {
             .read(name, budget.file_bytes())
             .map_err(|error| ReadError::malformed(name, error))?;
         budget.opened(bytes.len() as u64);
-        Ok(bytes)
+        Ok(Arc::new(bytes))
     }
 }

@@ -122,7 +122,7 @@ fn typed_values(
     let count = volume(name, shape)?;
     budget.take(name, (count as u64).saturating_mul(dtype.bytes() as u64))?;
     Ok(match dtype {
-        Dtype::F32 => Values::F32(fill(name, &proto.float_val, count)?),
+        Dtype::F32 => Values::F32(fill(name, &proto.float_val, count)?.into()),
         Dtype::F64 => Values::F64(fill(name, &proto.double_val, count)?),
         Dtype::F16 => Values::F16(halves(name, proto, count, f16::from_bits)?),
         Dtype::BF16 => Values::BF16(halves(name, proto, count, bf16::from_bits)?),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::{Budget, ReadError, graph};
 use crate::array::{Dtype, Values};
+use crate::buffer::Buffer;
 
 /// A tensor as the file stores it.
 #[derive(Debug, Clone, Default)]
@@ -57,13 +58,13 @@ impl RawTensor {
     }
 
     /// [`Self::to_f32`] without a copy, if nobody else holds f32 values of this tensor.
-    pub(in crate::checkpoint) fn into_f32(mut self) -> Option<Vec<f32>> {
+    pub(in crate::checkpoint) fn into_f32(mut self) -> Option<Buffer<f32>> {
         let values = Arc::try_unwrap(self.values.take()?);
         match (values, &self.quantization) {
             (Ok(Values::F32(values)), None) => Some(values),
             (values, _) => {
                 self.values = Some(values.map_or_else(|shared| shared, Arc::new));
-                self.to_f32().map(Cow::into_owned)
+                Some(self.to_f32()?.into_owned().into())
             }
         }
     }

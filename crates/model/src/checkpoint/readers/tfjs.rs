@@ -71,7 +71,7 @@ pub(super) fn read(source: &Source<'_>, budget: &mut Budget) -> Result<NamedTens
         for path in &group.paths {
             let shard = source.sibling(path, budget)?;
             budget.take(path, shard.len() as u64)?;
-            bytes.extend(shard);
+            bytes.extend_from_slice(&shard);
         }
         let mut rest = bytes.as_slice();
         for weight in &group.weights {
@@ -141,5 +141,5 @@ fn read_weight(
             .collect(),
         other => return Err(error(format!("quantised to `{other}`"))),
     };
-    Ok(raw(Some(Values::F32(values))))
+    Ok(raw(Some(Values::F32(values.into()))))
 }

@@ -8,6 +8,7 @@
 //! ```
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use prost::Message;
 
@@ -17,6 +18,7 @@ use super::table::{self, masked};
 use crate::checkpoint::readers::ReadError;
 use crate::checkpoint::readers::tensor_proto::{TensorShape, float_dtype};
 use crate::checkpoint::readers::{Budget, NamedTensors, RawTensor, Source, from_le_bytes};
+use crate::mapped_file::MappedFile;
 
 #[derive(Clone, PartialEq, Message)]
 struct Header {
@@ -150,7 +152,7 @@ fn read_tensor(
 struct Shards<'a> {
     source: &'a Source<'a>,
     count: i32,
-    opened: HashMap<i32, Vec<u8>>,
+    opened: HashMap<i32, Arc<MappedFile>>,
 }
 
 impl Shards<'_> {
@@ -172,7 +174,7 @@ impl Shards<'_> {
             self.opened
                 .insert(shard, self.source.sibling(&file, budget)?);
         }
-        let data: &[u8] = self.opened.get(&shard).map_or(&[], Vec::as_slice);
+        let data: &[u8] = self.opened.get(&shard).map_or(&[], |file| file);
         let range = usize::try_from(entry.offset)
             .ok()
             .zip(usize::try_from(entry.size).ok())
