@@ -124,7 +124,7 @@ pub struct Classify {
     #[arg(required_unless_present = "manifest", value_name = "PHOTO|DIR|-")]
     pub(crate) photos: Vec<PathBuf>,
     /// A list of photos instead: a path a line, or the first column of a CSV file, with the name
-    /// photo or path
+    /// photo or path, or a Parquet file with paths or bytes, if the program was built with that feature
     #[arg(long, value_name = "M", conflicts_with = "photos")]
     pub(crate) manifest: Option<PathBuf>,
     /// Classify part I, from 0, of N equal parts of the manifest. Its file appears whole or not at
