@@ -275,23 +275,17 @@ fn hosts_write_the_same_file() {
         assert!(runs.model(out) == expected, "{hosts} hosts");
     }
     let long = ["--steps", "100000", "--shards", "4", "--save-every", "20"];
-    let runs = Runs::new(&[&long[..], &["--rank-timeout", "4"]].concat());
-    for (out, command) in [("killed", "kill"), ("cut off", "cut")] {
+    let runs = Runs::new(&long);
+    for (out, harm) in [("killed", kill_host as fn(u32)), ("cut off", cut_off)] {
         let mut child = runs.start_on_hosts("4", out);
         runs.newer_checkpoint(out, &mut child, None);
-        let pid = runs.process(3);
-        match command {
-            "kill" => kill_host(pid),
-            _ => cut_off(pid),
-        }
+        harm(runs.process(3));
         let ended = runs.end(child);
         assert_ne!(ended.code, Some(0), "{out}");
-        if command == "cut" {
-            let expected = "rank 3 has sent nothing for 4 seconds";
-            assert!(ended.said.contains(expected), "{}", ended.said);
+        // mpirun notices it, and says which host it was.
+        for part in ["communication with a remote daemon", "10.77.0.4"] {
+            assert!(ended.said.contains(part), "{out}: {}", ended.said);
         }
-        // What is left goes on elsewhere.
-        assert!(newest(&runs.out(out)).is_some());
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use mobilenet_train::TrainError;
-use mobilenet_train::parallel::Communicator;
+use mobilenet_train::parallel::{Communicator, patience};
 use mpi::Threading;
 use mpi::datatype::Equivalence;
 use mpi::environment::Universe;
@@ -21,6 +21,10 @@ use super::under_way::UnderWay;
 
 /// Exit code of all processes if one of them is silent.
 const FAILURE: i32 = 1;
+
+/// How long a wait only looks, before it lets other processes on the same core run in between. Most
+/// messages take less; a core that is given away comes back after milliseconds.
+const LOOKS: Duration = Duration::from_micros(100);
 
 /// Most bytes of a message. MPI counts them with 32 bits.
 const LARGEST: usize = i32::MAX as usize;
@@ -90,6 +94,15 @@ fn length(status: &Status) -> usize {
     usize::try_from(status.count(u8::equivalent_datatype())).unwrap_or(0)
 }
 
+/// Lets other processes run, unless the wait has just begun.
+fn give_way(begin: Instant) {
+    if begin.elapsed() > LOOKS {
+        std::thread::yield_now();
+    } else {
+        std::hint::spin_loop();
+    }
+}
+
 /// Receives a message that has arrived.
 fn receive((message, status): (Message, Status)) -> Vec<u8> {
     let mut bytes = vec![0u8; length(&status)];
@@ -126,7 +139,7 @@ impl Communicator for Mpi {
             };
             let mut sending: Vec<(usize, Request<'_, [u8], _>)> =
                 to.into_iter().map(send).collect();
-            let mut end = Instant::now() + self.patience;
+            let (begin, mut end) = (Instant::now(), Instant::now() + self.patience);
             loop {
                 let before = sending.len() + received.iter().filter(|one| one.is_none()).count();
                 sending = sending
@@ -150,14 +163,15 @@ impl Communicator for Mpi {
                     let silent = missing.and_then(|place| from.get(place).copied());
                     self.give_up(silent.or(sending.first().map(|(rank, _)| *rank)));
                 }
-                std::thread::yield_now();
+                give_way(begin);
             }
         });
         Ok(received.into_iter().flatten().collect())
     }
 
     fn receive_any(&mut self) -> Result<(usize, Vec<u8>), TrainError> {
-        let end = Instant::now() + self.patience;
+        let begin = Instant::now();
+        let end = begin + self.patience;
         loop {
             if let Some((message, status)) = self.world.any_process().immediate_matched_probe() {
                 let rank = usize::try_from(status.source_rank()).unwrap_or(0);
@@ -166,7 +180,7 @@ impl Communicator for Mpi {
             if Instant::now() > end {
                 self.give_up(None);
             }
-            std::thread::yield_now();
+            give_way(begin);
         }
     }
 
@@ -195,8 +209,9 @@ impl Communicator for Mpi {
         Ok(message)
     }
 
-    fn wait(&mut self, from: usize) -> Result<Vec<u8>, TrainError> {
-        let end = Instant::now() + self.patience;
+    fn wait(&mut self, from: usize, round: usize) -> Result<Vec<u8>, TrainError> {
+        let begin = Instant::now();
+        let end = begin + patience(self.patience, round);
         loop {
             if let Some(message) = self.poll(from)? {
                 return Ok(message);
@@ -204,7 +219,7 @@ impl Communicator for Mpi {
             if Instant::now() > end {
                 self.give_up(Some(from));
             }
-            std::thread::yield_now();
+            give_way(begin);
         }
     }
 }
@@ -215,6 +230,7 @@ impl Drop for Mpi {
         let end = Instant::now() + self.patience;
         while !self.posted.is_empty() && Instant::now() < end {
             self.push();
+            std::thread::yield_now();
         }
     }
 }

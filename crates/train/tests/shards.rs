@@ -49,14 +49,14 @@ fn recipe(batch_size: usize, shards: usize) -> Recipe {
 }
 
 fn trainer(recipe: &Recipe) -> Trainer {
-    trainer_of(&config(), recipe)
+    trainer_of(&config(), recipe, 1)
 }
 
-fn trainer_of(config: &MobileNetV1Config, recipe: &Recipe) -> Trainer {
+fn trainer_of(config: &MobileNetV1Config, recipe: &Recipe, threads: usize) -> Trainer {
     let layout = FlatLayout::new(config).unwrap();
     let weights = layout.flatten(&initial_parameters(config, 3).unwrap());
     let state = State::new(recipe, &layout, weights.unwrap()).unwrap();
-    Trainer::new(recipe.clone(), config, state, None, 1).unwrap()
+    Trainer::new(recipe.clone(), config, state, None, threads).unwrap()
 }
 
 /// Some images and labels of a step.
@@ -86,12 +86,17 @@ fn bits(trainer: &Trainer) -> Vec<u32> {
 
 /// Losses and bits of a training by some ranks, which must all have the same.
 fn train(recipe: &Recipe, ranks: usize) -> (Vec<f64>, Vec<u32>) {
-    train_of(&config(), recipe, ranks)
+    train_of(&config(), recipe, ranks, 1)
 }
 
-fn train_of(config: &MobileNetV1Config, recipe: &Recipe, ranks: usize) -> (Vec<f64>, Vec<u32>) {
+fn train_of(
+    config: &MobileNetV1Config,
+    recipe: &Recipe,
+    ranks: usize,
+    threads: usize,
+) -> (Vec<f64>, Vec<u32>) {
     let mut all = on_ranks(ranks, |rank| {
-        let mut trainer = trainer_of(config, recipe);
+        let mut trainer = trainer_of(config, recipe, threads);
         let shares = Shares::new(recipe.shards, ranks).unwrap();
         let of_shard = recipe.batch_size / recipe.shards;
         let own = shares.of(rank.rank());
@@ -130,9 +135,12 @@ fn neither_in_a_wide_network() {
         ..MobileNetV1Config::with_width(1.0)
     };
     let recipe = recipe(8, 4);
-    let alone = train_of(&config, &recipe, 1);
-    for ranks in [2, 4] {
-        assert!(train_of(&config, &recipe, ranks) == alone, "{ranks} ranks");
+    for threads in [1, 2] {
+        let alone = train_of(&config, &recipe, 1, threads);
+        for ranks in [2, 4] {
+            let found = train_of(&config, &recipe, ranks, threads);
+            assert!(found == alone, "{ranks} ranks of {threads} threads");
+        }
     }
 }
 

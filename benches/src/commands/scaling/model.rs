@@ -14,7 +14,6 @@ const FORWARD: f64 = 1.0 / 3.0;
 pub(super) struct Network {
     /// Values of all parameters.
     pub(super) values: usize,
-    pub(super) multiply_adds: u64,
     /// Values that become final together, and the share of the backward pass that is done then.
     buckets: Vec<(usize, f64)>,
 }
@@ -53,7 +52,6 @@ impl Network {
         buckets.push((waiting, 1.0));
         Ok(Self {
             values: summary.parameters,
-            multiply_adds: summary.multiply_adds,
             buckets,
         })
     }

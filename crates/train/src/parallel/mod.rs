@@ -29,6 +29,8 @@ pub use threads::{ThreadRank, thread_ranks};
 pub use tree::TreeSum;
 pub use wire::Wire;
 
+use std::time::Duration;
+
 use crate::error::TrainError;
 
 /// Messages between the ranks that train together.
@@ -72,11 +74,18 @@ pub trait Communicator {
     /// If the rank has ended.
     fn poll(&mut self, from: usize) -> Result<Option<Vec<u8>>, TrainError>;
 
-    /// The next message of a rank.
+    /// The next message of a rank, which may have to wait for others before it can send it. The
+    /// later its `round` among messages that depend on each other, the longer this waits, so that
+    /// whoever waits for the rank that is silent says so first.
     ///
     /// # Errors
     /// If there is none in time.
-    fn wait(&mut self, from: usize) -> Result<Vec<u8>, TrainError>;
+    fn wait(&mut self, from: usize, round: usize) -> Result<Vec<u8>, TrainError>;
+}
+
+/// How long a message of some round is waited for.
+pub fn patience(usual: Duration, round: usize) -> Duration {
+    usual.mul_f64(1.0 + round as f64 / 20.0)
 }
 
 /// A single rank.
@@ -113,10 +122,10 @@ impl Communicator for Alone {
     }
 
     fn poll(&mut self, from: usize) -> Result<Option<Vec<u8>>, TrainError> {
-        self.wait(from).map(Some)
+        self.wait(from, 0).map(Some)
     }
 
-    fn wait(&mut self, from: usize) -> Result<Vec<u8>, TrainError> {
+    fn wait(&mut self, from: usize, _: usize) -> Result<Vec<u8>, TrainError> {
         let (rank, ranks) = (from, 1);
         Err(TrainError::NoRank { rank, ranks })
     }

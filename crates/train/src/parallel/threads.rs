@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use super::Communicator;
+use super::{Communicator, patience};
 use crate::error::TrainError;
 
 /// How long a rank waits for a message, unless [`ThreadRank::with_patience`] says otherwise.
@@ -94,7 +94,7 @@ impl Communicator for ThreadRank {
         for &(rank, bytes) in messages {
             self.send(rank, bytes.to_vec())?;
         }
-        from.iter().map(|from| self.wait(*from)).collect()
+        from.iter().map(|from| self.wait(*from, 0)).collect()
     }
 
     fn post(&mut self, to: usize, message: Vec<u8>) -> Result<(), TrainError> {
@@ -106,8 +106,8 @@ impl Communicator for ThreadRank {
         self.next(from)
     }
 
-    fn wait(&mut self, from: usize) -> Result<Vec<u8>, TrainError> {
-        let end = Instant::now() + self.patience;
+    fn wait(&mut self, from: usize, round: usize) -> Result<Vec<u8>, TrainError> {
+        let end = Instant::now() + patience(self.patience, round);
         loop {
             if let Some(message) = self.next(from)? {
                 return Ok(message);

@@ -424,7 +424,9 @@ fn never_rounded(layout: &FlatLayout) -> Vec<Range<usize>> {
     let entries = layout.entries().iter();
     let exact = entries.filter(|(parameter, _)| !parameter.is_trainable());
     let exact = exact.map(|(_, range)| range.clone());
-    exact.chain([layout.len()..usize::MAX]).collect()
+    exact
+        .chain(std::iter::once(layout.len()..usize::MAX))
+        .collect()
 }
 
 /// Ranges of the running statistics that the next step moves. Others would not keep their bits in a
