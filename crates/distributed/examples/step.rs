@@ -88,7 +88,7 @@ fn measure(communicator: &mut dyn Communicator) -> Result<()> {
         let mut one = || slowest(communicator, |ranks| Ok(exchange.sum(ranks, &mut vector)?));
         (0..times).map(|_| one()).collect()
     };
-    let (exchange, latency) = (exchanges(values, 8)?, exchanges(2, 50)?);
+    let (exchange, latency) = (exchanges(values, 30)?, exchanges(2, 200)?);
     if rank == 0 {
         let record = serde_json::json!({
             "width": width, "side": side, "images": images, "threads": threads, "ranks": ranks,

