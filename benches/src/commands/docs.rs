@@ -7,17 +7,18 @@ use anyhow::{Context, Result, bail};
 use mobilenet::model::MobileNetV1Config;
 use mobilenet::model::inspect::summary;
 
+use super::published::{SIDES, WIDTHS};
+use super::scaling;
 use mobilenet_cli::{grouped, line, markdown};
 use xtask::Docs;
-
-/// The published widths and resolutions.
-const WIDTHS: [f64; 4] = [1.0, 0.75, 0.5, 0.25];
-const SIDES: [usize; 4] = [224, 192, 160, 128];
 
 pub(crate) fn run(arguments: &Docs) -> Result<()> {
     let root = root();
     let mut stale = Vec::new();
-    for (name, text) in [("docs/sizes.md", sizes()?)] {
+    for (name, text) in [
+        ("docs/sizes.md", sizes()?),
+        ("docs/scaling.md", scaling::document(&root)?),
+    ] {
         let path = root.join(name);
         let found = std::fs::read_to_string(&path).unwrap_or_default();
         if found == text {

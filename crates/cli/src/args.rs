@@ -31,7 +31,9 @@ pub use overrides::Overrides;
 pub use preprocess::{FeaturePreprocess, Preprocess, PreprocessRule};
 pub use quantize::{IntegerFormat, Quantize, RangeRule};
 pub use scheme::SchemeName;
-pub use train::{AugmentationName, Eval, OptimizerName, Ranks, ReplicasName, ScheduleName, Train};
+pub use train::{
+    AugmentationName, Eval, OptimizerName, Ranks, ReplicasName, ScheduleName, Train, WireName,
+};
 
 /// MobileNetV1: classify photos, convert weights, train.
 ///
@@ -124,7 +126,7 @@ pub struct Classify {
     #[arg(required_unless_present = "manifest", value_name = "PHOTO|DIR|-")]
     pub(crate) photos: Vec<PathBuf>,
     /// A list of photos instead: a path a line, or the first column of a CSV file, with the name
-    /// photo or path
+    /// photo or path, or a Parquet file with paths or bytes, if the program was built with that feature
     #[arg(long, value_name = "M", conflicts_with = "photos")]
     pub(crate) manifest: Option<PathBuf>,
     /// Classify part I, from 0, of N equal parts of the manifest. Its file appears whole or not at

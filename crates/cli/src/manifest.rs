@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use mobilenet::PhotoSource;
 
 use crate::csv;
 
@@ -28,9 +29,15 @@ impl Part {
     }
 }
 
-/// Reads the photos of a manifest: a path a line, or the first column of a CSV file, whose name is
-/// `photo` or `path`.
+/// Photos whose bytes are in a manifest, read as they are asked for.
+pub(crate) type Contents = Box<dyn Iterator<Item = Result<PhotoSource>> + Send>;
+
+/// Reads the photos of a manifest: a path a line, the first column of a CSV file, whose name is
+/// `photo` or `path`, or what a Parquet file names.
 pub(crate) fn read(path: &Path) -> Result<Vec<PathBuf>> {
+    if is_parquet(path) {
+        return table::names(path);
+    }
     let failed = || format!("cannot read {}", path.display());
     let mut text = std::fs::read(path).with_context(failed)?;
     if path.extension().is_none_or(|ending| ending != "csv") {
@@ -55,6 +62,57 @@ pub(crate) fn read(path: &Path) -> Result<Vec<PathBuf>> {
     }
     let photos = fields.into_iter().filter(|photo| !photo.is_empty());
     Ok(photos.map(PathBuf::from).collect())
+}
+
+/// Some of the photos of a manifest that has their bytes, or may have.
+pub(crate) fn contents(path: &Path, rows: Range<usize>) -> Result<Option<Contents>> {
+    match is_parquet(path) {
+        true => table::contents(path, rows).map(Some),
+        false => Ok(None),
+    }
+}
+
+fn is_parquet(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "parquet")
+}
+
+#[cfg(feature = "parquet")]
+mod table {
+    use mobilenet::parquet::PhotoTable;
+
+    use super::*;
+
+    pub(super) fn names(path: &Path) -> Result<Vec<PathBuf>> {
+        let names = PhotoTable::open(path).and_then(|table| table.names());
+        names.with_context(|| failed(path))
+    }
+
+    pub(super) fn contents(path: &Path, rows: Range<usize>) -> Result<Contents> {
+        let photos = PhotoTable::open(path).and_then(|table| table.photos(rows));
+        let photos = photos.with_context(|| failed(path))?;
+        let path = path.to_path_buf();
+        let named = move |photo: Result<_, _>| photo.with_context(|| failed(&path));
+        Ok(Box::new(photos.map(named)))
+    }
+
+    fn failed(path: &Path) -> String {
+        format!("cannot read {}", path.display())
+    }
+}
+
+#[cfg(not(feature = "parquet"))]
+mod table {
+    use super::*;
+
+    const WITHOUT: &str = "build this program with --features parquet for manifests in Parquet";
+
+    pub(super) fn names(path: &Path) -> Result<Vec<PathBuf>> {
+        bail!("cannot read {}: {WITHOUT}", path.display())
+    }
+
+    pub(super) fn contents(path: &Path, _: Range<usize>) -> Result<Contents> {
+        bail!("cannot read {}: {WITHOUT}", path.display())
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,12 @@
 
 #[cfg(feature = "mpi")]
 mod processes;
+#[cfg(feature = "mpi")]
+#[allow(
+    unsafe_code,
+    reason = "MPI reads and writes bytes while the program goes on"
+)]
+mod under_way;
 
 #[cfg(feature = "mpi")]
 pub use processes::Mpi;

@@ -4,10 +4,11 @@
 //! named, and progress needs no thread of its own. MPI's own collective calls are not used: their
 //! sums depend on the algorithm that the library chooses, and they hang if a rank is missing.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use mobilenet_train::TrainError;
-use mobilenet_train::parallel::Communicator;
+use mobilenet_train::parallel::{Communicator, patience};
 use mpi::Threading;
 use mpi::datatype::Equivalence;
 use mpi::environment::Universe;
@@ -16,8 +17,14 @@ use mpi::request::Request;
 use mpi::topology::{Communicator as _, SimpleCommunicator};
 use mpi::traits::{Destination, Source};
 
+use super::under_way::UnderWay;
+
 /// Exit code of all processes if one of them is silent.
 const FAILURE: i32 = 1;
+
+/// How long a wait only looks, before it lets other processes on the same core run in between. Most
+/// messages take less; a core that is given away comes back after milliseconds.
+const LOOKS: Duration = Duration::from_micros(100);
 
 /// Most bytes of a message. MPI counts them with 32 bits.
 const LARGEST: usize = i32::MAX as usize;
@@ -27,6 +34,10 @@ const LARGEST: usize = i32::MAX as usize;
 pub struct Mpi {
     world: SimpleCommunicator,
     patience: Duration,
+    /// Messages that were posted.
+    posted: Vec<UnderWay>,
+    /// Messages that were asked for, by their senders.
+    arriving: HashMap<usize, UnderWay>,
     /// Ends MPI when it is dropped, after `world`.
     _universe: Universe,
 }
@@ -39,6 +50,8 @@ impl Mpi {
         Some(Self {
             world: universe.world(),
             patience,
+            posted: Vec::new(),
+            arriving: HashMap::new(),
             _universe: universe,
         })
     }
@@ -56,6 +69,11 @@ impl Mpi {
         self.abort(FAILURE)
     }
 
+    /// Lets posted messages move on.
+    fn push(&mut self) {
+        self.posted.retain_mut(|message| message.done().is_none());
+    }
+
     /// A rank as MPI numbers it.
     fn number(&self, rank: usize) -> Result<i32, TrainError> {
         let ranks = self.ranks();
@@ -64,10 +82,30 @@ impl Mpi {
     }
 }
 
+fn check_size(bytes: &[u8]) -> Result<(), TrainError> {
+    if bytes.len() > LARGEST {
+        let problem = format!("{} bytes, at most {LARGEST}", bytes.len());
+        return Err(TrainError::Message { problem });
+    }
+    Ok(())
+}
+
+fn length(status: &Status) -> usize {
+    usize::try_from(status.count(u8::equivalent_datatype())).unwrap_or(0)
+}
+
+/// Lets other processes run, unless the wait has just begun.
+fn give_way(begin: Instant) {
+    if begin.elapsed() > LOOKS {
+        std::thread::yield_now();
+    } else {
+        std::hint::spin_loop();
+    }
+}
+
 /// Receives a message that has arrived.
 fn receive((message, status): (Message, Status)) -> Vec<u8> {
-    let length = status.count(u8::equivalent_datatype());
-    let mut bytes = vec![0u8; usize::try_from(length).unwrap_or(0)];
+    let mut bytes = vec![0u8; length(&status)];
     message.matched_receive_into(&mut bytes[..]);
     bytes
 }
@@ -88,10 +126,7 @@ impl Communicator for Mpi {
     ) -> Result<Vec<Vec<u8>>, TrainError> {
         let mut to = Vec::with_capacity(messages.len());
         for (rank, bytes) in messages {
-            if bytes.len() > LARGEST {
-                let problem = format!("{} bytes, at most {LARGEST}", bytes.len());
-                return Err(TrainError::Message { problem });
-            }
+            check_size(bytes)?;
             to.push((*rank, self.number(*rank)?, *bytes));
         }
         let numbers = from.iter().map(|rank| self.number(*rank));
@@ -104,7 +139,7 @@ impl Communicator for Mpi {
             };
             let mut sending: Vec<(usize, Request<'_, [u8], _>)> =
                 to.into_iter().map(send).collect();
-            let mut end = Instant::now() + self.patience;
+            let (begin, mut end) = (Instant::now(), Instant::now() + self.patience);
             loop {
                 let before = sending.len() + received.iter().filter(|one| one.is_none()).count();
                 sending = sending
@@ -128,14 +163,15 @@ impl Communicator for Mpi {
                     let silent = missing.and_then(|place| from.get(place).copied());
                     self.give_up(silent.or(sending.first().map(|(rank, _)| *rank)));
                 }
-                std::thread::yield_now();
+                give_way(begin);
             }
         });
         Ok(received.into_iter().flatten().collect())
     }
 
     fn receive_any(&mut self) -> Result<(usize, Vec<u8>), TrainError> {
-        let end = Instant::now() + self.patience;
+        let begin = Instant::now();
+        let end = begin + self.patience;
         loop {
             if let Some((message, status)) = self.world.any_process().immediate_matched_probe() {
                 let rank = usize::try_from(status.source_rank()).unwrap_or(0);
@@ -144,6 +180,56 @@ impl Communicator for Mpi {
             if Instant::now() > end {
                 self.give_up(None);
             }
+            give_way(begin);
+        }
+    }
+
+    fn post(&mut self, to: usize, message: Vec<u8>) -> Result<(), TrainError> {
+        check_size(&message)?;
+        let process = self.world.process_at_rank(self.number(to)?);
+        self.posted.push(UnderWay::send(&process, message));
+        Ok(())
+    }
+
+    fn poll(&mut self, from: usize) -> Result<Option<Vec<u8>>, TrainError> {
+        let number = self.number(from)?;
+        self.push();
+        if !self.arriving.contains_key(&from) {
+            let process = self.world.process_at_rank(number);
+            if let Some((message, status)) = process.immediate_matched_probe() {
+                let arriving = UnderWay::receive(message, length(&status));
+                self.arriving.insert(from, arriving);
+            }
+        }
+        let arriving = self.arriving.get_mut(&from);
+        let message = arriving.and_then(UnderWay::done);
+        if message.is_some() {
+            self.arriving.remove(&from);
+        }
+        Ok(message)
+    }
+
+    fn wait(&mut self, from: usize, round: usize) -> Result<Vec<u8>, TrainError> {
+        let begin = Instant::now();
+        let end = begin + patience(self.patience, round);
+        loop {
+            if let Some(message) = self.poll(from)? {
+                return Ok(message);
+            }
+            if Instant::now() > end {
+                self.give_up(Some(from));
+            }
+            give_way(begin);
+        }
+    }
+}
+
+impl Drop for Mpi {
+    /// Whoever is to get a posted message has it, or waits for it, unless it has failed.
+    fn drop(&mut self) {
+        let end = Instant::now() + self.patience;
+        while !self.posted.is_empty() && Instant::now() < end {
+            self.push();
             std::thread::yield_now();
         }
     }

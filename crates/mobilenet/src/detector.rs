@@ -13,7 +13,7 @@ use mobilenet_model::preprocess::Photo;
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::photos::{Budget, FileAnswers, PhotoOptions, read};
+use crate::photos::{Budget, FileAnswers, PhotoOptions, PhotoSource, read};
 use crate::pool::{Caller, Planner, Pool};
 
 /// How a [`Detector`] computes.
@@ -178,7 +178,8 @@ impl Detector {
         options: &PhotoOptions,
     ) -> Result<Detections, Error> {
         let budget = Budget::new(options.memory);
-        self.answer(path.as_ref(), options, &budget, Caller::Any)
+        let photo = PhotoSource::file(path.as_ref().to_path_buf());
+        self.answer(&photo, options, &budget, Caller::Any)
     }
 
     /// The objects in photo files, on all threads, in the order of the files, as
@@ -189,8 +190,13 @@ impl Detector {
         options: PhotoOptions,
     ) -> DetectFiles {
         let (detector, budget) = (self.clone(), Budget::new(options.memory));
-        let answer = move |path: &Path, caller| detector.answer(path, &options, &budget, caller);
-        FileAnswers::new(paths, self.pool.threads(), answer)
+        let answer =
+            move |photo: &PhotoSource, caller| detector.answer(photo, &options, &budget, caller);
+        FileAnswers::new(
+            paths.into_iter().map(PhotoSource::file),
+            self.pool.threads(),
+            answer,
+        )
     }
 
     /// The photo with boxes, names and scores of objects.
@@ -207,12 +213,12 @@ impl Detector {
 
     fn answer(
         &self,
-        path: &Path,
+        source: &PhotoSource,
         options: &PhotoOptions,
         budget: &Budget,
         caller: Caller,
     ) -> Result<Detections, Error> {
-        let photo = read(path, self.weights.preprocessing(), options, budget)?;
+        let photo = read(source, self.weights.preprocessing(), options, budget)?;
         let start = Instant::now();
         let objects = self.objects(&photo.pixels, photo.size, caller)?;
         Ok(Detections {

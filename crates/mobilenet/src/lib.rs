@@ -49,7 +49,7 @@ pub use mobilenet_model::preprocess::{Photo, Views};
 pub use mobilenet_ops as ops;
 #[cfg(feature = "train")]
 pub use mobilenet_train as train;
-pub use photos::{Answer, ClassifyFiles, FileAnswer, FileAnswers, PhotoOptions};
+pub use photos::{Answer, ClassifyFiles, FileAnswer, FileAnswers, PhotoOptions, PhotoSource};
 
 use mobilenet_model::preprocess::{DecodeLimits, open};
 

@@ -1,5 +1,7 @@
 //! Tables as Parquet, for the programs that read it (pandas, Polars, DuckDB, Spark). Written, and
-//! copied.
+//! copied. `photos` reads lists of photos.
+
+mod photos;
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -12,6 +14,8 @@ use parquet::file::metadata::ParquetMetaDataReader;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
+
+pub use photos::{PhotoTable, Photos};
 
 /// A column of a table.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +31,8 @@ pub struct Column {
 pub enum Values {
     /// Text.
     Text(Vec<Option<String>>),
+    /// Bytes, such as those of photo files.
+    Bytes(Vec<Option<Vec<u8>>>),
     /// Integers.
     Int(Vec<Option<i64>>),
     /// Numbers.
@@ -134,6 +140,7 @@ impl Column {
         let name = &self.name;
         match &self.values {
             Values::Text(_) => format!("OPTIONAL BYTE_ARRAY {name} (STRING);"),
+            Values::Bytes(_) => format!("OPTIONAL BYTE_ARRAY {name};"),
             Values::Int(_) => format!("OPTIONAL INT64 {name};"),
             Values::Double(_) => format!("OPTIONAL DOUBLE {name};"),
             Values::Lists { .. } => format!(
@@ -147,6 +154,7 @@ impl Values {
     fn rows(&self) -> usize {
         match self {
             Self::Text(values) => values.len(),
+            Self::Bytes(values) => values.len(),
             Self::Int(values) => values.len(),
             Self::Double(values) => values.len(),
             Self::Lists { width, values } => values.len() / (*width).max(1),
@@ -160,6 +168,13 @@ impl Values {
                 let values = &values[start..end];
                 let bytes: Vec<ByteArray> = (values.iter().flatten())
                     .map(|text| ByteArray::from(text.as_str()))
+                    .collect();
+                to.write_batch(&bytes, Some(&present(values)), None)?;
+            }
+            (Self::Bytes(values), ColumnWriter::ByteArrayColumnWriter(to)) => {
+                let values = &values[start..end];
+                let bytes: Vec<ByteArray> = (values.iter().flatten())
+                    .map(|bytes| ByteArray::from(bytes.clone()))
                     .collect();
                 to.write_batch(&bytes, Some(&present(values)), None)?;
             }

@@ -60,6 +60,8 @@ impl TrainingPlanOptions {
 pub struct TrainingPlan {
     program: TrainingProgram,
     layout: FlatLayout,
+    /// Where the parameters of each layer begin in the flat vector, at last those of the classifier.
+    starts: Vec<usize>,
     decay: f64,
 }
 
@@ -94,9 +96,12 @@ impl TrainingPlan {
             quantization: options.quantization,
         };
         let program = TrainingProgram::new(isa, &network, &options);
+        let starts = network.layers.iter().map(|layer| layer.weights);
+        let starts = starts.chain([network.head.weights]).collect();
         Ok(Self {
             program: program?,
             layout,
+            starts,
             decay: batch_norm.decay,
         })
     }
@@ -152,7 +157,12 @@ impl TrainingPlan {
         logits: &mut [f32],
     ) -> Result<TrainingPass<'_, 'a>, ModelError> {
         let pass = self.program.forward(parameters, images, dropout, logits)?;
-        Ok(TrainingPass(pass))
+        let (starts, decay) = (&self.starts, self.decay);
+        Ok(TrainingPass {
+            pass,
+            starts,
+            decay,
+        })
     }
 
     /// The same with fake quantisation. If the ranges move, [`TrainingPass::ranges`] has the new ones.
@@ -170,7 +180,12 @@ impl TrainingPlan {
         let pass = self
             .program
             .forward_quantized(parameters, ranges, images, dropout, logits)?;
-        Ok(TrainingPass(pass))
+        let (starts, decay) = (&self.starts, self.decay);
+        Ok(TrainingPass {
+            pass,
+            starts,
+            decay,
+        })
     }
 
     /// Moves the running statistics in `parameters` towards those of the last batch, by the
@@ -189,17 +204,21 @@ impl TrainingPlan {
 /// they cannot change in between.
 #[derive(Debug)]
 #[must_use = "a forward pass alone trains nothing"]
-pub struct TrainingPass<'p, 'a>(Pass<'p, 'a>);
+pub struct TrainingPass<'p, 'a> {
+    pass: Pass<'p, 'a>,
+    starts: &'p [usize],
+    decay: f64,
+}
 
 impl TrainingPass<'_, '_> {
     /// Pooled features before dropout, image by image.
     pub fn features(&self) -> impl Iterator<Item = &[f32]> {
-        self.0.features()
+        self.pass.features()
     }
 
     /// The averages of [`MovingRanges`] after this batch; none without fake quantisation.
     pub fn ranges(&self) -> &[f32] {
-        self.0.ranges()
+        self.pass.ranges()
     }
 
     /// Computes the gradient of every parameter from the gradient of the logits. Gradients of
@@ -212,7 +231,35 @@ impl TrainingPass<'_, '_> {
         logit_gradients: &[f32],
         gradients: &mut [f32],
     ) -> Result<(), ModelError> {
-        Ok(self.0.backward(logit_gradients, gradients)?)
+        Ok(self.pass.backward(logit_gradients, gradients)?)
+    }
+
+    /// The same bits, layer by layer from the last to the first. After each, `finished` gets all
+    /// gradients and the place from which on they are final; 0 at the end.
+    ///
+    /// # Errors
+    /// If a slice has the wrong length. Nothing is computed then.
+    pub fn backward_by_layers(
+        self,
+        logit_gradients: &[f32],
+        gradients: &mut [f32],
+        finished: &mut dyn FnMut(&mut [f32], usize),
+    ) -> Result<(), ModelError> {
+        // Parameters are in order of computation.
+        let Self { pass, starts, .. } = self;
+        let start = |layer: usize| starts.get(layer).copied().unwrap_or(0);
+        let mut finished = |gradients: &mut [f32], layer| finished(gradients, start(layer));
+        Ok(pass.backward_by_layers(logit_gradients, gradients, &mut finished)?)
+    }
+
+    /// As [`TrainingPlan::update_running_statistics`], before the backward pass.
+    ///
+    /// # Errors
+    /// If `parameters` has the wrong length.
+    pub fn update_running_statistics(&self, parameters: &mut [f32]) -> Result<(), ModelError> {
+        Ok(self
+            .pass
+            .update_running_statistics(parameters, self.decay)?)
     }
 }
 

@@ -10,6 +10,7 @@ use crate::error::TrainError;
 use crate::loss::Distillation;
 use crate::moving_average::MovingAverageConfig;
 use crate::optimizer::{GradientClipping, OptimizerConfig, ParameterGroup};
+use crate::parallel::Wire;
 use crate::quantization::Quantization;
 use crate::schedule::{ExponentialDecay, Schedule};
 
@@ -53,6 +54,9 @@ pub struct Recipe {
     /// gradient, whose means the step uses. Several ranks share out the shards.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub shards: usize,
+    /// The number type of gradients on the way between ranks.
+    #[serde(default, skip_serializing_if = "Wire::is_f32")]
+    pub wire: Wire,
     /// Rows and columns of an image.
     pub resolution: usize,
     /// Seed of initial values, order, augmentation and dropout.
@@ -95,6 +99,7 @@ impl Recipe {
             steps,
             batch_size: 64,
             shards: 1,
+            wire: Wire::F32,
             resolution: mobilenet_model::DEFAULT_IMAGE_SIZE,
             seed: 0,
             optimizer: OptimizerConfig::Sgd,

@@ -17,7 +17,7 @@ use mobilenet_train::data::{DataError, ImageDataset, OpenData};
 use mobilenet_train::log::Record;
 use mobilenet_train::moving_average::MovingAverageConfig;
 use mobilenet_train::optimizer::{GradientClipping, OptimizerConfig};
-use mobilenet_train::parallel::{Alone, Communicator, ThreadRank, thread_ranks};
+use mobilenet_train::parallel::{Alone, Communicator, ThreadRank, Wire, thread_ranks};
 use mobilenet_train::quantization::Quantization;
 use mobilenet_train::recipe::Recipe;
 use mobilenet_train::run::{Job, Observer, Replicas, RunOptions, RunOutcome, run};
@@ -257,6 +257,38 @@ fn a_training_goes_on_with_another_number_of_ranks() {
         assert!(outcomes.iter().all(Result::is_ok));
     }
     assert!(model(&broken) == model(&whole));
+}
+
+/// What rounding has lost is forgotten at checkpoints, also by a run that goes on.
+#[test]
+fn with_rounded_gradients_too_if_the_number_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
+    let case = |out: &Path| {
+        let mut case = Case::new(out, 4);
+        case.recipe.wire = Wire::Bf16;
+        case
+    };
+    on_ranks(2, |_| case(&whole)).remove(0).unwrap();
+    for steps in [4, 7] {
+        let outcomes = on_ranks(2, |_| {
+            let mut case = case(&broken);
+            case.recipe.steps = steps;
+            case
+        });
+        assert!(outcomes.iter().all(Result::is_ok));
+    }
+    assert!(model(&broken) == model(&whole));
+    let mut refused = case(&folder.path().join("refused"));
+    refused.replicas = Some(Replicas {
+        servers: 1,
+        aggregate: None,
+    });
+    let refused = on(thread_ranks(2), |rank, _| {
+        let never = AtomicBool::new(false);
+        refused.run(rank, &never).0
+    });
+    assert!(problem(&refused[0]).contains("gradients as bf16"));
 }
 
 /// One rank is told to stop; all stop after the same step.

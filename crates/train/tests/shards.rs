@@ -10,9 +10,10 @@ use mobilenet_train::TrainError;
 use mobilenet_train::loss::softmax_cross_entropy;
 use mobilenet_train::moving_average::MovingAverageConfig;
 use mobilenet_train::optimizer::{GradientClipping, Optimizer, OptimizerConfig};
-use mobilenet_train::parallel::Shares;
+use mobilenet_train::parallel::{Shares, Wire};
 use mobilenet_train::quantization::Quantization;
 use mobilenet_train::recipe::{Recipe, Target, Trainable};
+use mobilenet_train::schedule::Schedule;
 use mobilenet_train::trainer::{State, Trainer};
 use support::on_ranks;
 
@@ -48,10 +49,14 @@ fn recipe(batch_size: usize, shards: usize) -> Recipe {
 }
 
 fn trainer(recipe: &Recipe) -> Trainer {
-    let layout = FlatLayout::new(&config()).unwrap();
-    let weights = layout.flatten(&initial_parameters(&config(), 3).unwrap());
+    trainer_of(&config(), recipe, 1)
+}
+
+fn trainer_of(config: &MobileNetV1Config, recipe: &Recipe, threads: usize) -> Trainer {
+    let layout = FlatLayout::new(config).unwrap();
+    let weights = layout.flatten(&initial_parameters(config, 3).unwrap());
     let state = State::new(recipe, &layout, weights.unwrap()).unwrap();
-    Trainer::new(recipe.clone(), &config(), state, None, 1).unwrap()
+    Trainer::new(recipe.clone(), config, state, None, threads).unwrap()
 }
 
 /// Some images and labels of a step.
@@ -81,8 +86,17 @@ fn bits(trainer: &Trainer) -> Vec<u32> {
 
 /// Losses and bits of a training by some ranks, which must all have the same.
 fn train(recipe: &Recipe, ranks: usize) -> (Vec<f64>, Vec<u32>) {
+    train_of(&config(), recipe, ranks, 1)
+}
+
+fn train_of(
+    config: &MobileNetV1Config,
+    recipe: &Recipe,
+    ranks: usize,
+    threads: usize,
+) -> (Vec<f64>, Vec<u32>) {
     let mut all = on_ranks(ranks, |rank| {
-        let mut trainer = trainer(recipe);
+        let mut trainer = trainer_of(config, recipe, threads);
         let shares = Shares::new(recipe.shards, ranks).unwrap();
         let of_shard = recipe.batch_size / recipe.shards;
         let own = shares.of(rank.rank());
@@ -108,6 +122,52 @@ fn the_number_of_ranks_does_not_change_a_bit() {
             assert!(
                 train(&recipe, ranks) == alone,
                 "{shards} shards, {ranks} ranks"
+            );
+        }
+    }
+}
+
+/// A network of which several parts are on their way between ranks while others are computed.
+#[test]
+fn neither_in_a_wide_network() {
+    let config = MobileNetV1Config {
+        num_classes: Some(CLASSES),
+        ..MobileNetV1Config::with_width(1.0)
+    };
+    let recipe = recipe(8, 4);
+    for threads in [1, 2] {
+        let alone = train_of(&config, &recipe, 1, threads);
+        for ranks in [2, 4] {
+            let found = train_of(&config, &recipe, ranks, threads);
+            assert!(found == alone, "{ranks} ranks of {threads} threads");
+        }
+    }
+}
+
+/// Rounded gradients train nearly the same. A single rank sends and rounds nothing.
+#[test]
+fn gradients_may_be_rounded_on_the_way() {
+    // RMSProp would give a small gradient that is rounded the size of any other.
+    let exact = Recipe {
+        optimizer: OptimizerConfig::Sgd,
+        schedule: Schedule::Constant {
+            learning_rate: 0.01,
+        },
+        ..recipe(8, 4)
+    };
+    let rounded = Recipe {
+        wire: Wire::Bf16,
+        ..exact.clone()
+    };
+    let (losses, bits) = train(&exact, 1);
+    assert!(train(&rounded, 1) == (losses.clone(), bits.clone()));
+    for ranks in [2, 4] {
+        let (found, other) = train(&rounded, ranks);
+        assert!(other != bits, "{ranks} ranks");
+        for (found, expected) in found.iter().zip(&losses) {
+            assert!(
+                (found - expected).abs() < 0.02 * expected,
+                "{found} {expected}"
             );
         }
     }

@@ -55,6 +55,15 @@ pub enum ReplicasName {
     Async,
 }
 
+/// Number types of gradients between ranks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WireName {
+    /// The bits of one rank
+    F32,
+    /// Half of the bytes
+    Bf16,
+}
+
 /// What commands take that run as several ranks.
 #[derive(Debug, Clone, Args)]
 pub struct Ranks {
@@ -93,6 +102,10 @@ pub struct Train {
     /// under mpirun share them out; the result depends on this number, not on that of the ranks
     #[arg(long, value_name = "S", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=65536))]
     pub(crate) shards: u64,
+    /// Number type of gradients on the way between ranks. bf16 halves the bytes, adds what rounding
+    /// has lost to the next step, and makes the result depend on the number of ranks
+    #[arg(long, value_enum, default_value_t = WireName::F32)]
+    pub(crate) wire: WireName,
     /// How ranks under mpirun train together [default: sync]
     #[arg(long, value_enum)]
     pub(crate) replicas: Option<ReplicasName>,
@@ -155,7 +168,7 @@ pub struct Train {
         "width", "epochs", "steps", "batch_size", "optimizer", "learning_rate", "schedule",
         "warm_up", "weight_decay", "label_smoothing", "batch_norm_decay", "dropout_keep",
         "augment", "ema", "clip_norm", "slice_logits", "train_only", "freeze_batch_norm",
-        "teacher", "save_every", "quantize", "shards", "replicas",
+        "teacher", "save_every", "quantize", "shards", "wire", "replicas",
     ])]
     pub(crate) head: bool,
     /// Factor of the L2 penalty of --head, on features of mean 0 and deviation 1

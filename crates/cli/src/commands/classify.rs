@@ -6,12 +6,13 @@ mod explanation;
 #[cfg(feature = "parquet")]
 mod parquet;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Error, Result, bail};
 use mobilenet::model::checkpoint::Checkpoint;
-use mobilenet::{Classifier, Engine, PhotoOptions, Prediction};
+use mobilenet::{Classifier, Engine, PhotoOptions, PhotoSource, Prediction};
 
 use super::{load, load_quantized, weight_type};
 use crate::args::{self, Classify, Precision};
@@ -30,7 +31,10 @@ pub(crate) fn run(arguments: &Classify) -> Result<()> {
         eprintln!("part {} is there already: {}", part.number, path.display());
         return Ok(());
     }
-    let mut sources = sources(arguments)?;
+    let (mut sources, contents) = sources(arguments)?;
+    if contents.is_some() && arguments.explain.is_some() {
+        bail!("--explain needs photos in files, not a Parquet file");
+    }
     let load = || -> Result<Checkpoint> {
         let mut checkpoint = load(&arguments.weights)?;
         checkpoint.metadata = arguments.preprocess.apply(checkpoint.metadata);
@@ -54,14 +58,36 @@ pub(crate) fn run(arguments: &Classify) -> Result<()> {
     let (answers, done) = open(arguments)?;
     let before = sources.photos.len();
     let mut done = done;
-    sources.photos.retain(|photo| {
+    let mut is_new = |photo: &PathBuf| {
         let left = done.get_mut(&name_of(photo)).filter(|left| **left > 0);
         left.map(|left| *left -= 1).is_none()
+    };
+    let new: Vec<bool> = sources.photos.iter().map(&mut is_new).collect();
+    let mut is_left = new.iter();
+    sources
+        .photos
+        .retain(|_| is_left.next().is_some_and(|new| *new));
+    let contents = contents.map(|contents| -> manifest::Contents {
+        Box::new(
+            contents
+                .zip(new)
+                .filter(|(_, new)| *new)
+                .map(|(photo, _)| photo),
+        )
     });
     let skipped = before - sources.photos.len();
     let total = sources.photos.len() + sources.problems.len();
     let explanation = explanation.as_mut();
-    let work = || classify_all(&classifier, arguments, sources, answers, explanation);
+    let work = || {
+        classify_all(
+            &classifier,
+            arguments,
+            sources,
+            contents,
+            answers,
+            explanation,
+        )
+    };
     let outcome = match arguments.engine {
         // Candle computes on the current pool.
         #[cfg(feature = "candle")]
@@ -100,19 +126,36 @@ fn engine(arguments: &Classify) -> Result<Engine> {
     }
 }
 
-/// The photos to classify.
-fn sources(arguments: &Classify) -> Result<Sources> {
+/// The photos to classify, and their bytes if a manifest has them.
+fn sources(arguments: &Classify) -> Result<(Sources, Option<manifest::Contents>)> {
     let Some(path) = &arguments.manifest else {
-        return Ok(Sources::of_arguments(&arguments.photos)?);
+        return Ok((Sources::of_arguments(&arguments.photos)?, None));
     };
     let mut photos = manifest::read(path)?;
-    if let Some(part) = arguments.part {
-        photos = photos.drain(part.of(photos.len())).collect();
-    }
-    Ok(Sources {
-        photos,
-        ..Sources::default()
-    })
+    let whole = 0..photos.len();
+    let rows = arguments.part.map_or(whole, |part| part.of(photos.len()));
+    photos = photos.drain(rows.clone()).collect();
+    let problems = Vec::new();
+    Ok((
+        Sources { photos, problems },
+        manifest::contents(path, rows)?,
+    ))
+}
+
+/// The photos until one cannot be read, and where it is told why.
+fn until_a_problem(
+    contents: manifest::Contents,
+) -> (
+    impl Iterator<Item = PhotoSource> + Send,
+    Arc<Mutex<Option<Error>>>,
+) {
+    let problem = Arc::new(Mutex::new(None));
+    let told = Arc::clone(&problem);
+    let tell = move |error| *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    (
+        contents.map_while(move |photo| photo.map_err(&tell).ok()),
+        problem,
+    )
 }
 
 /// Where answers go, and the photos that are there already, how many times each.
@@ -171,6 +214,7 @@ fn classify_all(
     classifier: &Classifier,
     arguments: &Classify,
     sources: Sources,
+    contents: Option<manifest::Contents>,
     mut answers: Answers,
     mut explanation: Option<&mut Explanation>,
 ) -> Result<Outcome> {
@@ -204,7 +248,14 @@ fn classify_all(
     };
     let least_probability = classifier.metadata().least_probability;
     let bar = counting(if photos > 1 { photos as u64 } else { 0 });
-    for file in classifier.classify_files(sources.photos, options) {
+    let (files, problem) = match contents {
+        None => (classifier.classify_files(sources.photos, options), None),
+        Some(contents) => {
+            let (photos, problem) = until_a_problem(contents);
+            (classifier.classify_photos(photos, options), Some(problem))
+        }
+    };
+    for file in files {
         let name = name_of(&file.path);
         bar.suspend(|| match file.answer {
             Ok(mut answer) => {
@@ -223,6 +274,13 @@ fn classify_all(
         bar.inc(1);
     }
     bar.finish_and_clear();
+    let problem = problem.and_then(|problem| {
+        let mut problem = problem.lock().unwrap_or_else(PoisonError::into_inner);
+        problem.take()
+    });
+    if let Some(problem) = problem {
+        return Err(problem);
+    }
     answers.finish()?;
     outcome.elapsed = start.elapsed();
     Ok(outcome)

@@ -17,7 +17,7 @@ use mobilenet::train::fine_tune::{self, Logits};
 use mobilenet::train::loss::Distillation;
 use mobilenet::train::moving_average::MovingAverageConfig;
 use mobilenet::train::optimizer::{GradientClipping, OptimizerConfig};
-use mobilenet::train::parallel::{Communicator, broadcast};
+use mobilenet::train::parallel::{Communicator, Wire, broadcast};
 use mobilenet::train::quantization::{FROM_SCRATCH_DELAY, Quantization, Scheme};
 use mobilenet::train::recipe::{Recipe, Target, Trainable};
 use mobilenet::train::report;
@@ -25,7 +25,9 @@ use mobilenet::train::run::{self, Job, Replicas, RunOptions};
 use mobilenet::train::schedule::{Cosine, ExponentialDecay, Schedule};
 
 use super::{copies, load, train_head};
-use crate::args::{AugmentationName, OptimizerName, ReplicasName, ScheduleName, SchemeName, Train};
+use crate::args::{
+    AugmentationName, OptimizerName, ReplicasName, ScheduleName, SchemeName, Train, WireName,
+};
 use crate::output;
 use crate::progress::Training;
 use crate::ranks::{self, Stopped};
@@ -225,6 +227,10 @@ fn recipe(arguments: &Train, data: &dyn ImageDataset, resolution: usize) -> Resu
     };
     recipe.seed = arguments.seed;
     recipe.shards = shards;
+    recipe.wire = match arguments.wire {
+        WireName::F32 => Wire::F32,
+        WireName::Bf16 => Wire::Bf16,
+    };
     if let Some(optimizer) = arguments.optimizer {
         recipe.optimizer = match optimizer {
             OptimizerName::Rmsprop => OptimizerConfig::rms_prop_slim(),

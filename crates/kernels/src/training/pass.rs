@@ -88,12 +88,46 @@ impl Pass<'_, '_> {
         logit_gradients: &[f32],
         gradients: &mut [f32],
     ) -> Result<(), KernelError> {
-        let expected = self.program.logits_len();
-        check_length("logit gradients", logit_gradients.len(), &[expected])?;
-        let expected = self.batch.parameters.len();
-        check_length("gradients", gradients.len(), &[expected])?;
+        self.check(logit_gradients, gradients)?;
         self.program
             .backward(&self.batch, logit_gradients, gradients);
         Ok(())
+    }
+
+    /// The same bits, layer by layer from the last to the first. After each, `finished` gets all
+    /// gradients and the number of the first layer from which on, with the head, they are final; 0 at
+    /// the end.
+    ///
+    /// # Errors
+    /// If a slice has the wrong length. Nothing is computed then.
+    pub fn backward_by_layers(
+        self,
+        logit_gradients: &[f32],
+        gradients: &mut [f32],
+        finished: &mut dyn FnMut(&mut [f32], usize),
+    ) -> Result<(), KernelError> {
+        self.check(logit_gradients, gradients)?;
+        let (batch, program) = (&self.batch, self.program);
+        program.backward_by_layers(batch, logit_gradients, gradients, finished);
+        Ok(())
+    }
+
+    /// As [`TrainingProgram::update_running_statistics`], before the backward pass.
+    ///
+    /// # Errors
+    /// If `parameters` has the wrong length.
+    pub fn update_running_statistics(
+        &self,
+        parameters: &mut [f32],
+        decay: f64,
+    ) -> Result<(), KernelError> {
+        self.program.update_running_statistics(parameters, decay)
+    }
+
+    fn check(&self, logit_gradients: &[f32], gradients: &[f32]) -> Result<(), KernelError> {
+        let expected = self.program.logits_len();
+        check_length("logit gradients", logit_gradients.len(), &[expected])?;
+        let expected = self.batch.parameters.len();
+        check_length("gradients", gradients.len(), &[expected])
     }
 }

@@ -1,5 +1,7 @@
 //! The training program: its arena, its team, and the loops over layers.
 
+use std::ops::Range;
+
 use super::activation_range;
 use super::batch::Batch;
 use super::context::{GradientPointer, PassContext};
@@ -62,20 +64,32 @@ impl Kernel for Forward<'_> {
     }
 }
 
-struct Backward<'a>(&'a PlannedNetwork, &'a PassContext<'a>, usize);
+/// The backward passes of some layers, after that of the head or without it.
+struct Backward<'a> {
+    plan: &'a PlannedNetwork,
+    context: &'a PassContext<'a>,
+    head: bool,
+    layers: Range<usize>,
+    thread: usize,
+}
 
 impl Kernel for Backward<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self(plan, context, thread) = self;
-        let trained = &plan.layers[plan.first_trained..];
-        if let Some(last) = plan.layers.last() {
-            let needs_input = !trained.is_empty();
+        let Self {
+            plan,
+            context,
+            head,
+            layers,
+            thread,
+        } = self;
+        if let Some(last) = plan.layers.last().filter(|_| head) {
+            let needs_input = plan.first_trained < plan.layers.len();
             plan.head.backward(simd, context, last, needs_input, thread);
         }
-        for layer in trained.iter().rev() {
+        for layer in plan.layers[layers].iter().rev() {
             statistics::finish_gradient(context, layer, thread);
             context.wait();
             plan.backward(simd, context, layer, thread);
@@ -211,6 +225,57 @@ impl TrainingProgram {
         logit_gradients: &[f32],
         gradients: &mut [f32],
     ) {
+        self.begin_backward(logit_gradients, gradients);
+        let trained = self.plan.first_trained..self.plan.layers.len();
+        self.backward_of(batch, gradients, true, trained);
+    }
+
+    /// The same, layer by layer. After each, `finished` gets the gradients and the number of the
+    /// first layer from which on they are final; 0 at the end.
+    pub(super) fn backward_by_layers(
+        &mut self,
+        batch: &Batch<'_>,
+        logit_gradients: &[f32],
+        gradients: &mut [f32],
+        finished: &mut dyn FnMut(&mut [f32], usize),
+    ) {
+        self.begin_backward(logit_gradients, gradients);
+        let (first, count) = (self.plan.first_trained, self.plan.layers.len());
+        // Layers before the first that is trained have gradient 0 from the start.
+        let mut tell = |gradients: &mut [f32], layer: usize| match layer == first {
+            true => finished(gradients, 0),
+            false => finished(gradients, layer),
+        };
+        self.backward_of(batch, gradients, true, count..count);
+        tell(gradients, count);
+        for layer in (first..count).rev() {
+            self.backward_of(batch, gradients, false, layer..layer + 1);
+            tell(gradients, layer);
+        }
+    }
+
+    fn backward_of(
+        &mut self,
+        batch: &Batch<'_>,
+        gradients: &mut [f32],
+        head: bool,
+        layers: Range<usize>,
+    ) {
+        self.run(batch, gradients, |plan, context, thread| {
+            let layers = layers.clone();
+            let backward = Backward {
+                plan,
+                context,
+                head,
+                layers,
+                thread,
+            };
+            dispatch(context.isa, backward);
+        });
+    }
+
+    /// Clears the gradients, and takes those of the logits.
+    fn begin_backward(&mut self, logit_gradients: &[f32], gradients: &mut [f32]) {
         gradients.fill(0.0);
         let head = &self.plan.head;
         for (image, values) in logit_gradients.chunks_exact(head.head.classes).enumerate() {
@@ -223,9 +288,6 @@ impl TrainingProgram {
             }
             row[values.len()..].fill(0.0);
         }
-        self.run(batch, gradients, |plan, context, thread| {
-            dispatch(context.isa, Backward(plan, context, thread));
-        });
     }
 
     /// Pooled features of the last batch before dropout, image by image.

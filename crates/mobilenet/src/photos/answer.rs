@@ -8,6 +8,7 @@ use mobilenet_model::Prediction;
 use super::budget::Budget;
 use super::options::PhotoOptions;
 use super::read::{Prepared, read};
+use super::source::PhotoSource;
 use crate::classifier::Classifier;
 use crate::error::Error;
 use crate::pool::Caller;
@@ -46,12 +47,13 @@ impl Classifier {
         options: &PhotoOptions,
     ) -> Result<Answer, Error> {
         let budget = Budget::new(options.memory);
-        self.answer(path.as_ref(), options, &budget, Caller::Any)
+        let photo = PhotoSource::file(path.as_ref().to_path_buf());
+        self.answer(&photo, options, &budget, Caller::Any)
     }
 
     pub(super) fn answer(
         &self,
-        path: &Path,
+        photo: &PhotoSource,
         options: &PhotoOptions,
         budget: &Budget,
         caller: Caller,
@@ -59,7 +61,7 @@ impl Classifier {
         let preprocessing = &self.metadata().preprocessing;
         let Prepared {
             pixels, warning, ..
-        } = read(path, preprocessing, options, budget)?;
+        } = read(photo, preprocessing, options, budget)?;
         let start = Instant::now();
         let predictions = self.predict(&pixels, options.top, caller)?;
         Ok(Answer {

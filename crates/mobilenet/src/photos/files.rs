@@ -7,13 +7,14 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 use super::answer::Answer;
 use super::budget::Budget;
 use super::options::PhotoOptions;
+use super::source::PhotoSource;
 use crate::classifier::Classifier;
 use crate::error::Error;
 use crate::pool::Caller;
@@ -31,7 +32,7 @@ pub struct FileAnswer<T = Answer> {
     pub answer: Result<T, Error>,
 }
 
-type Paths = Box<dyn Iterator<Item = PathBuf> + Send>;
+type Sources = Box<dyn Iterator<Item = PhotoSource> + Send>;
 
 /// The answers of [`Classifier::classify_files`], in the order of the files.
 pub type ClassifyFiles = FileAnswers<Answer>;
@@ -41,7 +42,7 @@ pub struct FileAnswers<T>(Work<T>);
 
 enum Work<T> {
     /// One after another, on the thread that asks, all threads for each photo.
-    Alone(Job<T>, Paths),
+    Alone(Job<T>, Sources),
     /// On threads of their own.
     Together(Workers<T>),
 }
@@ -49,7 +50,7 @@ enum Work<T> {
 /// What is done with each file.
 struct Job<T>(Box<Answering<T>>);
 
-type Answering<T> = dyn Fn(&Path, Caller) -> Result<T, Error> + Send + Sync;
+type Answering<T> = dyn Fn(&PhotoSource, Caller) -> Result<T, Error> + Send + Sync;
 
 struct Workers<T> {
     shared: Arc<Shared<T>>,
@@ -67,7 +68,7 @@ struct Shared<T> {
 }
 
 struct Source {
-    paths: Paths,
+    photos: Sources,
     /// Number of files that workers have begun.
     begun: usize,
 }
@@ -108,35 +109,47 @@ impl Classifier {
         paths: impl IntoIterator<Item = PathBuf, IntoIter: Send + 'static>,
         options: PhotoOptions,
     ) -> ClassifyFiles {
+        self.classify_photos(paths.into_iter().map(PhotoSource::file), options)
+    }
+
+    /// As [`Self::classify_files`], for photos that may be in memory. They are asked for as they are
+    /// needed.
+    pub fn classify_photos(
+        &self,
+        photos: impl IntoIterator<Item = PhotoSource, IntoIter: Send + 'static>,
+        options: PhotoOptions,
+    ) -> ClassifyFiles {
         let (classifier, budget) = (self.clone(), Budget::new(options.memory));
-        let answer = move |path: &Path, caller| classifier.answer(path, &options, &budget, caller);
-        FileAnswers::new(paths, self.threads(), answer)
+        let answer =
+            move |photo: &PhotoSource, caller| classifier.answer(photo, &options, &budget, caller);
+        FileAnswers::new(photos, self.threads(), answer)
     }
 }
 
 impl<T: Send + 'static> FileAnswers<T> {
     /// Answers files on a number of threads, one file a thread, or a single file on all of them.
     pub(crate) fn new(
-        paths: impl IntoIterator<Item = PathBuf, IntoIter: Send + 'static>,
+        photos: impl IntoIterator<Item = PhotoSource, IntoIter: Send + 'static>,
         threads: usize,
-        answer: impl Fn(&Path, Caller) -> Result<T, Error> + Send + Sync + 'static,
+        answer: impl Fn(&PhotoSource, Caller) -> Result<T, Error> + Send + Sync + 'static,
     ) -> Self {
-        let mut paths = paths.into_iter();
-        let begin: Vec<PathBuf> = paths.by_ref().take(2).collect();
+        let mut photos = photos.into_iter();
+        let begin: Vec<PhotoSource> = photos.by_ref().take(2).collect();
         let several = begin.len() > 1 && threads > 1;
-        let paths: Paths = Box::new(begin.into_iter().chain(paths));
+        let photos: Sources = Box::new(begin.into_iter().chain(photos));
         let job = Job(Box::new(answer));
         Self(match several {
-            true => Workers::start(job, paths, threads),
-            false => Work::Alone(job, paths),
+            true => Workers::start(job, photos, threads),
+            false => Work::Alone(job, photos),
         })
     }
 }
 
 impl<T> Job<T> {
     /// Answers a file. A panic is a bug of ours, but the other photos are not to suffer from it.
-    fn run(&self, path: PathBuf, caller: Caller) -> FileAnswer<T> {
-        let answer = catch_unwind(AssertUnwindSafe(|| self.0(&path, caller)));
+    fn run(&self, photo: PhotoSource, caller: Caller) -> FileAnswer<T> {
+        let answer = catch_unwind(AssertUnwindSafe(|| self.0(&photo, caller)));
+        let path = photo.into_name();
         let answer = answer.unwrap_or_else(|panic| {
             Err(Error::Panic {
                 path: path.clone(),
@@ -154,10 +167,10 @@ fn message(panic: &(dyn Any + Send)) -> String {
 }
 
 impl<T: Send + 'static> Workers<T> {
-    fn start(job: Job<T>, paths: Paths, count: usize) -> Work<T> {
+    fn start(job: Job<T>, photos: Sources, count: usize) -> Work<T> {
         let shared = Arc::new(Shared {
             job,
-            source: Mutex::new(Source { paths, begun: 0 }),
+            source: Mutex::new(Source { photos, begun: 0 }),
             state: Mutex::new(State {
                 answers: BTreeMap::new(),
                 taken: 0,
@@ -201,9 +214,9 @@ impl<T> Workers<T> {
         }
         drop(state);
         // No thread could be started, or all is done.
-        let (_, path) = shared.begin()?;
+        let (_, photo) = shared.begin()?;
         shared.lock().taken += 1;
-        Some(shared.job.run(path, Caller::Any))
+        Some(shared.job.run(photo, Caller::Any))
     }
 }
 
@@ -242,15 +255,15 @@ impl<T> Shared<T> {
     }
 
     fn work(&self) {
-        while let Some((index, path)) = self.begin() {
-            let answer = self.job.run(path, Caller::OneOfMany);
+        while let Some((index, photo)) = self.begin() {
+            let answer = self.job.run(photo, Caller::OneOfMany);
             self.lock().answers.insert(index, answer);
             self.answered.notify_all();
         }
     }
 
     /// The next file and its number, once it is not too far ahead. `None` where there is none left.
-    fn begin(&self) -> Option<(usize, PathBuf)> {
+    fn begin(&self) -> Option<(usize, PhotoSource)> {
         let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.lock();
         while source.begun >= state.taken + AHEAD * state.workers.max(1) && !state.stop {
@@ -263,9 +276,9 @@ impl<T> Shared<T> {
             return None;
         }
         drop(state);
-        let path = source.paths.next()?;
+        let photo = source.photos.next()?;
         source.begun += 1;
-        Some((source.begun - 1, path))
+        Some((source.begun - 1, photo))
     }
 }
 
@@ -274,7 +287,7 @@ impl<T> Iterator for FileAnswers<T> {
 
     fn next(&mut self) -> Option<FileAnswer<T>> {
         match &mut self.0 {
-            Work::Alone(job, paths) => Some(job.run(paths.next()?, Caller::Any)),
+            Work::Alone(job, photos) => Some(job.run(photos.next()?, Caller::Any)),
             Work::Together(workers) => workers.next(),
         }
     }
@@ -292,11 +305,12 @@ mod tests {
 
     #[test]
     fn a_panic_is_the_answer_of_its_file_alone() {
-        let answer = |path: &Path, _| match path.to_str() {
+        let answer = |photo: &PhotoSource, _| match photo.name().to_str() {
             Some("3") => panic!("on three"),
             _ => Err(Error::NoClassifier),
         };
-        let paths: Paths = Box::new((0..50).map(|number| PathBuf::from(number.to_string())));
+        let paths = (0..50).map(|number| PathBuf::from(number.to_string()));
+        let paths: Sources = Box::new(paths.map(PhotoSource::file));
         let files = FileAnswers::<Answer>(Workers::start(Job(Box::new(answer)), paths, 4));
         let found: Vec<FileAnswer> = files.collect();
         assert_eq!(found.len(), 50);

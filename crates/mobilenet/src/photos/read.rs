@@ -1,11 +1,10 @@
-//! One photo file -> prepared pixels.
+//! One photo -> prepared pixels.
 
-use std::path::Path;
-
-use mobilenet_model::preprocess::{DecodeOptions, EncodedPhoto, Preprocessing, Reduction};
+use mobilenet_model::preprocess::{DecodeOptions, Preprocessing, Reduction};
 
 use super::budget::Budget;
 use super::options::PhotoOptions;
+use super::source::PhotoSource;
 use crate::error::Error;
 
 /// A photo as the network takes it.
@@ -21,12 +20,12 @@ pub(crate) struct Prepared {
 
 /// Reads a photo within a share of the memory that several threads have.
 pub(crate) fn read(
-    path: &Path,
+    source: &PhotoSource,
     preprocessing: &Preprocessing,
     options: &PhotoOptions,
     budget: &Budget,
 ) -> Result<Prepared, Error> {
-    let encoded = EncodedPhoto::open(path, options.limits)?;
+    let encoded = source.open(options.limits)?;
     let size = encoded.size();
     let reduction = match options.exact {
         true => Reduction::None,
@@ -39,7 +38,8 @@ pub(crate) fn read(
         lenient: options.lenient,
     })?;
     let pixels = preprocessing.views(&decoded.photo);
-    let pixels = pixels.map_err(|error| error.of_photo(path.display().to_string()))?;
+    let name = || source.name().display().to_string();
+    let pixels = pixels.map_err(|error| error.of_photo(name()))?;
     drop((decoded.photo, share));
     Ok(Prepared {
         pixels,

@@ -1,9 +1,6 @@
 //! What all ranks do together, over messages. Every rank makes the same calls in the same order.
 
-use std::ops::Range;
-
 use super::Communicator;
-use super::tree::TreeSum;
 use crate::error::TrainError;
 
 /// Gives every rank the bytes of rank 0, along a binary tree: rank r passes them on to r + 1, r + 2,
@@ -67,49 +64,6 @@ pub fn gather_on_first(
     Ok(Some(all))
 }
 
-/// Replaces the values by their sums over all ranks, in the order of a [`TreeSum`], with the same
-/// bits on all ranks. Each rank sums one slice.
-///
-/// # Errors
-/// If a rank cannot be reached, or has another number of values.
-pub fn sum(communicator: &mut dyn Communicator, values: &mut [f32]) -> Result<(), TrainError> {
-    let (rank, ranks) = (communicator.rank(), communicator.ranks());
-    if ranks == 1 {
-        return Ok(());
-    }
-    let (others, length) = (others(communicator), values.len());
-    let slice = |rank: usize| length * rank / ranks..length * (rank + 1) / ranks;
-    let outgoing: Vec<Vec<u8>> = others
-        .iter()
-        .map(|to| bytes_of(&values[slice(*to)]))
-        .collect();
-    let messages = others
-        .iter()
-        .copied()
-        .zip(outgoing.iter().map(Vec::as_slice));
-    let received = communicator.exchange(&messages.collect::<Vec<_>>(), &others)?;
-    let mut received = received.into_iter();
-    let own = slice(rank);
-    let mut tree = TreeSum::default();
-    for from in 0..ranks {
-        let mut vector = values[own.clone()].to_vec();
-        if from != rank {
-            write(&received.next().unwrap_or_default(), &mut vector)?;
-        }
-        tree.push(vector);
-    }
-    let summed = tree.finish();
-    let bytes = bytes_of(&summed);
-    let messages: Vec<(usize, &[u8])> = others.iter().map(|to| (*to, &bytes[..])).collect();
-    let received = communicator.exchange(&messages, &others)?;
-    values[own].copy_from_slice(&summed);
-    for (from, bytes) in others.iter().zip(received) {
-        let range: Range<usize> = slice(*from);
-        write(&bytes, &mut values[range])?;
-    }
-    Ok(())
-}
-
 fn others(communicator: &dyn Communicator) -> Vec<usize> {
     let rank = communicator.rank();
     let ranks = 0..communicator.ranks();
@@ -142,12 +96,15 @@ pub(crate) fn write(bytes: &[u8], values: &mut [f32]) -> Result<(), TrainError> 
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::thread_ranks;
     use super::*;
 
     /// What each of some ranks, which run at the same time, returns.
-    fn on_ranks<T: Send>(ranks: usize, run: impl Fn(&mut dyn Communicator) -> T + Sync) -> Vec<T> {
+    pub(in super::super) fn on_ranks<T: Send>(
+        ranks: usize,
+        run: impl Fn(&mut dyn Communicator) -> T + Sync,
+    ) -> Vec<T> {
         std::thread::scope(|scope| {
             let run = &run;
             let start = |mut rank| scope.spawn(move || run(&mut rank));
@@ -183,31 +140,5 @@ mod tests {
             });
             assert!(heard.iter().all(|heard| *heard == expected));
         }
-    }
-
-    #[test]
-    fn sums_have_the_bits_of_the_tree() {
-        let value = |rank: usize, at: usize| ((rank * 31 + at) as f32 * 0.7).sin() * 1e3;
-        for (ranks, length) in [(1, 4), (2, 5), (3, 7), (4, 2), (5, 100)] {
-            let vector = |rank| (0..length).map(|at| value(rank, at)).collect::<Vec<f32>>();
-            let mut tree = TreeSum::default();
-            (0..ranks).for_each(|rank| tree.push(vector(rank)));
-            let expected = tree.finish();
-            let sums = on_ranks(ranks, |rank| {
-                let mut values = vector(rank.rank());
-                sum(rank, &mut values).unwrap();
-                values
-            });
-            assert!(sums.iter().all(|sum| *sum == expected), "{ranks}");
-        }
-    }
-
-    #[test]
-    fn other_lengths_are_an_error() {
-        let outcomes = on_ranks(2, |rank| {
-            let mut values = vec![0.0; 4 + 4 * rank.rank()];
-            sum(rank, &mut values)
-        });
-        assert!(outcomes.iter().all(Result::is_err));
     }
 }

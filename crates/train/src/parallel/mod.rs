@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! Communicator   messages between ranks: Alone, threads of a process, or MPI in another crate
-//! collective     broadcast, gather and sum, written once over messages
+//! collective     broadcast and gather, written once over messages
 //! TreeSum        sums in an order that does not depend on the number of ranks
+//! Exchange       such sums over all ranks, while they still compute; rounds, wire
 //! Shares         which shards of a step each rank computes
 //! ```
 //!
@@ -11,17 +12,24 @@
 //! them.
 
 mod collective;
+mod exchange;
+mod rounds;
 mod shares;
 mod terms;
 mod threads;
 mod tree;
+mod wire;
 
-pub use collective::{broadcast, gather, gather_on_first, sum};
+pub use collective::{broadcast, gather, gather_on_first};
 pub(crate) use collective::{bytes_of, write};
+pub use exchange::Exchange;
 pub use shares::Shares;
 pub use terms::{Terms, same_on_all};
 pub use threads::{ThreadRank, thread_ranks};
 pub use tree::TreeSum;
+pub use wire::Wire;
+
+use std::time::Duration;
 
 use crate::error::TrainError;
 
@@ -52,6 +60,32 @@ pub trait Communicator {
     /// # Errors
     /// If there is none in time.
     fn receive_any(&mut self) -> Result<(usize, Vec<u8>), TrainError>;
+
+    /// Begins to send a message to another rank. Does not wait.
+    ///
+    /// # Errors
+    /// If the rank cannot be reached.
+    fn post(&mut self, to: usize, message: Vec<u8>) -> Result<(), TrainError>;
+
+    /// The next message of a rank, if it is there. Messages under way move on whenever this is
+    /// called. After a message was asked for in this way, it must be taken by this or [`Self::wait`].
+    ///
+    /// # Errors
+    /// If the rank has ended.
+    fn poll(&mut self, from: usize) -> Result<Option<Vec<u8>>, TrainError>;
+
+    /// The next message of a rank, which may have to wait for others before it can send it. The
+    /// later its `round` among messages that depend on each other, the longer this waits, so that
+    /// whoever waits for the rank that is silent says so first.
+    ///
+    /// # Errors
+    /// If there is none in time.
+    fn wait(&mut self, from: usize, round: usize) -> Result<Vec<u8>, TrainError>;
+}
+
+/// How long a message of some round is waited for.
+pub fn patience(usual: Duration, round: usize) -> Duration {
+    usual.mul_f64(1.0 + round as f64 / 20.0)
 }
 
 /// A single rank.
@@ -81,5 +115,18 @@ impl Communicator for Alone {
 
     fn receive_any(&mut self) -> Result<(usize, Vec<u8>), TrainError> {
         Err(TrainError::NoRank { rank: 1, ranks: 1 })
+    }
+
+    fn post(&mut self, to: usize, _: Vec<u8>) -> Result<(), TrainError> {
+        Err(TrainError::NoRank { rank: to, ranks: 1 })
+    }
+
+    fn poll(&mut self, from: usize) -> Result<Option<Vec<u8>>, TrainError> {
+        self.wait(from, 0).map(Some)
+    }
+
+    fn wait(&mut self, from: usize, _: usize) -> Result<Vec<u8>, TrainError> {
+        let (rank, ranks) = (from, 1);
+        Err(TrainError::NoRank { rank, ranks })
     }
 }

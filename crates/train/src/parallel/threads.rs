@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use super::Communicator;
+use super::{Communicator, patience};
 use crate::error::TrainError;
 
 /// How long a rank waits for a message, unless [`ThreadRank::with_patience`] says otherwise.
@@ -45,7 +45,7 @@ impl ThreadRank {
     }
 
     /// Waits for one more letter, at most until `end`. False if there was none.
-    fn wait(&mut self, end: Instant) -> bool {
+    fn hear(&mut self, end: Instant) -> bool {
         let left = end.saturating_duration_since(Instant::now());
         match self.letters.recv_timeout(left) {
             Ok((from, letter)) => {
@@ -56,21 +56,23 @@ impl ThreadRank {
         }
     }
 
-    fn receive(&mut self, from: usize) -> Result<Vec<u8>, TrainError> {
-        let (end, ranks) = (Instant::now() + self.patience, self.ranks());
-        loop {
-            let waiting = self.waiting.get_mut(from);
-            let waiting = waiting.ok_or(TrainError::NoRank { rank: from, ranks })?;
-            match waiting.front() {
-                Some(None) => return Err(TrainError::RankEnded { rank: from }),
-                Some(Some(_)) => return Ok(waiting.pop_front().flatten().unwrap_or_default()),
-                None => {}
-            }
-            if !self.wait(end) {
-                let seconds = self.patience.as_secs_f64();
-                let rank = Some(from);
-                return Err(TrainError::Silence { rank, seconds });
-            }
+    fn send(&self, rank: usize, bytes: Vec<u8>) -> Result<(), TrainError> {
+        let ranks = self.ranks();
+        let to = self.to.get(rank);
+        let to = to.ok_or(TrainError::NoRank { rank, ranks })?;
+        to.send((self.rank, Some(bytes)))
+            .map_err(|_| TrainError::RankEnded { rank })
+    }
+
+    /// The next message of a rank that waits here.
+    fn next(&mut self, from: usize) -> Result<Option<Vec<u8>>, TrainError> {
+        let ranks = self.ranks();
+        let waiting = self.waiting.get_mut(from);
+        let waiting = waiting.ok_or(TrainError::NoRank { rank: from, ranks })?;
+        match waiting.front() {
+            Some(None) => Err(TrainError::RankEnded { rank: from }),
+            Some(Some(_)) => Ok(waiting.pop_front().flatten()),
+            None => Ok(None),
         }
     }
 }
@@ -89,16 +91,33 @@ impl Communicator for ThreadRank {
         messages: &[(usize, &[u8])],
         from: &[usize],
     ) -> Result<Vec<Vec<u8>>, TrainError> {
-        let ranks = self.ranks();
         for &(rank, bytes) in messages {
-            let to = self
-                .to
-                .get(rank)
-                .ok_or(TrainError::NoRank { rank, ranks })?;
-            to.send((self.rank, Some(bytes.to_vec())))
-                .map_err(|_| TrainError::RankEnded { rank })?;
+            self.send(rank, bytes.to_vec())?;
         }
-        from.iter().map(|from| self.receive(*from)).collect()
+        from.iter().map(|from| self.wait(*from, 0)).collect()
+    }
+
+    fn post(&mut self, to: usize, message: Vec<u8>) -> Result<(), TrainError> {
+        self.send(to, message)
+    }
+
+    fn poll(&mut self, from: usize) -> Result<Option<Vec<u8>>, TrainError> {
+        while self.hear(Instant::now()) {}
+        self.next(from)
+    }
+
+    fn wait(&mut self, from: usize, round: usize) -> Result<Vec<u8>, TrainError> {
+        let end = Instant::now() + patience(self.patience, round);
+        loop {
+            if let Some(message) = self.next(from)? {
+                return Ok(message);
+            }
+            if !self.hear(end) {
+                let seconds = self.patience.as_secs_f64();
+                let rank = Some(from);
+                return Err(TrainError::Silence { rank, seconds });
+            }
+        }
     }
 
     fn receive_any(&mut self) -> Result<(usize, Vec<u8>), TrainError> {
@@ -113,7 +132,7 @@ impl Communicator for ThreadRank {
                     None => {}
                 }
             }
-            if !self.wait(end) {
+            if !self.hear(end) {
                 let seconds = self.patience.as_secs_f64();
                 return Err(TrainError::Silence {
                     rank: None,
@@ -158,7 +177,7 @@ mod tests {
         let mut ranks = thread_ranks(2);
         let (mut second, mut first) = (ranks.pop().unwrap(), ranks.pop().unwrap());
         second.exchange(&[(0, b"a"), (0, b"b")], &[]).unwrap();
-        assert_eq!(first.exchange(&[], &[1]).unwrap(), [b"a"]);
+        assert_eq!(first.poll(1).unwrap().unwrap(), b"a");
         assert_eq!(first.receive_any().unwrap(), (1, b"b".to_vec()));
     }
 }

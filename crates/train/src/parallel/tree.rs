@@ -1,5 +1,7 @@
 //! Sums of vectors in the order of a fixed binary tree.
 
+use std::ops::Range;
+
 /// Adds vectors in the order of a binary tree over their positions: `(0 + 1) + (2 + 3)`, and so on.
 /// If each of several sums has the same power of two of neighbouring vectors, the tree of these sums
 /// gives the bits of the whole tree. So any number of ranks can share out the vectors.
@@ -43,6 +45,23 @@ impl TreeSum {
         right
     }
 
+    /// Adds the sums of all earlier vectors to a range of the last one, which is not pushed.
+    pub fn add_to(&self, range: Range<usize>, last: &mut [f32]) {
+        for (_, left) in self.stack.iter().rev() {
+            let left = left.get(range.clone()).unwrap_or_default();
+            let last = last.get_mut(range.clone()).unwrap_or_default();
+            for (right, left) in last.iter_mut().zip(left) {
+                *right += left;
+            }
+        }
+    }
+
+    /// Forgets all vectors.
+    pub fn clear(&mut self) {
+        let vectors = self.stack.drain(..).map(|(_, vector)| vector);
+        self.spare.extend(vectors);
+    }
+
     fn added(&mut self, mut left: Vec<f32>, right: Vec<f32>) -> Vec<f32> {
         for (left, right) in left.iter_mut().zip(&right) {
             *left += right;
@@ -70,6 +89,16 @@ mod tests {
         assert_eq!(sum(&vectors), [((a + b) + (c + d)) + (e + f)]);
         assert_eq!(sum(&vectors[..3]), [(a + b) + c]);
         assert!(sum(&[]).is_empty());
+        for count in 1..6 {
+            let (last, others) = vectors[..count].split_last().unwrap();
+            let mut tree = TreeSum::default();
+            others.iter().for_each(|vector| tree.push(vector.clone()));
+            let mut last = last.clone();
+            tree.add_to(0..1, &mut last);
+            assert_eq!(last, sum(&vectors[..count]));
+            tree.clear();
+            assert!(tree.finish().is_empty());
+        }
     }
 
     proptest! {

@@ -9,6 +9,7 @@ use crate::data::{OpenData, Skipped};
 use crate::error::TrainError;
 use crate::evaluation::EvaluationOutcome;
 use crate::log::Record;
+use crate::parallel::Wire;
 use crate::recipe::Recipe;
 
 /// What to train.
@@ -37,7 +38,7 @@ pub struct Replicas {
 
 impl Replicas {
     /// Checks that there are servers and workers.
-    pub(super) fn check(self, ranks: usize, quantizes: bool) -> Result<(), TrainError> {
+    pub(super) fn check(self, ranks: usize, recipe: &Recipe) -> Result<(), TrainError> {
         let refuse = |setting, range, found: String| {
             Err(TrainError::Setting {
                 setting,
@@ -56,9 +57,16 @@ impl Replicas {
         if self.aggregate == Some(0) {
             return refuse("the number of batches of a step", "at least 1", "0".into());
         }
-        if quantizes {
-            let found = "asynchronous replicas".to_string();
+        let found = "asynchronous replicas".to_string();
+        if recipe.quantization.is_some() {
             return refuse("training for integers", "synchronous", found);
+        }
+        if recipe.wire != Wire::F32 {
+            return refuse(
+                "gradients as bf16",
+                "between ranks that step together",
+                found,
+            );
         }
         Ok(())
     }

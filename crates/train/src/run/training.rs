@@ -19,7 +19,7 @@ use crate::data::{
 use crate::error::TrainError;
 use crate::evaluation::{EvaluationOptions, EvaluationOutcome, evaluate_network};
 use crate::log::{EpochRecord, Record, StepRecord};
-use crate::parallel::{Communicator, Shares, broadcast, gather, same_on_all, sum};
+use crate::parallel::{Communicator, Shares, broadcast, gather, same_on_all};
 use crate::recipe::Recipe;
 use crate::trainer::{State, Trainer};
 
@@ -71,7 +71,7 @@ impl<'a> Training<'a> {
             None => Shares::new(recipe.shards, ranks)?,
             // A worker computes whole batches.
             Some(replicas) => {
-                replicas.check(ranks, recipe.quantization.is_some())?;
+                replicas.check(ranks, &recipe)?;
                 Shares::new(recipe.shards, 1)?
             }
         };
@@ -140,11 +140,8 @@ impl<'a> Training<'a> {
         }
         let (mut since, mut losses) = (Instant::now(), (0.0, 0u32));
         while self.trainer.state().step < self.trainer.recipe().steps {
-            let (word, batch) = match stop.load(Ordering::SeqCst) {
-                true => (Ok(Word::Stop), Batch::default()),
-                false => self.compute(),
-            };
-            let (shards, skipped) = match agree(self.communicator, word)? {
+            let (agreement, batch) = self.compute(stop.load(Ordering::SeqCst))?;
+            let (shards, skipped) = match agreement {
                 Agreement::Stop => {
                     self.save()?;
                     return Ok(true);
@@ -155,7 +152,6 @@ impl<'a> Training<'a> {
             let too_many = |error| TrainError::from(error).seen_by(rank, 0);
             self.skipped.add(skipped).map_err(too_many)?;
             self.report_skips();
-            sum(self.communicator, &mut self.trainer.share_mut().values)?;
             let outcome = match self.trainer.apply(&shards) {
                 Ok(outcome) => outcome,
                 Err(error) => return Err(self.with_photos(error, &batch, &shards)),
@@ -195,23 +191,50 @@ impl<'a> Training<'a> {
         save_every.unwrap_or(self.steps_per_epoch).max(1)
     }
 
-    /// Computes this rank's shards of the next step, and what it says of them.
-    fn compute(&mut self) -> (Result<Word, TrainError>, Batch) {
-        let batch = match self.loader.next_batch() {
-            Ok(batch) => batch,
-            Err(error) => return (Err(error.into()), Batch::default()),
+    /// Computes this rank's shards of the next step, and their sum over all ranks, if they agree on
+    /// that.
+    fn compute(&mut self, stop: bool) -> Result<(Agreement, Batch), TrainError> {
+        let batch = match stop {
+            true => return Ok((agree(self.communicator, Ok(Word::Stop))?, Batch::default())),
+            false => self.loader.next_batch(),
         };
-        let first = self.shares.of(self.communicator.rank()).start;
-        if let Err(error) = self.trainer.compute(&batch.images, &batch.labels, first) {
-            return (Err(error), batch);
-        }
-        let losses = &self.trainer.share_mut().losses;
-        let losses = losses.iter().map(|loss| Loss(*loss)).collect();
+        let batch = match batch {
+            Ok(batch) => batch,
+            Err(error) => {
+                let agreement = agree(self.communicator, Err(error.into()))?;
+                return Ok((agreement, Batch::default()));
+            }
+        };
         let skipped = self.loader.skipped();
         let new = skipped.get(self.told_skips..).unwrap_or_default().to_vec();
         self.told_skips = skipped.len();
-        let skipped = new;
-        (Ok(Word::Computed { losses, skipped }), batch)
+        let first = self.shares.of(self.communicator.rank()).start;
+        let mut agreement = None;
+        let mut agreed = |communicator: &mut dyn Communicator, losses: &[f64]| {
+            let losses = losses.iter().map(|loss| Loss(*loss)).collect();
+            let skipped = new.clone();
+            let of_all = agree(communicator, Ok(Word::Computed { losses, skipped }));
+            let goes_on = matches!(of_all, Ok(Agreement::GoOn { .. }));
+            agreement = Some(of_all);
+            Ok(goes_on)
+        };
+        let (images, labels) = (&batch.images, &batch.labels);
+        let computed =
+            self.trainer
+                .compute_together(images, labels, first, self.communicator, &mut agreed);
+        let agreement = match (agreement, computed) {
+            // It has failed before it could say so.
+            (None, computed) => {
+                let word = computed.map(|_| Word::Stop);
+                agree(self.communicator, word)?
+            }
+            (Some(of_all), computed) => {
+                let of_all = of_all?;
+                computed?;
+                of_all
+            }
+        };
+        Ok((agreement, batch))
     }
 
     /// Adds the names of a diverged step's photos to the error: those of the first shard whose loss
@@ -258,6 +281,7 @@ impl<'a> Training<'a> {
             let what = format!("checksum of the weights after step {}", state.step);
             same_on_all(self.communicator, &vec![(what, format!("{checksum:08x}"))])?;
         }
+        self.trainer.forget_rounding();
         self.write_checkpoint(self.trainer.state())
     }
 

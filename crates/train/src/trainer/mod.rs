@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! compute    of each shard: images -> forward -> loss -> backward; running statistics, ranges of
-//!            activations; and the sum over this rank's shards, which ranks add
+//!            activations; and the sum over this rank's shards
+//! compute_together   also over all ranks, during the backward pass of the last shard
 //! apply      mean over all shards -> clipping -> optimiser; running statistics -> moving average
 //! ```
 
@@ -22,7 +23,7 @@ use mobilenet_model::{
 use crate::error::TrainError;
 use crate::loss::{Loss, softmax_cross_entropy, squared_difference};
 use crate::optimizer::l2_loss;
-use crate::parallel::{Communicator, Shares, TreeSum, gather, sum};
+use crate::parallel::{Communicator, Exchange, Shares, TreeSum, gather};
 use crate::recipe::{Recipe, Target};
 
 /// Losses and learning rate of one step.
@@ -52,6 +53,19 @@ pub struct Trainer {
     targets: Vec<f32>,
     /// Ranges of the running statistics that move, among the weights.
     statistics: Vec<Range<usize>>,
+    /// The statistics after the current shard, in their places.
+    moved: Vec<f32>,
+    exchange: Exchange,
+}
+
+/// Is told the losses of a rank's shards before their last backward pass, and says whether that is
+/// wanted. It may ask the other ranks.
+pub type Agree<'a> = dyn FnMut(&mut dyn Communicator, &[f64]) -> Result<bool, TrainError> + 'a;
+
+/// What is done while the last shard is computed.
+struct Together<'a, 'b> {
+    communicator: &'a mut dyn Communicator,
+    agree: &'a mut Agree<'b>,
 }
 
 impl Trainer {
@@ -92,6 +106,8 @@ impl Trainer {
             tree: TreeSum::default(),
             targets: vec![0.0; targets],
             statistics,
+            moved: vec![0.0; state.weights.len()],
+            exchange: Exchange::new(recipe.wire, never_rounded(&layout)),
             recipe,
             config,
             options,
@@ -144,20 +160,20 @@ impl Trainer {
         communicator: &mut dyn Communicator,
     ) -> Result<StepOutcome, TrainError> {
         let shares = Shares::new(self.recipe.shards, communicator.ranks())?;
-        self.compute(images, labels, shares.of(communicator.rank()).start)?;
-        let own = self.share.losses.iter().flat_map(|loss| loss.to_le_bytes());
-        let all = gather(communicator, own.collect())?.concat();
-        let losses: Vec<f64> = all
-            .as_chunks()
-            .0
-            .iter()
-            .map(|loss| f64::from_le_bytes(*loss))
-            .collect();
-        sum(communicator, &mut self.share.values)?;
+        let first = shares.of(communicator.rank()).start;
+        let mut losses = Vec::new();
+        let mut agree = |communicator: &mut dyn Communicator, own: &[f64]| {
+            let own = own.iter().flat_map(|loss| loss.to_le_bytes()).collect();
+            let all = gather(communicator, own)?.concat();
+            let all = all.as_chunks().0.iter();
+            losses = all.map(|loss| f64::from_le_bytes(*loss)).collect();
+            Ok(true)
+        };
+        self.compute_together(images, labels, first, communicator, &mut agree)?;
         self.apply(&losses)
     }
 
-    /// What was computed last. Its values become a step's by the sum over all ranks.
+    /// What was computed last.
     pub fn share_mut(&mut self) -> &mut Share {
         &mut self.share
     }
@@ -174,6 +190,51 @@ impl Trainer {
         labels: &[u32],
         first: usize,
     ) -> Result<(), TrainError> {
+        self.compute_shards(images, labels, first, None).map(|_| ())
+    }
+
+    /// The same, and sums over all ranks, while the last shard is computed. What `agree` refuses is
+    /// not computed.
+    ///
+    /// # Errors
+    /// As [`Self::compute`] before `agree` was asked, on this rank alone. Later if a rank cannot be
+    /// reached.
+    pub fn compute_together(
+        &mut self,
+        images: &[f32],
+        labels: &[u32],
+        first: usize,
+        communicator: &mut dyn Communicator,
+        agree: &mut Agree<'_>,
+    ) -> Result<bool, TrainError> {
+        if communicator.ranks() == 1 {
+            self.compute(images, labels, first)?;
+            return agree(communicator, &self.share.losses);
+        }
+        let together = Together {
+            communicator: &mut *communicator,
+            agree,
+        };
+        if !self.compute_shards(images, labels, first, Some(together))? {
+            return Ok(false);
+        }
+        self.exchange.finish(communicator, &mut self.share.values)?;
+        Ok(true)
+    }
+
+    /// Forgets what rounding between ranks has lost, as a training does that goes on from a
+    /// checkpoint.
+    pub fn forget_rounding(&mut self) {
+        self.exchange.forget();
+    }
+
+    fn compute_shards(
+        &mut self,
+        images: &[f32],
+        labels: &[u32],
+        first: usize,
+        mut together: Option<Together<'_, '_>>,
+    ) -> Result<bool, TrainError> {
         self.plan_next_step()?;
         let pixels = self.plan.images_len();
         let shards = labels.len() / self.recipe.shard_size();
@@ -181,17 +242,27 @@ impl Trainer {
         TrainError::check_length("images", shards * pixels, images.len())?;
         let last = std::mem::take(&mut self.share.values);
         self.tree.give_back(last);
+        self.tree.clear();
         self.share.losses.clear();
         let images = images.chunks_exact(pixels);
         let labels = labels.chunks_exact(self.recipe.shard_size());
-        for (shard, (images, labels)) in (first..).zip(images.zip(labels)) {
+        for (number, (images, labels)) in (1..).zip(images.zip(labels)) {
             let mut values = self.tree.take();
-            let loss = self.shard(images, labels, shard, &mut values)?;
-            self.share.losses.push(loss);
+            let together = together.take_if(|_| number == shards);
+            let is_summed = together.is_some();
+            let shard = first + number - 1;
+            if !self.shard(images, labels, shard, &mut values, together)? {
+                return Ok(false);
+            }
+            if is_summed {
+                self.share.values = values;
+                self.tree.clear();
+                return Ok(true);
+            }
             self.tree.push(values);
         }
         self.share.values = self.tree.finish();
-        Ok(())
+        Ok(true)
     }
 
     /// Plans anew if a delay of the quantisation is over.
@@ -206,14 +277,16 @@ impl Trainer {
         Ok(())
     }
 
-    /// Computes one shard, and returns its loss.
+    /// Computes one shard. The last one together with other ranks; then its values are the sums
+    /// over all shards of this rank, and on their way. False if the ranks do not agree to go on.
     fn shard(
         &mut self,
         images: &[f32],
         labels: &[u32],
         shard: usize,
         values: &mut Vec<f32>,
-    ) -> Result<f64, TrainError> {
+        together: Option<Together<'_, '_>>,
+    ) -> Result<bool, TrainError> {
         let shards = self.recipe.shards as u64;
         let dropout = dropout::draw(
             self.recipe.seed,
@@ -237,15 +310,52 @@ impl Trainer {
         }
         let gradients = &mut self.logit_gradients;
         let loss = loss(&self.recipe, &self.logits, &self.targets, labels, gradients)?;
-        values.resize(weights.len() + pass.ranges().len(), 0.0);
-        let (gradients, ranges) = values.split_at_mut(weights.len());
-        ranges.copy_from_slice(pass.ranges());
-        pass.backward(&self.logit_gradients, gradients)?;
+        self.share.losses.push(loss.mean);
+        let moved = &mut self.moved;
         for range in &self.statistics {
-            gradients[range.clone()].copy_from_slice(&weights[range.clone()]);
+            moved[range.clone()].copy_from_slice(&weights[range.clone()]);
         }
-        self.plan.update_running_statistics(gradients)?;
-        Ok(loss.mean)
+        pass.update_running_statistics(moved)?;
+        let copy_statistics = |to: &mut [f32], within: Range<usize>| {
+            let is_in = |range: &&Range<usize>| within.contains(&range.start);
+            for range in self.statistics.iter().filter(is_in) {
+                to[range.clone()].copy_from_slice(&moved[range.clone()]);
+            }
+        };
+        let whole = weights.len();
+        values.resize(whole + pass.ranges().len(), 0.0);
+        values[whole..].copy_from_slice(pass.ranges());
+        let Some(Together {
+            communicator,
+            agree,
+        }) = together
+        else {
+            let gradients = &mut values[..whole];
+            pass.backward(&self.logit_gradients, gradients)?;
+            copy_statistics(gradients, 0..whole);
+            return Ok(true);
+        };
+        if !agree(communicator, &self.share.losses)? {
+            return Ok(false);
+        }
+        let (tree, exchange) = (&self.tree, &mut self.exchange);
+        let (mut end, mut outcome) = (whole, Ok(()));
+        let gradients = &mut values[..whole];
+        let mut finished = |gradients: &mut [f32], start: usize| {
+            let range = start..end;
+            end = start;
+            copy_statistics(gradients, range.clone());
+            tree.add_to(range.clone(), gradients);
+            if outcome.is_ok() {
+                outcome = exchange.add(communicator, gradients, range);
+            }
+        };
+        pass.backward_by_layers(&self.logit_gradients, gradients, &mut finished)?;
+        outcome?;
+        let ranges = whole..values.len();
+        tree.add_to(ranges.clone(), values);
+        exchange.add(communicator, values, ranges)?;
+        Ok(true)
     }
 
     /// Updates the state by the share's values, which are now the sum over all shards, and by the
@@ -306,6 +416,17 @@ impl Trainer {
     pub(crate) fn state_mut(&mut self) -> &mut State {
         &mut self.state
     }
+}
+
+/// Ranges of a share's values that are always exact between ranks: all running statistics, and the
+/// ranges of activations, which follow the weights.
+fn never_rounded(layout: &FlatLayout) -> Vec<Range<usize>> {
+    let entries = layout.entries().iter();
+    let exact = entries.filter(|(parameter, _)| !parameter.is_trainable());
+    let exact = exact.map(|(_, range)| range.clone());
+    exact
+        .chain(std::iter::once(layout.len()..usize::MAX))
+        .collect()
 }
 
 /// Ranges of the running statistics that the next step moves. Others would not keep their bits in a
