@@ -31,7 +31,10 @@ pub use overrides::Overrides;
 pub use preprocess::{FeaturePreprocess, Preprocess, PreprocessRule};
 pub use quantize::{IntegerFormat, Quantize, RangeRule};
 pub use scheme::SchemeName;
-pub use train::{AugmentationName, Eval, OptimizerName, Ranks, ReplicasName, ScheduleName, Train};
+pub use train::{
+    AugmentationName, ClassLossName, Eval, OptimizerName, Ranks, ReplicasName, ScheduleName, Task,
+    Train,
+};
 
 /// MobileNetV1: classify photos, convert weights, train.
 ///
