@@ -32,7 +32,8 @@ pub use preprocess::{FeaturePreprocess, Preprocess, PreprocessRule};
 pub use quantize::{IntegerFormat, Quantize, RangeRule};
 pub use scheme::SchemeName;
 pub use train::{
-    AugmentationName, Eval, OptimizerName, Ranks, ReplicasName, ScheduleName, Train, WireName,
+    AugmentationName, ClassLossName, Eval, OptimizerName, Ranks, ReplicasName, ScheduleName, Task,
+    Train, WireName,
 };
 
 /// MobileNetV1: classify photos, convert weights, train.

@@ -19,6 +19,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
+use args::Task;
 pub use args::{Bench, BenchEngine, Cli, Command, Common, Precision, WeightType};
 pub use commands::{bench, load};
 pub use output::{json, line};
@@ -39,8 +40,14 @@ pub fn run(command: &Command) -> Result<()> {
         Command::Quantize(arguments) => commands::quantize::run(arguments),
         Command::Inspect(arguments) => commands::inspect::run(arguments),
         Command::Weights(arguments) => commands::weights::run(arguments),
-        Command::Train(arguments) => commands::train::run(arguments),
-        Command::Eval(arguments) => commands::eval::run(arguments),
+        Command::Train(arguments) => match arguments.task {
+            Task::Classification => commands::train::run(arguments),
+            Task::Detection => commands::train_detector::run(arguments),
+        },
+        Command::Eval(arguments) => match arguments.task {
+            Task::Classification => commands::eval::run(arguments),
+            Task::Detection => commands::eval_detector::run(arguments),
+        },
         Command::Bench(arguments) => commands::bench::run(arguments),
         Command::Completions(arguments) => commands::completions::completions(arguments),
         Command::Manual(arguments) => commands::completions::manual(arguments),
@@ -53,11 +60,15 @@ pub fn run(command: &Command) -> Result<()> {
 }
 
 /// The program's exit code: 0 for success, 1 for a failure, whose reason is printed to standard
-/// error. Wrong usage (exit code 2) is found earlier, while arguments are parsed.
+/// error. Wrong usage (exit code 2) is mostly found earlier, while arguments are parsed.
 pub fn exit_code(result: Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if error.is::<clap::Error>() => {
+            eprint!("{error}");
+            ExitCode::from(2)
+        }
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE

@@ -141,6 +141,18 @@ impl Observer for Training {
                 100.0 * record.accuracy,
                 100.0 * record.recall_5
             ),
+            Record::Detection(record) => {
+                let share = |share: Option<f64>| match share {
+                    Some(share) => format!("{:.2} %", 100.0 * share),
+                    None => "none".to_string(),
+                };
+                format!(
+                    "epoch {}: average precision {}, at an overlap of 0.5 {}",
+                    record.epoch,
+                    share(record.ap),
+                    share(record.ap_50)
+                )
+            }
         };
         self.bar.suspend(|| eprintln!("{text}"));
     }

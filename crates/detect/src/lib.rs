@@ -12,9 +12,11 @@
 //! | [`ssd`] | the network as data |
 //! | [`tflite`] | the parts of a detector in a quantised TFLite file |
 //! | [`variables`] | an SSD's weights by TensorFlow's names |
+//! | [`description`] | what a trained detector's file says of it |
 //! | [`dequantize`] | the numbers that its integers mean |
 //! | [`integers`], [`floats`] | plans of either number type |
 //! | [`average_precision`] | how good detections are |
+//! | [`voc_precision`] | the same by Pascal VOC's rule |
 //! | [`labels`] | names of the classes |
 //! | [`draw`] | boxes and labels on a photo |
 //! | [`weights`] | weights, anchors and rules together; plans that compute with them |
@@ -24,6 +26,7 @@ pub mod average_precision;
 pub mod bounds;
 pub mod coder;
 pub mod dequantize;
+pub mod description;
 pub mod draw;
 mod error;
 pub mod floats;
@@ -37,8 +40,10 @@ pub mod ssd;
 pub mod suppression;
 pub mod tflite;
 pub mod variables;
+pub mod voc_precision;
 pub mod weights;
 
+pub use description::DetectorDescription;
 pub use error::DetectError;
 pub use post_process::{Detection, PostProcess, Suppression};
 pub use ssd::SsdConfig;

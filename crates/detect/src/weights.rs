@@ -11,6 +11,7 @@ use mobilenet_model::checkpoint::{Format, ReadLimits, load_tensors, read_file};
 use mobilenet_model::preprocess::{Filter, Preprocessing, Resize};
 
 use crate::anchors::{Anchor, AnchorOrder};
+use crate::description::DetectorDescription;
 use crate::error::DetectError;
 use crate::floats::{FloatDetectorPlan, FloatWeights};
 use crate::integers::{IntegerDetectorPlan, IntegerWeights};
@@ -58,8 +59,8 @@ enum Network {
 impl DetectorWeights {
     /// Loads a detector: a TFLite file, quantised or not, that ends in `TFLite_Detection_PostProcess`, whose
     /// anchors and options are its own; or the variables of an SSD of TensorFlow's Object Detection
-    /// API in any format ([`crate::variables`]), for 300x300 pixels and with TensorFlow's rules; or
-    /// face-api's manifest.
+    /// API in any format ([`crate::variables`]), for 300x300 pixels and with TensorFlow's rules, or as a
+    /// training of this project describes them; or face-api's manifest.
     ///
     /// # Errors
     /// If the file cannot be read, or is no such detector.
@@ -75,6 +76,9 @@ impl DetectorWeights {
         }
         let tensors = load_tensors(path, limits)?;
         let variables = SsdVariables::find(&tensors).ok_or_else(|| no_detector(&file))?;
+        if let Some(description) = DetectorDescription::of_metadata(&tensors.metadata)? {
+            return Self::trained(&variables, &description);
+        }
         match variables.anchors()? {
             Some(anchors) => Self::faces(&variables, anchors),
             None => {
@@ -82,6 +86,30 @@ impl DetectorWeights {
                 Self::variables(&variables, &config)
             }
         }
+    }
+
+    /// The weights of a detector that this project has trained.
+    ///
+    /// # Errors
+    /// As [`Self::variables`].
+    pub fn trained(
+        variables: &SsdVariables<'_>,
+        description: &DetectorDescription,
+    ) -> Result<Self, DetectError> {
+        let config = description.config();
+        let weights = Self::variables(variables, &config)?;
+        Ok(Self {
+            preprocessing: Preprocessing {
+                mean: description.mean.to_vec(),
+                std: description.std.to_vec(),
+                ..weights.preprocessing.clone()
+            },
+            names: Arc::new(ClassNames::new(
+                Some(description.classes.clone()),
+                config.classes,
+            )),
+            ..weights
+        })
     }
 
     /// The weights of face-api's network, by its rules. `anchors` are the file's.

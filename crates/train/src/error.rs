@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
+use mobilenet_detect::DetectError;
 use mobilenet_model::ModelError;
 use mobilenet_model::checkpoint::CheckpointError;
 
@@ -184,6 +185,9 @@ pub enum TrainError {
         /// What is wrong.
         problem: String,
     },
+    /// The detector cannot be built or read.
+    #[error(transparent)]
+    Detect(#[from] DetectError),
     /// The data cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),

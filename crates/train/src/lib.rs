@@ -6,9 +6,11 @@
 pub mod augment;
 pub mod checkpoint;
 pub mod data;
+pub mod detection;
 pub mod evaluation;
 pub mod fine_tune;
 pub mod head;
+pub mod layout;
 pub mod log;
 pub mod loss;
 pub mod metrics;

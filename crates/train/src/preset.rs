@@ -1,8 +1,9 @@
 //! Recipes for the usual cases, to use or to change.
 
 use crate::augment::{Augmentation, Border};
+use crate::detection::settings::DetectionSettings;
 use crate::moving_average::MovingAverageConfig;
-use crate::optimizer::OptimizerConfig;
+use crate::optimizer::{GradientClipping, OptimizerConfig};
 use crate::recipe::{Recipe, Target};
 use crate::schedule::{Cosine, Schedule};
 
@@ -71,6 +72,22 @@ impl Recipe {
                 label_smoothing: 0.1,
             },
             ..Self::slim(steps)
+        }
+    }
+
+    /// A detector, from a classifier's weights.
+    pub fn detection(
+        steps: u64,
+        steps_per_epoch: u64,
+        batch_size: usize,
+        resolution: usize,
+    ) -> Self {
+        let rate = 0.02 * batch_size as f64 / 16.0;
+        Self {
+            schedule: cosine(rate, steps_per_epoch.min(steps / 4), steps),
+            clipping: Some(GradientClipping::GlobalNorm { limit: 10.0 }),
+            detection: Some(DetectionSettings::default()),
+            ..Self::fine_tuning(steps, steps_per_epoch, batch_size, resolution)
         }
     }
 

@@ -6,6 +6,7 @@ use mobilenet_model::{FlatLayout, MobileNetV1Config};
 use serde::{Deserialize, Serialize};
 
 use crate::augment::Augmentation;
+use crate::detection::settings::DetectionSettings;
 use crate::error::TrainError;
 use crate::loss::Distillation;
 use crate::moving_average::MovingAverageConfig;
@@ -89,6 +90,9 @@ pub struct Recipe {
     /// Training for 8-bit integers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantization: Option<Quantization>,
+    /// Training of a detector, which has its own loss and random changes of photos.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detection: Option<DetectionSettings>,
 }
 
 impl Recipe {
@@ -117,6 +121,7 @@ impl Recipe {
             trainable: Trainable::All,
             frozen_batch_norm: false,
             quantization: None,
+            detection: None,
         }
     }
 
@@ -138,6 +143,9 @@ impl Recipe {
                 range: "above 0, and at least 0",
                 found: format!("{} and {}", self.dropout_keep_prob, self.weight_decay),
             });
+        }
+        if let Some(detection) = &self.detection {
+            detection.loss.check()?;
         }
         if self.shards == 0 || !self.batch_size.is_multiple_of(self.shards) {
             return Err(TrainError::Setting {

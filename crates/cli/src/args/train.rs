@@ -9,6 +9,24 @@ use super::engine::Precision;
 use super::preprocess::{Preprocess, PreprocessRule};
 use crate::values::{not_negative, share, side, threads, width};
 
+/// What is trained or measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Task {
+    /// A class for each photo
+    Classification,
+    /// Boxes around objects (SSD)
+    Detection,
+}
+
+/// The loss of a detector's classes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ClassLossName {
+    /// Cross entropy of the boxes that are furthest from right
+    HardNegatives,
+    /// Cross entropy of all boxes, weighted by how far from right they are
+    Focal,
+}
+
 /// The optimiser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OptimizerName {
@@ -75,9 +93,13 @@ pub struct Ranks {
 /// Arguments of `train`.
 #[derive(Debug, Args)]
 pub struct Train {
+    /// What to train
+    #[arg(long, value_enum, default_value_t = Task::Classification)]
+    pub(crate) task: Task,
     /// `fashion-mnist`; a folder with one folder of photos per class, or with such folders in
     /// train/ and test/ or validation/; a folder of TFRecord shards; or a CSV list of paths and
-    /// labels
+    /// labels. With --task detection a folder of photos with VOC's XML, COCO's JSON or YOLO's text
+    /// files, in parts (train, test or val) or not
     #[arg(short, long, value_name = "D")]
     pub(crate) data: String,
     /// Folder for weights, checkpoints, logs and the report
@@ -162,6 +184,9 @@ pub struct Train {
     /// Weights to start from [default: random weights; with --head Google's at width 1.0]
     #[arg(short, long, value_name = "W")]
     pub(crate) init: Option<String>,
+    /// Loss of a detector's classes
+    #[arg(long, value_enum, default_value_t = ClassLossName::HardNegatives)]
+    pub(crate) class_loss: ClassLossName,
     /// Train the classifier only, in seconds: logistic regression on features that are computed once
     /// and kept in DIR/features
     #[arg(long, conflicts_with_all = [
@@ -247,7 +272,10 @@ pub struct Train {
 /// Arguments of `eval`.
 #[derive(Debug, Args)]
 pub struct Eval {
-    /// Weights
+    /// What to measure
+    #[arg(long, value_enum, default_value_t = Task::Classification)]
+    pub(crate) task: Task,
+    /// Weights; with --task detection a detector's file, as `detect` takes it
     #[arg(short, long, value_name = "W")]
     pub(crate) weights: String,
     /// Data as for `train`, of which the test part is used. Its classes are found among those of the

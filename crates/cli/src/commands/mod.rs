@@ -8,6 +8,7 @@ mod copies;
 pub(crate) mod detect;
 pub(crate) mod duplicates;
 pub(crate) mod eval;
+pub(crate) mod eval_detector;
 pub(crate) mod features;
 pub(crate) mod inspect;
 pub(crate) mod knn;
@@ -16,7 +17,9 @@ pub(crate) mod predict;
 pub(crate) mod quantize;
 pub(crate) mod search;
 pub(crate) mod train;
+pub(crate) mod train_detector;
 mod train_head;
+mod train_settings;
 pub(crate) mod weights;
 
 use std::path::Path;

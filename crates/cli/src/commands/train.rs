@@ -1,8 +1,5 @@
 //! `train`: trains weights on a data set.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use anyhow::{Context, Result, bail};
 use mobilenet::kernels::inference::WeightType;
 use mobilenet::model::checkpoint::{Checkpoint, LoadReport, Metadata};
@@ -10,28 +7,24 @@ use mobilenet::model::initialize::initial_parameters;
 use mobilenet::model::labels::Labels;
 use mobilenet::model::preprocess::{Preprocessing, Resize};
 use mobilenet::model::{InferencePlan, PlanOptions, PlanOutput, PlanWeights};
-use mobilenet::train::TrainError;
 use mobilenet::train::augment::{Augmentation, Border};
 use mobilenet::train::data::{self, ImageDataset};
 use mobilenet::train::fine_tune::{self, Logits};
 use mobilenet::train::loss::Distillation;
-use mobilenet::train::moving_average::MovingAverageConfig;
-use mobilenet::train::optimizer::{GradientClipping, OptimizerConfig};
 use mobilenet::train::parallel::{Communicator, Wire, broadcast};
 use mobilenet::train::quantization::{FROM_SCRATCH_DELAY, Quantization, Scheme};
-use mobilenet::train::recipe::{Recipe, Target, Trainable};
+use mobilenet::train::recipe::{Recipe, Target};
 use mobilenet::train::report;
-use mobilenet::train::run::{self, Job, Replicas, RunOptions};
-use mobilenet::train::schedule::{Cosine, ExponentialDecay, Schedule};
+use mobilenet::train::run::{self, Job, Replicas};
 
-use super::{copies, load, train_head};
-use crate::args::{
-    AugmentationName, OptimizerName, ReplicasName, ScheduleName, SchemeName, Train, WireName,
+use super::train_settings::{
+    available, run_options, shared_settings, source, stop_by_signals, with_last_checkpoint,
 };
+use super::{copies, load, train_head};
+use crate::args::{AugmentationName, ReplicasName, SchemeName, Train, WireName};
 use crate::output;
 use crate::progress::Training;
 use crate::ranks::{self, Stopped};
-use crate::version::version;
 
 pub(crate) fn run(arguments: &Train) -> Result<()> {
     ranks::start(&arguments.ranks, |communicator| {
@@ -78,17 +71,7 @@ fn train(arguments: &Train, communicator: &mut dyn Communicator) -> Result<()> {
         None => available(),
     };
     let teacher = teacher(arguments, &recipe, threads)?;
-    let options = RunOptions {
-        out: arguments.out.clone(),
-        version: version().to_string(),
-        threads,
-        workers: arguments.workers as usize,
-        resume: arguments.resume,
-        save_every: arguments.save_every,
-        keep: arguments.keep,
-        log_every: arguments.log_every,
-        max_skipped_share: arguments.max_skipped,
-    };
+    let options = run_options(arguments, threads);
     let stop = stop_by_signals()?;
     let mut observer = Training::new(arguments.json);
     let job = Job {
@@ -127,23 +110,6 @@ fn train(arguments: &Train, communicator: &mut dyn Communicator) -> Result<()> {
     output::line(format!("weights: {out}/model.safetensors"))
 }
 
-/// A flag that signals set: Ctrl-C, SIGTERM, and SIGUSR1, which launchers forward.
-fn stop_by_signals() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = stop.clone();
-    ctrlc::set_handler(move || {
-        // A second Ctrl-C ends the program at once.
-        if flag.swap(true, Ordering::SeqCst) {
-            std::process::exit(130);
-        }
-    })
-    .context("cannot handle Ctrl-C")?;
-    #[cfg(unix)]
-    signal_hook::flag::register(signal_hook::consts::SIGUSR1, stop.clone())
-        .context("cannot handle SIGUSR1")?;
-    Ok(stop)
-}
-
 /// The weights of `--init`, which rank 0 reads. Others get their description, and values later.
 fn init(arguments: &Train, communicator: &mut dyn Communicator) -> Result<Option<Checkpoint>> {
     let Some(name) = &arguments.init else {
@@ -162,29 +128,6 @@ fn init(arguments: &Train, communicator: &mut dyn Communicator) -> Result<Option
         metadata,
         report: LoadReport::default(),
     }))
-}
-
-/// Adds the last checkpoint to the error of a training that failed while it ran.
-fn with_last_checkpoint(error: TrainError, options: &RunOptions) -> anyhow::Error {
-    use TrainError::{Checkpoint, Data, Diverged, Write};
-    let failed_while_running = matches!(
-        error,
-        Checkpoint(_) | Data(_) | Diverged { .. } | Write { .. }
-    );
-    let files = options.checkpoints().files();
-    let newest = files.ok().and_then(|files| files.into_iter().next());
-    let error = anyhow::Error::from(error);
-    match newest.filter(|_| failed_while_running) {
-        Some(newest) => error.context(format!(
-            "the training failed; --resume continues from its last checkpoint, {}",
-            newest.display()
-        )),
-        None => error,
-    }
-}
-
-fn available() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn is_fashion_mnist(arguments: &Train) -> bool {
@@ -225,32 +168,12 @@ fn recipe(arguments: &Train, data: &dyn ImageDataset, resolution: usize) -> Resu
     } else {
         Recipe::photos(steps, steps_per_epoch, batch_size, resolution)
     };
-    recipe.seed = arguments.seed;
     recipe.shards = shards;
     recipe.wire = match arguments.wire {
         WireName::F32 => Wire::F32,
         WireName::Bf16 => Wire::Bf16,
     };
-    if let Some(optimizer) = arguments.optimizer {
-        recipe.optimizer = match optimizer {
-            OptimizerName::Rmsprop => OptimizerConfig::rms_prop_slim(),
-            OptimizerName::Sgd => sgd(arguments.momentum),
-            OptimizerName::Adamw => OptimizerConfig::adam_w(),
-        };
-    } else {
-        recipe.optimizer = sgd(arguments.momentum);
-    }
-    recipe.schedule = schedule(arguments, &recipe, steps_per_epoch);
-    let set = |target: &mut f64, value: Option<f64>| *target = value.unwrap_or(*target);
-    set(&mut recipe.weight_decay, arguments.weight_decay);
-    set(&mut recipe.batch_norm_decay, arguments.batch_norm_decay);
-    set(&mut recipe.dropout_keep_prob, arguments.dropout_keep);
-    if let Some(decay) = arguments.ema {
-        recipe.moving_average = (decay > 0.0).then_some(MovingAverageConfig { decay, ramp: true });
-    }
-    recipe.clipping = arguments
-        .clip_norm
-        .map(|limit| GradientClipping::GlobalNorm { limit });
+    shared_settings(arguments, &mut recipe, steps_per_epoch);
     if let Some(augmentation) = arguments.augment {
         recipe.augmentation = augmentation_of(augmentation, resolution);
     }
@@ -269,10 +192,6 @@ fn recipe(arguments: &Train, data: &dyn ImageDataset, resolution: usize) -> Resu
             label_smoothing: smoothing,
         }),
     };
-    if !arguments.train_only.is_empty() {
-        recipe.trainable = Trainable::Scopes(arguments.train_only.clone());
-    }
-    recipe.frozen_batch_norm = arguments.freeze_batch_norm;
     recipe.quantization = quantization(arguments);
     Ok(recipe)
 }
@@ -315,46 +234,6 @@ fn quantization(arguments: &Train) -> Option<Quantization> {
         delay: arguments.quant_delay.unwrap_or(usual),
         freeze_batch_norm_delay: arguments.freeze_bn_delay,
     })
-}
-
-fn sgd(momentum: f64) -> OptimizerConfig {
-    if momentum == 0.0 {
-        OptimizerConfig::Sgd
-    } else {
-        OptimizerConfig::Momentum {
-            momentum,
-            nesterov: true,
-        }
-    }
-}
-
-fn schedule(arguments: &Train, recipe: &Recipe, steps_per_epoch: u64) -> Schedule {
-    let usual = match arguments.optimizer {
-        Some(OptimizerName::Adamw) => 1e-3,
-        Some(OptimizerName::Rmsprop) => 0.045,
-        _ => match recipe.schedule {
-            Schedule::Cosine(cosine) => cosine.initial,
-            ref other => other.learning_rate(0),
-        },
-    };
-    let initial = arguments.learning_rate.unwrap_or(usual);
-    let in_steps = |epochs: f64| (epochs * steps_per_epoch as f64) as u64;
-    match arguments.schedule.unwrap_or(ScheduleName::Cosine) {
-        ScheduleName::Cosine => Schedule::Cosine(Cosine {
-            initial,
-            warm_up_steps: in_steps(arguments.warm_up.unwrap_or(1.0)).min(recipe.steps / 2),
-            total_steps: recipe.steps,
-            end: 0.0,
-        }),
-        ScheduleName::Exponential => Schedule::Exponential(ExponentialDecay {
-            initial,
-            factor: 0.94,
-            steps: in_steps(2.5).max(1),
-        }),
-        ScheduleName::Constant => Schedule::Constant {
-            learning_rate: initial,
-        },
-    }
 }
 
 fn augmentation_of(name: AugmentationName, resolution: usize) -> Augmentation {
@@ -430,16 +309,6 @@ fn draw(arguments: &Train, class_names: &[String], recipe: &Recipe) -> Result<Ch
         metadata,
         report: LoadReport::default(),
     })
-}
-
-/// What the weights' metadata say of the data.
-fn source(arguments: &Train) -> String {
-    // Only the folder's last name: the full path would reveal the machine's folders.
-    let data = std::path::Path::new(&arguments.data).file_name();
-    let data = data.map_or(arguments.data.as_str().into(), |name| {
-        name.to_string_lossy()
-    });
-    format!("trained on {data}")
 }
 
 fn teacher(arguments: &Train, recipe: &Recipe, threads: usize) -> Result<Option<InferencePlan>> {

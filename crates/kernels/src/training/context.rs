@@ -1,6 +1,7 @@
 //! What a thread needs during a pass: the arena, the caller's slices, and the barrier with the
 //! other threads.
 
+use super::network::MapGradient;
 use super::offsets::{SharedBuffers, Vectors};
 use super::planned_layer::{Coefficient, PlannedLayer};
 use super::ranges::MovingRanges;
@@ -29,6 +30,8 @@ pub(super) struct PassContext<'a> {
     pub(super) arena: &'a SharedBuffer,
     pub(super) barrier: &'a Barrier,
     pub(super) gradients: GradientPointer,
+    /// Gradients that enter at layers' activations.
+    pub(super) entering: &'a [MapGradient<'a>],
 }
 
 /// The caller's gradients. Every thread writes its own part.

@@ -19,6 +19,9 @@
 //!   next layer can then turn the gradient into `dz` while it loads it.
 //! * Two buffers hold the gradients of all maps, in turn.
 //!
+//! Other networks may read the activations of any layers ([`Pass::activation`]), and send back their
+//! gradients ([`Pass::backward_from`]), which are added where the layer's own gradient is.
+//!
 //! With fake quantisation ([`FakeQuantization`]), as TensorFlow's `create_training_graph` does it, a
 //! layer computes two convolutions of its input as one with twice the channels:
 //!
@@ -53,7 +56,7 @@ mod source;
 mod statistics;
 
 pub use network::{
-    FakeQuantization, TrainingHead, TrainingLayer, TrainingNetwork, TrainingOptions,
+    FakeQuantization, MapGradient, TrainingHead, TrainingLayer, TrainingNetwork, TrainingOptions,
 };
 pub use pass::Pass;
 pub use program::TrainingProgram;

@@ -36,7 +36,7 @@ pub struct TrainingLayer {
 /// The classifier on pooled features.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TrainingHead {
-    /// Number of classes.
+    /// Number of classes. With none, only the gradients of maps train the body.
     pub classes: usize,
     /// Offset of the weights, `[classes, channels]`.
     pub weights: usize,
@@ -76,6 +76,15 @@ pub enum FakeQuantization {
         /// The scale of the images' integers.
         pixel: f32,
     },
+}
+
+/// A gradient that enters at a layer's activation, from outside the network.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MapGradient<'a> {
+    /// Index of the layer.
+    pub layer: usize,
+    /// The gradient, `[batch, rows, columns, channels]`.
+    pub values: &'a [f32],
 }
 
 /// How a network is trained.
@@ -163,7 +172,7 @@ impl TrainingNetwork {
         }
         self.fits(self.head.weights, &[self.head.classes, channels])?;
         self.fits(self.head.bias, &[self.head.classes])?;
-        if channels == 0 || self.head.classes == 0 || self.layers.is_empty() {
+        if channels == 0 || self.layers.is_empty() {
             return Err(KernelError::Zero { what: "channels" });
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! A batch between its forward pass and its backward pass.
 
 use super::batch::Batch;
+use super::network::MapGradient;
 use super::program::TrainingProgram;
 use super::ranges::MovingRanges;
 use crate::error::{KernelError, check_length};
@@ -78,6 +79,15 @@ impl Pass<'_, '_> {
         self.program.ranges()
     }
 
+    /// Rows, columns and channels of a layer's activation, and its values,
+    /// `[batch, rows, columns, channels]`.
+    ///
+    /// # Errors
+    /// If there is no such layer, or the program rounds activations.
+    pub fn activation(&self, layer: usize) -> Result<([usize; 3], Vec<f32>), KernelError> {
+        self.program.activation(layer)
+    }
+
     /// Computes the gradient of every parameter from the gradient of the logits. Running statistics
     /// and frozen layers have gradient 0.
     ///
@@ -88,9 +98,27 @@ impl Pass<'_, '_> {
         logit_gradients: &[f32],
         gradients: &mut [f32],
     ) -> Result<(), KernelError> {
+        self.backward_from(logit_gradients, &[], gradients)
+    }
+
+    /// The same where gradients also enter at the activations of layers. Those of frozen layers are
+    /// ignored.
+    ///
+    /// # Errors
+    /// If there is no such layer, or a slice has the wrong length. Nothing is computed then.
+    pub fn backward_from(
+        self,
+        logit_gradients: &[f32],
+        maps: &[MapGradient<'_>],
+        gradients: &mut [f32],
+    ) -> Result<(), KernelError> {
         self.check(logit_gradients, gradients)?;
+        for map in maps {
+            let shape = self.program.map_shape(map.layer)?;
+            check_length("gradient of a map", map.values.len(), &shape)?;
+        }
         self.program
-            .backward(&self.batch, logit_gradients, gradients);
+            .backward(&self.batch, logit_gradients, maps, gradients);
         Ok(())
     }
 

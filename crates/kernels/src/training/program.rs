@@ -5,9 +5,9 @@ use std::ops::Range;
 use super::activation_range;
 use super::batch::Batch;
 use super::context::{GradientPointer, PassContext};
-use super::network::{TrainingNetwork, TrainingOptions};
+use super::network::{MapGradient, TrainingNetwork, TrainingOptions};
 use super::offsets::Vectors;
-use super::planned_layer::Coefficient;
+use super::planned_layer::{Coefficient, PlannedLayer};
 use super::planned_network::PlannedNetwork;
 use super::ranges::MovingRanges;
 use super::statistics;
@@ -181,11 +181,14 @@ impl TrainingProgram {
         if let Some(dropout) = batch.dropout {
             check_length("dropout", dropout.len(), &[self.features_len()])?;
         }
-        self.run(batch, &mut [], |plan, context, thread| {
+        self.run(batch, &[], &mut [], |plan, context, thread| {
             dispatch(context.isa, Forward(plan, context, thread));
         });
         let head = &self.plan.head;
-        for (image, logits) in logits.chunks_exact_mut(head.head.classes).enumerate() {
+        for (image, logits) in logits
+            .chunks_exact_mut(head.head.classes.max(1))
+            .enumerate()
+        {
             let found = head.logits + image * head.class_width;
             logits.copy_from_slice(self.arena.read(found, logits.len()));
         }
@@ -223,11 +226,12 @@ impl TrainingProgram {
         &mut self,
         batch: &Batch<'_>,
         logit_gradients: &[f32],
+        maps: &[MapGradient<'_>],
         gradients: &mut [f32],
     ) {
         self.begin_backward(logit_gradients, gradients);
         let trained = self.plan.first_trained..self.plan.layers.len();
-        self.backward_of(batch, gradients, true, trained);
+        self.backward_of(batch, maps, gradients, true, trained);
     }
 
     /// The same, layer by layer. After each, `finished` gets the gradients and the number of the
@@ -246,10 +250,10 @@ impl TrainingProgram {
             true => finished(gradients, 0),
             false => finished(gradients, layer),
         };
-        self.backward_of(batch, gradients, true, count..count);
+        self.backward_of(batch, &[], gradients, true, count..count);
         tell(gradients, count);
         for layer in (first..count).rev() {
-            self.backward_of(batch, gradients, false, layer..layer + 1);
+            self.backward_of(batch, &[], gradients, false, layer..layer + 1);
             tell(gradients, layer);
         }
     }
@@ -257,11 +261,12 @@ impl TrainingProgram {
     fn backward_of(
         &mut self,
         batch: &Batch<'_>,
+        maps: &[MapGradient<'_>],
         gradients: &mut [f32],
         head: bool,
         layers: Range<usize>,
     ) {
-        self.run(batch, gradients, |plan, context, thread| {
+        self.run(batch, maps, gradients, |plan, context, thread| {
             let layers = layers.clone();
             let backward = Backward {
                 plan,
@@ -278,7 +283,10 @@ impl TrainingProgram {
     fn begin_backward(&mut self, logit_gradients: &[f32], gradients: &mut [f32]) {
         gradients.fill(0.0);
         let head = &self.plan.head;
-        for (image, values) in logit_gradients.chunks_exact(head.head.classes).enumerate() {
+        for (image, values) in logit_gradients
+            .chunks_exact(head.head.classes.max(1))
+            .enumerate()
+        {
             let offset = head.logits + image * head.class_width;
             let row = self.arena.write(offset, head.class_width);
             // The row holds the logits before they were rounded.
@@ -288,6 +296,45 @@ impl TrainingProgram {
             }
             row[values.len()..].fill(0.0);
         }
+    }
+
+    /// Images, rows, columns and channels of a layer's map.
+    pub(super) fn map_shape(&self, layer: usize) -> Result<[usize; 4], KernelError> {
+        let layer = self.layer(layer)?;
+        let (rows, columns) = (layer.size.rows.output, layer.size.columns.output);
+        Ok([self.options.batch, rows, columns, layer.spec.out_channels])
+    }
+
+    fn layer(&self, index: usize) -> Result<&PlannedLayer, KernelError> {
+        let layers = &self.plan.layers;
+        layers.get(index).ok_or(KernelError::Length {
+            what: "layers up to the one that is read",
+            expected: index.saturating_add(1),
+            found: layers.len(),
+        })
+    }
+
+    /// The activation of a layer for the last batch.
+    pub(super) fn activation(&self, index: usize) -> Result<([usize; 3], Vec<f32>), KernelError> {
+        let layer = self.layer(index)?;
+        if layer.rounded.is_some() {
+            return Err(KernelError::Unsupported {
+                what: "reading a map of rounded activations",
+            });
+        }
+        let [_, rows, columns, channels] = self.map_shape(index)?;
+        let of = |which| self.arena.read(layer.coefficient(which), channels);
+        let (scale, shift) = (of(Coefficient::Scale), of(Coefficient::Shift));
+        let (low, high) = layer.spec.activation.bounds();
+        let mut values = Vec::with_capacity(layer.pixels * channels);
+        for pixel in 0..layer.pixels {
+            let row = self.arena.read(layer.output(pixel), channels).iter();
+            let row = row.zip(scale.iter().zip(shift));
+            values.extend(
+                row.map(|(z, (scale, shift))| z.mul_add(*scale, *shift).max(low).min(high)),
+            );
+        }
+        Ok(([rows, columns, channels], values))
     }
 
     /// Pooled features of the last batch before dropout, image by image.
@@ -340,6 +387,7 @@ impl TrainingProgram {
     fn run(
         &mut self,
         batch: &Batch<'_>,
+        entering: &[MapGradient<'_>],
         gradients: &mut [f32],
         job: impl Fn(&PlannedNetwork, &PassContext<'_>, usize) + Sync,
     ) {
@@ -358,6 +406,7 @@ impl TrainingProgram {
             arena: &self.arena,
             barrier: &self.barrier,
             gradients: GradientPointer(gradients.as_mut_ptr()),
+            entering,
         };
         self.team.run(&|thread| job(&self.plan, &context, thread));
     }

@@ -133,6 +133,26 @@ impl Rows for MapGradient<'_> {
     }
 }
 
+/// Adds the gradients that enter at a layer from outside, for pixels that this thread has just written.
+fn add_entering(context: &PassContext<'_>, layer: &PlannedLayer, pixels: &Range<usize>) {
+    let channels = layer.spec.out_channels;
+    for map in context
+        .entering
+        .iter()
+        .filter(|map| map.layer == layer.index)
+    {
+        let rows =
+            map.values[pixels.start * channels..pixels.end * channels].chunks_exact(channels);
+        for (pixel, row) in pixels.clone().zip(rows) {
+            let target = context.gradient(layer).wrapping_add(pixel * layer.width);
+            for (channel, value) in row.iter().enumerate() {
+                // SAFETY: these pixels of the gradient are this thread's.
+                unsafe { *target.add(channel) += value }
+            }
+        }
+    }
+}
+
 /// Takes the gradient of a layer's activation back through the activation, and adds to the thread's
 /// sums. This thread has just written the gradient.
 #[inline(always)]
@@ -144,6 +164,7 @@ pub(super) fn gate_gradient<S: Simd>(
     partial: &Partial,
 ) {
     let first = pixels.start * layer.width;
+    add_entering(context, layer, &pixels);
     let mut bounds = layer.spec.activation.bounds();
     if let Some(grid) = activation_range::grid(context, layer) {
         let (low, high) = grid.gate();

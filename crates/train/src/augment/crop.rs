@@ -100,14 +100,26 @@ impl CropRule {
 
     /// Draws a crop of a photo. It is the whole photo if no attempt satisfies the rule.
     pub fn draw(&self, height: usize, width: usize, rng: &mut ChaCha8Rng) -> CropBox {
+        let covers = |crop: &CropBox| {
+            let covered = (crop.height * crop.width) as f32 / (height * width) as f32;
+            covered >= self.min_object_covered
+        };
+        self.draw_covering(height, width, rng, covers)
+    }
+
+    /// The same where other objects are to be covered.
+    pub(crate) fn draw_covering(
+        &self,
+        height: usize,
+        width: usize,
+        rng: &mut ChaCha8Rng,
+        covers: impl Fn(&CropBox) -> bool,
+    ) -> CropBox {
         let [narrowest, widest] = self.aspect_ratio;
         for _ in 0..self.max_attempts {
             let aspect = rng.random::<f32>() * (widest - narrowest) + narrowest;
-            if let Some(crop) = self.attempt(height, width, aspect, rng) {
-                let covered = (crop.height * crop.width) as f32 / (height * width) as f32;
-                if covered >= self.min_object_covered {
-                    return crop;
-                }
+            if let Some(crop) = self.attempt(height, width, aspect, rng).filter(&covers) {
+                return crop;
             }
         }
         CropBox::whole(height, width)

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use super::resize::Axis;
 
 /// Draws whether to mirror, as TensorFlow's `random_flip_left_right`.
-pub(super) fn draw(rng: &mut ChaCha8Rng) -> bool {
+pub(crate) fn draw(rng: &mut ChaCha8Rng) -> bool {
     rng.random_bool(0.5)
 }
 

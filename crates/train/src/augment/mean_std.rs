@@ -32,7 +32,7 @@ impl MeanStd {
     }
 
     /// Normalises `[.., 3]` pixels.
-    pub(super) fn apply(&self, pixels: &mut [f32]) {
+    pub(crate) fn apply(&self, pixels: &mut [f32]) {
         let (pixels, _) = pixels.as_chunks_mut::<3>();
         for pixel in pixels {
             for ((value, mean), std) in pixel.iter_mut().zip(self.mean).zip(self.std) {

@@ -14,6 +14,8 @@ mod resize;
 pub use colour::{
     ColourAmounts, ColourOrder, adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation,
 };
+pub(crate) use flip::draw as draw_mirrored;
+
 pub use crop::{CropBox, CropRule, resize_crop};
 pub use crop_flip::Border;
 pub use mean_std::MeanStd;

@@ -11,13 +11,13 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use mobilenet_model::FlatLayout;
 use mobilenet_model::checkpoint::{METADATA_KEY, Metadata};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
+use crate::layout::ParameterLayout;
 use crate::moving_average::MovingAverage;
 use crate::quantization::ActivationRanges;
 use crate::recipe::Recipe;
@@ -75,7 +75,7 @@ fn tensor_name(parameter: &str, suffix: &str) -> String {
 pub(super) fn to_bytes(
     state: &State,
     recipe: &Recipe,
-    layout: &FlatLayout,
+    layout: &dyn ParameterLayout,
     network: &Metadata,
     path: &Path,
 ) -> Result<Vec<u8>, TrainError> {
@@ -102,10 +102,10 @@ pub(super) fn to_bytes(
     };
     let mut tensors = Vec::new();
     for (suffix, bytes) in &bytes {
-        for (parameter, range) in layout.entries() {
-            let name = tensor_name(&parameter.name(), suffix);
-            let bytes = &bytes[4 * range.start..4 * range.end];
-            let view = TensorView::new(Dtype::F32, parameter.shape.clone(), bytes);
+        for place in layout.places() {
+            let name = tensor_name(&place.name, suffix);
+            let bytes = &bytes[4 * place.range.start..4 * place.range.end];
+            let view = TensorView::new(Dtype::F32, place.shape, bytes);
             tensors.push((name, view.map_err(|error| failed(error.to_string()))?));
         }
     }
@@ -129,7 +129,10 @@ pub(super) fn to_bytes(
 pub(super) type Vectors = Vec<(String, Vec<f32>)>;
 
 /// Reads a checkpoint.
-pub(super) fn load(path: &Path, layout: &FlatLayout) -> Result<(Entry, Vectors), TrainError> {
+pub(super) fn load(
+    path: &Path,
+    layout: &dyn ParameterLayout,
+) -> Result<(Entry, Vectors), TrainError> {
     let size = std::fs::metadata(path)
         .map_err(TrainError::read(path))?
         .len();
@@ -146,7 +149,7 @@ pub(super) fn load(path: &Path, layout: &FlatLayout) -> Result<(Entry, Vectors),
 pub(super) fn parse(
     bytes: &[u8],
     path: &Path,
-    layout: &FlatLayout,
+    layout: &dyn ParameterLayout,
 ) -> Result<(Entry, Vectors), TrainError> {
     let file = SafeTensors::deserialize(bytes).map_err(TrainError::read(path))?;
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(TrainError::read(path))?;
@@ -156,15 +159,13 @@ pub(super) fn parse(
         .and_then(|entries| entries.get(KEY));
     let entry = entry.ok_or_else(|| TrainError::read(path)("no checkpoint of a training"))?;
     let entry: Entry = serde_json::from_str(entry).map_err(TrainError::read(path))?;
-    let first = layout
-        .entries()
-        .first()
-        .map(|(parameter, _)| parameter.name());
+    let places = layout.places();
+    let first = places.first().map(|place| place.name.as_str());
     let first = first.unwrap_or_default();
     let mut suffixes: Vec<String> = file
         .names()
         .into_iter()
-        .filter_map(|name| name.strip_prefix(&first))
+        .filter_map(|name| name.strip_prefix(first))
         .map(|suffix| suffix.trim_start_matches('.').to_string())
         .collect();
     // Weights, average, then slots in the optimiser's order, which is the order of the checksum.
@@ -182,14 +183,14 @@ pub(super) fn parse(
     suffixes.sort_by_key(|suffix| rank(suffix));
     let (mut vectors, mut found) = (Vec::new(), 0);
     for suffix in suffixes {
-        let mut values = Vec::with_capacity(layout.len());
-        for (parameter, range) in layout.entries() {
-            let name = tensor_name(&parameter.name(), &suffix);
+        let mut values = Vec::with_capacity(layout.values());
+        for place in &places {
+            let name = tensor_name(&place.name, &suffix);
             let view = file.tensor(&name).map_err(TrainError::read(path))?;
-            if view.dtype() != Dtype::F32 || view.shape() != parameter.shape {
+            if view.dtype() != Dtype::F32 || view.shape() != place.shape {
                 let problem = format!(
                     "{name}: expected f32 {:?}, found {:?} {:?}",
-                    parameter.shape,
+                    place.shape,
                     view.dtype(),
                     view.shape()
                 );
@@ -198,7 +199,7 @@ pub(super) fn parse(
             found = crc32c::crc32c_append(found, view.data());
             let (chunks, _) = view.data().as_chunks::<4>();
             values.extend(chunks.iter().map(|chunk| f32::from_le_bytes(*chunk)));
-            debug_assert_eq!(values.len(), range.end);
+            debug_assert_eq!(values.len(), place.range.end);
         }
         vectors.push((suffix, values));
     }
@@ -226,8 +227,8 @@ pub(super) fn parse(
     Ok((entry, vectors))
 }
 
-fn slot_names(entry: &Entry, layout: &FlatLayout) -> Result<Vec<String>, TrainError> {
-    let state = State::new(&entry.recipe, layout, vec![0.0; layout.len()])?;
+fn slot_names(entry: &Entry, layout: &dyn ParameterLayout) -> Result<Vec<String>, TrainError> {
+    let state = State::new(&entry.recipe, layout, vec![0.0; layout.values()])?;
     let slots = state.optimizer.slots();
     Ok(slots.iter().map(|(name, _)| name.to_string()).collect())
 }
@@ -237,7 +238,7 @@ pub(super) fn restore(
     entry: Entry,
     vectors: Vectors,
     recipe: &Recipe,
-    layout: &FlatLayout,
+    layout: &dyn ParameterLayout,
 ) -> Result<State, TrainError> {
     let (mut weights, mut average, mut slots) = (Vec::new(), None, Vec::new());
     let mut ranges = None;

@@ -4,11 +4,11 @@ mod format;
 
 use std::path::{Path, PathBuf};
 
-use mobilenet_model::FlatLayout;
 use mobilenet_model::checkpoint::Metadata;
 
 use crate::error::TrainError;
 use crate::file::write_atomically;
+use crate::layout::ParameterLayout;
 use crate::parallel::{Communicator, broadcast};
 use crate::recipe::Recipe;
 use crate::trainer::State;
@@ -57,7 +57,7 @@ impl Checkpoints {
         &self,
         state: &State,
         recipe: &Recipe,
-        layout: &FlatLayout,
+        layout: &dyn ParameterLayout,
         network: &Metadata,
     ) -> Result<PathBuf, TrainError> {
         std::fs::create_dir_all(&self.folder).map_err(TrainError::write(&self.folder))?;
@@ -83,7 +83,7 @@ impl Checkpoints {
     pub fn newest(
         &self,
         recipe: &Recipe,
-        layout: &FlatLayout,
+        layout: &dyn ParameterLayout,
     ) -> Result<(Option<State>, Vec<TrainError>), TrainError> {
         let mut problems = Vec::new();
         for path in self.files()? {
@@ -112,7 +112,7 @@ pub fn broadcast_state(
     communicator: &mut dyn Communicator,
     state: Option<State>,
     recipe: &Recipe,
-    layout: &FlatLayout,
+    layout: &dyn ParameterLayout,
     network: &Metadata,
 ) -> Result<State, TrainError> {
     let path = Path::new("the state of rank 0");

@@ -1,5 +1,7 @@
 //! The photos of one step.
 
+use super::annotations::Object;
+
 /// Photos of one step with their classes.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Batch {
@@ -11,6 +13,8 @@ pub struct Batch {
     pub images: Vec<f32>,
     /// Class indices, `[batch]`.
     pub labels: Vec<u32>,
+    /// For detectors, the objects of each photo, as far as the network sees them.
+    pub objects: Vec<Vec<Object>>,
     /// Indices of the photos in the data set, `[batch]`.
     pub indices: Vec<usize>,
 }
@@ -18,12 +22,12 @@ pub struct Batch {
 impl Batch {
     /// Number of photos.
     pub fn len(&self) -> usize {
-        self.labels.len()
+        self.indices.len()
     }
 
     /// Whether there are no photos.
     pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
+        self.indices.is_empty()
     }
 
     /// Empties the batch for another step, but keeps its memory.
@@ -32,6 +36,7 @@ impl Batch {
         self.epoch = epoch;
         self.images.clear();
         self.labels.clear();
+        self.objects.clear();
         self.indices.clear();
     }
 }

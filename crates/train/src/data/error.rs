@@ -88,7 +88,7 @@ impl DataError {
         }
     }
 
-    pub(super) fn malformed(
+    pub(crate) fn malformed(
         location: impl ToString,
         expected: impl ToString,
         found: impl ToString,

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rand_chacha::ChaCha8Rng;
+
 use super::ahead::Ahead;
+use super::annotations::Object;
 use super::order::{EpochOrder, Purpose, generator};
 use super::part::Part;
 use super::skipped::{SkippedList, Tolerance, guarded};
@@ -91,8 +94,18 @@ impl Loader {
         first_step: u64,
         every: u64,
     ) -> Result<Self, DataError> {
+        Self::of(Arc::new(Labelled(dataset)), config, first_step, every)
+    }
+
+    /// As [`Self::every`], of photos that know themselves what the network gets of them.
+    pub(crate) fn of(
+        photos: Arc<dyn TrainingPhotos>,
+        config: LoaderConfig,
+        first_step: u64,
+        every: u64,
+    ) -> Result<Self, DataError> {
         let every = every.max(1);
-        let images = dataset.len();
+        let images = photos.count();
         let LoaderConfig {
             batch_size,
             resolution,
@@ -122,7 +135,7 @@ impl Loader {
         let workers = config.workers;
         let source = Source {
             order: EpochOrder::new(config.seed, images),
-            dataset,
+            photos,
             config,
             steps_per_epoch,
             tolerance,
@@ -165,9 +178,64 @@ impl Loader {
     }
 }
 
+/// What a photo is to be recognised as.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Answer {
+    /// A class.
+    Label(u32),
+    /// Objects.
+    Objects(Vec<Object>),
+}
+
+/// Photos of a training.
+pub(crate) trait TrainingPhotos: Send + Sync {
+    /// Number of photos.
+    fn count(&self) -> usize;
+
+    /// Name of a photo in messages.
+    fn name(&self, index: usize) -> String;
+
+    /// Writes a photo's augmented pixels.
+    fn make(
+        &self,
+        index: usize,
+        config: &LoaderConfig,
+        rng: &mut ChaCha8Rng,
+        out: &mut [f32],
+    ) -> Result<Answer, DataError>;
+}
+
+/// Photos with one class each.
+struct Labelled(Arc<dyn ImageDataset>);
+
+impl TrainingPhotos for Labelled {
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    fn name(&self, index: usize) -> String {
+        self.0.name(index)
+    }
+
+    fn make(
+        &self,
+        index: usize,
+        config: &LoaderConfig,
+        rng: &mut ChaCha8Rng,
+        out: &mut [f32],
+    ) -> Result<Answer, DataError> {
+        let photo = self.0.load(index)?;
+        not_empty(&photo, || self.0.name(index))?;
+        let (resolution, normalization) = (config.resolution, &config.normalization);
+        let augmentation = config.augmentation;
+        augmentation.apply(&photo, resolution, normalization, rng, out);
+        Ok(Answer::Label(self.0.label(index) as u32))
+    }
+}
+
 /// What the workers share.
 struct Source {
-    dataset: Arc<dyn ImageDataset>,
+    photos: Arc<dyn TrainingPhotos>,
     config: LoaderConfig,
     order: EpochOrder,
     steps_per_epoch: u64,
@@ -204,14 +272,17 @@ impl Source {
                     continue;
                 }
                 match self.make(index, epoch, position, out) {
-                    Ok(label) => {
-                        batch.labels.push(label);
+                    Ok(answer) => {
+                        match answer {
+                            Answer::Label(label) => batch.labels.push(label),
+                            Answer::Objects(objects) => batch.objects.push(objects),
+                        }
                         batch.indices.push(index);
                         break;
                     }
                     Err(error) => skipped.push(Skipped {
                         index,
-                        name: self.dataset.name(index),
+                        name: self.photos.name(index),
                         reason: error.to_string(),
                     }),
                 }
@@ -220,31 +291,23 @@ impl Source {
         Ok(skipped)
     }
 
-    /// Writes a photo's augmented pixels and returns its class.
+    /// Writes a photo's augmented pixels and returns its answer.
     fn make(
         &self,
         index: usize,
         epoch: u64,
         position: usize,
         out: &mut [f32],
-    ) -> Result<u32, DataError> {
+    ) -> Result<Answer, DataError> {
         let config = &self.config;
         let purpose = Purpose::Augmentation(position as u64);
         let mut rng = generator(config.seed, epoch, purpose);
-        let name = || self.dataset.name(index);
-        guarded(name, || {
-            let photo = self.dataset.load(index)?;
-            not_empty(&photo, name)?;
-            let (resolution, normalization) = (config.resolution, &config.normalization);
-            config
-                .augmentation
-                .apply(&photo, resolution, normalization, &mut rng, out);
-            Ok(self.dataset.label(index) as u32)
-        })
+        let name = || self.photos.name(index);
+        guarded(name, || self.photos.make(index, config, &mut rng, out))
     }
 }
 
-fn not_empty(photo: &Photo, name: impl Fn() -> String) -> Result<(), DataError> {
+pub(crate) fn not_empty(photo: &Photo, name: impl Fn() -> String) -> Result<(), DataError> {
     match photo.dimensions() {
         (0, _) | (_, 0) => Err(DataError::malformed(name(), "pixels", "none")),
         _ => Ok(()),

@@ -13,10 +13,12 @@
 //! | [`Loader`] | random batches for training, prepared by worker threads |
 //! | [`Part`] | the share of one process in each batch |
 //! | [`EvaluationBatches`] | every photo once, in order, with the weights' preprocessing |
+//! | [`annotations`] | photos with boxes, for detectors |
 //! | [`identity()`] | tells data sets apart, by names and classes |
 //! | [`copies()`] | photos of one part that are in the other, too |
 
 mod ahead;
+pub mod annotations;
 mod batch;
 mod copies;
 pub mod csv;
@@ -43,6 +45,7 @@ pub use evaluation::{EvaluationBatches, EvaluationConfig};
 pub use files::ImageFiles;
 pub use identity::identity;
 pub use in_classes_of::InClassesOf;
+pub(crate) use loader::{Answer, TrainingPhotos, not_empty};
 pub use loader::{Loader, LoaderConfig};
 pub use mobilenet_model::preprocess::Photo;
 pub use open::{OpenData, open};

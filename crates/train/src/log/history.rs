@@ -42,6 +42,17 @@ pub struct EpochRecord {
     pub recall_5: f64,
 }
 
+/// An evaluation of a detector after an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct DetectionRecord {
+    /// Epochs done.
+    pub epoch: u64,
+    /// COCO's average precision. `None` if the data for evaluation has no box.
+    pub ap: Option<f64>,
+    /// The same at an overlap of 0.5.
+    pub ap_50: Option<f64>,
+}
+
 /// A line of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -50,6 +61,8 @@ pub enum Record {
     Step(StepRecord),
     /// An evaluation.
     Epoch(EpochRecord),
+    /// An evaluation of a detector.
+    Detection(DetectionRecord),
 }
 
 /// All records of a training.
@@ -87,6 +100,7 @@ impl History {
         self.records.retain(|record| match record {
             Record::Step(record) => record.step <= step,
             Record::Epoch(record) => record.epoch <= epoch,
+            Record::Detection(record) => record.epoch <= epoch,
         });
     }
 
@@ -108,7 +122,7 @@ impl History {
     pub fn steps(&self) -> impl Iterator<Item = &StepRecord> {
         self.records.iter().filter_map(|record| match record {
             Record::Step(record) => Some(record),
-            Record::Epoch(_) => None,
+            Record::Epoch(_) | Record::Detection(_) => None,
         })
     }
 
@@ -116,8 +130,24 @@ impl History {
     pub fn epochs(&self) -> impl Iterator<Item = &EpochRecord> {
         self.records.iter().filter_map(|record| match record {
             Record::Epoch(record) => Some(record),
-            Record::Step(_) => None,
+            Record::Step(_) | Record::Detection(_) => None,
         })
+    }
+
+    /// The evaluations of a detector.
+    pub fn detections(&self) -> impl Iterator<Item = &DetectionRecord> {
+        self.records.iter().filter_map(|record| match record {
+            Record::Detection(record) => Some(record),
+            Record::Step(_) | Record::Epoch(_) => None,
+        })
+    }
+
+    /// The last epoch with an evaluation.
+    pub fn evaluated(&self) -> Option<u64> {
+        let epochs = self.epochs().map(|record| record.epoch);
+        epochs
+            .chain(self.detections().map(|record| record.epoch))
+            .max()
     }
 }
 

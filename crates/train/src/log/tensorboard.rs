@@ -10,7 +10,7 @@ use prost::Message;
 
 use super::event::{Event, FILE_VERSION, SessionLog, Summary, Value, What};
 use super::record_file::push_record;
-use super::{EpochRecord, StepRecord};
+use super::{DetectionRecord, EpochRecord, StepRecord};
 use crate::error::TrainError;
 
 /// An event file. Each call appends to it and flushes.
@@ -89,6 +89,17 @@ impl TensorBoard {
             ("eval/Recall_5", record.recall_5),
         ];
         self.scalars(step, &scalars)
+    }
+
+    /// Adds the evaluation of a detector after `step` steps.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn detection(&mut self, step: u64, record: &DetectionRecord) -> Result<(), TrainError> {
+        let scalars = [("eval/AP", record.ap), ("eval/AP_50", record.ap_50)];
+        let known = scalars.into_iter();
+        let known = known.filter_map(|(name, value)| Some((name, value?)));
+        self.scalars(step, &known.collect::<Vec<_>>())
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), TrainError> {

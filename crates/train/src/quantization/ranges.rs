@@ -1,7 +1,8 @@
 //! The ranges of the activations that a training learns.
 
 use mobilenet_kernels::training::{MovingRanges, debiased};
-use mobilenet_model::FlatLayout;
+
+use crate::layout::ParameterLayout;
 
 /// Moving ranges of all activations, and of the logits.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,12 +17,10 @@ pub struct ActivationRanges {
 
 impl ActivationRanges {
     /// Before the first step.
-    pub fn new(layout: &FlatLayout) -> Self {
-        let mut layers: Vec<_> = layout.entries().iter().map(|(p, _)| p.layer).collect();
-        layers.dedup();
+    pub fn new(layout: &dyn ParameterLayout) -> Self {
         Self {
             steps: 0,
-            biased: vec![0.0; 2 * layers.len()],
+            biased: vec![0.0; 2 * layout.activations()],
         }
     }
 

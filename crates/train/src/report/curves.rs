@@ -1,7 +1,7 @@
 //! Loss over steps and accuracy over epochs.
 
 use super::chart::{Chart, Curve, Point};
-use crate::log::{EpochRecord, History};
+use crate::log::{DetectionRecord, EpochRecord, History};
 
 /// Most points of a curve. If there are more, neighbours are averaged.
 const POINTS: usize = 500;
@@ -70,6 +70,38 @@ pub(super) fn accuracy(history: &History) -> Option<String> {
         y_axis: "% of the evaluated images",
         x: last as f64,
         y: lowest..100.0,
+        curves: &curves,
+    };
+    Some(chart.figure())
+}
+
+/// The curves of a detector's average precision. `None` if nothing was evaluated.
+pub(super) fn average_precision(history: &History) -> Option<String> {
+    let points = |share: fn(&DetectionRecord) -> Option<f64>| -> Vec<Point> {
+        let epochs = history.detections();
+        let known = epochs.filter_map(|record| Some((record.epoch as f64, 100.0 * share(record)?)));
+        known.collect()
+    };
+    let curves = [
+        Curve {
+            name: "AP at 0.50",
+            style: "strong",
+            points: points(|record| record.ap_50),
+        },
+        Curve {
+            name: "AP 0.50 to 0.95",
+            style: "other",
+            points: points(|record| record.ap),
+        },
+    ];
+    let last = history.evaluated()?;
+    curves.iter().flat_map(|curve| &curve.points).next()?;
+    let chart = Chart {
+        title: "Average precision in evaluation",
+        x_axis: "epoch",
+        y_axis: "%",
+        x: last as f64,
+        y: 0.0..100.0,
         curves: &curves,
     };
     Some(chart.figure())

@@ -6,12 +6,14 @@ mod chart;
 mod confusion;
 mod contents;
 mod curves;
+pub(crate) mod detector;
 mod page;
 mod photos;
+pub(crate) mod settings;
+mod shell;
 mod text;
 
 pub use contents::{Report, WrongPhoto, worst_photos};
-pub(crate) use text::rounded;
 
 use std::path::Path;
 

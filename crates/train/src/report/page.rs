@@ -2,34 +2,24 @@
 
 use std::fmt::Write;
 
-use super::contents::{MOST_CLASSES, Report};
+use super::contents::{MOST_CLASSES, Report, WrongPhoto};
 use super::text::{escaped, percent};
-use super::{confusion, curves, photos};
+use super::{confusion, curves, photos, shell};
 use crate::error::TrainError;
 
-/// Forbids the page to load anything, should a name ever be taken for markup.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
-
-const STYLE: &str = include_str!("page.css");
-
 pub(super) fn html(report: &Report) -> Result<String, TrainError> {
-    let title = escaped(report.title);
     let parts = [
         results(report),
-        curves(report),
+        shell::charts([
+            curves::loss(report.history),
+            curves::accuracy(report.history),
+        ]),
         matrix(report),
         worst(report)?,
         classes(report),
-        recipe(report),
+        shell::recipe(report.recipe),
     ];
-    Ok(format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
-         <meta name=\"viewport\" content=\"width=device-width\">\n\
-         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
-         <h1>{title}</h1>\n{}</main>\n</body>\n</html>\n",
-        parts.concat()
-    ))
+    Ok(shell::page(report.title, &parts))
 }
 
 fn results(report: &Report) -> String {
@@ -56,27 +46,11 @@ fn results(report: &Report) -> String {
         let decimals = if *median < 10.0 { 1 } else { 0 };
         figures.push(("images a second, median", format!("{median:.decimals$}")));
     }
-    let mut list = "<dl class=\"figures\">\n".to_string();
-    for (name, value) in figures {
-        let _ = writeln!(list, "<div><dt>{name}</dt><dd>{value}</dd></div>");
-    }
-    list + "</dl>\n"
+    shell::figures(&figures)
 }
 
 fn four_digits(loss: f64) -> String {
     format!("{loss:.4}")
-}
-
-fn curves(report: &Report) -> String {
-    let figures = [
-        curves::loss(report.history),
-        curves::accuracy(report.history),
-    ];
-    let figures: String = figures.into_iter().flatten().collect();
-    if figures.is_empty() {
-        return figures;
-    }
-    format!("<div class=\"charts\">\n{figures}</div>\n")
 }
 
 fn matrix(report: &Report) -> String {
@@ -110,7 +84,7 @@ fn worst(report: &Report) -> Result<String, TrainError> {
         let explained = match &photo.explained {
             Some(rgb) => format!(
                 "<img alt=\"what spoke for the prediction\" src=\"{}\">",
-                photos::data_uri(photo, rgb)?
+                small(photo, rgb)?
             ),
             None => String::new(),
         };
@@ -119,7 +93,7 @@ fn worst(report: &Report) -> Result<String, TrainError> {
             "<figure><img alt=\"\" src=\"{}\">{explained}\n<figcaption><dl><dt>label</dt><dd>{}</dd>\
              <dt>prediction</dt><dd><b>{}</b>, {}</dd><dt>loss</dt><dd>{:.2}</dd></dl>\
              <small>{}</small></figcaption></figure>",
-            photos::data_uri(photo, &photo.rgb)?,
+            small(photo, &photo.rgb)?,
             escaped(&report.class_name(image.label)),
             escaped(&report.class_name(image.predicted)),
             percent(f64::from(image.probability)),
@@ -128,6 +102,11 @@ fn worst(report: &Report) -> Result<String, TrainError> {
         );
     }
     Ok(section + "</div>\n")
+}
+
+fn small(photo: &WrongPhoto, rgb: &[u8]) -> Result<String, TrainError> {
+    let size = [photo.height, photo.width];
+    photos::data_uri(&photo.name, size, photos::SMALL, rgb)
 }
 
 fn classes(report: &Report) -> String {
@@ -151,16 +130,4 @@ fn classes(report: &Report) -> String {
         table.push_str("</tr>\n");
     }
     table + "</table>\n</div>\n"
-}
-
-fn recipe(report: &Report) -> String {
-    if report.recipe.is_empty() {
-        return String::new();
-    }
-    let mut table = "<h2>Recipe</h2>\n<table class=\"list\">\n".to_string();
-    for (setting, value) in report.recipe {
-        let (setting, value) = (escaped(setting), escaped(value));
-        let _ = writeln!(table, "<tr><td>{setting}</td><td>{value}</td></tr>");
-    }
-    table + "</table>\n"
 }

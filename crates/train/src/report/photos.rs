@@ -6,17 +6,22 @@ use std::io::Cursor;
 use image::imageops::{FilterType, resize};
 use image::{ImageFormat, RgbImage};
 
-use super::contents::WrongPhoto;
 use crate::error::TrainError;
 
-/// Longest side, in pixels.
-const SIDE: u32 = 160;
+/// Longest side of a small picture, in pixels.
+pub(super) const SMALL: u32 = 160;
 
-/// A small copy of the photo, or of another picture of its size, as a `data:` address.
-pub(super) fn data_uri(photo: &WrongPhoto, rgb: &[u8]) -> Result<String, TrainError> {
+/// A small copy of a photo of `size` rows and columns, or of another picture of its size, as a `data:`
+/// address. Its longest side has at most `side` pixels.
+pub(super) fn data_uri(
+    name: &str,
+    size: [u32; 2],
+    side: u32,
+    rgb: &[u8],
+) -> Result<String, TrainError> {
     Ok(format!(
         "data:image/png;base64,{}",
-        base64(&thumbnail(photo, rgb)?)
+        base64(&thumbnail(name, size, side, rgb)?)
     ))
 }
 
@@ -39,24 +44,27 @@ fn base64(bytes: &[u8]) -> String {
     text
 }
 
-fn thumbnail(photo: &WrongPhoto, rgb: &[u8]) -> Result<Vec<u8>, TrainError> {
+fn thumbnail(
+    name: &str,
+    [height, width]: [u32; 2],
+    side: u32,
+    rgb: &[u8],
+) -> Result<Vec<u8>, TrainError> {
     let failed = |problem: String| TrainError::Draw {
         figure: "a photo",
-        problem: format!("{}: {problem}", photo.name),
+        problem: format!("{name}: {problem}"),
     };
-    let pixels = u64::from(photo.width) * u64::from(photo.height);
+    let pixels = u64::from(width) * u64::from(height);
     if pixels == 0 || pixels.checked_mul(3) != Some(rgb.len() as u64) {
         return Err(failed(format!(
-            "{} bytes of RGB cannot be {} by {} pixels",
+            "{} bytes of RGB cannot be {width} by {height} pixels",
             rgb.len(),
-            photo.width,
-            photo.height
         )));
     }
-    let image = RgbImage::from_raw(photo.width, photo.height, rgb.to_vec())
+    let image = RgbImage::from_raw(width, height, rgb.to_vec())
         .ok_or_else(|| failed("no RGB image".to_string()))?;
     let mut png = Vec::new();
-    scaled(&image)
+    scaled(&image, side)
         .write_to(&mut Cursor::new(&mut png), ImageFormat::Png)
         .map_err(|error| failed(error.to_string()))?;
     Ok(png)
@@ -64,16 +72,16 @@ fn thumbnail(photo: &WrongPhoto, rgb: &[u8]) -> Result<Vec<u8>, TrainError> {
 
 /// Shrinks the image to the longest side, or enlarges it by an integer factor, so that small images
 /// stay sharp.
-fn scaled(image: &RgbImage) -> Cow<'_, RgbImage> {
+fn scaled(image: &RgbImage, most: u32) -> Cow<'_, RgbImage> {
     let (width, height) = image.dimensions();
     let longest = width.max(height);
-    if longest > SIDE {
+    if longest > most {
         let scale =
-            |side: u32| ((u64::from(side) * u64::from(SIDE)) / u64::from(longest)).max(1) as u32;
+            |side: u32| ((u64::from(side) * u64::from(most)) / u64::from(longest)).max(1) as u32;
         let (width, height) = (scale(width), scale(height));
         return Cow::Owned(resize(image, width, height, FilterType::Triangle));
     }
-    match SIDE / longest {
+    match most / longest {
         0 | 1 => Cow::Borrowed(image),
         times => {
             let (width, height) = (width * times, height * times);

@@ -9,7 +9,7 @@
 //! ```
 
 mod options;
-mod output;
+pub(crate) mod output;
 mod replicas;
 #[cfg(feature = "report")]
 mod report;

@@ -2,30 +2,29 @@
 
 use std::fs::File;
 
-use mobilenet_model::FlatLayout;
-
 use super::options::{Observer, RunOptions};
 use crate::checkpoint::Checkpoints;
 use crate::error::TrainError;
+use crate::layout::ParameterLayout;
 use crate::log::{History, JsonLines, Record, TensorBoard};
 use crate::recipe::Recipe;
 use crate::trainer::State;
 
 /// The files of a training, and who watches it.
-pub(super) struct Output<'a> {
-    pub(super) checkpoints: Checkpoints,
-    pub(super) history: History,
+pub(crate) struct Output<'a> {
+    pub(crate) checkpoints: Checkpoints,
+    pub(crate) history: History,
     log: JsonLines<File>,
     board: TensorBoard,
-    pub(super) observer: &'a mut dyn Observer,
+    pub(crate) observer: &'a mut dyn Observer,
     /// Number of skipped photos that were reported to the observer.
-    pub(super) reported_skips: usize,
+    pub(crate) reported_skips: usize,
 }
 
 /// The state of the newest checkpoint, if the training goes on.
-pub(super) fn stored(
+pub(crate) fn stored(
     recipe: &Recipe,
-    layout: &FlatLayout,
+    layout: &dyn ParameterLayout,
     options: &RunOptions,
     observer: &mut dyn Observer,
 ) -> Result<Option<State>, TrainError> {
@@ -46,7 +45,7 @@ pub(super) fn stored(
 
 impl<'a> Output<'a> {
     /// Goes on after `step` of `steps` steps.
-    pub(super) fn open(
+    pub(crate) fn open(
         options: &RunOptions,
         step: u64,
         steps: u64,
@@ -73,17 +72,18 @@ impl<'a> Output<'a> {
 
     /// Whether the previous run stopped between an epoch's checkpoint, after `step` steps, and its
     /// evaluation.
-    pub(super) fn misses_evaluation(&self, step: u64, steps_per_epoch: u64) -> bool {
-        let epochs = self.history.epochs().map(|record| record.epoch).max();
+    pub(crate) fn misses_evaluation(&self, step: u64, steps_per_epoch: u64) -> bool {
+        let epochs = self.history.evaluated();
         step > 0 && step.is_multiple_of(steps_per_epoch) && epochs < Some(step / steps_per_epoch)
     }
 
     /// Adds a record that was made after `step` steps.
-    pub(super) fn record(&mut self, step: u64, record: Record) -> Result<(), TrainError> {
+    pub(crate) fn record(&mut self, step: u64, record: Record) -> Result<(), TrainError> {
         self.log.write(&record)?;
         match &record {
             Record::Step(record) => self.board.step(record)?,
             Record::Epoch(record) => self.board.epoch(step, record)?,
+            Record::Detection(record) => self.board.detection(step, record)?,
         }
         self.observer.record(&record);
         self.history.records.push(record);

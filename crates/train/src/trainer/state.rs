@@ -2,9 +2,8 @@
 
 use std::ops::Range;
 
-use mobilenet_model::FlatLayout;
-
 use crate::error::TrainError;
+use crate::layout::ParameterLayout;
 use crate::moving_average::MovingAverage;
 use crate::optimizer::{Optimizer, ParameterGroup};
 use crate::quantization::ActivationRanges;
@@ -16,7 +15,7 @@ use crate::recipe::Recipe;
 pub struct State {
     /// Steps done.
     pub step: u64,
-    /// All parameters, including running statistics, by the network's [`FlatLayout`].
+    /// All parameters, including running statistics, by the network's layout.
     pub weights: Vec<f32>,
     /// Their moving average, if the recipe has one.
     pub average: Option<MovingAverage>,
@@ -33,19 +32,19 @@ impl State {
     /// If the recipe or the length of the weights does not fit the network.
     pub fn new(
         recipe: &Recipe,
-        layout: &FlatLayout,
+        layout: &dyn ParameterLayout,
         weights: Vec<f32>,
     ) -> Result<Self, TrainError> {
         recipe.check()?;
-        TrainError::check_length("parameters", layout.len(), weights.len())?;
-        let groups = recipe.groups(layout)?;
+        TrainError::check_length("parameters", layout.values(), weights.len())?;
+        let groups = layout.groups(recipe)?;
         let average = recipe
             .moving_average
             .map(|config| MovingAverage::new(config, weights.clone()))
             .transpose()?;
         Ok(Self {
             step: 0,
-            optimizer: Optimizer::new(recipe.optimizer, layout.len(), groups)?,
+            optimizer: Optimizer::new(recipe.optimizer, layout.values(), groups)?,
             ranges: recipe.quantization.map(|_| ActivationRanges::new(layout)),
             average,
             weights,
