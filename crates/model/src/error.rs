@@ -78,6 +78,12 @@ pub enum ModelError {
         /// Rows, columns and channels of each branch.
         found: Vec<[usize; 3]>,
     },
+    /// The network has something that is only counted here.
+    #[error("the network cannot be computed here: {what}")]
+    NotComputed {
+        /// What it has.
+        what: String,
+    },
     /// A parameter is missing.
     #[error("parameter {name} is missing")]
     Missing {

@@ -3,12 +3,10 @@
 use mobilenet_kernels::Normalizer;
 
 use super::network::{Connection, Layer, Network};
+use super::parameters::IN_CHANNELS;
 use super::shapes::walk;
 use crate::error::ModelError;
 use crate::inspect::{LayerSummary, Summary};
-
-/// Channels of an image.
-pub(super) const IN_CHANNELS: usize = 3;
 
 /// The cost of a network for an image of `height` x `width`.
 ///

@@ -8,7 +8,8 @@
 //! | `flattened` | a MobileNet of flattened convolutions |
 //! | `alexnet`, `vgg` | AlexNet, VGG 16 |
 //! | `googlenet`, `inception_v3` | GoogLeNet, Inception V3 |
-//! | `network`, `shapes`, `cost` | what a network is; its shapes; its parameters and multiply-adds |
+//! | `network`, `shapes` | what a network is; the shapes of its maps |
+//! | `cost`, `parameters` | parameters and multiply-adds; names, shapes and initial values |
 //!
 //! All have 1000 classes. The names of layers and parameters are those of a framework that has the
 //! network. With the feature `candle`, [`crate::candle::PriorNetwork`] computes and trains those
@@ -21,6 +22,7 @@ mod googlenet;
 mod inception_v3;
 mod mobilenets;
 pub mod network;
+mod parameters;
 mod shapes;
 mod squeezenet;
 mod vgg;
@@ -29,6 +31,10 @@ mod xception;
 pub use cost::cost;
 pub use mobilenets::{conv_mobilenet, shallow_mobilenet};
 pub use network::Network;
+pub(crate) use parameters::IN_CHANNELS;
+#[cfg(feature = "candle")]
+pub(crate) use parameters::channels_after;
+pub use parameters::{initial_parameters, parameters};
 pub use shapes::{MapShape, walk};
 
 use crate::config::DEFAULT_IMAGE_SIZE;

@@ -13,6 +13,21 @@ pub struct Network {
     pub nodes: Vec<Node>,
 }
 
+impl Network {
+    /// The same network for another number of classes.
+    #[must_use]
+    pub fn with_classes(mut self, classes: usize) -> Self {
+        let last = self.nodes.iter_mut().rev().find_map(|node| match node {
+            Node::Layer(layer) => Some(layer),
+            _ => None,
+        });
+        if let Some(classifier) = last {
+            classifier.out_channels = classes;
+        }
+        self
+    }
+}
+
 /// A part of a network.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Node {
