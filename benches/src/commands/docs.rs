@@ -15,16 +15,21 @@ const WIDTHS: [f64; 4] = [1.0, 0.75, 0.5, 0.25];
 const SIDES: [usize; 4] = [224, 192, 160, 128];
 
 pub(crate) fn run(arguments: &Docs) -> Result<()> {
-    let root = root();
+    let files = [("docs/sizes.md".to_string(), sizes()?)];
+    update(&files, arguments.check, "docs")
+}
+
+/// Writes the files that differ from these texts, or with `check` fails if there are any. `command`
+/// is the word that writes them.
+pub(super) fn update(files: &[(String, String)], check: bool, command: &str) -> Result<()> {
     let mut stale = Vec::new();
-    for (name, text) in [("docs/sizes.md", sizes()?)] {
-        let path = root.join(name);
-        let found = std::fs::read_to_string(&path).unwrap_or_default();
-        if found == text {
+    for (name, text) in files {
+        let path = root().join(name);
+        if std::fs::read_to_string(&path).is_ok_and(|found| found == *text) {
             continue;
         }
-        if arguments.check {
-            stale.push(name);
+        if check {
+            stale.push(name.as_str());
         } else {
             std::fs::write(&path, text).with_context(|| format!("cannot write {name}"))?;
             line(format!("written: {name}"))?;
@@ -32,7 +37,7 @@ pub(crate) fn run(arguments: &Docs) -> Result<()> {
     }
     if !stale.is_empty() {
         bail!(
-            "not up to date: {}; run `cargo xtask docs`",
+            "not up to date: {}; run `cargo xtask {command}`",
             stale.join(", ")
         );
     }

@@ -2,5 +2,6 @@
 
 pub(crate) mod bench;
 pub(crate) mod docs;
+pub(crate) mod paper;
 pub(crate) mod report;
 pub(crate) mod tidy;
