@@ -31,9 +31,8 @@ mod xception;
 pub use cost::cost;
 pub use mobilenets::{conv_mobilenet, shallow_mobilenet};
 pub use network::Network;
-pub(crate) use parameters::IN_CHANNELS;
 #[cfg(feature = "candle")]
-pub(crate) use parameters::channels_after;
+pub(crate) use parameters::{IN_CHANNELS, channels_after};
 pub use parameters::{initial_parameters, parameters};
 pub use shapes::{MapShape, walk};
 
