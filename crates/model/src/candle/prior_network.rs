@@ -28,7 +28,7 @@ enum Step {
 }
 
 impl PriorNetwork {
-    /// Builds the network. Parameters have the names of [`crate::prior_work::parameters`].
+    /// Builds the network. Parameters have the names of [`crate::prior_work::parameters()`].
     ///
     /// # Errors
     /// If a parameter is missing or has another shape, and if the network has groups or local

@@ -14,6 +14,8 @@ mod results;
 mod training;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -22,67 +24,116 @@ use mobilenet::train::data::{self, OpenData};
 
 use self::design::{Scale, Setting, settings};
 use self::results::{Results, Run};
+use self::training::Trained;
 use super::super::docs::root;
 
 /// Raw results and plot, beside the page.
 const RAW: &str = "experiments.jsonl";
 const PLOT: &str = "images/experiments.svg";
 
-/// Trains what is not yet among the stored results, and stores each run.
+/// Trains what is not yet among the stored results, and stores each run. As many runs as there are
+/// cores train at a time, each on one thread.
 pub(super) fn run(quick: bool) -> Result<()> {
     let scale = if quick { Scale::QUICK } else { Scale::FULL };
     let path = root().join("docs").join(RAW);
     let stored = Results::read(&path)?.filter(|stored| stored.scale == scale);
-    let mut results = stored.unwrap_or(Results {
-        scale,
+    let results = stored.unwrap_or(Results {
+        scale: scale.clone(),
         runs: Vec::new(),
     });
     let data = data::open("fashion-mnist")?;
-    let mut teachers = HashMap::new();
-    let settings = settings();
-    let total = settings.len() as u64 * results.scale.seeds;
-    for setting in settings {
-        for seed in 0..results.scale.seeds {
-            if results.has(&setting, seed) {
-                continue;
-            }
+    let seeds = 0..scale.seeds;
+    let all: Vec<(Setting, u64)> = settings()
+        .into_iter()
+        .flat_map(|setting| seeds.clone().map(move |seed| (setting, seed)))
+        .collect();
+    let missing: Vec<(Setting, u64)> = (all.iter().copied())
+        .filter(|(setting, seed)| !results.has(setting, *seed))
+        .collect();
+    let experiment = Experiment {
+        scale,
+        data,
+        teachers: Mutex::new(HashMap::new()),
+    };
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(results);
+    let work = || -> Result<()> {
+        while let Some(&(setting, seed)) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
             let start = Instant::now();
-            let accuracy = one(&setting, &results.scale, seed, &data, &mut teachers)?;
+            let accuracy = experiment.accuracy(&setting, seed)?;
+            let mut results = locked(&results);
             results.runs.push(Run {
                 setting,
                 seed,
                 accuracy,
             });
+            // In the same order, whichever ends first.
+            let place = |run: &Run| all.iter().position(|one| *one == (run.setting, run.seed));
+            results.runs.sort_by_key(place);
             results.write(&path)?;
             eprintln!(
-                "{} of {total}: {setting:?}, seed {seed}: {:.2} % after {:.0} s",
+                "{} of {}: {setting:?}, seed {seed}: {:.2} % after {:.0} s",
                 results.runs.len(),
+                all.len(),
                 100.0 * accuracy,
                 start.elapsed().as_secs_f64()
             );
         }
-    }
-    Ok(())
+        Ok(())
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        let mut ends = workers.into_iter().map(|worker| match worker.join() {
+            Ok(end) => end,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        ends.try_for_each(|end| end)
+    })
 }
 
-/// The accuracy of a run. Teachers are kept, by their seeds.
-fn one(
-    setting: &Setting,
-    scale: &Scale,
-    seed: u64,
-    data: &OpenData,
-    teachers: &mut HashMap<u64, Parameters>,
-) -> Result<f64> {
-    if setting.distilled && !teachers.contains_key(&seed) {
-        let teacher = training::train(&Setting::LARGEST, scale, seed, data, None)?;
-        teachers.insert(seed, teacher.parameters);
+/// What all runs share.
+struct Experiment {
+    scale: Scale,
+    data: OpenData,
+    /// Weights of the largest network, by seed.
+    teachers: Mutex<HashMap<u64, Arc<Parameters>>>,
+}
+
+impl Experiment {
+    fn accuracy(&self, setting: &Setting, seed: u64) -> Result<f64> {
+        let teacher = match setting.distilled {
+            true => Some(self.teacher(seed)?),
+            false => None,
+        };
+        let trained = self.train(setting, seed, teacher.as_deref())?;
+        if *setting == Setting::LARGEST {
+            locked(&self.teachers).insert(seed, Arc::new(trained.parameters));
+        }
+        Ok(trained.accuracy)
     }
-    let trained = training::train(setting, scale, seed, data, teachers.get(&seed))
-        .with_context(|| format!("{setting:?}, seed {seed}"))?;
-    if *setting == Setting::LARGEST {
-        teachers.insert(seed, trained.parameters);
+
+    /// The teacher with this seed. It is trained again if an earlier process has trained it.
+    fn teacher(&self, seed: u64) -> Result<Arc<Parameters>> {
+        let known = locked(&self.teachers).get(&seed).cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let trained = self.train(&Setting::LARGEST, seed, None)?;
+        let teacher = Arc::new(trained.parameters);
+        locked(&self.teachers).insert(seed, teacher.clone());
+        Ok(teacher)
     }
-    Ok(trained.accuracy)
+
+    fn train(&self, setting: &Setting, seed: u64, teacher: Option<&Parameters>) -> Result<Trained> {
+        training::train(setting, &self.scale, seed, &self.data, teacher)
+            .with_context(|| format!("{setting:?}, seed {seed}"))
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What a lock guards here is whole whenever a thread could panic.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What the results give.
@@ -107,8 +158,6 @@ pub(super) fn pages() -> Result<Option<Pages>> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use mobilenet::Photo;
     use mobilenet::train::data::{DataError, ImageDataset};
 
@@ -176,14 +225,18 @@ mod tests {
 
     #[test]
     fn a_student_learns_from_its_teacher_alone() {
-        let mut teachers = HashMap::new();
         let student = Setting {
             distilled: true,
             ..Setting::mobilenet(0.0625, 56)
         };
-        let accuracy = one(&student, &TINY, 0, &data(), &mut teachers).unwrap();
+        let experiment = Experiment {
+            scale: TINY,
+            data: data(),
+            teachers: Mutex::new(HashMap::new()),
+        };
+        let accuracy = experiment.accuracy(&student, 0).unwrap();
         assert!((0.0..=1.0).contains(&accuracy));
-        assert!(teachers.contains_key(&0));
+        assert!(locked(&experiment.teachers).contains_key(&0));
         assert!(training::train(&student, &TINY, 0, &data(), None).is_err());
     }
 

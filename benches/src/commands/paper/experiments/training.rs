@@ -16,8 +16,8 @@ use mobilenet::train::trainer::{State, Trainer};
 use super::autograd;
 use super::design::{Rule, Scale, Setting, Structure};
 
-/// The bits of a result depend on the number of threads, so it is not that of the machine.
-const THREADS: usize = 2;
+/// The bits of a result depend on the number of threads of a run. Several runs train at a time.
+const THREADS: usize = 1;
 
 /// A trained network.
 #[derive(Debug, Clone)]
