@@ -6,7 +6,7 @@ mod commands;
 use std::process::ExitCode;
 
 use clap::Parser;
-use commands::{bench, docs, report, tidy};
+use commands::{bench, docs, paper, report, tidy};
 use mobilenet_cli::Command as Everyday;
 use xtask::{Cli, Command, Repository};
 
@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         },
         Command::Repository(Repository::Report(arguments)) => report::run(&arguments),
         Command::Repository(Repository::Docs(arguments)) => docs::run(&arguments),
+        Command::Repository(Repository::Paper(arguments)) => paper::run(&arguments),
         Command::Repository(Repository::Tidy) => tidy::run(),
         // `xtask` runs it itself.
         Command::Repository(Repository::Web(_)) => Ok(()),

@@ -45,6 +45,8 @@ pub enum Repository {
     Report(Report),
     /// Rewrite the generated tables in docs/
     Docs(Docs),
+    /// Recompute the tables of the paper and write docs/paper.md
+    Paper(Paper),
     /// Check the project's own invariants
     Tidy,
     /// Build the page and the package for browsers
@@ -111,4 +113,19 @@ pub struct Docs {
     /// Write nothing; fail if a file is out of date
     #[arg(long)]
     pub check: bool,
+}
+
+/// Arguments of `paper`.
+#[derive(Debug, Args)]
+pub struct Paper {
+    /// Write nothing; fail if the page differs from what the code and the stored results give
+    #[arg(long)]
+    pub check: bool,
+    /// Also answer the paper's questions by training small networks on Fashion-MNIST, for a night;
+    /// an interrupted run is continued
+    #[arg(long, conflicts_with = "check")]
+    pub experiments: bool,
+    /// The experiments in a form that takes about 10 minutes on 2 cores
+    #[arg(long, conflicts_with = "check")]
+    pub quick: bool,
 }

@@ -13,19 +13,24 @@ use mobilenet_cli::{grouped, line, markdown};
 use xtask::Docs;
 
 pub(crate) fn run(arguments: &Docs) -> Result<()> {
-    let root = root();
+    let files = [
+        ("docs/sizes.md".to_string(), sizes()?),
+        ("docs/scaling.md".to_string(), scaling::document(&root())?),
+    ];
+    update(&files, arguments.check, "docs")
+}
+
+/// Writes the files that differ from these texts, or with `check` fails if there are any. `command`
+/// is the word that writes them.
+pub(super) fn update(files: &[(String, String)], check: bool, command: &str) -> Result<()> {
     let mut stale = Vec::new();
-    for (name, text) in [
-        ("docs/sizes.md", sizes()?),
-        ("docs/scaling.md", scaling::document(&root)?),
-    ] {
-        let path = root.join(name);
-        let found = std::fs::read_to_string(&path).unwrap_or_default();
-        if found == text {
+    for (name, text) in files {
+        let path = root().join(name);
+        if std::fs::read_to_string(&path).is_ok_and(|found| found == *text) {
             continue;
         }
-        if arguments.check {
-            stale.push(name);
+        if check {
+            stale.push(name.as_str());
         } else {
             std::fs::write(&path, text).with_context(|| format!("cannot write {name}"))?;
             line(format!("written: {name}"))?;
@@ -33,7 +38,7 @@ pub(crate) fn run(arguments: &Docs) -> Result<()> {
     }
     if !stale.is_empty() {
         bail!(
-            "not up to date: {}; run `cargo xtask docs`",
+            "not up to date: {}; run `cargo xtask {command}`",
             stale.join(", ")
         );
     }

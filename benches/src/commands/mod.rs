@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod docs;
+pub(crate) mod paper;
 mod published;
 pub(crate) mod report;
 mod scaling;

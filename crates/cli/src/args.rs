@@ -326,10 +326,13 @@ pub struct Inspect {
     /// Weights [default: the network that the options describe]
     #[arg(value_name = "W", conflicts_with_all = ["width", "classes"])]
     pub(crate) weights: Option<String>,
+    /// A network with which the paper compares, with 1000 classes
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(mobilenet::model::prior_work::NAMES), conflicts_with_all = ["weights", "width", "classes", "output_stride"])]
+    pub(crate) network: Option<String>,
     /// Width multiplier
     #[arg(long, default_value_t = 1.0, value_parser = width)]
     pub(crate) width: f64,
-    /// Image side, or rows and columns [default: the weights' own, or 224]
+    /// Image side, or rows and columns [default: the weights' or network's own, or 224]
     #[arg(long, value_name = "PIXELS|ROWSxCOLUMNS", value_parser = size)]
     pub(crate) resolution: Option<Size>,
     /// Number of classes, 0 for none

@@ -174,6 +174,33 @@ fn inspect_counts_as_the_reference_does() {
 }
 
 #[test]
+fn inspect_knows_the_networks_of_other_papers() {
+    let summary = &json(&["inspect", "--network", "squeezenet1_1", "--json"])[0];
+    assert_eq!(summary["multiply_adds"], 349_151_936);
+    assert_eq!(summary["parameters"], 1_235_496);
+    assert_eq!(summary["layers"][0]["kind"], "conv 3x3");
+    let text = stdout(&run(&["inspect", "--network", "shallow_mobilenet"]));
+    assert!(
+        text.contains("multiply-adds 307,323,392 (body 306,299,392)"),
+        "{text}"
+    );
+    let small = run(&["inspect", "--network", "xception", "--resolution", "4"]);
+    assert_eq!(small.status.code(), Some(1));
+    assert!(
+        stderr(&small).contains("block1_conv2"),
+        "{}",
+        stderr(&small)
+    );
+    for wrong in [
+        &["--network", "resnet50"][..],
+        &["--network", "vgg16", "--width", "0.5"],
+    ] {
+        let output = run(&[&["inspect"][..], wrong].concat());
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+    }
+}
+
+#[test]
 fn weights_lists_what_is_known() {
     let folder = Folder::new();
     let output = program(&["weights", "--list", "--json"])

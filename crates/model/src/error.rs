@@ -72,6 +72,18 @@ pub enum ModelError {
         /// The cause.
         source: KernelError,
     },
+    /// Branches of a network meet, but their maps differ.
+    #[error("branches end in maps of different shapes: {found:?}")]
+    Branches {
+        /// Rows, columns and channels of each branch.
+        found: Vec<[usize; 3]>,
+    },
+    /// The network has something that is only counted here.
+    #[error("the network cannot be computed here: {what}")]
+    NotComputed {
+        /// What it has.
+        what: String,
+    },
     /// A parameter is missing.
     #[error("parameter {name} is missing")]
     Missing {

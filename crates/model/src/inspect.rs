@@ -1,6 +1,8 @@
 //! Cost of the network: output sizes, parameters and multiply-adds of every layer, computed from
 //! the layer table.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use crate::architecture::{Parameter, body_layers, parameters};
@@ -13,8 +15,8 @@ use crate::error::ModelError;
 pub struct LayerSummary {
     /// slim's name.
     pub name: String,
-    /// `conv`, `depthwise`, `pointwise` or `logits`.
-    pub kind: &'static str,
+    /// `conv`, `depthwise`, `pointwise` or `logits`; in [`crate::prior_work`] also the kernel.
+    pub kind: Cow<'static, str>,
     /// Stride of the convolution.
     pub stride: usize,
     /// Distance between taps.
@@ -66,11 +68,11 @@ pub fn summary(
         let name = layer.endpoint.to_string();
         let weights: usize = layer.weight_shape().iter().product();
         layers.push(LayerSummary {
-            kind: match layer.endpoint.kind {
+            kind: Cow::Borrowed(match layer.endpoint.kind {
                 LayerKind::Conv => "conv",
                 LayerKind::Depthwise => "depthwise",
                 LayerKind::Pointwise => "pointwise",
-            },
+            }),
             stride: layer.geometry.stride,
             dilation: layer.geometry.dilation,
             output: [height, width, layer.out_channels],
@@ -84,7 +86,7 @@ pub fn summary(
         let name = crate::architecture::LOGITS_LAYER.to_string();
         let channels = layers.last().map_or(0, |layer| layer.output[2]);
         layers.push(LayerSummary {
-            kind: "logits",
+            kind: Cow::Borrowed("logits"),
             stride: 1,
             dilation: 1,
             output: [1, 1, classes],

@@ -18,6 +18,7 @@
 //! | [`inspect`] | parameters and multiply-adds of every layer |
 //! | [`initialize`] | initial weights from a seed |
 //! | [`checkpoint`] | loading and writing files of weights of several frameworks |
+//! | [`prior_work`] | SqueezeNet, Xception and others, with which the paper compares, as data |
 //! | [`mod@quantize`] | post-training quantisation: f32 weights and photos -> a network of integers |
 //! | [`npy`] | NumPy's array files |
 //! | [`preprocess`] | from a photo to the network's input |
@@ -52,6 +53,7 @@ pub mod plan;
 mod pooling;
 pub mod prediction;
 pub mod preprocess;
+pub mod prior_work;
 pub mod quantize;
 pub mod quantized;
 pub mod suggest;

@@ -26,10 +26,13 @@ fn tap(padded: &Tensor, dim: usize, axis: &Axis, tap: usize) -> Result<Tensor> {
 
 /// Every tap of the window in row-major order, each `[B, C, H', W']`.
 fn taps(xs: &Tensor, size: &ConvSize) -> Result<Vec<Tensor>> {
-    let padded = pad(xs, size)?.contiguous()?;
+    taps_of_padded(&pad(xs, size)?.contiguous()?, size)
+}
+
+fn taps_of_padded(padded: &Tensor, size: &ConvSize) -> Result<Vec<Tensor>> {
     let mut all = Vec::with_capacity(size.rows.kernel * size.columns.kernel);
     for ky in 0..size.rows.kernel {
-        let rows = tap(&padded, 2, &size.rows, ky)?.contiguous()?;
+        let rows = tap(padded, 2, &size.rows, ky)?.contiguous()?;
         for kx in 0..size.columns.kernel {
             all.push(tap(&rows, 3, &size.columns, kx)?);
         }
@@ -156,4 +159,36 @@ pub fn activate(xs: &Tensor, activation: Activation) -> Result<Tensor> {
 /// [`crate::avg_pool2d`] as a mean over taps. The window has no padding.
 pub fn avg_pool2d(xs: &Tensor, size: &ConvSize) -> Result<Tensor> {
     Tensor::stack(&taps(xs, size)?, 0)?.mean(0)
+}
+
+/// [`crate::max_pool2d`] as the largest of all taps.
+pub fn max_pool2d(xs: &Tensor, size: &ConvSize) -> Result<Tensor> {
+    let padded = pad_below(xs, 2, &size.rows)?;
+    let padded = pad_below(&padded, 3, &size.columns)?.contiguous()?;
+    let mut taps = taps_of_padded(&padded, size)?.into_iter();
+    let first = taps.next();
+    let first = first.ok_or_else(|| candle_core::Error::Msg("max_pool2d: empty window".into()))?;
+    taps.try_fold(first, |largest, tap| largest.maximum(&tap))
+}
+
+/// Pads one dimension with values below all others.
+fn pad_below(xs: &Tensor, dim: usize, axis: &Axis) -> Result<Tensor> {
+    let side = |length: usize| {
+        let mut shape = xs.dims().to_vec();
+        shape[dim] = length;
+        Tensor::full(f32::NEG_INFINITY, shape, xs.device())?.to_dtype(xs.dtype())
+    };
+    let (before, after) = (axis.before, axis.after());
+    let mut parts = Vec::with_capacity(3);
+    if before > 0 {
+        parts.push(side(before)?);
+    }
+    parts.push(xs.clone());
+    if after > 0 {
+        parts.push(side(after)?);
+    }
+    match parts.len() {
+        1 => Ok(xs.clone()),
+        _ => Tensor::cat(&parts, dim),
+    }
 }

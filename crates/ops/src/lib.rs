@@ -17,7 +17,7 @@ mod layout;
 
 pub use functional::{
     BatchNormOutput, activate, avg_pool2d, batch_norm, conv2d, depthwise_conv2d, global_avg_pool2d,
-    pointwise_conv2d, relu6, scale_shift, softmax_cross_entropy,
+    max_pool2d, pointwise_conv2d, relu6, scale_shift, softmax_cross_entropy,
 };
 pub use layers::{BatchNorm, Conv2d, SeparableConv2d, SeparableConv2dConfig};
 pub use mobilenet_kernels::{

@@ -4,7 +4,7 @@
 use candle_core::{DType, Device, Result, Tensor, Var};
 use mobilenet_ops::{
     Activation, ConvGeometry, Padding, activate, avg_pool2d, batch_norm, conv2d, depthwise_conv2d,
-    global_avg_pool2d, pointwise_conv2d, relu6, scale_shift, softmax_cross_entropy,
+    global_avg_pool2d, max_pool2d, pointwise_conv2d, relu6, scale_shift, softmax_cross_entropy,
 };
 
 fn random(shape: &[usize]) -> Result<Tensor> {
@@ -265,5 +265,39 @@ fn no_op_severs_gradients_silently() -> Result<()> {
         assert!(gradient.to_scalar::<f32>()? > 0.0);
         assert!(store.get(&frozen).is_none());
     }
+    Ok(())
+}
+
+/// Windows that overlap, padding on one side, values that are all negative: the largest of each
+/// window, and its gradient where it is.
+#[test]
+fn max_pool_takes_the_largest_of_each_window() -> Result<()> {
+    let geometry = ConvGeometry {
+        kernel: [3, 3],
+        stride: 2,
+        dilation: 1,
+        padding: Padding::Same,
+    };
+    let values = [-9f32, -2.0, -7.0, -4.0, -5.0, -6.0, -3.0, -8.0];
+    let xs = Var::from_tensor(&Tensor::from_slice(&values, (1, 1, 2, 4), &Device::Cpu)?)?;
+    let ys = max_pool2d(&xs, &geometry)?;
+    assert_eq!(ys.flatten_all()?.to_vec1::<f32>()?, [-2.0, -3.0]);
+    let weights = Tensor::new(&[10f32, 100.0], &Device::Cpu)?.reshape((1, 1, 1, 2))?;
+    let store = (ys * weights)?.sum_all()?.backward()?;
+    let gradient = store.get(&xs).map(Tensor::flatten_all).transpose()?;
+    let gradient = gradient
+        .map(|gradient| gradient.to_vec1::<f32>())
+        .transpose()?;
+    assert_eq!(
+        gradient,
+        Some(vec![0.0, 10.0, 0.0, 0.0, 0.0, 0.0, 100.0, 0.0])
+    );
+    // A window of its own: the padding of -infinity is nowhere in the output.
+    let wide = ConvGeometry {
+        padding: Padding::symmetric(1),
+        ..geometry
+    };
+    let all = max_pool2d(&xs, &wide)?.flatten_all()?.to_vec1::<f32>()?;
+    assert_eq!(all, [-2.0, -2.0]);
     Ok(())
 }

@@ -16,7 +16,7 @@ mod environment;
 mod integers;
 mod markdown;
 mod network;
-mod plots;
+pub(super) mod plots;
 mod results;
 mod training;
 

@@ -4,6 +4,7 @@ use anyhow::Result;
 use mobilenet::model::MobileNetV1Config;
 use mobilenet::model::checkpoint::{ReadLimits, exists, is_quantized};
 use mobilenet::model::inspect::{Summary, summary};
+use mobilenet::model::prior_work;
 use mobilenet::model::quantized::{IntegerSummary, integer_summary};
 use serde::Serialize;
 
@@ -23,6 +24,11 @@ struct Described {
 }
 
 pub(crate) fn run(arguments: &Inspect) -> Result<()> {
+    if let Some(name) = &arguments.network {
+        let size = arguments.resolution.map(|Size(size)| size);
+        let summary = prior_work::summary_of(name, size)?;
+        return print(arguments, summary, None);
+    }
     let mut integers = None;
     let (mut config, mut size) = match &arguments.weights {
         Some(weights) => {
@@ -50,7 +56,14 @@ pub(crate) fn run(arguments: &Inspect) -> Result<()> {
         config.global_pool = true;
     }
     config.base.output_stride = arguments.output_stride;
-    let summary = summary(&config, size[0], size[1])?;
+    print(arguments, summary(&config, size[0], size[1])?, integers)
+}
+
+fn print(
+    arguments: &Inspect,
+    summary: Summary,
+    integers: Option<Vec<IntegerSummary>>,
+) -> Result<()> {
     if arguments.json {
         return output::json(&Described { summary, integers });
     }

@@ -4,6 +4,7 @@
 //! | file | content |
 //! |---|---|
 //! | `mobilenet_v1` | slim's `mobilenet_v1_base` and `mobilenet_v1` |
+//! | `prior_network` | SqueezeNet, Xception and other networks of [`crate::prior_work`] |
 //! | `endpoints` | activations of a forward pass, by name |
 //! | `dropout` | dropout with a seed |
 //! | `convert` | our arrays and checkpoints as candle's tensors |
@@ -12,8 +13,10 @@ mod convert;
 mod dropout;
 mod endpoints;
 mod mobilenet_v1;
+mod prior_network;
 
 pub use convert::var_builder;
 pub use dropout::Dropout;
 pub use endpoints::Endpoints;
 pub use mobilenet_v1::{MobileNetV1, MobileNetV1Base};
+pub use prior_network::PriorNetwork;

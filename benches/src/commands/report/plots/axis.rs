@@ -2,7 +2,7 @@
 
 use super::canvas::{Canvas, text_width};
 
-pub(super) struct Axis {
+pub(in crate::commands) struct Axis {
     title: String,
     low: f64,
     high: f64,
@@ -14,7 +14,12 @@ pub(super) struct Axis {
 
 impl Axis {
     /// A logarithmic axis. Its ends and its ticks are 1, 2 or 5 times a power of ten.
-    pub(super) fn logarithmic(title: &str, low: f64, high: f64, pixels: (f64, f64)) -> Self {
+    pub(in crate::commands) fn logarithmic(
+        title: &str,
+        low: f64,
+        high: f64,
+        pixels: (f64, f64),
+    ) -> Self {
         let rounds = round_numbers(low, high);
         let first = rounds.iter().rposition(|&tick| tick <= low).unwrap_or(0);
         let last = rounds.iter().position(|&tick| tick >= high);
@@ -34,7 +39,13 @@ impl Axis {
     }
 
     /// A linear axis with a tick at each multiple of the step.
-    pub(super) fn linear(title: &str, low: f64, high: f64, step: f64, pixels: (f64, f64)) -> Self {
+    pub(in crate::commands) fn linear(
+        title: &str,
+        low: f64,
+        high: f64,
+        step: f64,
+        pixels: (f64, f64),
+    ) -> Self {
         let (first, last) = ((low / step).floor() as i64, (high / step).ceil() as i64);
         Self {
             title: title.to_string(),
@@ -47,7 +58,7 @@ impl Axis {
     }
 
     /// The pixel of a value. Values beyond the ends are at the ends.
-    pub(super) fn at(&self, value: f64) -> f64 {
+    pub(in crate::commands) fn at(&self, value: f64) -> f64 {
         let value = value.clamp(self.low, self.high);
         let share = if self.logarithmic {
             (value / self.low).ln() / (self.high / self.low).ln()
@@ -57,11 +68,11 @@ impl Axis {
         self.pixels.0 + share * (self.pixels.1 - self.pixels.0)
     }
 
-    pub(super) fn low(&self) -> f64 {
+    pub(in crate::commands) fn low(&self) -> f64 {
         self.low
     }
 
-    pub(super) fn high(&self) -> f64 {
+    pub(in crate::commands) fn high(&self) -> f64 {
         self.high
     }
 }
@@ -84,7 +95,12 @@ fn round_numbers(low: f64, high: f64) -> Vec<f64> {
 }
 
 /// Grid, ticks and title of the horizontal axis, from `top` to `bottom`.
-pub(super) fn draw_horizontal(canvas: &mut Canvas, axis: &Axis, top: f64, bottom: f64) {
+pub(in crate::commands) fn draw_horizontal(
+    canvas: &mut Canvas,
+    axis: &Axis,
+    top: f64,
+    bottom: f64,
+) {
     for &tick in &axis.ticks {
         let x = axis.at(tick);
         canvas.line("grid", &[(x, top), (x, bottom)]);
@@ -95,7 +111,7 @@ pub(super) fn draw_horizontal(canvas: &mut Canvas, axis: &Axis, top: f64, bottom
 }
 
 /// Grid, ticks and title of the vertical axis, from `left` to `right`.
-pub(super) fn draw_vertical(canvas: &mut Canvas, axis: &Axis, left: f64, right: f64) {
+pub(in crate::commands) fn draw_vertical(canvas: &mut Canvas, axis: &Axis, left: f64, right: f64) {
     let mut widest: f64 = 0.0;
     for &tick in &axis.ticks {
         let (y, label) = (axis.at(tick), tick.to_string());

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 /// Size of text, in pixels.
-pub(super) const FONT: f64 = 14.0;
+pub(in crate::commands) const FONT: f64 = 14.0;
 
 const STYLE: &str = "\
     text { font: 14px sans-serif; fill: #1f2328; }
@@ -39,16 +39,16 @@ const STYLE: &str = "\
     }
 ";
 
-pub(super) type Point = (f64, f64);
+pub(in crate::commands) type Point = (f64, f64);
 
-pub(super) struct Canvas {
+pub(in crate::commands) struct Canvas {
     width: f64,
     height: f64,
     body: String,
 }
 
 impl Canvas {
-    pub(super) fn new(width: f64, height: f64, title: &str) -> Self {
+    pub(in crate::commands) fn new(width: f64, height: f64, title: &str) -> Self {
         let mut canvas = Self {
             width,
             height,
@@ -60,12 +60,18 @@ impl Canvas {
     }
 
     /// Text whose vertical centre is at the point.
-    pub(super) fn text(&mut self, class: &str, at: Point, text: &str) {
+    pub(in crate::commands) fn text(&mut self, class: &str, at: Point, text: &str) {
         self.turned_text(class, at, 0.0, text);
     }
 
     /// Text turned clockwise around the point.
-    pub(super) fn turned_text(&mut self, class: &str, (x, y): Point, degrees: f64, text: &str) {
+    pub(in crate::commands) fn turned_text(
+        &mut self,
+        class: &str,
+        (x, y): Point,
+        degrees: f64,
+        text: &str,
+    ) {
         let turn = if degrees == 0.0 {
             String::new()
         } else {
@@ -80,7 +86,7 @@ impl Canvas {
         );
     }
 
-    pub(super) fn line(&mut self, class: &str, points: &[Point]) {
+    pub(in crate::commands) fn line(&mut self, class: &str, points: &[Point]) {
         let points: Vec<String> = points
             .iter()
             .map(|(x, y)| format!("{x:.1},{y:.1}"))
@@ -92,7 +98,12 @@ impl Canvas {
         );
     }
 
-    pub(super) fn rectangle(&mut self, class: &str, (left, top): Point, (right, bottom): Point) {
+    pub(in crate::commands) fn rectangle(
+        &mut self,
+        class: &str,
+        (left, top): Point,
+        (right, bottom): Point,
+    ) {
         let (width, height) = (right - left, bottom - top);
         let _ = writeln!(
             self.body,
@@ -101,14 +112,14 @@ impl Canvas {
         );
     }
 
-    pub(super) fn dot(&mut self, class: &str, (x, y): Point) {
+    pub(in crate::commands) fn dot(&mut self, class: &str, (x, y): Point) {
         let _ = writeln!(
             self.body,
             "<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\"/>"
         );
     }
 
-    pub(super) fn svg(self) -> String {
+    pub(in crate::commands) fn svg(self) -> String {
         let Self {
             width,
             height,
@@ -122,6 +133,6 @@ impl Canvas {
 }
 
 /// About how wide text is, in pixels, in a wide font.
-pub(super) fn text_width(text: &str) -> f64 {
+pub(in crate::commands) fn text_width(text: &str) -> f64 {
     0.62 * FONT * text.chars().count() as f64
 }

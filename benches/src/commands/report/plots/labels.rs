@@ -31,14 +31,14 @@ impl Area {
     }
 }
 
-pub(super) struct Labels {
+pub(in crate::commands) struct Labels {
     plot: Area,
     taken: Vec<Area>,
 }
 
 impl Labels {
     /// For a plot between two corners.
-    pub(super) fn new((left, top): Point, (right, bottom): Point) -> Self {
+    pub(in crate::commands) fn new((left, top): Point, (right, bottom): Point) -> Self {
         Self {
             plot: Area {
                 left,
@@ -51,7 +51,7 @@ impl Labels {
     }
 
     /// Keeps labels away from a line, and from a point, which is a line of one.
-    pub(super) fn avoid(&mut self, line: &[Point]) {
+    pub(in crate::commands) fn avoid(&mut self, line: &[Point]) {
         let around = |point| Area::around(point, SPACE, SPACE);
         for pair in line.windows(2) {
             let [from, to] = [pair[0], pair[1]];
@@ -71,7 +71,7 @@ impl Labels {
     }
 
     /// The centre of the text that is nearest to the point and free, or else covers least.
-    pub(super) fn place(&mut self, (x, y): Point, text: &str) -> Point {
+    pub(in crate::commands) fn place(&mut self, (x, y): Point, text: &str) -> Point {
         // Some space on both sides, so that neighbours do not read as one.
         let (half_width, half_height) = (text_width(text) / 2.0 + 3.0, 0.6 * FONT);
         let mut best: Option<(f64, Point, Area)> = None;

@@ -6,6 +6,7 @@ mod canvas;
 mod labels;
 mod latency;
 mod roofline;
+pub(in crate::commands) mod scatter;
 
 use super::results::{Results, Scenario};
 
