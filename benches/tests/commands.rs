@@ -70,9 +70,20 @@ fn bench_times_every_type_of_weights() {
     assert!(stderr(&eager).contains("--weight-type needs --engine plan"));
 }
 
+/// Every printed figure of the paper agrees with ours or has an explanation; otherwise this fails.
+#[test]
+fn the_page_of_the_paper_is_what_the_code_gives() {
+    let output = run(&["paper", "--check"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
 #[test]
 fn wrong_usage_has_exit_code_2() {
-    for arguments in [&["bench", "--threads", "0"][..], &["report", "--part", "x"]] {
+    for arguments in [
+        &["bench", "--threads", "0"][..],
+        &["report", "--part", "x"],
+        &["paper", "--check", "--quick"],
+    ] {
         assert_eq!(run(arguments).status.code(), Some(2), "{arguments:?}");
     }
 }

@@ -36,11 +36,7 @@ const PLOT: &str = "images/experiments.svg";
 pub(super) fn run(quick: bool) -> Result<()> {
     let scale = if quick { Scale::QUICK } else { Scale::FULL };
     let path = root().join("docs").join(RAW);
-    let stored = Results::read(&path)?.filter(|stored| stored.scale == scale);
-    let results = stored.unwrap_or(Results {
-        scale: scale.clone(),
-        runs: Vec::new(),
-    });
+    let results = Results::to_continue(Results::read(&path)?, &scale)?;
     let data = data::open("fashion-mnist")?;
     let seeds = 0..scale.seeds;
     let all: Vec<(Setting, u64)> = settings()

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use mobilenet::model::file::write_atomically;
 use serde::{Deserialize, Serialize};
 
@@ -73,6 +73,22 @@ impl Results {
         Spread::of(&values).context("no runs")
     }
 
+    /// The stored results, or none yet. Those of the quick form make room for others.
+    pub(super) fn to_continue(stored: Option<Self>, scale: &Scale) -> Result<Self> {
+        match stored {
+            Some(stored) if stored.scale == *scale => Ok(stored),
+            Some(stored) if !stored.scale.quick => bail!(
+                "docs/experiments.jsonl holds {} runs of another form, which took long; \
+                 move it away first",
+                stored.runs.len()
+            ),
+            _ => Ok(Self {
+                scale: scale.clone(),
+                runs: Vec::new(),
+            }),
+        }
+    }
+
     pub(super) fn has(&self, setting: &Setting, seed: u64) -> bool {
         let mut runs = self.runs.iter();
         runs.any(|run| run.setting == *setting && run.seed == seed)
@@ -133,6 +149,21 @@ mod tests {
         assert!((difference - 3.0).abs() < 1e-9 && (error - 3f64.sqrt()).abs() < 1e-9);
         let missing = results(&[0.8]).accuracy(&Setting::LARGEST).unwrap_err();
         assert!(missing.to_string().contains("1 of 3 runs"), "{missing}");
+    }
+
+    #[test]
+    fn a_night_of_results_is_not_lost() {
+        let quick = results(&[0.8]);
+        let go_on = |stored: &Results, scale| Results::to_continue(Some(stored.clone()), scale);
+        assert_eq!(go_on(&quick, &quick.scale).unwrap(), quick);
+        assert!(go_on(&quick, &Scale::FULL).unwrap().runs.is_empty());
+        let full = Results {
+            scale: Scale::FULL,
+            ..quick
+        };
+        assert_eq!(go_on(&full, &Scale::FULL).unwrap(), full);
+        let refused = go_on(&full, &Scale::QUICK).unwrap_err();
+        assert!(refused.to_string().contains("1 runs"), "{refused}");
     }
 
     #[test]
