@@ -43,8 +43,8 @@ impl DetectorDescription {
             problem,
         };
         let found: Self = serde_json::from_str(text).map_err(|error| refuse(error.to_string()))?;
-        let numbers = found.mean.iter().chain(&found.std);
-        let finite = numbers.fold(true, |all, number| all && number.is_finite());
+        let mut numbers = found.mean.iter().chain(&found.std);
+        let finite = numbers.all(|number| number.is_finite());
         if !finite || found.std.contains(&0.0) || !(found.width > 0.0 && found.width <= 16.0) {
             return Err(refuse(
                 "its width, mean or deviation is impossible".to_string(),
