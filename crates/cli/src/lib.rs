@@ -42,6 +42,7 @@ pub fn run(command: &Command) -> Result<()> {
         Command::Train(arguments) => commands::train::run(arguments),
         Command::Eval(arguments) => commands::eval::run(arguments),
         Command::Bench(arguments) => commands::bench::run(arguments),
+        Command::Choose(arguments) => commands::choose::run(arguments),
         Command::Completions(arguments) => commands::completions::completions(arguments),
         Command::Manual(arguments) => commands::completions::manual(arguments),
         Command::Features(arguments) => commands::features::run(arguments),

@@ -19,6 +19,7 @@
 //! | [`initialize`] | initial weights from a seed |
 //! | [`checkpoint`] | loading and writing files of weights of several frameworks |
 //! | [`mod@quantize`] | post-training quantisation: f32 weights and photos -> a network of integers |
+//! | [`mod@compress`] | weights made small: few distinct values, coded |
 //! | [`npy`] | NumPy's array files |
 //! | [`preprocess`] | from a photo to the network's input |
 //! | [`labels`] | from class numbers to names, and back |
@@ -32,6 +33,7 @@ pub mod array;
 #[cfg(feature = "candle")]
 pub mod candle;
 pub mod checkpoint;
+pub mod compress;
 pub mod config;
 pub mod conv_defs;
 pub mod endpoint;

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use mobilenet::model::MobileNetV1Config;
-use mobilenet::model::checkpoint::{ReadLimits, exists, is_quantized};
+use mobilenet::model::checkpoint::{Compression, ReadLimits, compression_of, exists, is_quantized};
 use mobilenet::model::inspect::{Summary, summary};
 use mobilenet::model::quantized::{IntegerSummary, integer_summary};
 use serde::Serialize;
@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{load, load_quantized};
 use crate::args::Inspect;
 use crate::output;
-use crate::table::{grouped, plain, scales};
+use crate::table::{coded, grouped, plain, scales};
 use crate::values::Size;
 
 /// The network, and the integers of a quantised file.
@@ -20,10 +20,12 @@ struct Described {
     summary: Summary,
     #[serde(skip_serializing_if = "Option::is_none")]
     integers: Option<Vec<IntegerSummary>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compression: Option<Compression>,
 }
 
 pub(crate) fn run(arguments: &Inspect) -> Result<()> {
-    let mut integers = None;
+    let (mut integers, mut compression) = (None, None);
     let (mut config, mut size) = match &arguments.weights {
         Some(weights) => {
             let path = weights.as_ref();
@@ -32,6 +34,9 @@ pub(crate) fn run(arguments: &Inspect) -> Result<()> {
                 integers = Some(integer_summary(quantized.network)?);
                 quantized.metadata
             } else {
+                if exists(path) {
+                    compression = compression_of(path, ReadLimits::default())?;
+                }
                 load(weights)?.metadata
             };
             (metadata.config(), metadata.preprocessing.size)
@@ -52,7 +57,11 @@ pub(crate) fn run(arguments: &Inspect) -> Result<()> {
     config.base.output_stride = arguments.output_stride;
     let summary = summary(&config, size[0], size[1])?;
     if arguments.json {
-        return output::json(&Described { summary, integers });
+        return output::json(&Described {
+            summary,
+            integers,
+            compression,
+        });
     }
     output::line(plain(&summary))?;
     output::line(format!(
@@ -62,6 +71,9 @@ pub(crate) fn run(arguments: &Inspect) -> Result<()> {
         grouped(summary.multiply_adds),
         grouped(summary.body_multiply_adds),
     ))?;
+    if let Some(compression) = compression {
+        output::line(format!("\n{}", coded(&compression)))?;
+    }
     match integers {
         Some(integers) => output::line(format!("\n{}", scales(&integers))),
         None => Ok(()),
