@@ -118,6 +118,6 @@ mod tests {
             .collect();
         let centres = k_means(values.clone(), 16);
         assert!(centres.is_sorted() && centres.len() == 16);
-        assert!(error(&values, &centres) < 0.2 * error(&values, &even));
+        assert!(error(&values, &centres) < 0.4 * error(&values, &even));
     }
 }
