@@ -2,8 +2,11 @@
 siblings/ what belongs to them. The readers are told that the file is called `file`. The seeds of
 Keras, TFLite and ONNX are made by `graph_seeds.py`."""
 
+import json
 import os
 import shutil
+import struct
+import zlib
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -112,10 +115,32 @@ def others():
     put("npz/compressed", (CORPUS / "scratch" / "arrays.npz").read_bytes())
 
 
+def compressed():
+    """Two coded tensors as the project writes them: of integers and by a palette."""
+    entry = {"a": {"shape": [2, 3], "zero": 2}, "b": {"shape": [1, 4]}}
+    coding = json.dumps({"method": "palette4", "tensors": entry})
+    parts = [
+        ("b.palette", "F32", struct.pack("<3f", -1.5, 0.25, 2.0), 3),
+        ("a.scale", "BF16", struct.pack("<2H", 0x3F80, 0x3E00), 2),
+        ("b.scale", "BF16", struct.pack("<H", 0x3F00), 1),
+        ("a.codes", "U8", zlib.compress(bytes([0, 1, 2, 3, 4, 2]), 9), None),
+        ("b.codes", "U8", zlib.compress(bytes([2, 0, 1, 1]), 9), None),
+    ]
+    header, values = {"__metadata__": {"mobilenet_v1_compression": coding}}, b""
+    for name, dtype, data, count in parts:
+        offsets = [len(values), len(values) + len(data)]
+        header[name] = {"dtype": dtype, "shape": [len(data) if count is None else count], "data_offsets": offsets}
+        values += data
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    put("safetensors/compressed", struct.pack("<Q", len(text)) + text + values)
+
+
 def main():
     (CORPUS / "scratch").mkdir(parents=True)
     tensorflow()
     others()
+    compressed()
     shutil.rmtree(CORPUS / "scratch")
 
 

@@ -1,6 +1,8 @@
 //! Commands and their arguments.
 
 mod bench;
+mod choose;
+mod compress;
 mod detect;
 mod engine;
 mod features;
@@ -24,6 +26,8 @@ use crate::values::{
 };
 use crate::version::version;
 pub use bench::{Bench, BenchEngine};
+pub use choose::Choose;
+pub use compress::Compress;
 pub use detect::{Detect, SuppressionRule};
 pub use engine::{Arithmetic, Engine, Precision, WeightType};
 pub use features::{Duplicates, Features, Knn, Search};
@@ -89,6 +93,8 @@ pub enum Command {
     Eval(Eval),
     /// Measure the network's speed on this machine
     Bench(Bench),
+    /// Choose width, resolution and number type for a budget of this machine
+    Choose(Choose),
     /// Print a script that completes the program's words in a shell
     Completions(Completions),
     /// Write manual pages
@@ -313,6 +319,8 @@ pub struct Convert {
     /// Fold batch normalisation into the weights and biases of the convolutions
     #[arg(long)]
     pub(crate) fold: bool,
+    #[command(flatten)]
+    pub(crate) compress: Compress,
     #[command(flatten)]
     pub(crate) overrides: Overrides,
     /// Print the report as one JSON object

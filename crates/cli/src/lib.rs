@@ -49,6 +49,7 @@ pub fn run(command: &Command) -> Result<()> {
             Task::Detection => commands::eval_detector::run(arguments),
         },
         Command::Bench(arguments) => commands::bench::run(arguments),
+        Command::Choose(arguments) => commands::choose::run(arguments),
         Command::Completions(arguments) => commands::completions::completions(arguments),
         Command::Manual(arguments) => commands::completions::manual(arguments),
         Command::Features(arguments) => commands::features::run(arguments),

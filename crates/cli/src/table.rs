@@ -1,5 +1,6 @@
 //! The layer table, as plain text and as Markdown.
 
+use mobilenet::model::checkpoint::Compression;
 use mobilenet::model::inspect::{LayerSummary, Summary};
 use mobilenet::model::quantized::{IntegerSummary, WeightsSummary};
 
@@ -40,7 +41,11 @@ fn cells(layer: &LayerSummary) -> [String; 7] {
 }
 
 /// A table as plain text: `left` columns aligned left, the others right.
-fn text<const N: usize>(columns: [&str; N], rows: &[[String; N]], left: usize) -> String {
+pub(crate) fn text<const N: usize>(
+    columns: [&str; N],
+    rows: &[[String; N]],
+    left: usize,
+) -> String {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].len());
         cells.chain([columns[column].len()]).max().unwrap_or(0)
@@ -111,6 +116,28 @@ pub(crate) fn scales(layers: &[IntegerSummary]) -> String {
         "zero",
     ];
     text(columns, &rows, 3)
+}
+
+/// The coded layers of compressed weights as plain text.
+pub(crate) fn coded(compression: &Compression) -> String {
+    let row = |name: &str, weights: usize, bytes: usize, bits: f64| {
+        let numbers = [weights, bytes].map(|number| grouped(number as u64));
+        let [weights, bytes] = numbers;
+        [name.to_string(), weights, bytes, format!("{bits:.2}")]
+    };
+    let layers = compression.layers.iter();
+    let mut rows: Vec<[String; 4]> = layers
+        .clone()
+        .map(|layer| row(&layer.name, layer.weights, layer.bytes, layer.bits()))
+        .collect();
+    rows.push(row(
+        "all",
+        layers.clone().map(|layer| layer.weights).sum(),
+        layers.map(|layer| layer.bytes).sum(),
+        compression.bits(),
+    ));
+    let title = format!("coded by {}", compression.method);
+    text([&title, "weights", "bytes", "bits a weight"], &rows, 1)
 }
 
 /// The layer table in Markdown.

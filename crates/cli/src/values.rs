@@ -103,6 +103,14 @@ pub(crate) fn not_negative(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "expected a number of at least 0".to_string())
 }
 
+/// Parses a number greater than 0.
+pub(crate) fn positive(text: &str) -> Result<f64, String> {
+    not_negative(text)
+        .ok()
+        .filter(|number| *number > 0.0)
+        .ok_or_else(|| "expected a number greater than 0".to_string())
+}
+
 /// Parses a number from 0 to 1.
 pub(crate) fn share(text: &str) -> Result<f64, String> {
     let number = text.parse::<f64>().ok();

@@ -20,6 +20,7 @@
 //! | [`checkpoint`] | loading and writing files of weights of several frameworks |
 //! | [`prior_work`] | SqueezeNet, Xception and others, with which the paper compares, as data |
 //! | [`mod@quantize`] | post-training quantisation: f32 weights and photos -> a network of integers |
+//! | [`mod@compress`] | weights made small: few distinct values, coded |
 //! | [`npy`] | NumPy's array files |
 //! | [`preprocess`] | from a photo to the network's input |
 //! | [`labels`] | from class numbers to names, and back |
@@ -34,6 +35,7 @@ pub mod buffer;
 #[cfg(feature = "candle")]
 pub mod candle;
 pub mod checkpoint;
+pub mod compress;
 pub mod config;
 pub mod conv_defs;
 pub mod endpoint;

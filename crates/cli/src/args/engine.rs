@@ -20,6 +20,16 @@ pub enum Precision {
     Int8,
 }
 
+impl Precision {
+    /// Its word on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Int8 => "int8",
+        }
+    }
+}
+
 /// How sums of 8-bit integers are rounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Arithmetic {

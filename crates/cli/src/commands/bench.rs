@@ -218,10 +218,7 @@ pub fn measure(
                 resolution: arguments.resolution,
                 batch: arguments.batch,
                 threads: arguments.threads,
-                precision: match arguments.precision {
-                    Precision::F32 => "f32",
-                    Precision::Int8 => "int8",
-                },
+                precision: arguments.precision.name(),
                 weight_type: match arguments.precision {
                     Precision::F32 => subject.weight_type.to_string(),
                     Precision::Int8 => "i8".to_string(),

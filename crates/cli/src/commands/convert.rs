@@ -10,6 +10,7 @@ use mobilenet::model::checkpoint::{
 use mobilenet::model::labels::Labels;
 use serde::Serialize;
 
+use super::compress::{self, Summary};
 use super::load_with;
 use crate::args::{Convert, FileDtype, FileNames};
 use crate::output;
@@ -22,6 +23,8 @@ struct Line<'a> {
     metadata: Option<&'a Metadata>,
     report: &'a LoadReport,
     verification: Option<Agreement>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compression: Option<Summary>,
 }
 
 pub(crate) fn run(arguments: &Convert) -> Result<()> {
@@ -36,6 +39,7 @@ pub(crate) fn run(arguments: &Convert) -> Result<()> {
                     metadata: None,
                     report,
                     verification: None,
+                    compression: None,
                 })?;
             }
             return Err(error.into());
@@ -76,7 +80,16 @@ pub(crate) fn run(arguments: &Convert) -> Result<()> {
         Some(FileNames::Timm) => Framework::Timm,
         Some(FileNames::Keras) => Framework::Keras,
     };
-    write(arguments, &checkpoint, framework)?;
+    let compression = match arguments.compress.method() {
+        Some(method) => {
+            let summary = compress::write(arguments, &mut checkpoint, method)?;
+            Some(summary)
+        }
+        None => {
+            write(arguments, &checkpoint, framework)?;
+            None
+        }
+    };
     let Checkpoint {
         metadata, report, ..
     } = &checkpoint;
@@ -87,6 +100,7 @@ pub(crate) fn run(arguments: &Convert) -> Result<()> {
             metadata: Some(metadata),
             report,
             verification,
+            compression,
         });
     }
     output::line(report.to_string())?;
@@ -96,6 +110,9 @@ pub(crate) fn run(arguments: &Convert) -> Result<()> {
     }
     if let (Some(_), Ok(call)) = (arguments.to, framework_call(framework, metadata)) {
         output::line(format!("{framework} builds it with {call}"))?;
+    }
+    if let Some(summary) = compression {
+        output::line(summary.to_string())?;
     }
     let bytes = std::fs::metadata(&arguments.output)?.len();
     output::line(format!(

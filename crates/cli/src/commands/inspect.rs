@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use mobilenet::model::MobileNetV1Config;
-use mobilenet::model::checkpoint::{ReadLimits, exists, is_quantized};
+use mobilenet::model::checkpoint::{Compression, ReadLimits, compression_of, exists, is_quantized};
 use mobilenet::model::inspect::{Summary, summary};
 use mobilenet::model::prior_work;
 use mobilenet::model::quantized::{IntegerSummary, integer_summary};
@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::{load, load_quantized};
 use crate::args::Inspect;
 use crate::output;
-use crate::table::{grouped, plain, scales};
+use crate::table::{coded, grouped, plain, scales};
 use crate::values::Size;
 
 /// The network, and the integers of a quantised file.
@@ -21,15 +21,26 @@ struct Described {
     summary: Summary,
     #[serde(skip_serializing_if = "Option::is_none")]
     integers: Option<Vec<IntegerSummary>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compression: Option<Compression>,
+}
+
+impl From<Summary> for Described {
+    fn from(summary: Summary) -> Self {
+        Self {
+            summary,
+            integers: None,
+            compression: None,
+        }
+    }
 }
 
 pub(crate) fn run(arguments: &Inspect) -> Result<()> {
     if let Some(name) = &arguments.network {
         let size = arguments.resolution.map(|Size(size)| size);
-        let summary = prior_work::summary_of(name, size)?;
-        return print(arguments, summary, None);
+        return print(arguments, prior_work::summary_of(name, size)?.into());
     }
-    let mut integers = None;
+    let (mut integers, mut compression) = (None, None);
     let (mut config, mut size) = match &arguments.weights {
         Some(weights) => {
             let path = weights.as_ref();
@@ -38,6 +49,9 @@ pub(crate) fn run(arguments: &Inspect) -> Result<()> {
                 integers = Some(integer_summary(quantized.network)?);
                 quantized.metadata
             } else {
+                if exists(path) {
+                    compression = compression_of(path, ReadLimits::default())?;
+                }
                 load(weights)?.metadata
             };
             (metadata.config(), metadata.preprocessing.size)
@@ -56,17 +70,23 @@ pub(crate) fn run(arguments: &Inspect) -> Result<()> {
         config.global_pool = true;
     }
     config.base.output_stride = arguments.output_stride;
-    print(arguments, summary(&config, size[0], size[1])?, integers)
+    let described = Described {
+        summary: summary(&config, size[0], size[1])?,
+        integers,
+        compression,
+    };
+    print(arguments, described)
 }
 
-fn print(
-    arguments: &Inspect,
-    summary: Summary,
-    integers: Option<Vec<IntegerSummary>>,
-) -> Result<()> {
+fn print(arguments: &Inspect, described: Described) -> Result<()> {
     if arguments.json {
-        return output::json(&Described { summary, integers });
+        return output::json(&described);
     }
+    let Described {
+        summary,
+        integers,
+        compression,
+    } = described;
     output::line(plain(&summary))?;
     output::line(format!(
         "\nparameters {} ({} trainable), multiply-adds {} (body {})",
@@ -75,6 +95,9 @@ fn print(
         grouped(summary.multiply_adds),
         grouped(summary.body_multiply_adds),
     ))?;
+    if let Some(compression) = compression {
+        output::line(format!("\n{}", coded(&compression)))?;
+    }
     match integers {
         Some(integers) => output::line(format!("\n{}", scales(&integers))),
         None => Ok(()),

@@ -1,8 +1,11 @@
 //! One file per command. Each takes arguments, calls the libraries and prints the result.
 
 pub mod bench;
+mod calibration;
+pub(crate) mod choose;
 pub(crate) mod classify;
 pub(crate) mod completions;
+mod compress;
 pub(crate) mod convert;
 mod copies;
 pub(crate) mod detect;

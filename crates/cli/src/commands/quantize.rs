@@ -6,9 +6,8 @@ mod summary;
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::error::ErrorKind;
-use mobilenet::features::for_photos;
 use mobilenet::model::checkpoint::{
     save_integer_onnx, save_integer_safetensors, save_integer_tflite,
 };
@@ -17,15 +16,11 @@ use mobilenet::model::preprocess::Preprocessing;
 use mobilenet::model::quantize::{
     Comparison, Quantization, QuantizeOptions, RangeMethod, Scheme, quantize,
 };
-use mobilenet::{Error, open_photo};
 
-use super::features::report;
+use super::calibration::{each, pixels, split};
 use super::load;
 use crate::args::{IntegerFormat, Quantize, RangeRule, SchemeName};
 use crate::output;
-use crate::photo_sources::Sources;
-use crate::progress::counting;
-use crate::threads::or_all_cores;
 use summary::{LayerLine, Report};
 
 pub(crate) fn run(arguments: &Quantize) -> Result<()> {
@@ -34,7 +29,11 @@ pub(crate) fn run(arguments: &Quantize) -> Result<()> {
     if let Some(size) = arguments.resolution {
         checkpoint.metadata = checkpoint.metadata.with_size(size.0);
     }
-    let (calibration, test) = photos(arguments)?;
+    let (calibration, test) = split(
+        &arguments.calibration,
+        arguments.test.as_deref(),
+        arguments.photos as usize,
+    )?;
     let rule = &checkpoint.metadata.preprocessing;
     let images = pixels(rule, &calibration)?;
     let quantization = quantize(&checkpoint, &images, &options(arguments))?;
@@ -121,43 +120,6 @@ fn scheme_name(scheme: SchemeName) -> &'static str {
     }
 }
 
-/// Photos for calibration, evenly spread over the folder, and the others.
-fn photos(arguments: &Quantize) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
-    let of_folder = |folder: &PathBuf| Sources::of_arguments(std::slice::from_ref(folder))?.all();
-    let all = of_folder(&arguments.calibration)?;
-    let most = match &arguments.test {
-        Some(_) => all.len(),
-        None => (all.len() - all.len() / 5)
-            .min(all.len().saturating_sub(1))
-            .max(1),
-    };
-    let count = most.min(arguments.photos as usize);
-    // The photo with number `n` is taken where `n * count / len` steps to the next whole number.
-    let taken = |index: usize| (index + 1) * count / all.len() > index * count / all.len();
-    let indices = 0..all.len();
-    let (used, held_back): (Vec<usize>, Vec<usize>) = indices.partition(|&index| taken(index));
-    let of = |indices: Vec<usize>| {
-        indices
-            .into_iter()
-            .map(|index| all[index].clone())
-            .collect()
-    };
-    match &arguments.test {
-        Some(folder) => Ok((of(used), of_folder(folder)?)),
-        None => Ok((of(used), of(held_back))),
-    }
-}
-
-/// The images of photos. Those that cannot be used are reported.
-fn pixels(rule: &Preprocessing, files: &[PathBuf]) -> Result<Vec<Vec<f32>>> {
-    let of = |photo: &_| rule.pixels(photo).map_err(Error::from);
-    let images = each(files, of);
-    if images.is_empty() {
-        bail!("none of {} photos could be used", files.len());
-    }
-    Ok(images)
-}
-
 fn compare(
     quantization: &Quantization,
     rule: &Preprocessing,
@@ -169,26 +131,6 @@ fn compare(
         all.merge(&one);
     }
     Ok(all)
-}
-
-/// What `of` says of each photo that can be used, in order.
-fn each<T: Send>(
-    files: &[PathBuf],
-    of: impl Fn(&mobilenet::Photo) -> Result<T, Error> + Sync,
-) -> Vec<T> {
-    let bar = counting(files.len() as u64);
-    let load = |index: usize| open_photo(&files[index]);
-    let results = for_photos(files.len(), or_all_cores(None), load, of, || bar.inc(1));
-    bar.finish_and_clear();
-    let results = files.iter().zip(results);
-    let used = results.filter_map(|(file, result)| match result {
-        Ok(value) => Some(value),
-        Err(error) => {
-            report(file, &error);
-            None
-        }
-    });
-    used.collect()
 }
 
 fn layers(comparison: &Comparison) -> Vec<LayerLine> {

@@ -19,6 +19,8 @@
 //! [`ReadLimits`] allows.
 
 mod assemble;
+mod coded;
+mod compression;
 mod describe;
 mod draft;
 mod error;
@@ -46,6 +48,8 @@ mod resolve;
 mod verify;
 mod write;
 
+pub use coded::{CodedTensor, CodedTensors, Levels};
+pub use compression::{CodedLayer, Compression, compression_of};
 pub use error::CheckpointError;
 pub use framework_call::framework_call;
 pub use integers::{
@@ -63,6 +67,6 @@ pub use readers::{Format, ReadError, ReadLimits};
 pub use report::{Applied, LoadReport, Mismatch};
 pub use verify::{Agreement, Reference};
 pub use write::{
-    WeightsDtype, save, save_as, save_integer_onnx, save_integer_safetensors, save_integer_tflite,
-    save_onnx, save_tflite,
+    WeightsDtype, save, save_as, save_compressed, save_integer_onnx, save_integer_safetensors,
+    save_integer_tflite, save_onnx, save_tflite,
 };

@@ -9,22 +9,22 @@ use crate::pooling::{POOL_WINDOW, pooling};
 
 #[derive(Clone)]
 /// The float network: the body, a pool, and the classifier if there is one.
-pub(super) struct FloatNetwork {
-    pub(super) body: Vec<Layer>,
-    pub(super) logits: Option<Layer>,
+pub(crate) struct FloatNetwork {
+    pub(crate) body: Vec<Layer>,
+    pub(crate) logits: Option<Layer>,
     /// The windows of each layer, the classifier included.
-    pub(super) windows: Vec<ConvSize>,
+    pub(crate) windows: Vec<ConvSize>,
     /// Rows and columns of the last map.
-    pub(super) map: [usize; 2],
+    pub(crate) map: [usize; 2],
     /// Rows and columns of it that the pool averages.
-    pub(super) pool: [usize; 2],
+    pub(crate) pool: [usize; 2],
 }
 
 /// What the layers make of an image.
-pub(super) struct Activations {
-    pub(super) body: Vec<Vec<f32>>,
-    pub(super) features: Vec<f32>,
-    pub(super) logits: Option<Vec<f32>>,
+pub(crate) struct Activations {
+    pub(crate) body: Vec<Vec<f32>>,
+    pub(crate) features: Vec<f32>,
+    pub(crate) logits: Option<Vec<f32>>,
 }
 
 impl FloatNetwork {
@@ -32,7 +32,7 @@ impl FloatNetwork {
     ///
     /// # Errors
     /// If a parameter is missing, or the size does not suit the network.
-    pub(super) fn new(checkpoint: &Checkpoint) -> Result<Self, ModelError> {
+    pub(crate) fn new(checkpoint: &Checkpoint) -> Result<Self, ModelError> {
         let config = checkpoint.metadata.config();
         let body = Layer::of_body(&config, &checkpoint.parameters)?;
         let mut map = checkpoint.metadata.preprocessing.size;
@@ -61,7 +61,7 @@ impl FloatNetwork {
     }
 
     /// The layers, the classifier included.
-    pub(super) fn layers(&self) -> impl Iterator<Item = &Layer> {
+    pub(crate) fn layers(&self) -> impl Iterator<Item = &Layer> {
         self.body.iter().chain(&self.logits)
     }
 
@@ -69,7 +69,7 @@ impl FloatNetwork {
     ///
     /// # Errors
     /// If the image has another length.
-    pub(super) fn run(&self, image: &[f32]) -> Result<Activations, ModelError> {
+    pub(crate) fn run(&self, image: &[f32]) -> Result<Activations, ModelError> {
         let mut body: Vec<Vec<f32>> = Vec::new();
         for (layer, windows) in self.body.iter().zip(&self.windows) {
             let input = body.last().map_or(image, Vec::as_slice);
@@ -88,7 +88,7 @@ impl FloatNetwork {
     }
 
     /// Means of the last map's channels over the pool's pixels.
-    pub(super) fn pooled<T: Copy + Into<f64>>(&self, map: &[T]) -> Vec<f32> {
+    pub(crate) fn pooled<T: Copy + Into<f64>>(&self, map: &[T]) -> Vec<f32> {
         let channels = self.body.last().map_or(1, |layer| layer.shape.out_channels);
         let [rows, columns] = self.pool;
         let mut sums = vec![0f64; channels];

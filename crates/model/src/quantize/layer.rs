@@ -14,27 +14,27 @@ use crate::initialize::Parameters;
 
 /// What a convolution is, without its numbers.
 #[derive(Debug, Clone)]
-pub(super) struct Shape {
-    pub(super) name: String,
-    pub(super) kind: ConvKind,
-    pub(super) geometry: ConvGeometry,
-    pub(super) in_channels: usize,
-    pub(super) out_channels: usize,
-    pub(super) activation: Activation,
+pub(crate) struct Shape {
+    pub(crate) name: String,
+    pub(crate) kind: ConvKind,
+    pub(crate) geometry: ConvGeometry,
+    pub(crate) in_channels: usize,
+    pub(crate) out_channels: usize,
+    pub(crate) activation: Activation,
 }
 
 /// A convolution of the float network.
 #[derive(Debug, Clone)]
-pub(super) struct Layer {
-    pub(super) shape: Shape,
+pub(crate) struct Layer {
+    pub(crate) shape: Shape,
     /// `[out, in, rows, columns]`; `in` is 1 in a depthwise layer.
-    pub(super) weights: Vec<f32>,
-    pub(super) bias: Vec<f32>,
+    pub(crate) weights: Vec<f32>,
+    pub(crate) bias: Vec<f32>,
 }
 
 impl Shape {
     /// Weights of one output channel.
-    pub(super) fn filter_len(&self) -> usize {
+    pub(crate) fn filter_len(&self) -> usize {
         let [rows, columns] = self.geometry.kernel;
         match self.kind {
             ConvKind::Depthwise => rows * columns,
@@ -43,7 +43,7 @@ impl Shape {
     }
 
     /// Shape of the weights.
-    pub(super) fn weights(&self) -> [usize; 4] {
+    pub(crate) fn weights(&self) -> [usize; 4] {
         let [rows, columns] = self.geometry.kernel;
         let inputs = self.filter_len() / (rows * columns);
         [self.out_channels, inputs, rows, columns]
@@ -53,7 +53,7 @@ impl Shape {
     ///
     /// # Errors
     /// If the kernel does not fit.
-    pub(super) fn windows(&self, [rows, columns]: [usize; 2]) -> Result<ConvSize, ModelError> {
+    pub(crate) fn windows(&self, [rows, columns]: [usize; 2]) -> Result<ConvSize, ModelError> {
         let size = self.geometry.resolve(1, rows, columns);
         size.map_err(|source| ModelError::Geometry {
             layer: self.name.clone(),
@@ -62,7 +62,7 @@ impl Shape {
     }
 
     /// Runs the convolution with these weights on one map.
-    pub(super) fn run(
+    pub(crate) fn run(
         &self,
         map: &[f32],
         windows: &ConvSize,
@@ -89,7 +89,7 @@ impl Layer {
     ///
     /// # Errors
     /// If a parameter is missing or has another shape.
-    pub(super) fn of_body(
+    pub(crate) fn of_body(
         config: &MobileNetV1Config,
         parameters: &Parameters,
     ) -> Result<Vec<Self>, ModelError> {
@@ -117,7 +117,7 @@ impl Layer {
     ///
     /// # Errors
     /// If a parameter is missing.
-    pub(super) fn of_logits(
+    pub(crate) fn of_logits(
         config: &MobileNetV1Config,
         parameters: &Parameters,
     ) -> Result<Option<Self>, ModelError> {
@@ -140,7 +140,7 @@ impl Layer {
     ///
     /// # Errors
     /// If the map has another length.
-    pub(super) fn run(&self, map: &[f32], windows: &ConvSize) -> Result<Vec<f32>, ModelError> {
+    pub(crate) fn run(&self, map: &[f32], windows: &ConvSize) -> Result<Vec<f32>, ModelError> {
         let epilogue = Epilogue {
             shift: Some(&self.bias),
             activation: Some(self.shape.activation),

@@ -18,15 +18,15 @@
 mod batch;
 mod comparison;
 mod equalization;
-mod float_network;
+pub(crate) mod float_network;
 mod input_rule;
-mod layer;
+pub(crate) mod layer;
 mod options;
-mod patches;
+pub(crate) mod patches;
 mod post_training;
 mod range;
-mod rounding;
-mod statistics;
+pub(crate) mod rounding;
+pub(crate) mod statistics;
 mod weights;
 
 pub use comparison::{Comparison, LayerNoise};

@@ -14,7 +14,7 @@ const MOST_WINDOWS: usize = 8192;
 const MOST_VALUES: usize = 8 << 20;
 
 /// Samples of windows, one row for each channel and tap.
-pub(super) struct Patches {
+pub(crate) struct Patches {
     /// `[channels, taps, samples]`, each row with mean 0.
     rows: Vec<f32>,
     samples: usize,
@@ -23,7 +23,7 @@ pub(super) struct Patches {
 impl Patches {
     /// Samples of maps of `[rows, columns, channels]`, evenly over all windows of all photos. `at`
     /// gives a value by its index in all maps.
-    pub(super) fn new(
+    pub(crate) fn new(
         windows: &ConvSize,
         channels: usize,
         photos: usize,
@@ -69,7 +69,7 @@ impl Patches {
     ///
     /// # Errors
     /// None for the shape that the samples were taken for.
-    pub(super) fn error_models(
+    pub(crate) fn error_models(
         &self,
         shape: &Shape,
     ) -> Result<Vec<Option<ErrorModel>>, ModelError> {

@@ -12,7 +12,7 @@ const TRIALS: usize = 80;
 /// How often values of each size occur. The bins have the same width, which doubles when a value
 /// beyond them comes.
 #[derive(Debug, Clone)]
-pub(super) struct Histogram {
+pub(crate) struct Histogram {
     /// From `-HALF * width` to `HALF * width`.
     counts: Vec<u64>,
     width: f32,

@@ -9,7 +9,7 @@
 const DAMPING: f64 = 0.01;
 
 /// How errors of a filter's weights add up in its sums.
-pub(super) struct ErrorModel {
+pub(crate) struct ErrorModel {
     /// Weights in the order in which rows of the factor have them: those with the largest variance,
     /// whose errors cost most, come last and are rounded first.
     order: Vec<usize>,
@@ -19,7 +19,7 @@ pub(super) struct ErrorModel {
 
 impl ErrorModel {
     /// Of a covariance, `[inputs, inputs]`. `None` if the inputs do not vary.
-    pub(super) fn new(covariance: &[f64], inputs: usize) -> Option<Self> {
+    pub(crate) fn new(covariance: &[f64], inputs: usize) -> Option<Self> {
         let variance = |input: usize| covariance[input * inputs + input];
         let mean = (0..inputs).map(variance).sum::<f64>() / inputs as f64;
         if !(mean.is_finite() && mean > 0.0) {
@@ -60,9 +60,21 @@ impl ErrorModel {
     }
 
     /// Integers within a range for weights in units of their scale.
-    pub(super) fn round(&self, weights: &[f32], [low, high]: [i32; 2]) -> Vec<i32> {
+    pub(crate) fn round(&self, weights: &[f32], [low, high]: [i32; 2]) -> Vec<i32> {
+        self.choose(weights, |value| {
+            let integer = (value.round() as i32).clamp(low, high);
+            (integer, f64::from(integer))
+        })
+    }
+
+    /// Symbols for weights. `nearest` gives the symbol that is best for a value, and what it means.
+    pub(crate) fn choose<T: Copy + Default>(
+        &self,
+        weights: &[f32],
+        nearest: impl Fn(f64) -> (T, f64),
+    ) -> Vec<T> {
         let inputs = self.order.len();
-        let mut rounded = vec![0; inputs];
+        let mut rounded = vec![T::default(); inputs];
         // Weight minus integer, in the model's order.
         let mut errors = vec![0.0; inputs];
         for row in (0..inputs).rev() {
@@ -70,9 +82,9 @@ impl ErrorModel {
             let factors = &self.factor[row * inputs..][row + 1..inputs];
             let carried = factors.iter().zip(&errors[row + 1..]);
             let carried: f64 = carried.map(|(factor, error)| factor * error).sum();
-            let integer = ((weight + carried).round() as i32).clamp(low, high);
-            rounded[self.order[row]] = integer;
-            errors[row] = weight - f64::from(integer);
+            let (symbol, meaning) = nearest(weight + carried);
+            rounded[self.order[row]] = symbol;
+            errors[row] = weight - meaning;
         }
         rounded
     }

@@ -17,7 +17,7 @@ use crate::error::ModelError;
 
 /// Sums of what each tap of a layer reads, over positions and photos. A tap on padding reads 0.
 #[derive(Debug, Clone)]
-pub(super) struct TapSums {
+pub(crate) struct TapSums {
     /// `[in channels, taps]`.
     sums: Vec<f64>,
     taps: usize,
@@ -26,7 +26,7 @@ pub(super) struct TapSums {
 
 impl TapSums {
     /// For one map of `[rows, columns, channels]`.
-    pub(super) fn of_map<T: Copy + Into<f64>>(
+    pub(crate) fn of_map<T: Copy + Into<f64>>(
         windows: &ConvSize,
         channels: usize,
         map: &[T],
@@ -62,7 +62,7 @@ impl TapSums {
     }
 
     /// Adds those of another map.
-    pub(super) fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         for (sum, more) in self.sums.iter_mut().zip(&other.sums) {
             *sum += more;
         }
@@ -71,7 +71,7 @@ impl TapSums {
 
     /// The mean of `sum over taps of weight * input` for each output channel. `weight` takes the
     /// index of a weight in `[out, in, taps]`.
-    pub(super) fn mean_sums(&self, shape: &Shape, weight: impl Fn(usize) -> f64) -> Vec<f64> {
+    pub(crate) fn mean_sums(&self, shape: &Shape, weight: impl Fn(usize) -> f64) -> Vec<f64> {
         let length = shape.filter_len();
         let per_input = (shape.out_channels / shape.in_channels.max(1)).max(1);
         let mean_sum = |out: usize| {
@@ -89,15 +89,15 @@ impl TapSums {
 
 /// What happens in the float network.
 #[derive(Debug, Clone)]
-pub(super) struct Statistics {
+pub(crate) struct Statistics {
     /// What the taps of each layer read, the classifier's included.
-    pub(super) taps: Vec<TapSums>,
+    pub(crate) taps: Vec<TapSums>,
     /// Each layer's output, the classifier's included.
-    pub(super) outputs: Vec<Histogram>,
+    pub(crate) outputs: Vec<Histogram>,
     /// The pooled features.
-    pub(super) features: Histogram,
+    pub(crate) features: Histogram,
     /// The largest value of each channel after each layer.
-    pub(super) largest: Vec<Vec<f32>>,
+    pub(crate) largest: Vec<Vec<f32>>,
 }
 
 /// Photos whose statistics are in memory at a time.
@@ -109,7 +109,7 @@ impl Statistics {
     ///
     /// # Errors
     /// If an image has another length.
-    pub(super) fn new(
+    pub(crate) fn new(
         network: &FloatNetwork,
         images: &[Vec<f32>],
     ) -> Result<Option<Self>, ModelError> {

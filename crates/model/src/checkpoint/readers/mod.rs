@@ -11,6 +11,7 @@
 //! | the others | one format each |
 
 mod budget;
+mod compressed;
 mod error;
 mod flatbuffer;
 mod format;
@@ -38,7 +39,7 @@ pub use budget::ReadLimits;
 pub use error::ReadError;
 pub use format::Format;
 pub(in crate::checkpoint) use onnx::has_integers as onnx_has_integers;
-pub(in crate::checkpoint) use safetensors::has_entry;
+pub(in crate::checkpoint) use safetensors::{entry, has_entry, part_sizes};
 pub use source::{Folder, Source};
 pub use tensors::{NamedTensors, Quantization, RawTensor};
 pub(in crate::checkpoint) use tflite::read_outline;

@@ -11,9 +11,11 @@ use serde::Deserialize;
 
 use super::json::{is_json_with, parse_json};
 use super::{
-    Budget, NamedTensors, Quantization, RawTensor, ReadError, Source, from_le_bytes, volume,
+    Budget, NamedTensors, Quantization, RawTensor, ReadError, Source, compressed, from_le_bytes,
+    volume,
 };
 use crate::array::{Dtype, Values};
+use crate::checkpoint::coded;
 use crate::mapped_file::MappedFile;
 
 /// Whether the bytes begin with the length of a header and the header's brace.
@@ -24,11 +26,26 @@ pub(super) fn looks_like(bytes: &[u8]) -> bool {
     length.is_some_and(|length| length < 1 << 32) && bytes.get(8) == Some(&b'{')
 }
 
-/// Whether the header's metadata has an entry. What has no header has none.
+/// An entry of the header's metadata. What has no header has none.
+pub(in crate::checkpoint) fn entry(bytes: &[u8], key: &str) -> Option<String> {
+    let (_, header) = SafeTensors::read_metadata(bytes).ok()?;
+    header.metadata().as_ref()?.get(key).cloned()
+}
+
+/// Whether the header's metadata has an entry.
 pub(in crate::checkpoint) fn has_entry(bytes: &[u8], key: &str) -> bool {
+    entry(bytes, key).is_some()
+}
+
+/// The bytes of each tensor, by name. None if there is no header.
+pub(in crate::checkpoint) fn part_sizes(bytes: &[u8]) -> BTreeMap<String, usize> {
     let header = SafeTensors::read_metadata(bytes).ok();
-    let metadata = header.and_then(|(_, header)| header.metadata().clone());
-    metadata.is_some_and(|metadata| metadata.contains_key(key))
+    let tensors = header.iter().flat_map(|(_, header)| header.tensors());
+    let sizes = tensors.map(|(name, info)| {
+        let (start, end) = info.data_offsets;
+        (name, end.saturating_sub(start))
+    });
+    sizes.collect()
 }
 
 /// Reads a file. Its f32 values stay where they are, if the file may be shared.
@@ -44,7 +61,12 @@ pub(super) fn read(
     if let Some(metadata) = header.metadata() {
         named.metadata = metadata.clone().into_iter().collect();
     }
-    for (name, view) in file.iter() {
+    let mut parts = BTreeSet::new();
+    if let Some(entry) = named.metadata.get(coded::KEY) {
+        let coding = compressed::parse(entry, budget)?;
+        parts = compressed::read(&file, coding, budget, &mut named)?;
+    }
+    for (name, view) in file.iter().filter(|(name, _)| !parts.contains(*name)) {
         let dtype = match view.dtype() {
             safetensors::Dtype::F64 => Some(Dtype::F64),
             safetensors::Dtype::F32 => Some(Dtype::F32),
