@@ -103,7 +103,8 @@ impl Ahead {
     /// Returns a batch's memory for another step.
     pub(super) fn give_back(&self, batch: Batch) {
         let mut queue = self.shared.lock();
-        if (queue.spare.len() as u64) < self.shared.depth {
+        // Those that workers may begin, and the one that was taken.
+        if queue.spare.len() as u64 <= self.shared.depth {
             queue.spare.push(batch);
         }
     }
