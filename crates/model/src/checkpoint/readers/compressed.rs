@@ -34,7 +34,11 @@ pub(super) fn read(
     for (name, entry) in coding.tensors {
         let values = decode(file, &name, &entry, budget)?;
         parts.extend([CODES, SCALE, PALETTE].map(|part| format!("{name}{part}")));
-        let tensor = RawTensor::new(&coding.method, entry.shape, Some(Values::F32(values.into())));
+        let tensor = RawTensor::new(
+            &coding.method,
+            entry.shape,
+            Some(Values::F32(values.into())),
+        );
         named.insert(name, tensor)?;
     }
     Ok(parts)
