@@ -5,8 +5,8 @@
 use std::ops::Range;
 
 use super::strassen;
-use crate::layer::transpose::{Columns, RUN};
 use crate::panels::{Panel, PanelLayout};
+use crate::simd::transpose::{Columns, RUN};
 use crate::simd::{Kernel, Simd};
 
 /// Weights `[columns, depth]`, and a scale for each column.

@@ -11,7 +11,6 @@ pub(crate) mod matrix;
 mod phase;
 pub(crate) mod rows;
 pub(crate) mod slices;
-pub(crate) mod transpose;
 
 pub(crate) use rows::{Rows, Target};
 

@@ -5,10 +5,10 @@ use super::network::MapGradient;
 use super::offsets::{SharedBuffers, Vectors};
 use super::planned_layer::{Coefficient, PlannedLayer};
 use super::ranges::MovingRanges;
-use crate::layer::transpose::Columns;
 use crate::panels::PanelLayout;
 use crate::partition::part;
 use crate::simd::team::Barrier;
+use crate::simd::transpose::Columns;
 use crate::simd::{Isa, SharedBuffer, Simd};
 
 /// One pass over a batch.

@@ -1,9 +1,9 @@
 //! The layout of a matrix of weights in a slice, and the packing of its panels at each call.
 
 use super::Epilogue;
-use crate::layer::transpose::Columns;
 use crate::panels::Panel;
 use crate::simd::Simd;
+use crate::simd::transpose::Columns;
 
 /// Layout of a matrix of weights in a slice. The weight of column `c` and `k = n * inner + i` is at
 /// `c * column + n * outer_stride + i * inner_stride`.

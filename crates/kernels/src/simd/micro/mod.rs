@@ -16,4 +16,5 @@ mod product;
 pub(crate) mod rounding;
 pub(crate) mod strassen;
 pub(crate) mod tile;
+pub(crate) mod transpose;
 pub(crate) mod weight;
