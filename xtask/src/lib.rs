@@ -125,7 +125,7 @@ pub struct Paper {
     /// an interrupted run is continued
     #[arg(long, conflicts_with = "check")]
     pub experiments: bool,
-    /// The experiments in a form that takes about 10 minutes on 2 cores
+    /// The experiments in a short form, with fewer steps and seeds
     #[arg(long, conflicts_with = "check")]
     pub quick: bool,
 }

@@ -26,7 +26,7 @@ pub(super) struct Scale {
 }
 
 impl Scale {
-    /// About 10 minutes on 2 cores.
+    /// Short, with the same structure.
     pub(super) const QUICK: Self = Self {
         quick: true,
         steps: 300,
