@@ -187,7 +187,12 @@ impl Group {
         let mut truth: Vec<&TrueBox> = self.truth.iter().collect();
         truth.sort_by_key(|one| ignored(one));
         let overlaps: Vec<Vec<f64>> = (self.found.iter())
-            .map(|found| truth.iter().map(|one| overlap(found.bounds, one)).collect())
+            .map(|found| {
+                truth
+                    .iter()
+                    .map(|one| overlap_with(found.bounds, one))
+                    .collect()
+            })
             .collect();
         let counts: Vec<bool> = truth.iter().map(|one| !ignored(one)).collect();
         let fates: [Vec<Fate>; OVERLAPS] = std::array::from_fn(|index| {
@@ -251,21 +256,31 @@ impl Group {
 }
 
 /// The shared area, divided by that of both, or by the detection's where the true box is a crowd.
-fn overlap(found: PixelBox, truth: &TrueBox) -> f64 {
-    let shared = |axis: usize| {
-        let end = (found[axis] + found[axis + 2]).min(truth.bounds[axis] + truth.bounds[axis + 2]);
-        end - found[axis].max(truth.bounds[axis])
-    };
-    let (width, height) = (shared(0), shared(1));
-    if width <= 0.0 || height <= 0.0 {
-        return 0.0;
+fn overlap_with(found: PixelBox, truth: &TrueBox) -> f64 {
+    let both = shared_area(found, truth.bounds);
+    match truth.crowd {
+        true if both > 0.0 => both / (found[2] * found[3]),
+        true => 0.0,
+        false => overlap(found, truth.bounds),
     }
-    let (both, own) = (width * height, found[2] * found[3]);
-    let union = match truth.crowd {
-        true => own,
-        false => own + truth.bounds[2] * truth.bounds[3] - both,
+}
+
+/// The area that two rectangles share, divided by the area that they cover.
+pub fn overlap(a: PixelBox, b: PixelBox) -> f64 {
+    let both = shared_area(a, b);
+    // Without an area, nothing is shared.
+    match both > 0.0 {
+        true => both / (a[2] * a[3] + b[2] * b[3] - both),
+        false => 0.0,
+    }
+}
+
+fn shared_area(a: PixelBox, b: PixelBox) -> f64 {
+    let shared = |axis: usize| {
+        let end = (a[axis] + a[axis + 2]).min(b[axis] + b[axis + 2]);
+        (end - a[axis].max(b[axis])).max(0.0)
     };
-    both / union
+    shared(0) * shared(1)
 }
 
 /// Precision at each recall, and the last recall, at one overlap.

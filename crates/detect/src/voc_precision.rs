@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::average_precision::{FoundBox, PixelBox, TrueBox};
+use crate::average_precision::{FoundBox, TrueBox, overlap};
 
 /// Overlap that a right detection has more than.
 const OVERLAP: f64 = 0.5;
@@ -107,15 +107,4 @@ fn eleven_points(points: &[[f64; 2]]) -> f64 {
         .map(|index| at(f64::from(index) * 0.1))
         .sum::<f64>()
         / 11.0
-}
-
-fn overlap(a: PixelBox, b: PixelBox) -> f64 {
-    let shared = |axis: usize| {
-        let end = (a[axis] + a[axis + 2]).min(b[axis] + b[axis + 2]);
-        (end - a[axis].max(b[axis])).max(0.0)
-    };
-    let both = shared(0) * shared(1);
-    let union = a[2] * a[3] + b[2] * b[3] - both;
-    // Without an area, nothing is shared.
-    if both > 0.0 { both / union } else { 0.0 }
 }

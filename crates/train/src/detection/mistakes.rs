@@ -1,6 +1,6 @@
 //! What a detector got wrong in a photo, as a person would count it.
 
-use mobilenet_detect::average_precision::{FoundBox, PixelBox, TrueBox};
+use mobilenet_detect::average_precision::{FoundBox, TrueBox, overlap};
 
 /// Detections with a lower score are none.
 const SCORE: f64 = 0.5;
@@ -60,16 +60,6 @@ pub(super) fn mistakes(image: usize, truth: &[TrueBox], found: &[FoundBox]) -> M
         wrong,
         right,
     }
-}
-
-fn overlap(a: PixelBox, b: PixelBox) -> f64 {
-    let shared = |axis: usize| {
-        let end = (a[axis] + a[axis + 2]).min(b[axis] + b[axis + 2]);
-        (end - a[axis].max(b[axis])).max(0.0)
-    };
-    let both = shared(0) * shared(1);
-    let union = a[2] * a[3] + b[2] * b[3] - both;
-    if both > 0.0 { both / union } else { 0.0 }
 }
 
 #[cfg(test)]
