@@ -2,12 +2,10 @@
 //! candle's autograd each compute it. PyTorch's step was checked against TensorFlow; script and
 //! versions are beside the golden file.
 
-mod support;
-
+use crate::support::training::{StepOutcome, assert_same, by_autograd, by_plan, config};
+use crate::support::{Golden, array};
 use candle_core::DType;
 use mobilenet_model::architecture::parameters;
-use support::training::{StepOutcome, assert_same, by_autograd, by_plan, config};
-use support::{Golden, array};
 
 /// f32 gradients differ from f64 ones by about 1e-5 of a tensor's largest value.
 const TOLERANCE: f32 = 1e-4;

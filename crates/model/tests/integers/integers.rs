@@ -5,11 +5,9 @@
 //! kernels and once by the default interpreter.
 
 #[allow(unreachable_pub, reason = "shared with other tests")]
-#[path = "support/skipped.rs"]
-mod skipped;
-
 use std::path::{Path, PathBuf};
 
+use crate::support::skipped;
 use mobilenet_kernels::simd::IntegerIsa;
 use mobilenet_model::checkpoint::{ReadLimits, load_integers};
 use mobilenet_model::preprocess::{DecodeLimits, open};
@@ -18,7 +16,6 @@ use mobilenet_model::quantized::{
     IntegerPlanOutput, IntegerType, QuantizedWeights, ValueKind,
 };
 use sha2::{Digest, Sha256};
-use skipped::skipped;
 
 const SMALL: &str = "mobilenet_v1_0.25_128_quant.tflite";
 const LARGE: &str = "mobilenet_v1_0.75_192_quant.tflite";

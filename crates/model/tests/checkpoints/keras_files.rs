@@ -1,11 +1,9 @@
 //! Loads files that Keras wrote, and compares the logits with Keras' own.
 
-mod support;
-
+use crate::support::{Archive, Golden, contrasting_images, relative_error};
 use mobilenet_model::PaddingRule;
 use mobilenet_model::checkpoint::{Checkpoint, ReadLimits, SavedActivation, load};
 use mobilenet_model::preprocess::Preprocessing;
-use support::{Archive, Golden, contrasting_images, relative_error};
 
 fn check(name: &str, network: &str, applied: usize) -> Checkpoint {
     let file = Archive::open("keras_files.zip").extract(name);

@@ -1,10 +1,7 @@
 //! Files that are written of networks of integers hold the same integers, and mean the same numbers.
 
-#[path = "support/integers.rs"]
-mod integers;
-mod support;
-
-use integers::{images, integer_networks, random};
+use crate::small_networks::{images, integer_networks, random};
+use crate::support::relative_error;
 use mobilenet_kernels::Padding;
 use mobilenet_kernels::integer::IntegerOperation;
 use mobilenet_model::checkpoint::{
@@ -12,7 +9,6 @@ use mobilenet_model::checkpoint::{
     save_integer_onnx, save_integer_safetensors, save_integer_tflite,
 };
 use mobilenet_model::{InferencePlan, PlanOptions, PlanWeights};
-use support::relative_error;
 
 #[test]
 fn tflite_files_hold_the_same_integers() {

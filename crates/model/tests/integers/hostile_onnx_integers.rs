@@ -1,11 +1,9 @@
 //! Quantised ONNX files that are wrong on purpose: errors that name what is wrong.
 
-mod support;
-
+use crate::support::Archive;
 use mobilenet_kernels::integer::{Arithmetic, PackedIntegers};
 use mobilenet_kernels::simd::IntegerIsa;
 use mobilenet_model::checkpoint::{Format, ReadLimits, integers_of};
-use support::Archive;
 
 /// The error of a file, which is read, checked and packed.
 fn refusal(bytes: &[u8]) -> Result<(), String> {

@@ -1,7 +1,6 @@
 //! Our own files: saved weights are read back the same. Also half precision and the load report.
 
-mod support;
-
+use crate::support::{golden, relative_error};
 use candle_core::{DType, Device, Tensor};
 use mobilenet_model::checkpoint::{
     Checkpoint, CheckpointError, Framework, LoadReport, Metadata, ReadLimits, WeightsDtype, load,
@@ -12,7 +11,6 @@ use mobilenet_model::labels::Labels;
 use mobilenet_model::preprocess::Preprocessing;
 use mobilenet_model::{Array, PaddingRule};
 use safetensors::SafeTensors;
-use support::{golden, relative_error};
 
 fn checkpoint() -> Checkpoint {
     let metadata = Metadata {

@@ -1,12 +1,10 @@
 //! Compares logits and activations with those of PyTorch (transformers, timm), Keras and
 //! TensorFlow. Scripts and versions are beside the golden files.
 
-mod support;
-
+use crate::support::{Golden, golden, input, network};
 use mobilenet_model::checkpoint::{ReadLimits, load};
 use mobilenet_model::{ArgScope, BaseConfig, MobileNetV1Config, PaddingRule};
 use mobilenet_ops::{BatchNormConfig, Normalizer};
-use support::{Golden, golden, input, network};
 
 fn config(width: f64, classes: usize) -> MobileNetV1Config {
     MobileNetV1Config {

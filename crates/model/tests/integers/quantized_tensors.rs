@@ -1,11 +1,9 @@
 //! Quantised tensors of TFLite. The reader keeps the integers together with scales and zero points.
 
-mod support;
-
+use crate::support::Archive;
 use mobilenet_model::array::Values;
 use mobilenet_model::checkpoint::readers::RawTensor;
 use mobilenet_model::checkpoint::{Format, ReadLimits};
-use support::Archive;
 
 /// `TensorType` of TFLite's schema.
 const UINT8: u8 = 3;

@@ -1,11 +1,8 @@
 //! Compares the inference plan with the eager network and with other frameworks' numbers.
 
-#[path = "../../kernels/tests/support/instruction_sets.rs"]
-mod instruction_sets;
-mod support;
-
+use crate::instruction_sets::on_each_instruction_set;
+use crate::support::{input, relative_error, weights};
 use candle_core::Tensor;
-use instruction_sets::on_each_instruction_set;
 use mobilenet_kernels::inference::{ImageLayout, Normalization, WeightType};
 use mobilenet_kernels::simd::Isa;
 use mobilenet_model::architecture::{Layer, body_layers};
@@ -16,7 +13,6 @@ use mobilenet_model::{
     InferencePlan, LayerKind, MobileNetV1, MobileNetV1Config, ModelError, PaddingRule, PlanOptions,
     PlanOutput, PlanWeights,
 };
-use support::{input, relative_error, weights};
 
 fn flat(tensor: &Tensor) -> Vec<f32> {
     tensor.flatten_all().unwrap().to_vec1().unwrap()
@@ -93,7 +89,7 @@ fn odd_sizes_paddings_strides_multipliers(isa: Isa) {
 
 fn logits_equal_pytorchs(isa: Isa) {
     let golden = |name: &str| {
-        let bytes = std::fs::read(support::golden(name)).unwrap();
+        let bytes = std::fs::read(crate::support::golden(name)).unwrap();
         let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
         let (chunks, []) = file.tensor("logits").unwrap().data().as_chunks::<4>() else {
             panic!()

@@ -1,11 +1,9 @@
 //! Compares gradients of the whole network, computed in three ways: the kernels under candle's
 //! autograd, candle's own ops in f64, and the training program.
 
-mod support;
-
+use crate::support::training::{assert_same, by_autograd, by_plan, config};
 use candle_core::DType;
 use mobilenet_model::PaddingRule;
-use support::training::{assert_same, by_autograd, by_plan, config};
 
 const LABELS: [u32; 4] = [4, 9, 7, 0];
 const TOLERANCE: f32 = 1e-3;

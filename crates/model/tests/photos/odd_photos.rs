@@ -1,17 +1,15 @@
 //! Odd and hostile photos, and what each gives: a size, or a sentence.
 
-mod support;
-
 use std::io::Cursor;
 use std::path::Path;
 
+use crate::support::golden;
 use image::codecs::gif::GifEncoder;
 use image::{DynamicImage, Frame, ImageFormat, RgbImage, imageops};
 use mobilenet_model::preprocess::{
     DecodeLimits, DecodeOptions, Decoded, EncodedPhoto, Photo, PhotoError, Preprocessing,
     Reduction, decode, open,
 };
-use support::golden;
 
 /// The photo of `golden/odd_photos.py`.
 fn photo() -> RgbImage {

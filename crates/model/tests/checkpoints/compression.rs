@@ -1,12 +1,9 @@
 //! Compressed weights: what is written is read again, photos make errors cancel, and no file does
 //! harm.
 
-#[path = "support/integers.rs"]
-mod integers;
-
 use std::time::{Duration, Instant};
 
-use integers::{images, random};
+use crate::small_networks::{images, random};
 use mobilenet_model::checkpoint::{
     Checkpoint, Format, Levels, ReadLimits, WeightsDtype, compression_of, load, save,
     save_compressed,

@@ -1,10 +1,7 @@
 //! Quantised ONNX files in integers, against ONNX Runtime's answers: `golden/onnx_integers.py`.
 
-#[path = "support/integers.rs"]
-mod integers;
-mod support;
-
-use integers::integer_networks;
+use crate::small_networks::integer_networks;
+use crate::support::Archive;
 use mobilenet_kernels::integer::{IntegerLayer, IntegerOperation};
 use mobilenet_model::checkpoint::{
     ReadLimits, is_quantized, load, load_quantized, save_integer_onnx,
@@ -13,7 +10,6 @@ use mobilenet_model::quantized::{
     Arithmetic, IntegerImages, IntegerNetwork, IntegerOutput, IntegerPlan, IntegerPlanOptions,
     IntegerPlanOutput, QuantizedWeights,
 };
-use support::Archive;
 
 const IMAGES: usize = 32;
 const CLASSES: usize = 10;

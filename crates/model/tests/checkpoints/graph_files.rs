@@ -1,15 +1,13 @@
 //! Loads ONNX and TFLite files that PyTorch's and TensorFlow's exporters wrote, and compares the
 //! logits with those frameworks'. Also reads our own export.
 
-mod support;
-
 use std::io::{Cursor, Seek, SeekFrom, Write};
 
+use crate::support::{Archive, Golden, contrasting_images, golden, relative_error};
 use candle_core::Tensor;
 use mobilenet_model::PaddingRule;
 use mobilenet_model::checkpoint::{Checkpoint, ReadLimits, SavedActivation, load, save_onnx};
 use mobilenet_model::labels::Labels;
-use support::{Archive, Golden, contrasting_images, golden, relative_error};
 use zip::write::SimpleFileOptions;
 
 fn logits(checkpoint: &Checkpoint, images: &Tensor) -> Vec<f32> {

@@ -1,12 +1,10 @@
 //! TensorFlow's graphs with the ranges of fake quantisation become networks of integers.
 
-mod support;
-
+use crate::support::golden;
 use mobilenet_kernels::fake_quantization::WeightScheme;
 use mobilenet_model::checkpoint::{ReadLimits, is_quantized, load, load_integers, load_quantized};
 use mobilenet_model::quantized::{Freeze, ValueKind};
 use mobilenet_model::{Endpoint, FlatLayout, LayerKind};
-use support::golden;
 
 /// The scopes of all layers, in order. TensorFlow doubles that of the body.
 fn scopes() -> Vec<String> {

@@ -1,16 +1,14 @@
 //! Loads files that frameworks wrote, in every format, and compares the logits with those of the
 //! framework. Scripts and versions are beside the golden files.
 
-mod support;
-
 use std::collections::HashMap;
 
+use crate::support::{Golden, golden, input, relative_error};
 use candle_core::{Device, Tensor};
 use mobilenet_model::checkpoint::{
     Checkpoint, Framework, LoadOptions, ReadLimits, WeightsDtype, load, load_tensors, load_with,
     save_as,
 };
-use support::{Golden, golden, input, relative_error};
 
 fn logits(checkpoint: &Checkpoint, size: usize) -> Vec<f32> {
     let network = checkpoint.build().unwrap();

@@ -1,12 +1,9 @@
 //! Writes files of integers that `golden/integer_export.py` runs in LiteRT and ONNX Runtime.
 
-#[path = "support/integers.rs"]
-mod integers;
-
 use std::path::Path;
 use std::sync::Arc;
 
-use integers::integer_networks;
+use crate::small_networks::integer_networks;
 use mobilenet_kernels::integer::{IntegerProgram, IntegerProgramConfig, PackedIntegers};
 use mobilenet_kernels::simd::Isa;
 use mobilenet_model::checkpoint::{save_integer_onnx, save_integer_tflite};

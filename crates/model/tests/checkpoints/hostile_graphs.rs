@@ -1,13 +1,11 @@
 //! Hostile HDF5, Keras, ONNX and TFLite files. They give a typed error or a checkpoint, never a
 //! panic or a hang, and use no more memory than the limit.
 
-mod support;
-
 use std::io::Write;
 use std::time::{Duration, Instant};
 
+use crate::support::Archive;
 use mobilenet_model::checkpoint::{Format, ReadError, ReadLimits, load};
-use support::Archive;
 
 const FILES: [(&str, &str, Format); 8] = [
     ("keras_files.zip", "tiny.h5", Format::KerasH5),

@@ -1,17 +1,15 @@
 //! Files that we write for frameworks have the framework's names and shapes, and give the same
 //! network when read again. `golden/exported.py` loads such files into the frameworks.
 
-mod support;
-
 use std::collections::BTreeMap;
 
+use crate::support::{golden, input};
 use candle_core::{Device, Tensor};
 use mobilenet_model::checkpoint::{
     Agreement, Checkpoint, Format, Framework, Metadata, ReadLimits, Reference, WeightsDtype, load,
     save_as,
 };
 use mobilenet_model::{InferencePlan, PaddingRule, PlanOptions, PlanWeights};
-use support::{golden, input};
 
 type Shapes = BTreeMap<String, Vec<usize>>;
 

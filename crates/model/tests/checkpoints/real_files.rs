@@ -1,14 +1,12 @@
 //! Published files, if they exist beside the project. Their logits must equal the framework's own.
 
-mod support;
-
 use std::path::{Path, PathBuf};
 
+use crate::support::{Golden, relative_error, skipped};
 use candle_core::{Device, Tensor};
 use mobilenet_model::PaddingRule;
 use mobilenet_model::checkpoint::{Checkpoint, ReadLimits, SavedActivation, load};
 use mobilenet_model::preprocess::{DecodeLimits, Photo, Preprocessing, open};
-use support::{Golden, relative_error, skipped};
 
 const BITMAPS: [&str; 4] = ["bird.bmp", "cat.bmp", "grace_hopper.bmp", "sunflower.bmp"];
 

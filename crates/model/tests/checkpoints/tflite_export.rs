@@ -1,15 +1,13 @@
 //! TFLite files that we write: our own reader makes the same network of them.
 //! `golden/tflite_export.py` runs such files in LiteRT.
 
-mod support;
-
+use crate::support::{golden, relative_error};
 use mobilenet_model::checkpoint::{
     Checkpoint, LoadReport, Metadata, ReadLimits, SavedActivation, load, save_tflite,
 };
 use mobilenet_model::initialize::random_parameters;
 use mobilenet_model::preprocess::Preprocessing;
 use mobilenet_model::{InferencePlan, PaddingRule, PlanOptions, PlanWeights};
-use support::{golden, relative_error};
 
 /// Logits, or features, of an image of waves.
 fn answer(checkpoint: &Checkpoint) -> Vec<f32> {

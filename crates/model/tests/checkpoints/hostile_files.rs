@@ -1,14 +1,12 @@
 //! Hostile files. Each reader gets its own, and every format gets truncations and flipped bits at
 //! many offsets. The result is a typed error that names the place, or a checkpoint, never a panic.
 
-mod support;
-
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::support::golden;
 use mobilenet_model::checkpoint::{CheckpointError, Format, ReadError, ReadLimits, load};
-use support::golden;
 use zip::write::SimpleFileOptions;
 
 fn read(format: Format, bytes: &[u8]) -> Result<(), ReadError> {

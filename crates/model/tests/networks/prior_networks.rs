@@ -1,10 +1,10 @@
 //! The networks of other papers on candle, compared with torchvision, Keras and PyTorch; Conv and
 //! Shallow MobileNet in plans, compared with candle.
 
-mod support;
-
 use std::collections::HashMap;
 
+use crate::support::training::{assert_same, by_autograd, by_plan, config};
+use crate::support::{Golden, array, input, relative_error};
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
 use mobilenet_model::candle::{PriorNetwork, var_builder};
@@ -17,8 +17,6 @@ use mobilenet_model::{
     TrainingPlan, TrainingPlanOptions,
 };
 use mobilenet_ops::softmax_cross_entropy;
-use support::training::{assert_same, by_autograd, by_plan, config};
-use support::{Golden, array, input, relative_error};
 
 /// Logits equal the framework's. The images are odd, so that padding matters.
 fn compare(name: &str) {

@@ -1,17 +1,15 @@
 //! Compares preprocessing with TensorFlow, transformers and timm (`golden/preprocess.py`). Also
 //! tests decoding.
 
-mod support;
-
 use std::io::Cursor;
 
+use crate::support::golden;
 use image::{DynamicImage, ImageFormat, RgbImage};
 use mobilenet_model::preprocess::{
     CropRounding, DecodeLimits, Filter, Photo, PhotoError, Preprocessing, Resize, Views, decode,
     open,
 };
 use safetensors::SafeTensors;
-use support::golden;
 
 /// One step of an 8-bit value, in units of the normalised result.
 const STEP: f32 = 2.0 / 255.0;

@@ -3,10 +3,9 @@
 //! The photos are made as large as a camera's. Two decoders that decode all their pixels differ by
 //! as much: they round chroma differently.
 
-mod support;
-
 use std::path::Path;
 
+use crate::support::skipped;
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::{self, FilterType};
 use mobilenet_model::checkpoint::{ReadLimits, load};
@@ -15,7 +14,6 @@ use mobilenet_model::preprocess::{
     DecodeLimits, DecodeOptions, EncodedPhoto, Photo, Preprocessing, Reduction, open,
 };
 use mobilenet_model::{InferencePlan, PlanOptions, PlanWeights};
-use support::skipped;
 
 const ALLOWED: f64 = 0.01;
 const PHOTOS: [&str; 4] = ["cat.bmp", "hot_dog.jpg", "grace_hopper.bmp", "owl.jpg"];

@@ -1,9 +1,6 @@
 //! Post-training quantisation of networks with random weights.
 
-#[path = "support/integers.rs"]
-mod integers;
-
-use integers::{PER_TENSOR, images, quantized, random};
+use crate::small_networks::{PER_TENSOR, images, quantized, random};
 use mobilenet_kernels::integer::IntegerOperation;
 use mobilenet_model::checkpoint::{Checkpoint, SavedActivation};
 use mobilenet_model::initialize::Parameters;

@@ -2,14 +2,12 @@
 //! `golden/integer_files.py` writes the files, `golden/integers.py` runs them.
 
 #[allow(unreachable_pub, reason = "shared with other tests")]
-#[path = "support/skipped.rs"]
-mod skipped;
-
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::support::skipped;
 use mobilenet_kernels::integer::{
     Arithmetic, IntegerImages, IntegerNetwork, IntegerOperation, IntegerOutput, IntegerProgram,
     IntegerProgramConfig, IntegerType, PackedIntegers, ValueKind,
@@ -20,7 +18,6 @@ use mobilenet_model::checkpoint::ReadLimits;
 use mobilenet_model::checkpoint::readers::read_integers;
 use mobilenet_model::quantized::random_integers;
 use sha2::{Digest, Sha256};
-use skipped::skipped;
 use zip::ZipArchive;
 
 /// A file of an archive in the folder of golden files.
@@ -100,7 +97,7 @@ fn run(
 #[test]
 fn every_layer_of_every_file_has_litert_s_bits() {
     let mut lines = 0;
-    for line in include_str!("golden/integers.txt").lines() {
+    for line in include_str!("../golden/integers.txt").lines() {
         let mut words = line.split(' ');
         let mut word = || words.next().unwrap();
         let (archive, name, family) = (word(), word(), word());

@@ -1,0 +1,20 @@
+//! Checkpoints of every framework: read, written, and refused.
+
+#[path = "../support/small_networks.rs"]
+mod small_networks;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod checkpoint_files;
+mod class_names;
+mod compression;
+mod exports;
+mod formats;
+mod graph_files;
+mod hostile_files;
+mod hostile_graphs;
+mod keras_files;
+mod misfits;
+mod other_frameworks;
+mod real_files;
+mod tflite_export;

@@ -1,0 +1,15 @@
+//! The architecture, its values and gradients, and the networks that it is compared with.
+
+#[path = "../../../kernels/tests/support/instruction_sets.rs"]
+mod instruction_sets;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod beyond_slim;
+mod plan;
+mod prior_networks;
+mod prior_work;
+mod sizes;
+mod slim_tests;
+mod training_gradients;
+mod training_step;
