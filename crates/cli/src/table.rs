@@ -81,7 +81,7 @@ pub(crate) fn plain(summary: &Summary) -> String {
 
 /// The table of a quantised file's scales and kernels as plain text.
 pub(crate) fn scales(layers: &[IntegerSummary]) -> String {
-    let rows: Vec<[String; 8]> = layers
+    let rows: Vec<[String; 9]> = layers
         .iter()
         .map(|layer| {
             let weights = layer.weights.as_ref();
@@ -102,6 +102,7 @@ pub(crate) fn scales(layers: &[IntegerSummary]) -> String {
                     let zero_point = weights.zero_point;
                     zero_point.map_or("-".to_string(), |zero_point| zero_point.to_string())
                 }),
+                layer.constants.to_string(),
             ]
         })
         .collect();
@@ -114,6 +115,7 @@ pub(crate) fn scales(layers: &[IntegerSummary]) -> String {
         "weights' scales",
         "from smallest to largest",
         "zero",
+        "constant channels",
     ];
     text(columns, &rows, 3)
 }

@@ -134,13 +134,19 @@ fn quantized(integer: IntegerType, zero_point: i32) -> Quantized {
     }
 }
 
-/// The last layer's integers, on an instruction set.
-fn run(network: &IntegerNetwork, isa: IntegerIsa, threads: usize, image: &[i32]) -> Vec<i32> {
+/// A layer's integers, on an instruction set.
+fn run(
+    network: &IntegerNetwork,
+    layer: usize,
+    isa: IntegerIsa,
+    threads: usize,
+    image: &[i32],
+) -> Vec<i32> {
     let packed = PackedIntegers::new(network.clone(), Arithmetic::Xnnpack, isa).unwrap();
     let [rows, columns, _] = network.input_shape;
     let config = IntegerProgramConfig {
         size: [rows, columns],
-        outputs: vec![network.layers.len() - 1],
+        outputs: vec![layer],
         threads,
     };
     let mut program = IntegerProgram::new(Arc::new(packed), &config).unwrap();
@@ -164,21 +170,24 @@ fn run(network: &IntegerNetwork, isa: IntegerIsa, threads: usize, image: &[i32])
     }
 }
 
-/// Compares layers in a chain, each of which reads the one before.
+/// Compares layers in a chain, each of which reads the one before: their own outputs, or the last
+/// one's only. Returns the network.
 fn check(
     layers: Vec<(QuantizedConvolution, ConvSize)>,
     channels: usize,
     meanings: &[Quantized],
     seed: u64,
-) -> Result<(), TestCaseError> {
+    all: bool,
+) -> Result<IntegerNetwork, TestCaseError> {
     let (_, first) = &layers[0];
     let shape = [first.rows.input, first.columns.input, channels];
     let offset = meanings[0].integer.min();
     let image = bytes(seed ^ 77, shape.iter().product());
     let image: Vec<i32> = image.into_iter().map(|b| i32::from(b) + offset).collect();
-    let mut expected = image.clone();
+    let mut expected = vec![image.clone()];
     for ((convolution, size), pair) in layers.iter().zip(meanings.windows(2)) {
-        expected = naive(convolution, size, [pair[0], pair[1]], &expected);
+        let input = expected.last().unwrap();
+        expected.push(naive(convolution, size, [pair[0], pair[1]], input));
     }
     let layers = layers.into_iter().zip(&meanings[1..]);
     let network = IntegerNetwork {
@@ -194,11 +203,21 @@ fn check(
     };
     for isa in IntegerIsa::ALL.into_iter().filter(|isa| isa.is_available()) {
         for threads in [1, 3] {
-            let found = run(&network, isa, threads, &image);
-            prop_assert_eq!(&found, &expected, "{}, {} threads", isa, threads);
+            let last = network.layers.len() - 1;
+            for layer in if all { 0 } else { last }..=last {
+                let found = run(&network, layer, isa, threads, &image);
+                prop_assert_eq!(
+                    &found,
+                    &expected[layer + 1],
+                    "{} {}, {}",
+                    isa,
+                    threads,
+                    layer
+                );
+            }
         }
     }
-    Ok(())
+    Ok(network)
 }
 
 fn types() -> impl Strategy<Value = IntegerType> {
@@ -216,7 +235,7 @@ proptest! {
         let each = size.rows.kernel * size.columns.kernel * i;
         let conv = convolution(ConvKind::Conv, geometry(&size), [o, each], integer, seed);
         let meanings = [quantized(integer, zero), quantized(integer, 100)];
-        check(vec![(conv, size)], i, &meanings, seed)?;
+        check(vec![(conv, size)], i, &meanings, seed, false)?;
     }
 
     #[test]
@@ -227,7 +246,7 @@ proptest! {
         let each = size.rows.kernel * size.columns.kernel;
         let conv = convolution(ConvKind::Depthwise, geometry(&size), [c * m, each], integer, seed);
         let meanings = [quantized(integer, zero), quantized(integer, 100)];
-        check(vec![(conv, size)], c, &meanings, seed)?;
+        check(vec![(conv, size)], c, &meanings, seed, false)?;
     }
 
     /// The depthwise layer's output is kept as left operands only.
@@ -245,7 +264,52 @@ proptest! {
             .unwrap();
         let middle = quantized(integer, zero);
         let meanings = [quantized(integer, 128), middle, quantized(integer, 100)];
-        check(vec![(depthwise, size), (pointwise, map)], c, &meanings, seed)?;
+        check(vec![(depthwise, size), (pointwise, map)], c, &meanings, seed, false)?;
+    }
+
+    /// Some channels of the first layer are always the zero point, others another constant.
+    #[test]
+    fn constants_are_left_out(
+        size in sizes(), i in 1usize..=5, c in channel_counts(), o in channel_counts(),
+        integer in types(), zero in 0..256, seed: u64,
+    ) {
+        let point = ConvGeometry::POINTWISE;
+        let mut first = convolution(ConvKind::Conv, point, [c, i], integer, seed);
+        let mut constants = 0;
+        for channel in 0..c {
+            let kind = (seed >> (channel % 31)) & 3;
+            if kind > 1 {
+                continue;
+            }
+            for index in channel * i..(channel + 1) * i {
+                let zero_point = first.weights.zero_point(channel);
+                match &mut first.weights.values {
+                    Integers::U8(values) => values[index] = zero_point as u8,
+                    Integers::I8(values) => values[index] = zero_point as i8,
+                }
+            }
+            first.bias[channel] = if kind == 0 { 0 } else { 1_000_000 };
+            constants += usize::from(kind == 0);
+        }
+        let each = size.rows.kernel * size.columns.kernel;
+        let depthwise =
+            convolution(ConvKind::Depthwise, geometry(&size), [c, each], integer, seed ^ 1);
+        let pointwise = convolution(ConvKind::Conv, point, [o, c], integer, seed ^ 3);
+        let maps = [[size.rows.input, size.columns.input], [size.rows.output, size.columns.output]];
+        let [before, after] = maps.map(|[rows, columns]| point.resolve(1, rows, columns).unwrap());
+        // The type's end cannot be both its zero point and another constant.
+        let middle = quantized(integer, i32::min(zero, 254));
+        let meanings = [
+            quantized(integer, 128), middle, quantized(integer, 90), quantized(integer, 100),
+        ];
+        let layers = vec![(first, before), (depthwise, size), (pointwise, after)];
+        let network = check(layers, i, &meanings, seed, true)?;
+        let isa = IntegerIsa::best().unwrap();
+        let packed = PackedIntegers::new(network, Arithmetic::Xnnpack, isa).unwrap();
+        let found: Vec<usize> = packed.constant_channels().collect();
+        // One channel stays. Scales are such that no other channel is a constant.
+        let expected = constants.min(c - 1);
+        prop_assert_eq!(found, vec![expected, expected, 0]);
     }
 }
 

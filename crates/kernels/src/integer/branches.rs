@@ -23,12 +23,14 @@ impl PackedIntegers {
     ) -> Result<Self, KernelError> {
         let [rows, columns, _] = network.input_shape;
         let shapes = network.shapes([rows, columns])?;
-        let outputs = network.layers.iter().map(|layer| layer.output).zip(shapes);
-        let outputs: Vec<(ValueKind, [usize; 3])> = outputs.collect();
+        let outputs = network.layers.iter().map(|layer| layer.output);
+        let outputs: Vec<ValueKind> = outputs.collect();
         let isa = isa.into();
-        let mut packed = Self::new(network, arithmetic, isa)?;
+        // Branches read whole layers.
+        let computed = shapes.iter().map(|_| None).collect();
+        let mut packed = Self::pack(network, &shapes, computed, arithmetic, isa)?;
         for IntegerBranch { reads, layer } in branches {
-            let Some(&(input, shape)) = outputs.get(reads) else {
+            let (Some(&input), Some(&shape)) = (outputs.get(reads), shapes.get(reads)) else {
                 let problem = format!("it reads layer {reads} of {}", outputs.len());
                 return Err(error(&layer.name, problem));
             };

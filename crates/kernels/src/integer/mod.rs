@@ -16,6 +16,8 @@
 //! | `network` | the description of a network |
 //! | `check` | its checks, and the shapes of its outputs |
 //! | `rounding`, `softmax`, `tables` | the arithmetic of the frameworks, to the last bit |
+//! | `weights` | the weights of one output channel |
+//! | `constant` | channels that are the same in every image, and are left out |
 //! | `packed`, `pack` | weights in the order in which kernels read them |
 //! | `branches` | layers beside the chain, which read one in its middle |
 //! | `map` | where an activation is in the arena, and its border |
@@ -28,6 +30,7 @@
 
 mod branches;
 mod check;
+mod constant;
 mod context;
 mod convolution;
 mod depthwise;
@@ -42,6 +45,7 @@ mod schedule;
 mod softmax;
 mod step;
 mod tables;
+mod weights;
 
 pub use images::{IntegerImages, IntegerOutput};
 pub use network::{

@@ -1,9 +1,10 @@
 //! Brings weights into the order in which kernels read them.
 
 use super::check::check_arithmetic;
+use super::constant::{Computed, leave_out_constants};
 use super::network::{
-    Arithmetic, IntegerLayer, IntegerNetwork, IntegerOperation, Integers, Quantized,
-    QuantizedConvolution, ValueKind,
+    Arithmetic, IntegerLayer, IntegerNetwork, IntegerOperation, Quantized, QuantizedConvolution,
+    ValueKind,
 };
 use super::packed::{
     PackedDepthwise, PackedIntegers, PackedLayer, PackedMatrix, PackedOperation, PackedPanel,
@@ -11,6 +12,7 @@ use super::packed::{
 };
 use super::rounding::{Bounds, ByteScale, Factors};
 use super::softmax::{Exponentials, FIXED_SCALE};
+use super::weights::{each, weights_of};
 use crate::error::KernelError;
 use crate::network::ConvKind;
 use crate::simd::integer::depthwise::tap_pairs;
@@ -18,24 +20,41 @@ use crate::simd::integer::{IntegerKernel, IntegerSimd, Products, Weight, dispatc
 use crate::simd::{AlignedBuffer, IntegerIsa};
 
 impl PackedIntegers {
-    /// Checks and packs a network. Each layer's weights are freed once they are packed.
+    /// Checks and packs a network. Each layer's weights are freed once they are packed. Channels that
+    /// are the same in every image are not computed.
     ///
     /// # Errors
     /// If a layer cannot be computed.
     pub fn new(
-        network: IntegerNetwork,
+        mut network: IntegerNetwork,
         arithmetic: Arithmetic,
         isa: impl Into<IntegerIsa>,
     ) -> Result<Self, KernelError> {
-        let [rows, columns, mut channels] = network.input_shape;
+        let [rows, columns, _] = network.input_shape;
         let shapes = network.shapes([rows, columns])?;
-        let isa = isa.into();
+        let computed = leave_out_constants(&mut network, arithmetic);
+        Self::pack(network, &shapes, computed, arithmetic, isa.into())
+    }
+
+    /// Packs a network that was checked, and that has these outputs.
+    pub(super) fn pack(
+        network: IntegerNetwork,
+        shapes: &[[usize; 3]],
+        computed: Vec<Option<Computed>>,
+        arithmetic: Arithmetic,
+        isa: IntegerIsa,
+    ) -> Result<Self, KernelError> {
+        let [_, _, mut channels] = network.input_shape;
         let mut input = network.input;
         let mut layers = Vec::new();
-        for (layer, shape) in network.layers.into_iter().zip(shapes) {
+        let outputs = shapes.iter().zip(computed);
+        for (layer, (shape, computed)) in network.layers.into_iter().zip(outputs) {
             let output = layer.output;
-            layers.push(PackedLayer::new(layer, input, channels, arithmetic, isa)?);
-            (input, channels) = (output, shape[2]);
+            let mut packed = PackedLayer::new(layer, input, channels, arithmetic, isa)?;
+            channels = computed.as_ref().map_or(shape[2], Computed::count);
+            packed.computed = computed;
+            layers.push(packed);
+            input = output;
         }
         Ok(Self {
             isa,
@@ -97,6 +116,7 @@ impl PackedLayer {
             name: layer.name,
             operation,
             output,
+            computed: None,
         })
     }
 }
@@ -128,38 +148,6 @@ impl PackedSums {
     }
 }
 
-/// Some of an output channel's weights, from `start` on, without their zero point. All of them are
-/// `[rows, columns, in]`.
-#[inline(always)]
-fn weights_of(convolution: &QuantizedConvolution, channel: usize, start: usize, to: &mut [i32]) {
-    let weights = &convolution.weights;
-    let zero_point = weights.zero_point(channel);
-    let (first, step) = match convolution.kind {
-        ConvKind::Conv => (channel * each(convolution) + start, 1),
-        ConvKind::Depthwise => (
-            start * convolution.out_channels + channel,
-            convolution.out_channels,
-        ),
-    };
-    match &weights.values {
-        Integers::U8(values) => without(&values[first..], step, zero_point, to),
-        Integers::I8(values) => without(&values[first..], step, zero_point, to),
-    }
-}
-
-#[inline(always)]
-fn without<T: Copy + Into<i32>>(values: &[T], step: usize, zero_point: i32, to: &mut [i32]) {
-    if step == 1 {
-        for (to, &value) in to.iter_mut().zip(values) {
-            *to = value.into() - zero_point;
-        }
-    } else {
-        for (to, &value) in to.iter_mut().zip(values.iter().step_by(step)) {
-            *to = value.into() - zero_point;
-        }
-    }
-}
-
 /// Sums of the weights of each output channel.
 fn sums_of_weights(convolution: &QuantizedConvolution) -> Vec<i32> {
     let mut weights = vec![0; each(convolution)];
@@ -168,11 +156,6 @@ fn sums_of_weights(convolution: &QuantizedConvolution) -> Vec<i32> {
         weights.iter().copied().fold(0, i32::wrapping_add)
     });
     sums.collect()
-}
-
-/// Weights of an output channel.
-fn each(convolution: &QuantizedConvolution) -> usize {
-    convolution.weights.values.len() / convolution.out_channels
 }
 
 fn pack(

@@ -1,7 +1,8 @@
 //! A network as kernels read it.
 
+use super::constant::Computed;
 use super::network::{Arithmetic, ValueKind};
-use super::rounding::{Bounds, Factors, byte_of_f32};
+use super::rounding::{Bounds, Factors};
 use super::softmax::Exponentials;
 use crate::geometry::ConvGeometry;
 use crate::simd::integer::{ExactRounding, Products, Rounding};
@@ -26,6 +27,8 @@ pub(super) struct PackedLayer {
     pub(super) name: String,
     pub(super) operation: PackedOperation,
     pub(super) output: ValueKind,
+    /// If some channels of the output are constants.
+    pub(super) computed: Option<Computed>,
 }
 
 #[derive(Debug)]
@@ -104,14 +107,7 @@ impl PackedSums {
 
 impl ExactRounding for PackedSums {
     fn byte(&self, channel: usize, sum: i32) -> u8 {
-        match &self.factors {
-            Factors::Exact(factors) => factors
-                .get(channel)
-                .map_or(0, |factor| factor.byte(sum, self.bounds)),
-            Factors::F32(factors) => factors
-                .get(channel)
-                .map_or(0, |factor| byte_of_f32(sum as f32 * factor, self.bounds)),
-        }
+        self.factors.byte(channel, sum, self.bounds)
     }
 }
 
@@ -150,6 +146,13 @@ impl PackedIntegers {
             PackedOperation::Depthwise(_) => self.isa.pairs_name(),
             _ => "-",
         })
+    }
+
+    /// How many channels of each layer's output are not computed, because they are the same in every
+    /// image.
+    pub fn constant_channels(&self) -> impl ExactSizeIterator<Item = usize> {
+        let layers = self.layers.iter();
+        layers.map(|layer| layer.computed.as_ref().map_or(0, Computed::left_out))
     }
 
     /// Bytes of packed weights.

@@ -270,6 +270,18 @@ impl Factors {
         };
         Some(Self::Exact(channels.map(factor).collect()))
     }
+
+    /// The byte for a channel's sum.
+    pub(super) fn byte(&self, channel: usize, sum: i32, bounds: Bounds) -> u8 {
+        match self {
+            Self::Exact(factors) => factors
+                .get(channel)
+                .map_or(0, |factor| factor.byte(sum, bounds)),
+            Self::F32(factors) => factors
+                .get(channel)
+                .map_or(0, |factor| byte_of_f32(sum as f32 * factor, bounds)),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Layers and an image size -> steps, and where their maps are in the arena.
 //!
 //! Layers are in a chain, so two places suffice: a step reads a map in one and writes to the other.
-//! A branch writes to a third, from which it is exported at once.
+//! What only the caller reads is written to a third, from which it is exported at once.
 
 use super::convolution::{CHUNK, Convolution, Source};
 use super::depthwise::Depthwise;
@@ -28,8 +28,8 @@ pub(super) struct Schedule {
     pub(super) first: Quantized,
 }
 
-/// The place of a branch's output.
-const BRANCHES: usize = 2;
+/// The place of what only the caller reads: a branch's output, or a layer's with its constants.
+const APART: usize = 2;
 /// Bytes that may be read beyond a map: those of a vector or of a chunk.
 const SLACK: usize = 64;
 /// Bytes of a cache line.
@@ -58,7 +58,7 @@ struct Planner<'a> {
     schedule: Schedule,
     /// The map that the next layer reads, with the border that it needs.
     current: Map,
-    /// Largest bytes in each place: two for the chain, one for branches.
+    /// Largest bytes in each place: two for the chain, one for what only the caller reads.
     places: [usize; 3],
     /// Which place the current map is in.
     place: usize,
@@ -211,7 +211,7 @@ impl Planner<'_> {
         let wrong = |problem: &str| error(&packed.name, problem);
         let ValueKind::Quantized(quantized) = packed.output else {
             // Numbers are written by the export.
-            self.export(layer, input);
+            self.export(layer, input)?;
             return Ok(layer + 1);
         };
         let scale = ByteScale::from(quantized);
@@ -380,7 +380,7 @@ impl Planner<'_> {
 
     /// What else is done with a layer's output, which is the current map: exports and branches.
     fn finish_layer(&mut self, layer: usize) -> Result<(), KernelError> {
-        self.export(layer, self.current);
+        self.export(layer, self.current)?;
         for branch in self.weights.branches_of(layer, self.outputs) {
             let packed = &self.weights.layers[branch];
             let (PackedOperation::Matrix(matrix), ValueKind::Quantized(quantized)) =
@@ -390,26 +390,44 @@ impl Planner<'_> {
             };
             let source = windows(&self.current, matrix);
             let output = self.keep(Map {
-                offset: BRANCHES,
+                offset: APART,
                 channels: matrix.out_channels,
                 border: Border::default(),
                 scale: quantized.into(),
                 ..self.current
             })?;
             self.product(branch, matrix, source, output);
-            self.export(branch, output);
+            self.export(branch, output)?;
         }
         Ok(())
     }
 
-    /// Writes a map to all outputs that are this layer's.
-    fn export(&mut self, layer: usize, map: Map) {
+    /// Writes a map to all outputs that are this layer's, with the channels that are constants.
+    fn export(&mut self, layer: usize, mut map: Map) -> Result<(), KernelError> {
+        if !self.outputs.contains(&layer) {
+            return Ok(());
+        }
+        if let Some(computed) = &self.weights.layers[layer].computed {
+            let input = map;
+            map = self.keep(Map {
+                offset: APART,
+                channels: computed.all(),
+                border: Border::default(),
+                ..input
+            })?;
+            self.schedule.steps.push(Step::Restore {
+                layer,
+                input,
+                output: map,
+            });
+        }
         for (index, &output) in self.outputs.iter().enumerate() {
             if output == layer {
                 self.schedule.shapes[index] = map.shape();
                 self.schedule.steps.push(Step::Export(map, index));
             }
         }
+        Ok(())
     }
 
     /// Turns places into offsets.

@@ -53,6 +53,12 @@ pub(super) enum Step {
         input: Map,
         output: Map,
     },
+    /// All channels of a layer, of which some are constants.
+    Restore {
+        layer: usize,
+        input: Map,
+        output: Map,
+    },
     /// Map -> output of this index.
     Export(Map, usize),
 }
@@ -78,7 +84,8 @@ impl Step {
             | Self::Copy { input, output }
             | Self::Pool { input, output, .. }
             | Self::Mean { input, output, .. }
-            | Self::Softmax { input, output, .. } => {
+            | Self::Softmax { input, output, .. }
+            | Self::Restore { input, output, .. } => {
                 change(input);
                 change(output);
             }
@@ -149,6 +156,21 @@ impl Step {
                 input,
                 output,
             } => softmax(context, *layer, input, output, turn),
+            Self::Restore {
+                layer,
+                input,
+                output,
+            } => {
+                let Some(computed) = &context.layers[*layer].computed else {
+                    return;
+                };
+                rows(context, input, output, turn, |from, to| {
+                    let pixels = to.chunks_exact_mut(output.channels);
+                    for (to, from) in pixels.zip(from.chunks_exact(input.channels)) {
+                        computed.restore(from, to);
+                    }
+                });
+            }
             Self::Export(map, output) => export(context, map, *output, turn),
         }
     }

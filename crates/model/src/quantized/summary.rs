@@ -27,6 +27,8 @@ pub struct IntegerSummary {
     pub weights: Option<WeightsSummary>,
     /// The kernel that computes it here.
     pub kernel: &'static str,
+    /// Channels of the output that are the same in every image, and are not computed.
+    pub constants: usize,
 }
 
 /// The weights of a layer.
@@ -94,16 +96,18 @@ pub fn integer_summary(network: IntegerNetwork) -> Result<Vec<IntegerSummary>, M
             zero_point: output.zero_point,
             weights: weights.map(WeightsSummary::new),
             kernel: "",
+            constants: 0,
         };
         summaries.push((index, summary));
     }
     let packed = QuantizedWeights::new(network, Default::default())?;
-    let kernels: Vec<&str> = packed.network().kernels().collect();
-    let with_kernel = summaries
-        .into_iter()
-        .map(|(index, summary)| IntegerSummary {
-            kernel: kernels.get(index).copied().unwrap_or_default(),
-            ..summary
-        });
+    let network = packed.network();
+    let kernels: Vec<_> = network.kernels().zip(network.constant_channels()).collect();
+    let with_kernel = summaries.into_iter().map(|(index, mut summary)| {
+        if let Some(&(kernel, constants)) = kernels.get(index) {
+            (summary.kernel, summary.constants) = (kernel, constants);
+        }
+        summary
+    });
     Ok(with_kernel.collect())
 }
