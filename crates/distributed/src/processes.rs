@@ -26,6 +26,9 @@ const FAILURE: i32 = 1;
 /// messages take less; a core that is given away comes back after milliseconds.
 const LOOKS: Duration = Duration::from_micros(100);
 
+/// Messages whose memory is kept.
+const SPARE: usize = 8;
+
 /// Most bytes of a message. MPI counts them with 32 bits.
 const LARGEST: usize = i32::MAX as usize;
 
@@ -38,6 +41,8 @@ pub struct Mpi {
     posted: Vec<UnderWay>,
     /// Messages that were asked for, by their senders.
     arriving: HashMap<usize, UnderWay>,
+    /// Memory of messages that were sent.
+    spare: Vec<Vec<u8>>,
     /// Ends MPI when it is dropped, after `world`.
     _universe: Universe,
 }
@@ -52,6 +57,7 @@ impl Mpi {
             patience,
             posted: Vec::new(),
             arriving: HashMap::new(),
+            spare: Vec::new(),
             _universe: universe,
         })
     }
@@ -71,7 +77,15 @@ impl Mpi {
 
     /// Lets posted messages move on.
     fn push(&mut self) {
-        self.posted.retain_mut(|message| message.done().is_none());
+        let spare = &mut self.spare;
+        self.posted.retain_mut(|message| {
+            let sent = message.done();
+            let under_way = sent.is_none();
+            spare.extend(sent);
+            under_way
+        });
+        // More than are under way at a time are of no use.
+        spare.truncate(SPARE);
     }
 
     /// A rank as MPI numbers it.
@@ -197,7 +211,8 @@ impl Communicator for Mpi {
         if !self.arriving.contains_key(&from) {
             let process = self.world.process_at_rank(number);
             if let Some((message, status)) = process.immediate_matched_probe() {
-                let arriving = UnderWay::receive(message, length(&status));
+                let memory = self.spare.pop().unwrap_or_default();
+                let arriving = UnderWay::receive(message, length(&status), memory);
                 self.arriving.insert(from, arriving);
             }
         }

@@ -26,6 +26,8 @@ pub struct Exchange {
     buckets: VecDeque<Bucket>,
     /// Rounds that are done.
     round: usize,
+    /// Memory of messages that have come.
+    spare: Vec<Vec<u8>>,
 }
 
 /// Values that are summed together.
@@ -51,6 +53,7 @@ impl Exchange {
             ready: 0..0,
             buckets: VecDeque::new(),
             round: 0,
+            spare: Vec::new(),
         }
     }
 
@@ -146,7 +149,8 @@ impl Exchange {
                         if round.adds {
                             encoding.round(values, lost, range.clone());
                         }
-                        let message = encoding.message(values, range.clone());
+                        let memory = self.spare.pop().unwrap_or_default();
+                        let message = encoding.message(values, range.clone(), memory);
                         communicator.post(*to, message)?;
                     }
                     bucket.sent = true;
@@ -167,22 +171,19 @@ impl Exchange {
                 }
                 bucket.sent = false;
                 self.round += 1;
-                let received = std::mem::take(&mut bucket.received).into_iter().flatten();
-                match round.adds {
-                    true => {
-                        let rank = communicator.rank();
-                        add(encoding, values, rank, &round, received)?;
-                        if bucket.is_summed() {
-                            encoding.round(values, lost, bucket.own.clone());
-                        }
+                let received = std::mem::take(&mut bucket.received);
+                let received: Vec<Vec<u8>> = received.into_iter().flatten().collect();
+                if round.adds {
+                    add(encoding, values, communicator.rank(), &round, &received)?;
+                    if bucket.is_summed() {
+                        encoding.round(values, lost, bucket.own.clone());
                     }
-                    false => {
-                        for ((_, range), bytes) in round.receive.iter().zip(received) {
-                            let sums = encoding.values(&bytes, range.clone())?;
-                            values[range.clone()].copy_from_slice(&sums);
-                        }
+                } else {
+                    for ((_, range), bytes) in round.receive.iter().zip(&received) {
+                        encoding.write(bytes, values, range.clone())?;
                     }
                 }
+                self.spare.extend(received);
             }
             self.buckets.pop_front();
         }
@@ -210,19 +211,24 @@ fn add(
     values: &mut [f32],
     rank: usize,
     round: &Round,
-    received: impl Iterator<Item = Vec<u8>>,
+    received: &[Vec<u8>],
 ) -> Result<(), TrainError> {
-    let Some((_, own)) = round.receive.first() else {
+    // The sum of two has the same bits in either order.
+    if let ([(_, own)], [bytes]) = (&round.receive[..], received) {
+        return encoding.add(bytes, values, own.clone());
+    }
+    let Some((_, own)) = round.receive.first().cloned() else {
         return Ok(());
     };
     let mut terms = vec![(rank, values[own.clone()].to_vec())];
     for ((from, range), bytes) in round.receive.iter().zip(received) {
-        terms.push((*from, encoding.values(&bytes, range.clone())?));
+        encoding.write(bytes, values, range.clone())?;
+        terms.push((*from, values[own.clone()].to_vec()));
     }
     terms.sort_by_key(|(of, _)| *of);
     let mut tree = TreeSum::default();
     terms.into_iter().for_each(|(_, vector)| tree.push(vector));
-    values[own.clone()].copy_from_slice(&tree.finish());
+    values[own].copy_from_slice(&tree.finish());
     Ok(())
 }
 

@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::collective::{bytes_of, write};
 use crate::error::TrainError;
 
 /// The number type of gradients on the way between ranks.
@@ -97,46 +96,87 @@ impl Encoding {
         }
     }
 
-    /// The message of a range, which is rounded already.
-    pub(super) fn message(&self, values: &[f32], range: Range<usize>) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(4 * range.len());
-        for (part, rounds) in self.parts(range) {
-            match rounds {
-                false => bytes.append(&mut bytes_of(&values[part])),
-                true => {
-                    let start = bytes.len();
-                    bytes.resize(start + 2 * part.len(), 0);
-                    let (halves, _) = bytes[start..].as_chunks_mut::<2>();
-                    for (half, value) in halves.iter_mut().zip(&values[part]) {
-                        *half = ((value.to_bits() >> 16) as u16).to_le_bytes();
-                    }
+    /// The message of a range, which is rounded already, in the memory of an earlier one.
+    pub(super) fn message(
+        &self,
+        values: &[f32],
+        range: Range<usize>,
+        mut memory: Vec<u8>,
+    ) -> Vec<u8> {
+        let parts = self.parts(range);
+        memory.resize(parts.iter().map(size).sum(), 0);
+        let mut rest = memory.as_mut_slice();
+        for part in parts {
+            let (bytes, others) = rest.split_at_mut(size(&part));
+            rest = others;
+            let (range, rounds) = part;
+            if rounds {
+                for (half, value) in bytes.as_chunks_mut::<2>().0.iter_mut().zip(&values[range]) {
+                    *half = ((value.to_bits() >> 16) as u16).to_le_bytes();
+                }
+            } else {
+                for (bytes, value) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(&values[range]) {
+                    *bytes = value.to_le_bytes();
                 }
             }
         }
-        bytes
+        memory
     }
 
-    /// The values of a message of a range.
-    pub(super) fn values(&self, bytes: &[u8], range: Range<usize>) -> Result<Vec<f32>, TrainError> {
-        let parts = self.parts(range.clone());
-        let size = |(part, rounds): &(Range<usize>, bool)| part.len() * if *rounds { 2 } else { 4 };
+    /// Writes the values of a range's message to a vector.
+    pub(super) fn write(
+        &self,
+        bytes: &[u8],
+        values: &mut [f32],
+        range: Range<usize>,
+    ) -> Result<(), TrainError> {
+        self.take(bytes, values, range, |value, new| *value = new)
+    }
+
+    /// Adds the values of a range's message to a vector.
+    pub(super) fn add(
+        &self,
+        bytes: &[u8],
+        values: &mut [f32],
+        range: Range<usize>,
+    ) -> Result<(), TrainError> {
+        self.take(bytes, values, range, |value, new| *value += new)
+    }
+
+    fn take(
+        &self,
+        bytes: &[u8],
+        values: &mut [f32],
+        range: Range<usize>,
+        take: impl Fn(&mut f32, f32),
+    ) -> Result<(), TrainError> {
+        let parts = self.parts(range);
         let expected = parts.iter().map(size).sum();
         TrainError::check_length("a message's bytes", expected, bytes.len())?;
-        let (mut values, mut rest) = (vec![0.0; range.len()], bytes);
-        for part in &parts {
-            let (own, others) = rest.split_at(size(part));
-            let values = &mut values[part.0.start - range.start..][..part.0.len()];
+        let mut rest = bytes;
+        for part in parts {
+            let (bytes, others) = rest.split_at(size(&part));
             rest = others;
-            if !part.1 {
-                write(own, values)?;
-                continue;
-            }
-            for (value, half) in values.iter_mut().zip(own.as_chunks::<2>().0) {
-                *value = f32::from_bits(u32::from(u16::from_le_bytes(*half)) << 16);
+            let (range, rounds) = part;
+            let values = values[range].iter_mut();
+            if rounds {
+                for (value, half) in values.zip(bytes.as_chunks::<2>().0) {
+                    let bits = u32::from(u16::from_le_bytes(*half)) << 16;
+                    take(value, f32::from_bits(bits));
+                }
+            } else {
+                for (value, bytes) in values.zip(bytes.as_chunks::<4>().0) {
+                    take(value, f32::from_le_bytes(*bytes));
+                }
             }
         }
-        Ok(values)
+        Ok(())
     }
+}
+
+/// Bytes of a part, by whether it is rounded.
+fn size((part, rounds): &(Range<usize>, bool)) -> usize {
+    part.len() * if *rounds { 2 } else { 4 }
 }
 
 /// The nearest bf16; of two, the even one.
@@ -182,16 +222,19 @@ mod tests {
                 for end in start..=10 {
                     let (mut sent, mut lost) = (values.clone(), vec![0.0; 10]);
                     encoding.round(&mut sent, &mut lost, start..end);
-                    let message = encoding.message(&sent, start..end);
-                    let found = encoding.values(&message, start..end).unwrap();
-                    assert_eq!(found, sent[start..end]);
+                    let message = encoding.message(&sent, start..end, vec![1; 7]);
+                    let mut found = vec![0.0; 10];
+                    encoding.write(&message, &mut found, start..end).unwrap();
+                    assert_eq!(found[start..end], sent[start..end]);
+                    encoding.add(&message, &mut found, start..end).unwrap();
+                    assert!((start..end).all(|at| found[at] == 2.0 * sent[at]));
                     for at in start..end {
                         let is_exact = exact.iter().any(|exact| exact.contains(&at));
                         let rounds = wire == Wire::Bf16 && !is_exact;
                         assert_eq!(sent[at] != values[at], rounds && at > 0, "{at}");
                         assert_eq!(sent[at] + lost[at], values[at]);
                     }
-                    assert!(encoding.values(&[0; 41], start..end).is_err());
+                    assert!(encoding.write(&[0; 41], &mut found, start..end).is_err());
                     encoding.restore(&mut sent, &lost, start..end);
                     assert_eq!(sent, values);
                 }
