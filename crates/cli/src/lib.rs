@@ -41,12 +41,14 @@ pub fn run(command: &Command) -> Result<()> {
         Command::Inspect(arguments) => commands::inspect::run(arguments),
         Command::Weights(arguments) => commands::weights::run(arguments),
         Command::Train(arguments) => match arguments.task {
-            Task::Classification => commands::train::run(arguments),
             Task::Detection => commands::train_detector::run(arguments),
+            _ => commands::train::run(arguments),
         },
         Command::Eval(arguments) => match arguments.task {
             Task::Classification => commands::eval::run(arguments),
             Task::Detection => commands::eval_detector::run(arguments),
+            Task::MultiLabel | Task::Embedding => commands::eval_head::run(arguments),
+            Task::Places => commands::eval_places::run(arguments),
         },
         Command::Bench(arguments) => commands::bench::run(arguments),
         Command::Choose(arguments) => commands::choose::run(arguments),

@@ -141,6 +141,12 @@ impl Observer for Training {
                 100.0 * record.accuracy,
                 100.0 * record.recall_5
             ),
+            Record::Measure(record) => {
+                let value = record
+                    .value
+                    .map_or("none".to_string(), |value| format!("{value:.4}"));
+                format!("epoch {}: {} {value}", record.epoch, record.measure.name())
+            }
             Record::Detection(record) => {
                 let share = |share: Option<f64>| match share {
                     Some(share) => format!("{:.2} %", 100.0 * share),

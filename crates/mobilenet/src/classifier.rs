@@ -8,11 +8,11 @@ use mobilenet_kernels::inference::WeightType;
 use mobilenet_model::checkpoint::{Checkpoint, Metadata, ReadLimits, load, load_bytes};
 #[cfg(feature = "integers")]
 use mobilenet_model::checkpoint::{is_quantized, load_quantized, load_quantized_bytes};
-use mobilenet_model::prediction::{mean_probabilities, predictions};
+use mobilenet_model::prediction::predictions;
 use mobilenet_model::preprocess::{Photo, Views};
 #[cfg(feature = "integers")]
 use mobilenet_model::quantized::{Arithmetic, IntegerNetwork, QuantizedWeights};
-use mobilenet_model::{NetworkWeights, PlanWeights, Prediction};
+use mobilenet_model::{Head, NetworkWeights, PlanWeights, Prediction};
 
 #[cfg(feature = "candle")]
 use crate::eager::Eager;
@@ -256,7 +256,7 @@ impl Classifier {
     }
 
     /// The `top` most probable classes of a photo, best first. Probabilities are from 0 to 1 and
-    /// add up to 1 over all classes.
+    /// add up to 1 over all classes, unless the weights tell attributes, which are independent.
     ///
     /// # Errors
     /// [`Error::NoClassifier`] if the weights have no classifier, and as [`Self::pixels`].
@@ -335,9 +335,9 @@ impl Classifier {
         top: usize,
         caller: Caller,
     ) -> Result<Vec<Prediction>, Error> {
-        let Some(classes) = self.metadata.classes else {
-            return Err(Error::NoClassifier);
-        };
+        let head = self.metadata.head;
+        let classes = self.metadata.classes.filter(|_| head != Head::Embedding);
+        let classes = classes.ok_or(Error::NoClassifier)?;
         let preprocessing = &self.metadata.preprocessing;
         let [rows, columns] = preprocessing.size;
         let one = rows * columns * preprocessing.channels();
@@ -351,7 +351,7 @@ impl Classifier {
                 Network::Eager(network) => network.logits(view)?,
             });
         }
-        let probabilities = mean_probabilities(&logits, classes);
+        let probabilities = head.mean_probabilities(&logits, classes);
         Ok(predictions(&probabilities, &self.metadata.labels, top))
     }
 

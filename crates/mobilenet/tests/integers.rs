@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use mobilenet::model::Head;
 use mobilenet::model::checkpoint::{ReadLimits, load, load_integers};
-use mobilenet::model::prediction::mean_probabilities;
 use mobilenet::model::quantized::{
     Arithmetic, IntegerImages, IntegerOutput, IntegerPlan, IntegerPlanOptions, IntegerPlanOutput,
     QuantizedWeights,
@@ -38,7 +38,7 @@ fn a_quantised_file_runs_in_integers() {
     let mut logits = vec![0.0; 10];
     let images = IntegerImages::F32(&pixels);
     plan.run(&images, IntegerOutput::F32(&mut logits)).unwrap();
-    let expected = mean_probabilities(&logits, 10);
+    let expected = Head::Classes.mean_probabilities(&logits, 10);
 
     let classifier = Classifier::open(&path).unwrap();
     let found = classifier.classify_pixels(&pixels, 10).unwrap();

@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mobilenet_model::initialize::Parameters;
-use mobilenet_model::prediction::mean_probabilities;
 use mobilenet_model::preprocess::Preprocessing;
-use mobilenet_model::{MobileNetV1Config, NetworkWeights, PlanOutput, PlanWeights};
+use mobilenet_model::{Head, MobileNetV1Config, NetworkWeights, PlanOutput, PlanWeights};
 
 use serde::{Deserialize, Serialize};
 
@@ -188,7 +187,7 @@ pub fn evaluate_network(
 fn averaged(logits: &[f32], views: usize, classes: usize) -> Vec<f32> {
     let photos = logits.chunks_exact(views * classes);
     let logits = |logits| {
-        let mean = mean_probabilities(logits, classes);
+        let mean = Head::Classes.mean_probabilities(logits, classes);
         // The least number that is not 0 stands for it: its logarithm is finite.
         mean.into_iter()
             .map(|probability| probability.max(f64::MIN_POSITIVE).ln() as f32)

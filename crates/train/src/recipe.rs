@@ -41,6 +41,20 @@ pub enum Target {
     Teacher(Distillation),
     /// A teacher's embedding, which the last layer learns to reproduce (section 4.7).
     Embedding,
+    /// Probabilities of attributes, from the data or a teacher (section 4.5).
+    Attributes,
+    /// The direction of vectors, from the data or a teacher.
+    Direction,
+    /// Photos with the same label should have the same direction, others not.
+    Contrast {
+        /// Divisor of the cosines: the lower, the more the nearest others count.
+        temperature: f64,
+    },
+}
+
+impl Target {
+    /// Photos of the same label attract each other, with the temperature of the loss's authors.
+    pub const CONTRAST: Self = Self::Contrast { temperature: 0.1 };
 }
 
 /// A training's settings.
@@ -158,7 +172,7 @@ impl Recipe {
     }
 
     /// Number of images of a shard.
-    pub(crate) fn shard_size(&self) -> usize {
+    pub fn shard_size(&self) -> usize {
         self.batch_size / self.shards
     }
 

@@ -517,7 +517,7 @@ fn workers_do_not_wait_and_staleness_is_logged() {
             .iter()
             .filter_map(|record| match record {
                 Record::Step(record) => Some(record.staleness.unwrap()),
-                Record::Epoch(_) | Record::Detection(_) => None,
+                _ => None,
             })
             .collect();
         assert_eq!(staleness.len(), 10, "{name}");

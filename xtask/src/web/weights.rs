@@ -48,6 +48,9 @@ impl Converted {
 /// Converts weights: a file or folder, a known name, or `hf:OWNER/REPO`.
 pub(super) fn convert(weights: &str, dtype: WebType) -> Result<Converted> {
     let checkpoint = mobilenet_cli::load(weights)?;
+    if !checkpoint.metadata.head.is_classes() {
+        bail!("the page names classes; the last layer of {weights} tells something else");
+    }
     let path = Path::new(weights);
     let limits = ReadLimits::default();
     let (precision, bytes) = if exists(path) && is_quantized(path, limits)? {

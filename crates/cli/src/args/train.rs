@@ -16,6 +16,12 @@ pub enum Task {
     Classification,
     /// Boxes around objects (SSD)
     Detection,
+    /// Attributes, each of which a photo has or not
+    MultiLabel,
+    /// A vector for each photo: photos of the same have the same direction
+    Embedding,
+    /// The place where a photo was taken, as a cell of the earth
+    Places,
 }
 
 /// The loss of a detector's classes.
@@ -99,7 +105,10 @@ pub struct Train {
     /// `fashion-mnist`; a folder with one folder of photos per class, or with such folders in
     /// train/ and test/ or validation/; a folder of TFRecord shards; or a CSV list of paths and
     /// labels. With --task detection a folder of photos with VOC's XML, COCO's JSON or YOLO's text
-    /// files, in parts (train, test or val) or not
+    /// files, in parts (train, test or val) or not. With --task multi-label a CSV list whose first line
+    /// is `photo,labels` (labels with | between them) or `photo` and a column of 0 to 1 for each
+    /// attribute; with --task places `photo,latitude,longitude`; with --task embedding photos with
+    /// labels, or `photo` and the numbers of a vector to learn. TRAIN.csv,TEST.csv are two parts
     #[arg(short, long, value_name = "D")]
     pub(crate) data: String,
     /// Folder for weights, checkpoints, logs and the report
@@ -187,6 +196,16 @@ pub struct Train {
     /// Loss of a detector's classes
     #[arg(long, value_enum, default_value_t = ClassLossName::HardNegatives)]
     pub(crate) class_loss: ClassLossName,
+    /// With --task embedding, how many numbers the vector has [default: those of the vectors to learn,
+    /// else 128, as FaceNet's]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=65536))]
+    pub(crate) embedding_width: Option<u64>,
+    /// With --task places, cells with fewer photos are left out
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) cell_least: u64,
+    /// With --task places, cells with more photos are divided
+    #[arg(long, value_name = "N", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) cell_most: u64,
     /// Train the classifier only, in seconds: logistic regression on features that are computed once
     /// and kept in DIR/features
     #[arg(long, conflicts_with_all = [
@@ -278,7 +297,8 @@ pub struct Eval {
     /// Weights; with --task detection a detector's file, as `detect` takes it
     #[arg(short, long, value_name = "W")]
     pub(crate) weights: String,
-    /// Data as for `train`, of which the test part is used. Its classes are found among those of the
+    /// Data as for `train`, of which the test part is used; with --task embedding also a CSV list
+    /// `photo,other,same` of pairs, which show the same (1) or not (0). Its classes are found among those of the
     /// weights by name: label, WordNet id or number. With --labels a folder of photos, which are
     /// matched with the labels in the order of their names
     #[arg(short, long, value_name = "D")]

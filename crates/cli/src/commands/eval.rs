@@ -56,6 +56,12 @@ fn eval(arguments: &Eval, communicator: &mut dyn Communicator) -> Result<()> {
     let Some(classes) = metadata.classes else {
         bail!("{} has no classifier", arguments.weights);
     };
+    if !metadata.head.is_classes() {
+        bail!(
+            "the last layer of {} tells no classes; see --task",
+            arguments.weights
+        );
+    }
     let offset = arguments.label_offset.map(|offset| offset as usize);
     let data = InClassesOf::new(open(arguments)?, &metadata.labels, classes, offset).with_context(
         || {
@@ -262,7 +268,7 @@ fn report(
 }
 
 /// Opens the part of the data to evaluate on.
-fn open(arguments: &Eval) -> Result<Arc<dyn ImageDataset>> {
+pub(super) fn open(arguments: &Eval) -> Result<Arc<dyn ImageDataset>> {
     let folder = Path::new(&arguments.data);
     if let Some(labels) = &arguments.labels {
         return Ok(Arc::new(photo_list::open(folder, labels, None)?));

@@ -4,12 +4,11 @@ use anyhow::{Context, Result, bail};
 use mobilenet::kernels::inference::WeightType;
 use mobilenet::model::checkpoint::{Checkpoint, LoadReport, Metadata};
 use mobilenet::model::initialize::initial_parameters;
-use mobilenet::model::labels::Labels;
 use mobilenet::model::preprocess::{Preprocessing, Resize};
-use mobilenet::model::{InferencePlan, PlanOptions, PlanOutput, PlanWeights};
+use mobilenet::model::{Head, InferencePlan, PlanOptions, PlanOutput, PlanWeights};
 use mobilenet::train::augment::{Augmentation, Border};
-use mobilenet::train::data::{self, ImageDataset};
-use mobilenet::train::fine_tune::{self, Logits};
+use mobilenet::train::data::ImageDataset;
+use mobilenet::train::fine_tune;
 use mobilenet::train::loss::Distillation;
 use mobilenet::train::parallel::{Communicator, Wire, broadcast};
 use mobilenet::train::quantization::{FROM_SCRATCH_DELAY, Quantization, Scheme};
@@ -17,10 +16,11 @@ use mobilenet::train::recipe::{Recipe, Target};
 use mobilenet::train::report;
 use mobilenet::train::run::{self, Job, Replicas};
 
+use super::task::{self, Subject};
 use super::train_settings::{
     available, run_options, shared_settings, source, stop_by_signals, with_last_checkpoint,
 };
-use super::{copies, load, train_head};
+use super::{copies, eval_head, load, train_head};
 use crate::args::{AugmentationName, ReplicasName, SchemeName, Train, WireName};
 use crate::output;
 use crate::progress::Training;
@@ -33,22 +33,22 @@ pub(crate) fn run(arguments: &Train) -> Result<()> {
 }
 
 fn train(arguments: &Train, communicator: &mut dyn Communicator) -> Result<()> {
-    let data = data::open(&arguments.data)?;
+    let mut subject = Subject::open(arguments)?;
     let is_first = communicator.rank() == 0;
     if arguments.head {
         if communicator.ranks() > 1 {
             bail!("--head computes in one process");
         }
-        return train_head::run(arguments, &data, &source(arguments));
+        return train_head::run(arguments, &subject.data, &source(arguments));
     }
-    if let Some(test) = data
+    if let Some(test) = subject
+        .data
         .test
         .as_deref()
         .filter(|_| is_first && !is_fashion_mnist(arguments))
     {
-        copies::warn(&*data.train, test);
+        copies::warn(&*subject.data.train, test);
     }
-    let class_names = data.train.class_names();
     let init = init(arguments, communicator)?;
     let resolution = match (arguments.resolution, &init) {
         (Some(side), _) => side as usize,
@@ -57,27 +57,30 @@ fn train(arguments: &Train, communicator: &mut dyn Communicator) -> Result<()> {
         (None, None) => mobilenet::model::DEFAULT_IMAGE_SIZE,
     };
     let replicas = replicas(arguments)?;
-    let recipe = recipe(arguments, &*data.train, resolution)?;
+    let recipe = recipe(arguments, &subject, resolution)?;
     if is_first {
-        advise(&recipe);
+        advise(&recipe, &*subject.data.train);
     }
-    let initial = match init {
-        Some(init) => adapt(arguments, init, class_names, resolution, is_first)?,
-        None => draw(arguments, class_names, &recipe)?,
-    };
     let threads = match arguments.threads {
         Some(threads) => threads as usize,
         None if recipe.shards > 1 || communicator.ranks() > 1 => 1,
         None => available(),
     };
     let teacher = teacher(arguments, &recipe, threads)?;
+    if let (Some(teacher), Some(Target::Direction)) = (&teacher, subject.target) {
+        subject.outputs = task::numbered(teacher.output_len());
+    }
+    let initial = match init {
+        Some(init) => adapt(arguments, init, &subject, resolution, is_first)?,
+        None => draw(arguments, &subject, &recipe)?,
+    };
     let options = run_options(arguments, threads);
     let stop = stop_by_signals()?;
     let mut observer = Training::new(arguments.json);
     let job = Job {
         recipe,
         initial,
-        data: &data,
+        data: &subject.data,
         replicas,
         options: &options,
     };
@@ -105,6 +108,10 @@ fn train(arguments: &Train, communicator: &mut dyn Communicator) -> Result<()> {
             100.0 * accuracy.recall_5(),
             accuracy.images()
         ))?;
+        output::line(format!("report: {out}/report/{}", report::FILE))?;
+    }
+    if let Some(measured) = &outcome.measured {
+        eval_head::print(measured)?;
         output::line(format!("report: {out}/report/{}", report::FILE))?;
     }
     output::line(format!("weights: {out}/model.safetensors"))
@@ -135,7 +142,8 @@ fn is_fashion_mnist(arguments: &Train) -> bool {
 }
 
 /// The preset for this data, with the user's changes.
-fn recipe(arguments: &Train, data: &dyn ImageDataset, resolution: usize) -> Result<Recipe> {
+fn recipe(arguments: &Train, subject: &Subject, resolution: usize) -> Result<Recipe> {
+    let data = &*subject.data.train;
     let fashion = is_fashion_mnist(arguments);
     let usual = if fashion { 128 } else { 32 };
     let batch_size = arguments.batch_size.unwrap_or(usual) as usize;
@@ -182,11 +190,12 @@ fn recipe(arguments: &Train, data: &dyn ImageDataset, resolution: usize) -> Resu
         (None, Target::Labels { label_smoothing }) => label_smoothing,
         (None, _) => 0.0,
     };
-    recipe.target = match arguments.teacher {
-        None => Target::Labels {
+    recipe.target = match (subject.target, &arguments.teacher) {
+        (Some(target), _) => target,
+        (None, None) => Target::Labels {
             label_smoothing: smoothing,
         },
-        Some(_) => Target::Teacher(Distillation {
+        (None, Some(_)) => Target::Teacher(Distillation {
             weight: arguments.teacher_weight,
             temperature: arguments.temperature,
             label_smoothing: smoothing,
@@ -212,7 +221,14 @@ fn replicas(arguments: &Train) -> Result<Option<Replicas>> {
 }
 
 /// Says what of a recipe will surprise.
-fn advise(recipe: &Recipe) {
+fn advise(recipe: &Recipe, data: &dyn ImageDataset) {
+    let (batch, classes) = (recipe.shard_size(), data.class_names().len());
+    if matches!(recipe.target, Target::Contrast { .. }) && batch < classes {
+        eprintln!(
+            "{batch} photos of {classes} classes are seen together: most have no other of their \
+             class to learn from; a larger --batch-size helps"
+        );
+    }
     if let Some(quantization) = recipe.quantization.filter(|q| q.delay > recipe.steps) {
         eprintln!(
             "--quant-delay {} is beyond the last step, {}: nothing will be rounded",
@@ -256,7 +272,7 @@ fn augmentation_of(name: AugmentationName, resolution: usize) -> Augmentation {
 fn adapt(
     arguments: &Train,
     init: Checkpoint,
-    class_names: &[String],
+    subject: &Subject,
     resolution: usize,
     is_first: bool,
 ) -> Result<Checkpoint> {
@@ -266,27 +282,26 @@ fn adapt(
     {
         bail!("--init has width {}", init.metadata.width);
     }
-    let logits = if arguments.exclude_logits {
-        Logits::Exclude
-    } else if arguments.slice_logits {
-        Logits::Slice
-    } else {
-        Logits::Keep
-    };
-    let (mut checkpoint, kept) = fine_tune::adapt(init, class_names, logits, arguments.seed)
-        .context("use --exclude-logits or --slice-logits for other classes")?;
+    let logits = subject.logits(arguments, &init.metadata)?;
+    let (mut checkpoint, kept) =
+        fine_tune::adapt(init, &subject.outputs, logits, arguments.seed)
+            .context("use --exclude-logits or --slice-logits for other classes")?;
     if arguments.slice_logits && is_first {
-        eprintln!("{kept} of {} classes keep their logits", class_names.len());
+        eprintln!(
+            "{kept} of {} classes keep their logits",
+            subject.outputs.len()
+        );
     }
     let mut metadata = checkpoint.metadata.with_size([resolution; 2]);
     metadata.least_probability = None;
+    (metadata.head, metadata.labels) = (subject.head, subject.labels());
     metadata.source = format!("{} on {}", metadata.source, source(arguments));
     checkpoint.metadata = metadata;
     Ok(checkpoint)
 }
 
 /// Random initial weights as in slim, and their metadata.
-fn draw(arguments: &Train, class_names: &[String], recipe: &Recipe) -> Result<Checkpoint> {
+fn draw(arguments: &Train, subject: &Subject, recipe: &Recipe) -> Result<Checkpoint> {
     let fashion = is_fashion_mnist(arguments);
     let side = recipe.resolution;
     let preprocessing = match recipe.augmentation {
@@ -299,8 +314,9 @@ fn draw(arguments: &Train, class_names: &[String], recipe: &Recipe) -> Result<Ch
     };
     let metadata = Metadata {
         width: arguments.width.unwrap_or(if fashion { 0.25 } else { 1.0 }),
-        classes: Some(class_names.len()),
-        labels: Labels::Names(class_names.to_vec()),
+        classes: Some(subject.outputs.len()),
+        labels: subject.labels(),
+        head: subject.head,
         source: source(arguments),
         ..Metadata::new(preprocessing)
     };
@@ -317,9 +333,15 @@ fn teacher(arguments: &Train, recipe: &Recipe, threads: usize) -> Result<Option<
     };
     let checkpoint = load(weights)?;
     let config = checkpoint.metadata.config();
+    let is_embedding = checkpoint.metadata.head == Head::Embedding;
+    let output = match recipe.target {
+        // A classifier's features are its embedding.
+        Target::Direction if !is_embedding => PlanOutput::Features,
+        _ => PlanOutput::Logits,
+    };
     let weights = PlanWeights::consuming(WeightType::F32, &config, checkpoint.parameters)?;
     let options = PlanOptions {
-        output: PlanOutput::Logits,
+        output,
         ..PlanOptions::new([recipe.resolution; 2], threads)
     };
     Ok(Some(InferencePlan::new(&weights, &options)?))

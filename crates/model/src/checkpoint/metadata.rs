@@ -7,6 +7,7 @@ use mobilenet_kernels::{BatchNormConfig, Normalizer};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{ArgScope, BaseConfig, MobileNetV1Config, PaddingRule};
+use crate::head::Head;
 use crate::labels::Labels;
 use crate::preprocess::Preprocessing;
 
@@ -29,6 +30,9 @@ pub struct Metadata {
     pub classes: Option<usize>,
     /// Names of the classes.
     pub labels: Labels,
+    /// What the last layer's numbers mean.
+    #[serde(default, skip_serializing_if = "Head::is_classes")]
+    pub head: Head,
     /// The probability below which the best class is no answer: the photo probably shows none of the
     /// classes. `None` if it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -100,6 +104,7 @@ impl Metadata {
             channel_multiplier: 1,
             classes: Some(crate::labels::IMAGENET_CLASSES),
             labels: Labels::ImageNet,
+            head: Head::Classes,
             least_probability: None,
             preprocessing,
             batch_norm_epsilon: 1e-3,

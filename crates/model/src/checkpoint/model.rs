@@ -6,6 +6,7 @@ use crate::architecture::LOGITS_LAYER;
 use crate::array::Array;
 use crate::error::ModelError;
 use crate::fold::{FoldedLayer, folded_layers};
+use crate::head::Head;
 use crate::initialize::{Parameters, initial_parameters};
 use crate::labels::Labels;
 
@@ -53,6 +54,7 @@ impl Checkpoint {
     pub fn with_classes(mut self, classes: Option<usize>, seed: u64) -> Result<Self, ModelError> {
         self.metadata.classes = classes.filter(|&classes| classes > 0);
         self.metadata.labels = Labels::Unknown;
+        self.metadata.head = Head::Classes;
         self.metadata.least_probability = None;
         self.parameters
             .retain(|name, _| !name.starts_with(LOGITS_LAYER));

@@ -10,8 +10,9 @@ mod overlay;
 use crate::checkpoint::{Checkpoint, Metadata};
 use crate::error::ModelError;
 use crate::fold::folded_logits;
+use crate::head::Head;
 use crate::plan::{InferencePlan, PlanOptions, PlanWeights};
-use crate::prediction::{Prediction, mean_probabilities, predictions};
+use crate::prediction::{Prediction, predictions};
 use crate::preprocess::{Photo, PhotoError};
 
 /// Why an answer could not be explained.
@@ -71,6 +72,7 @@ impl Explainer {
         let config = metadata.config();
         let packed = PlanWeights::new(&config, &checkpoint.parameters)?;
         let logits = folded_logits(&config, &checkpoint.parameters)?;
+        let logits = logits.filter(|_| metadata.head != Head::Embedding);
         let logits = logits.ok_or(ExplainError::NoClassifier)?;
         let options = PlanOptions {
             endpoints: vec![config.base.final_endpoint],
@@ -117,7 +119,7 @@ impl Explainer {
         let mut logits = vec![0.0; classes];
         let mut map = vec![0.0; rows * columns * channels];
         self.plan.run_all(&pixels, &mut [&mut logits, &mut map])?;
-        let probabilities = mean_probabilities(&logits, classes);
+        let probabilities = self.metadata.head.mean_probabilities(&logits, classes);
         let all = predictions(&probabilities, &self.metadata.labels, classes);
         let prediction = match class {
             None => all.into_iter().next(),

@@ -51,6 +51,13 @@ pub fn quantize(
 ) -> Result<Quantization, ModelError> {
     options.check()?;
     let metadata = &checkpoint.metadata;
+    if !metadata.head.is_classes() {
+        return Err(ModelError::Setting {
+            setting: "the last layer of a network of integers",
+            range: "a classifier, whose softmax the formats have",
+            found: format!("{:?}", metadata.head).to_lowercase(),
+        });
+    }
     let original = FloatNetwork::new(checkpoint)?;
     let statistics = |network: &FloatNetwork| {
         Statistics::new(network, images)?.ok_or_else(|| ModelError::Setting {

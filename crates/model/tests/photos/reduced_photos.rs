@@ -8,8 +8,8 @@ use std::path::Path;
 use crate::support::skipped;
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::{self, FilterType};
+use mobilenet_model::Head;
 use mobilenet_model::checkpoint::{ReadLimits, load};
-use mobilenet_model::prediction::mean_probabilities;
 use mobilenet_model::preprocess::{
     DecodeLimits, DecodeOptions, EncodedPhoto, Photo, Preprocessing, Reduction, open,
 };
@@ -44,7 +44,7 @@ fn probabilities(
     let mut logits = vec![0.0; plan.output_len()];
     plan.run(&rule.pixels(&photo).unwrap(), &mut logits)
         .unwrap();
-    mean_probabilities(&logits, logits.len())
+    Head::Classes.mean_probabilities(&logits, logits.len())
 }
 
 /// Compares all shared photos, enlarged; returns how many were reduced.

@@ -7,8 +7,9 @@ use super::photo_list::{highest, read_text};
 use super::{DataError, ImageFiles, numbered};
 
 /// First words of a header line.
-const HEADERS: [&str; 7] = [
+const HEADERS: [&str; 8] = [
     "path",
+    "photo",
     "file",
     "filename",
     "file_name",
@@ -19,7 +20,7 @@ const HEADERS: [&str; 7] = [
 
 /// Opens a list. Paths are relative to the list's folder, and files are first opened when a photo
 /// is loaded. Fields may have double quotes. The first line is a header if its path is a usual
-/// heading (`path`, `file`, `filename`, `image`, ...) and no file has this name.
+/// heading (`path`, `photo`, `file`, `filename`, `image`, ...) and no file has this name.
 ///
 /// If all labels are numbers, they are class indices, otherwise names. Classes are `class_names` if
 /// given, otherwise the numbers from `0` to the highest index, or the sorted names.

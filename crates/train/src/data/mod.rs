@@ -6,6 +6,10 @@
 //! | [`open`] | opens a data set of any kind by its name or path |
 //! | [`image_folder`] | a folder of class folders |
 //! | [`csv`] | a list of paths and labels |
+//! | [`attributes`] | a list of photos with attributes |
+//! | [`vectors`] | a list of photos with vectors |
+//! | [`pairs`] | a list of pairs of photos |
+//! | [`Targets`] | what the outputs should be, where photos have no class |
 //! | [`photo_list`] | a folder of photos, and a file with one class index per line |
 //! | [`idx`], [`fashion_mnist`] | MNIST's format, and the built-in data set |
 //! | [`tfrecord`] | slim's ImageNet shards |
@@ -19,6 +23,7 @@
 
 mod ahead;
 pub mod annotations;
+pub mod attributes;
 mod batch;
 mod copies;
 pub mod csv;
@@ -33,10 +38,14 @@ mod in_classes_of;
 mod loader;
 mod open;
 mod order;
+pub mod pairs;
 mod part;
 pub mod photo_list;
 mod skipped;
+mod table;
+mod targets;
 pub mod tfrecord;
+pub mod vectors;
 
 pub use batch::Batch;
 pub use copies::{CopyOf, copies};
@@ -48,10 +57,14 @@ pub use in_classes_of::InClassesOf;
 pub(crate) use loader::{Answer, TrainingPhotos, not_empty};
 pub use loader::{Loader, LoaderConfig};
 pub use mobilenet_model::preprocess::Photo;
-pub use open::{OpenData, open};
+pub use open::{OpenData, list_parts, open};
 pub use part::Part;
 pub use skipped::Skipped;
 pub(crate) use skipped::{SkippedList, Tolerance};
+pub(crate) use table::Table;
+pub use targets::{MOST_TARGETS, TargetPhotos, Targets};
+
+use std::sync::Arc;
 
 /// Most classes of a data set. It limits the memory that a wrong label can make us allocate.
 pub const MOST_CLASSES: usize = 1 << 20;
@@ -71,7 +84,8 @@ pub trait ImageDataset: Send + Sync {
     /// Names by class index.
     fn class_names(&self) -> &[String];
 
-    /// Class index of a photo, below the number of class names.
+    /// Class index of a photo, below the number of class names. With [`targets`](Self::targets), the
+    /// number of the photo's row.
     fn label(&self, index: usize) -> usize;
 
     /// Reads and decodes a photo.
@@ -82,6 +96,11 @@ pub trait ImageDataset: Send + Sync {
 
     /// Name of a photo in messages: its path, or its file and number.
     fn name(&self, index: usize) -> String;
+
+    /// What the network's outputs should be, if photos have no class.
+    fn targets(&self) -> Option<&Arc<Targets>> {
+        None
+    }
 }
 
 /// A data set in two parts with the same classes.

@@ -1,6 +1,6 @@
 //! Opens a data set by its name or path.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::tfrecord::{TfRecordOptions, TfRecords};
@@ -71,15 +71,20 @@ pub fn open(name: &str) -> Result<OpenData, DataError> {
     })
 }
 
+/// The lists of `LIST.csv` or `LIST.csv,TEST.csv`: for training, and for evaluation.
+pub fn list_parts(name: &str) -> (PathBuf, Option<PathBuf>) {
+    match name.split_once(".csv,") {
+        Some((train, test)) => (format!("{train}.csv").into(), Some(test.into())),
+        None => (name.into(), None),
+    }
+}
+
 fn open_lists(name: &str) -> Result<OpenData, DataError> {
-    let (train, test) = match name.split_once(".csv,") {
-        Some((train, test)) => (format!("{train}.csv"), Some(test)),
-        None => (name.to_string(), None),
-    };
-    let train = csv::open(Path::new(&train), None)?;
+    let (train, test) = list_parts(name);
+    let train = csv::open(&train, None)?;
     let names = train.class_names().to_vec();
     let test = test
-        .map(|test| csv::open(Path::new(test), Some(&names)))
+        .map(|test| csv::open(&test, Some(&names)))
         .transpose()?;
     Ok(OpenData {
         train: Arc::new(train),

@@ -53,6 +53,49 @@ pub struct DetectionRecord {
     pub ap_50: Option<f64>,
 }
 
+/// What a [`MeasureRecord`] measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Measure {
+    /// Of attributes: the mean of their average precisions.
+    MeanAveragePrecision,
+    /// Of an embedding: the chance that photos of the same are nearer than others.
+    AreaUnderRoc,
+    /// Of an embedding: how near it is to the vectors that it learns.
+    MeanCosine,
+}
+
+impl Measure {
+    /// Its name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::MeanAveragePrecision => "mean average precision",
+            Self::AreaUnderRoc => "area under the ROC",
+            Self::MeanCosine => "mean cosine",
+        }
+    }
+
+    /// Its name in logs.
+    pub fn tag(self) -> &'static str {
+        match self {
+            Self::MeanAveragePrecision => "eval/mean_average_precision",
+            Self::AreaUnderRoc => "eval/area_under_roc",
+            Self::MeanCosine => "eval/mean_cosine",
+        }
+    }
+}
+
+/// An evaluation of attributes or an embedding after an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct MeasureRecord {
+    /// Epochs done.
+    pub epoch: u64,
+    /// What was measured.
+    pub measure: Measure,
+    /// `None` if the data cannot tell.
+    pub value: Option<f64>,
+}
+
 /// A line of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -61,6 +104,8 @@ pub enum Record {
     Step(StepRecord),
     /// An evaluation.
     Epoch(EpochRecord),
+    /// An evaluation of attributes or an embedding.
+    Measure(MeasureRecord),
     /// An evaluation of a detector.
     Detection(DetectionRecord),
 }
@@ -100,6 +145,7 @@ impl History {
         self.records.retain(|record| match record {
             Record::Step(record) => record.step <= step,
             Record::Epoch(record) => record.epoch <= epoch,
+            Record::Measure(record) => record.epoch <= epoch,
             Record::Detection(record) => record.epoch <= epoch,
         });
     }
@@ -122,7 +168,7 @@ impl History {
     pub fn steps(&self) -> impl Iterator<Item = &StepRecord> {
         self.records.iter().filter_map(|record| match record {
             Record::Step(record) => Some(record),
-            Record::Epoch(_) | Record::Detection(_) => None,
+            _ => None,
         })
     }
 
@@ -130,7 +176,7 @@ impl History {
     pub fn epochs(&self) -> impl Iterator<Item = &EpochRecord> {
         self.records.iter().filter_map(|record| match record {
             Record::Epoch(record) => Some(record),
-            Record::Step(_) | Record::Detection(_) => None,
+            _ => None,
         })
     }
 
@@ -138,7 +184,15 @@ impl History {
     pub fn detections(&self) -> impl Iterator<Item = &DetectionRecord> {
         self.records.iter().filter_map(|record| match record {
             Record::Detection(record) => Some(record),
-            Record::Step(_) | Record::Epoch(_) => None,
+            _ => None,
+        })
+    }
+
+    /// The evaluations of attributes or an embedding.
+    pub fn measures(&self) -> impl Iterator<Item = &MeasureRecord> {
+        self.records.iter().filter_map(|record| match record {
+            Record::Measure(record) => Some(record),
+            _ => None,
         })
     }
 
@@ -146,6 +200,7 @@ impl History {
     pub fn evaluated(&self) -> Option<u64> {
         let epochs = self.epochs().map(|record| record.epoch);
         epochs
+            .chain(self.measures().map(|record| record.epoch))
             .chain(self.detections().map(|record| record.epoch))
             .max()
     }

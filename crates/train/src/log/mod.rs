@@ -6,6 +6,8 @@ mod json_lines;
 mod record_file;
 mod tensorboard;
 
-pub use history::{DetectionRecord, EpochRecord, History, Record, StepRecord};
+pub use history::{
+    DetectionRecord, EpochRecord, History, Measure, MeasureRecord, Record, StepRecord,
+};
 pub use json_lines::JsonLines;
 pub use tensorboard::TensorBoard;

@@ -10,7 +10,7 @@ use prost::Message;
 
 use super::event::{Event, FILE_VERSION, SessionLog, Summary, Value, What};
 use super::record_file::push_record;
-use super::{DetectionRecord, EpochRecord, StepRecord};
+use super::{DetectionRecord, EpochRecord, MeasureRecord, StepRecord};
 use crate::error::TrainError;
 
 /// An event file. Each call appends to it and flushes.
@@ -89,6 +89,17 @@ impl TensorBoard {
             ("eval/Recall_5", record.recall_5),
         ];
         self.scalars(step, &scalars)
+    }
+
+    /// Adds the evaluation of attributes or an embedding after `step` steps.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn measure(&mut self, step: u64, record: &MeasureRecord) -> Result<(), TrainError> {
+        match record.value {
+            Some(value) => self.scalars(step, &[(record.measure.tag(), value)]),
+            None => Ok(()),
+        }
     }
 
     /// Adds the evaluation of a detector after `step` steps.

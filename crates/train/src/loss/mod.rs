@@ -4,9 +4,13 @@
 
 mod cross_entropy;
 mod distillation;
+mod embedding;
+mod sigmoid;
 
 pub use cross_entropy::softmax_cross_entropy;
 pub use distillation::{Distillation, squared_difference};
+pub use embedding::{contrastive, direction_difference};
+pub use sigmoid::sigmoid_cross_entropy;
 
 use crate::error::TrainError;
 

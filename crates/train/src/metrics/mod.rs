@@ -1,14 +1,20 @@
 //! Metrics of an evaluation: slim's Accuracy and Recall_5, the confusion matrix with metrics of
 //! each class, and the images with the highest loss. Memory does not grow with the number of
-//! images.
+//! images. Also average precision of attributes, and verification of pairs.
 
 mod accuracy;
+mod average_precision;
 mod confusion_matrix;
 mod most_wrong;
+mod verification;
 
 pub use accuracy::{Accuracy, argmax, in_top_k};
+pub use average_precision::{
+    AttributeMetrics, average_precision, mean_average_precision, worst_first,
+};
 pub use confusion_matrix::{ClassMetrics, ConfusionMatrix};
 pub use most_wrong::{MostWrong, WrongImage};
+pub use verification::Verification;
 
 use serde::{Deserialize, Serialize};
 

@@ -2,6 +2,7 @@
 
 use super::chart::{Chart, Curve, Point};
 use crate::log::{DetectionRecord, EpochRecord, History};
+use crate::metrics::Verification;
 
 /// Most points of a curve. If there are more, neighbours are averaged.
 const POINTS: usize = 500;
@@ -105,6 +106,49 @@ pub(super) fn average_precision(history: &History) -> Option<String> {
         curves: &curves,
     };
     Some(chart.figure())
+}
+
+/// The curve of the measure of attributes or an embedding. `None` if nothing was evaluated.
+pub(super) fn measure(history: &History) -> Option<String> {
+    let measure = history.measures().next()?.measure;
+    let known = history
+        .measures()
+        .filter_map(|record| Some((record.epoch as f64, record.value?)));
+    let curves = [Curve {
+        name: measure.name(),
+        style: "strong",
+        points: known.collect(),
+    }];
+    let values = curves.iter().flat_map(|curve| &curve.points);
+    let lowest = values.map(|point| point.1).reduce(f64::min)?;
+    let chart = Chart {
+        title: "Evaluation",
+        x_axis: "epoch",
+        y_axis: measure.name(),
+        x: history.evaluated()? as f64,
+        y: lowest.min(0.9)..1.0,
+        curves: &curves,
+    };
+    Some(chart.figure())
+}
+
+/// True against false accepts.
+pub(super) fn operating_characteristic(pairs: &Verification) -> String {
+    let points = pairs.points(POINTS).into_iter();
+    let curves = [Curve {
+        name: "pairs that show the same",
+        style: "strong",
+        points: points.map(|[x, y]| (100.0 * x, 100.0 * y)).collect(),
+    }];
+    let chart = Chart {
+        title: "Receiver operating characteristic",
+        x_axis: "% of the other pairs that are accepted",
+        y_axis: "% accepted",
+        x: 100.0,
+        y: 0.0..100.0,
+        curves: &curves,
+    };
+    chart.figure()
 }
 
 /// Each value on a line through the values around it, twice. Unlike a running mean, that neither

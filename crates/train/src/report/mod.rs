@@ -7,6 +7,7 @@ mod confusion;
 mod contents;
 mod curves;
 pub(crate) mod detector;
+mod head;
 mod page;
 mod photos;
 pub(crate) mod settings;
@@ -14,6 +15,7 @@ mod shell;
 mod text;
 
 pub use contents::{Report, WrongPhoto, worst_photos};
+pub use head::HeadReport;
 
 use std::path::Path;
 

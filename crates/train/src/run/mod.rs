@@ -8,6 +8,7 @@
 //! OUT/report/             curves, confusion matrix, worst photos
 //! ```
 
+mod evaluate;
 mod options;
 pub(crate) mod output;
 mod replicas;

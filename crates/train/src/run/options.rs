@@ -8,6 +8,7 @@ use crate::checkpoint::Checkpoints;
 use crate::data::{OpenData, Skipped};
 use crate::error::TrainError;
 use crate::evaluation::EvaluationOutcome;
+use crate::heads::HeadOutcome;
 use crate::log::Record;
 use crate::parallel::Wire;
 use crate::recipe::Recipe;
@@ -123,6 +124,8 @@ pub struct RunOutcome {
     pub interrupted: bool,
     /// The last evaluation, on rank 0.
     pub evaluation: Option<EvaluationOutcome>,
+    /// The same of attributes or an embedding.
+    pub measured: Option<HeadOutcome>,
     /// Unusable photos.
     pub skipped: Vec<Skipped>,
 }

@@ -83,6 +83,7 @@ impl<'a> Output<'a> {
         match &record {
             Record::Step(record) => self.board.step(record)?,
             Record::Epoch(record) => self.board.epoch(step, record)?,
+            Record::Measure(record) => self.board.measure(step, record)?,
             Record::Detection(record) => self.board.detection(step, record)?,
         }
         self.observer.record(&record);

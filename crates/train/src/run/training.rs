@@ -3,9 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use mobilenet_model::checkpoint::{self, Checkpoint, LoadReport, Metadata, WeightsDtype};
-use mobilenet_model::quantized::{Arithmetic, Freeze, IntegerNetwork};
-use mobilenet_model::{FlatLayout, InferencePlan, NetworkWeights, PlanWeights, QuantizedWeights};
+use mobilenet_model::checkpoint::Metadata;
+use mobilenet_model::{FlatLayout, InferencePlan};
 
 use super::options::{Job, Observer, RunOptions, RunOutcome};
 use super::output::{Output, stored};
@@ -17,21 +16,19 @@ use crate::data::{
     Batch, DataError, ImageDataset, Loader, LoaderConfig, OpenData, Part, SkippedList, Tolerance,
 };
 use crate::error::TrainError;
-use crate::evaluation::{EvaluationOptions, EvaluationOutcome, evaluate_network};
-use crate::log::{EpochRecord, Record, StepRecord};
+use crate::evaluation::EvaluationOutcome;
+use crate::heads::HeadOutcome;
+use crate::log::{Record, StepRecord};
 use crate::parallel::{Communicator, Shares, broadcast, gather, same_on_all};
 use crate::recipe::Recipe;
 use crate::trainer::{State, Trainer};
-
-/// Number of evaluated photos that are kept for the report.
-const WORST: usize = 12;
 
 /// A training in progress, as one rank sees it.
 pub(super) struct Training<'a> {
     pub(super) trainer: Trainer,
     pub(super) loader: Loader,
     pub(super) metadata: Metadata,
-    data: &'a OpenData,
+    pub(super) data: &'a OpenData,
     pub(super) options: &'a RunOptions,
     pub(super) communicator: &'a mut dyn Communicator,
     shares: Shares,
@@ -42,10 +39,12 @@ pub(super) struct Training<'a> {
     /// Number of the loader's skipped photos that the other ranks know of.
     told_skips: usize,
     /// Steps of an epoch, also where a step has several batches.
-    steps_per_epoch: u64,
+    pub(super) steps_per_epoch: u64,
     /// Whether the previous run stopped before an evaluation.
     evaluate_first: bool,
-    evaluated_at: Option<(u64, Option<EvaluationOutcome>)>,
+    pub(super) evaluated_at: Option<(u64, Option<EvaluationOutcome>)>,
+    /// The last evaluation of what is no classifier.
+    pub(super) measured: Option<HeadOutcome>,
 }
 
 impl<'a> Training<'a> {
@@ -67,6 +66,7 @@ impl<'a> Training<'a> {
         let config = recipe.network(metadata.config());
         let layout = FlatLayout::new(&config)?;
         let (rank, ranks) = (communicator.rank(), communicator.ranks());
+        check_head(&metadata, &recipe, ranks)?;
         let shares = match replicas {
             None => Shares::new(recipe.shards, ranks)?,
             // A worker computes whole batches.
@@ -115,7 +115,8 @@ impl<'a> Training<'a> {
         broadcast(communicator, &mut evaluate_first)?;
         let tolerance = Tolerance::new(data.train.len(), options.max_skipped_share)?;
         Ok(Self {
-            trainer: Trainer::new(recipe, &config, state, teacher, options.threads)?,
+            trainer: Trainer::new(recipe, &config, state, teacher, options.threads)?
+                .with_targets(data.train.targets().cloned()),
             loader,
             metadata,
             data,
@@ -128,6 +129,7 @@ impl<'a> Training<'a> {
             steps_per_epoch: of_epoch,
             evaluate_first: evaluate_first == [1],
             evaluated_at: None,
+            measured: None,
         })
     }
 
@@ -295,96 +297,6 @@ impl<'a> Training<'a> {
         Ok(())
     }
 
-    /// The weights as they would be used now.
-    fn weights(&self) -> Result<Checkpoint, TrainError> {
-        let layout = self.trainer.layout();
-        Ok(Checkpoint {
-            parameters: layout.tensors(self.trainer.state().best_weights())?,
-            metadata: self.metadata.clone(),
-            report: LoadReport::default(),
-        })
-    }
-
-    /// The network of integers, once training rounds.
-    fn integers(&self) -> Result<Option<IntegerNetwork>, TrainError> {
-        let (recipe, state) = (self.trainer.recipe(), self.trainer.state());
-        let quantization = recipe.quantization.zip(state.ranges.as_ref());
-        let Some((quantization, ranges)) = quantization.filter(|(q, r)| q.rounds(r.steps)) else {
-            return Ok(None);
-        };
-        let preprocessing = &self.metadata.preprocessing;
-        let freeze = Freeze {
-            config: &self.metadata.config(),
-            weights: state.best_weights(),
-            ranges: &ranges.ranges(),
-            weight_ranges: None,
-            scheme: quantization.scheme.into(),
-            size: preprocessing.size,
-            pixels: preprocessing.range(),
-        };
-        Ok(Some(freeze.network()?))
-    }
-
-    /// Saves the weights, and evaluates them if there is a test part.
-    fn evaluate(&mut self) -> Result<(), TrainError> {
-        let step = self.trainer.state().step;
-        if matches!(self.evaluated_at, Some((at, _)) if at == step) {
-            return Ok(());
-        }
-        let weights = self.weights()?;
-        let is_first = self.output.is_some();
-        if is_first {
-            let path = self.options.out.join("model.safetensors");
-            checkpoint::save(&path, &weights, WeightsDtype::F32)?;
-        }
-        let config = self.metadata.config();
-        let network = match self.integers()? {
-            Some(integers) => {
-                if is_first {
-                    let path = self.options.out.join("model.int8.tflite");
-                    checkpoint::save_integer_tflite(&path, &integers, &self.metadata)?;
-                }
-                NetworkWeights::Int8(QuantizedWeights::new(integers, Arithmetic::default())?)
-            }
-            None => NetworkWeights::F32(PlanWeights::new(&config, &weights.parameters)?),
-        };
-        let mut outcome = None;
-        if let Some(test) = &self.data.test {
-            let options = EvaluationOptions {
-                batch_size: self.trainer.recipe().batch_size.min(64),
-                part: Part {
-                    rank: self.communicator.rank(),
-                    world: self.communicator.ranks(),
-                },
-                threads: self.options.threads,
-                max_skipped_share: self.options.max_skipped_share,
-                worst: WORST,
-                subset: None,
-                keep_answers: false,
-            };
-            let evaluated = evaluate_network(
-                &network,
-                config.classes().unwrap_or(0),
-                &self.metadata.preprocessing,
-                test.clone(),
-                &options,
-                &mut |_| (),
-            )?;
-            outcome = evaluated.of_all(self.communicator)?;
-        }
-        if let Some(evaluated) = &outcome {
-            let accuracy = evaluated.evaluation.accuracy();
-            let record = Record::Epoch(EpochRecord {
-                epoch: step.div_ceil(self.steps_per_epoch),
-                accuracy: accuracy.accuracy(),
-                recall_5: accuracy.recall_5(),
-            });
-            self.record(record)?;
-        }
-        self.evaluated_at = Some((step, outcome));
-        Ok(())
-    }
-
     /// Writes the last checkpoint, evaluates, and writes the report.
     pub(super) fn finish(&mut self) -> Result<Option<EvaluationOutcome>, TrainError> {
         self.save()?;
@@ -404,6 +316,16 @@ impl<'a> Training<'a> {
                 &self.weights()?,
             )?;
         }
+        #[cfg(feature = "report")]
+        if let (Some(outcome), Some(output)) = (&self.measured, &self.output) {
+            crate::report::HeadReport {
+                title: &self.metadata.source,
+                recipe: Some(self.trainer.recipe()),
+                history: &output.history,
+                outcome,
+            }
+            .write(&self.options.out.join("report"))?;
+        }
         Ok(evaluation)
     }
 
@@ -416,11 +338,12 @@ impl<'a> Training<'a> {
             step: self.trainer.state().step,
             interrupted,
             evaluation,
+            measured: self.measured.clone(),
             skipped: self.skipped.as_slice().to_vec(),
         }
     }
 
-    fn record(&mut self, record: Record) -> Result<(), TrainError> {
+    pub(super) fn record(&mut self, record: Record) -> Result<(), TrainError> {
         let step = self.trainer.state().step;
         match &mut self.output {
             Some(output) => output.record(step, record),
@@ -461,6 +384,25 @@ fn loader_config(
         drop_last: true,
         max_skipped_share: options.max_skipped_share,
     })
+}
+
+/// What is no classifier is evaluated in f32, by one rank.
+fn check_head(metadata: &Metadata, recipe: &Recipe, ranks: usize) -> Result<(), TrainError> {
+    let refused = match metadata.head.is_classes() {
+        true => None,
+        false if ranks > 1 => Some(("the number of ranks", ranks.to_string())),
+        false => recipe
+            .quantization
+            .map(|_| ("the training", "for integers".to_string())),
+    };
+    match refused {
+        None => Ok(()),
+        Some((setting, found)) => Err(TrainError::Setting {
+            setting,
+            range: "1 and in f32 for attributes and embeddings",
+            found,
+        }),
+    }
 }
 
 /// The first photos of a batch.

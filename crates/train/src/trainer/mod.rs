@@ -8,6 +8,7 @@
 //! ```
 
 mod dropout;
+mod guide;
 mod share;
 mod state;
 
@@ -15,16 +16,18 @@ pub use share::Share;
 pub use state::State;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use mobilenet_model::{
     FlatLayout, InferencePlan, MobileNetV1Config, TrainingPlan, TrainingPlanOptions,
 };
 
+use crate::data::Targets;
 use crate::error::TrainError;
-use crate::loss::{Loss, softmax_cross_entropy, squared_difference};
 use crate::optimizer::l2_loss;
 use crate::parallel::{Communicator, Exchange, Shares, TreeSum, gather};
-use crate::recipe::{Recipe, Target};
+use crate::recipe::Recipe;
+use guide::Guide;
 
 /// Losses and learning rate of one step.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,12 +48,11 @@ pub struct Trainer {
     options: TrainingPlanOptions,
     plan: TrainingPlan,
     state: State,
-    teacher: Option<InferencePlan>,
+    guide: Guide,
     logits: Vec<f32>,
     logit_gradients: Vec<f32>,
     share: Share,
     tree: TreeSum,
-    targets: Vec<f32>,
     /// Ranges of the running statistics that move, among the weights.
     statistics: Vec<Range<usize>>,
     /// The statistics after the current shard, in their places.
@@ -92,19 +94,13 @@ impl Trainer {
             .as_ref()
             .map_or(0, |ranges| ranges.biased.len());
         TrainError::check_length("ranges of activations", plan.ranges_len(), ranges)?;
-        let classes = plan.logits_len() / recipe.shard_size();
-        let needs_teacher = !matches!(recipe.target, Target::Labels { .. });
-        let given = teacher.as_ref().map_or(0, InferencePlan::output_len);
-        let expected = if needs_teacher { classes } else { 0 };
-        TrainError::check_length("the teacher's output", expected, given)?;
-        let targets = if needs_teacher { plan.logits_len() } else { 0 };
+        let guide = Guide::new(&recipe, plan.logits_len(), teacher)?;
         let statistics = moving_statistics(&layout, &options);
         Ok(Self {
             logits: vec![0.0; plan.logits_len()],
             logit_gradients: vec![0.0; plan.logits_len()],
             share: Share::default(),
             tree: TreeSum::default(),
-            targets: vec![0.0; targets],
             statistics,
             moved: vec![0.0; state.weights.len()],
             exchange: Exchange::new(recipe.wire, never_rounded(&layout)),
@@ -113,8 +109,15 @@ impl Trainer {
             options,
             plan,
             state,
-            teacher,
+            guide,
         })
+    }
+
+    /// The same, where labels are the numbers of rows of targets.
+    #[must_use]
+    pub fn with_targets(mut self, targets: Option<Arc<Targets>>) -> Self {
+        self.guide.rows = targets;
+        self
     }
 
     /// The recipe.
@@ -305,11 +308,8 @@ impl Trainer {
                 plan.forward_quantized(weights, ranges.moving(), images, dropout, logits)
             }
         }?;
-        if let Some(teacher) = &mut self.teacher {
-            teacher.run(images, &mut self.targets)?;
-        }
         let gradients = &mut self.logit_gradients;
-        let loss = loss(&self.recipe, &self.logits, &self.targets, labels, gradients)?;
+        let loss = self.guide.loss(images, &self.logits, labels, gradients)?;
         self.share.losses.push(loss.mean);
         let moved = &mut self.moved;
         for range in &self.statistics {
@@ -465,25 +465,5 @@ fn plan_options(
         frozen_layers: recipe.frozen_layers(layout),
         frozen_batch_norm: recipe.frozen_batch_norm || frozen,
         quantization: quantization.map(|settings| settings.next(steps)),
-    }
-}
-
-/// The loss of a batch by the recipe, and its gradient of the logits.
-fn loss(
-    recipe: &Recipe,
-    logits: &[f32],
-    targets: &[f32],
-    labels: &[u32],
-    gradients: &mut [f32],
-) -> Result<Loss, TrainError> {
-    let classes = logits.len() / recipe.shard_size();
-    match recipe.target {
-        Target::Labels { label_smoothing } => {
-            softmax_cross_entropy(logits, labels, classes, label_smoothing, gradients)
-        }
-        Target::Teacher(distillation) => {
-            distillation.loss(logits, targets, Some(labels), classes, gradients)
-        }
-        Target::Embedding => squared_difference(logits, targets, classes, gradients),
     }
 }

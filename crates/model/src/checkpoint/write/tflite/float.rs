@@ -47,6 +47,9 @@ pub(super) fn model(checkpoint: &Checkpoint) -> Result<Model, String> {
         };
         chain.average_pool(head::AVG_POOL, &window)?;
     }
+    if !metadata.head.is_classes() {
+        return Err("its last layer is no classifier, whose softmax the format has".to_string());
+    }
     match folded_logits(&config, &checkpoint.parameters).map_err(text)? {
         Some(logits) => {
             let channels = logits.weights.len() / logits.classes.max(1);

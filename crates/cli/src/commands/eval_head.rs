@@ -1,0 +1,221 @@
+//! `eval --task multi-label` and `--task embedding`: measures what is no classifier.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use clap::error::ErrorKind;
+use mobilenet::kernels::inference::WeightType;
+use mobilenet::model::checkpoint::Metadata;
+use mobilenet::model::labels::Labels;
+use mobilenet::model::{Head, NetworkWeights, PlanWeights};
+use mobilenet::train::data::{self, ImageDataset, Part, attributes, list_parts, pairs, vectors};
+use mobilenet::train::evaluation::EvaluationOptions;
+use mobilenet::train::heads::{FALSE_ACCEPTS, HeadMetrics, HeadOutcome, evaluate, evaluate_pairs};
+use mobilenet::train::log::History;
+use mobilenet::train::metrics::{AttributeMetrics, Verification, worst_first};
+use mobilenet::train::report::{self, HeadReport};
+use serde::Serialize;
+
+use super::{eval, load};
+use crate::args::{Eval, Precision, Task};
+use crate::progress::counting;
+use crate::{output, ranks, threads};
+
+#[derive(Serialize)]
+struct Line<'a> {
+    images: usize,
+    images_per_second: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mean_average_precision: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attributes: Option<&'a [AttributeMetrics]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    area_under_roc: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pairs: Option<[usize; 2]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    true_accepts: Option<Vec<Accepts>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mean_cosine: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Accepts {
+    false_accept_rate: f64,
+    /// `None` where there are too few pairs to tell.
+    true_accept_rate: Option<f64>,
+}
+
+pub(crate) fn run(arguments: &Eval) -> Result<()> {
+    ranks::start(&arguments.ranks, |communicator| {
+        if communicator.ranks() > 1 {
+            bail!("this --task computes in one process");
+        }
+        eval_head(arguments)
+    })
+}
+
+fn eval_head(arguments: &Eval) -> Result<()> {
+    refuse_others(arguments)?;
+    let checkpoint = load(&arguments.weights)?;
+    let config = checkpoint.metadata.config();
+    let weights = PlanWeights::consuming(WeightType::F32, &config, checkpoint.parameters)?;
+    let network = NetworkWeights::F32(weights);
+    let metadata = arguments.preprocess.apply(checkpoint.metadata);
+    let outcome = outcome(arguments, &network, &metadata).with_context(|| {
+        let (weights, data) = (&arguments.weights, &arguments.data);
+        format!("cannot evaluate {weights} on {data}")
+    })?;
+    for photo in &outcome.skipped {
+        eprintln!("skipped {}: {}", photo.name, photo.reason);
+    }
+    if let Some(folder) = &arguments.report {
+        let last = |text: &str| {
+            let name = Path::new(text).file_name();
+            name.map_or(text.into(), |name| name.to_string_lossy().into_owned())
+        };
+        HeadReport {
+            title: &format!("{} on {}", last(&arguments.weights), last(&arguments.data)),
+            recipe: None,
+            history: &History::default(),
+            outcome: &outcome,
+        }
+        .write(folder)?;
+    }
+    if arguments.json {
+        return output::json(&line(&outcome));
+    }
+    print(&outcome)?;
+    match &arguments.report {
+        Some(folder) => output::line(format!("report: {}", folder.join(report::FILE).display())),
+        None => Ok(()),
+    }
+}
+
+fn outcome(arguments: &Eval, network: &NetworkWeights, metadata: &Metadata) -> Result<HeadOutcome> {
+    let options = EvaluationOptions {
+        batch_size: arguments.batch_size as usize,
+        part: Part::WHOLE,
+        threads: threads::or_all_cores(arguments.threads),
+        max_skipped_share: arguments.max_skipped,
+        worst: 0,
+        subset: None,
+        keep_answers: false,
+    };
+    let is_list = arguments.data.ends_with(".csv");
+    let (train, test) = list_parts(&arguments.data);
+    let list = test.unwrap_or(train);
+    let data: Arc<dyn ImageDataset> = if arguments.task == Task::MultiLabel {
+        match (&metadata.labels, metadata.head) {
+            (Labels::Names(names), Head::Attributes) => {
+                Arc::new(attributes::open(&list, Some(names))?)
+            }
+            _ => bail!("the last layer of the weights tells no attributes"),
+        }
+    } else if is_list && let Some(pairs) = pairs::open(&list)? {
+        let bar = counting(pairs.photos.len() as u64);
+        let mut progress = |photos: usize| bar.inc(photos as u64);
+        let outcome = evaluate_pairs(network, metadata, &pairs, &options, &mut progress)?;
+        bar.finish_and_clear();
+        return Ok(outcome);
+    } else if is_list && vectors::has_vectors(&list)? {
+        Arc::new(vectors::open(&list)?)
+    } else if is_list {
+        Arc::new(data::csv::open(&list, None)?)
+    } else {
+        eval::open(arguments)?
+    };
+    let bar = counting(data.len() as u64);
+    let mut progress = |photos: usize| bar.inc(photos as u64);
+    let outcome = evaluate(network, metadata, data, &options, &mut progress)?;
+    bar.finish_and_clear();
+    Ok(outcome)
+}
+
+/// Options that these evaluations do not have.
+fn refuse_others(arguments: &Eval) -> Result<()> {
+    let wrong = [
+        ("--labels", arguments.labels.is_some()),
+        ("--label-offset", arguments.label_offset.is_some()),
+        ("--predictions", arguments.predictions.is_some()),
+        (
+            "--precision int8",
+            matches!(arguments.precision, Precision::Int8),
+        ),
+    ];
+    match wrong.into_iter().find(|(_, given)| *given) {
+        None => Ok(()),
+        Some((option, _)) => {
+            let message = format!("{option} is not for this --task\n");
+            Err(clap::Error::raw(ErrorKind::ArgumentConflict, message).into())
+        }
+    }
+}
+
+fn line(outcome: &HeadOutcome) -> Line<'_> {
+    let mut line = Line {
+        images: outcome.photos,
+        images_per_second: outcome.photos as f64 / outcome.elapsed.as_secs_f64(),
+        mean_average_precision: None,
+        attributes: None,
+        area_under_roc: None,
+        pairs: None,
+        true_accepts: None,
+        mean_cosine: None,
+    };
+    match &outcome.metrics {
+        HeadMetrics::Attributes(attributes) => {
+            line.mean_average_precision = outcome.measured().1;
+            line.attributes = Some(attributes);
+        }
+        HeadMetrics::Verification(pairs) => {
+            line.area_under_roc = Some(pairs.area());
+            line.pairs = Some(pairs.pairs());
+            line.true_accepts = Some(FALSE_ACCEPTS.map(|rate| accepts(pairs, rate)).into());
+        }
+        HeadMetrics::Cosine(mean) => line.mean_cosine = Some(*mean),
+    }
+    line
+}
+
+fn accepts(pairs: &Verification, rate: f64) -> Accepts {
+    Accepts {
+        false_accept_rate: rate,
+        true_accept_rate: pairs.true_accepts(rate),
+    }
+}
+
+/// The numbers for people.
+pub(super) fn print(outcome: &HeadOutcome) -> Result<()> {
+    let (measure, value) = outcome.measured();
+    let value = value.map_or("none".to_string(), |value| format!("{value:.4}"));
+    let photos = outcome.photos;
+    output::line(format!("{} {value} on {photos} photos", measure.name()))?;
+    let percent = |share: f64| format!("{:.2} %", 100.0 * share);
+    match &outcome.metrics {
+        HeadMetrics::Attributes(attributes) => {
+            for one in worst_first(attributes) {
+                let precision = one.average_precision.map_or("none".to_string(), percent);
+                let counts = format!("{} of {} photos", one.positives, one.photos);
+                output::line(format!("{precision:>9}  {} ({counts})", one.name))?;
+            }
+        }
+        HeadMetrics::Verification(pairs) => {
+            let [same, different] = pairs.pairs();
+            output::line(format!(
+                "{same} pairs that show the same, {different} others"
+            ))?;
+            for rate in FALSE_ACCEPTS {
+                let accepts = pairs.true_accepts(rate);
+                let accepts = accepts.map_or("too few pairs to tell".to_string(), percent);
+                output::line(format!(
+                    "true accepts at {} false accepts: {accepts}",
+                    percent(rate)
+                ))?;
+            }
+        }
+        HeadMetrics::Cosine(_) => (),
+    }
+    Ok(())
+}
