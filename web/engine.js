@@ -16,25 +16,75 @@ const PLAIN = Uint8Array.from([
   253, 98, 11,
 ]);
 
-/** Which of the files this browser runs. */
-export function wasmFile() {
-  if (WebAssembly.validate(RELAXED)) return 'mobilenet.relaxed.wasm';
-  if (WebAssembly.validate(PLAIN)) return 'mobilenet.wasm';
+/** The module of each number type, as the weights' description numbers them. */
+const MODULES = ['mobilenet', 'mobilenet.integers'];
+
+/** Most threads: with more, a network of this size does not get faster. */
+const MOST_THREADS = 8;
+
+/** How many of the wished threads a network gets: several only on a page whose workers may share memory. */
+export function threadsFor(wished = 1) {
+  const isPossible = globalThis.crossOriginIsolated === true && WebAssembly.validate(RELAXED);
+  return isPossible ? Math.max(1, Math.min(MOST_THREADS, Math.floor(wished) || 1)) : 1;
+}
+
+/** Which of the module's files computes a number type (0: f32, 1: integers) in this browser. */
+export function wasmFile(numberType = 0, threads = 1) {
+  const name = MODULES[numberType] ?? MODULES[0];
+  if (threads > 1) return `${name}.threads.wasm`;
+  if (WebAssembly.validate(RELAXED)) return `${name}.relaxed.wasm`;
+  if (WebAssembly.validate(PLAIN)) return `${name}.wasm`;
   throw new EngineError('This browser has no SIMD in WebAssembly. Chrome 91, Firefox 89, Safari 16.4 have it.');
 }
 
 /** Pixels of a photo that are copied at once. */
 const STRIP = 1 << 18;
 
+/** Pages of shared memory, at first and at most, as the module says (`xtask/src/web/compile.rs`). */
+const SHARED = { initial: 64, maximum: 4096, shared: true };
+/** Bytes of a thread's stack. */
+const STACK = 1 << 18;
+/** The unit of `thread_room`. */
+const UNIT = 16;
+
 /** The module with its network. */
 export class Engine {
   #exports;
+  #memory;
+  #module;
+  #startThread;
+  /** Number of threads that compute. */
+  threads = 1;
 
-  /** @param {WebAssembly.Module} module */
-  static async create(module) {
+  /**
+   * @param {WebAssembly.Module} module
+   * @param {number} threads more than 1 only for a module with threads
+   * @param startThread called for each thread but the first: gives its message to `thread.js`
+   */
+  static async create(module, threads = 1, startThread = undefined) {
     const engine = new Engine();
-    engine.#exports = (await WebAssembly.instantiate(module, {})).exports;
+    const imports = {};
+    if (threads > 1) {
+      Object.assign(engine, { threads });
+      engine.#module = module;
+      engine.#startThread = startThread;
+      engine.#memory = new WebAssembly.Memory(SHARED);
+      imports.env = { memory: engine.#memory };
+    }
+    engine.#exports = (await WebAssembly.instantiate(module, imports)).exports;
+    engine.#memory ??= engine.#exports.memory;
     return engine;
+  }
+
+  /** Starts the threads, which sleep until the next run. It does not wait for them. */
+  #startThreads() {
+    const { __tls_size: { value: size }, thread_room: room } = this.#exports;
+    for (let thread = 1; thread < this.threads; thread++) {
+      const address = room(Math.ceil((STACK + size) / UNIT) + 1) >>> 0;
+      // The stack grows downwards, from the thread's variables.
+      const variables = address + STACK;
+      this.#startThread({ module: this.#module, memory: this.#memory, stack: variables, variables });
+    }
   }
 
   /** Calls a function of the module that can fail. */
@@ -50,8 +100,10 @@ export class Engine {
 
   /** Throws what the module says about its last failure. */
   #fail() {
-    const { last_error_text: text, last_error_length: length, memory } = this.#exports;
-    throw new EngineError(new TextDecoder().decode(new Uint8Array(memory.buffer, text(), length())));
+    const { last_error_text: text, last_error_length: length } = this.#exports;
+    // A copy: no decoder takes shared memory.
+    const bytes = new Uint8Array(this.#memory.buffer, text(), length()).slice();
+    throw new EngineError(new TextDecoder().decode(bytes));
   }
 
   /** Room in the module for bytes that come next, until the next call. */
@@ -63,7 +115,7 @@ export class Engine {
       throw new EngineError('There is not enough memory.');
     }
     if (address === 0) this.#fail();
-    return new Uint8Array(this.#exports.memory.buffer, address >>> 0, bytes);
+    return new Uint8Array(this.#memory.buffer, address >>> 0, bytes);
   }
 
   #write(words) {
@@ -83,7 +135,8 @@ export class Engine {
 
   /** Ends the network, and sets the rule by which photos become its input. */
   plan(rule) {
-    this.#call('network_plan');
+    this.#call('network_plan', this.threads);
+    if (this.threads > 1) this.#startThreads();
     this.#write(rule);
     this.#call('photo_rule');
   }
@@ -106,8 +159,8 @@ export class Engine {
   }
 
   #numbers(name) {
-    const { memory, [`network_${name}`]: address, [`network_${name}_length`]: length } = this.#exports;
-    return new Float32Array(memory.buffer, address() >>> 0, length());
+    const { [`network_${name}`]: address, [`network_${name}_length`]: length } = this.#exports;
+    return new Float32Array(this.#memory.buffer, address() >>> 0, length());
   }
 
   /** Sets the input itself, `[rows, columns, channels]`, normalised. */
@@ -132,6 +185,6 @@ export class Engine {
 
   /** Bytes of the module's memory. */
   get bytes() {
-    return this.#exports.memory.buffer.byteLength;
+    return this.#memory.buffer.byteLength;
   }
 }

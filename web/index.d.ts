@@ -17,8 +17,11 @@ export interface LoadOptions {
   precision?: 'f16' | 'int8' | 'integers';
   /** Folder of the modules and of `weights/`; where this package is, if it is not given. */
   base?: string;
+  /** The module's file; which one of `base` it is depends on browser and weights. */
   wasmUrl?: string;
   wasmData?: ArrayBuffer;
+  /** Most threads, 1 if it is not given. More than 1 need a page that is cross-origin isolated. */
+  threads?: number;
   workerUrl?: string | URL;
   /** `classic` for a bundle without imports. */
   workerType?: 'module' | 'classic';
@@ -48,6 +51,8 @@ export declare class MobileNet {
   readonly labels: string[];
   readonly leastProbability: number;
   readonly source: string;
+  /** Number of threads that compute. */
+  readonly threads: number;
   classify(image: Image, options?: number | { topk?: number; threshold?: number }): Promise<Prediction[]>;
   infer(image: Image, embedding?: boolean): Promise<Float32Array>;
   run(image: Image): Promise<Outputs>;

@@ -2,7 +2,6 @@
 // tfjs-models' mobilenet. All work is done in a worker, and nothing leaves the browser.
 
 import { best } from './answers.js';
-import { wasmFile } from './engine.js';
 import { bitmapOf } from './images.js';
 
 const aborted = (signal) => signal.reason ?? new DOMException('Loading was stopped.', 'AbortError');
@@ -86,6 +85,11 @@ export class MobileNet {
     return this.#about.leastProbability;
   }
 
+  /** Number of threads that compute: 1 where the page is not cross-origin isolated. */
+  get threads() {
+    return this.#about.threads;
+  }
+
   /** Where the weights come from. */
   get source() {
     return this.#about.source;
@@ -119,7 +123,7 @@ export class MobileNet {
 export async function load(options = {}) {
   const base = options.base ?? new URL('.', import.meta.url).href;
   const weights = options.modelData ?? weightsUrl({ ...options, base });
-  const wasm = options.wasmData ?? options.wasmUrl ?? new URL(wasmFile(), base).href;
+  const wasm = options.wasmData ?? options.wasmUrl;
   const { signal, onProgress } = options;
   if (signal?.aborted) throw aborted(signal);
   const workerUrl = options.workerUrl ?? new URL('./worker.js', import.meta.url);
@@ -128,7 +132,7 @@ export async function load(options = {}) {
   signal?.addEventListener('abort', stop, { once: true });
   try {
     const absolute = typeof weights === 'string' ? new URL(weights, globalThis.document?.baseURI ?? base).href : weights;
-    const about = await connection.ask({ type: 'load', wasm, weights: absolute }, { onProgress });
+    const about = await connection.ask({ type: 'load', wasm, base, weights: absolute, threads: options.threads }, { onProgress });
     return new MobileNet(connection, about);
   } catch (error) {
     connection.end(error);

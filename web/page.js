@@ -143,9 +143,9 @@ function startDrawing() {
 }
 
 /** Where the parts of a model come from: beside the page, or out of it. */
-async function sources(file) {
+async function sources({ file, precision }) {
   if (!isEmbedded) return { modelUrl: file };
-  const [modelData, wasmData] = await Promise.all([embeddedBytes(file), embeddedBytes(wasmFile())]);
+  const [modelData, wasmData] = await Promise.all([embeddedBytes(file), embeddedBytes(wasmFile(Number(precision === 'integers')))]);
   // On a page from a disk, browsers refuse workers that are modules.
   return { modelData, wasmData, workerUrl: embeddedScript('worker.js'), workerType: 'classic' };
 }
@@ -158,12 +158,15 @@ async function listed() {
   return response.json();
 }
 
+const threadsOf = ({ threads }) => (threads > 1 ? `, ${threads} threads` : '');
+
 /** Loads the chosen model. */
 async function useModel() {
   stop?.abort();
   network?.dispose();
   network = undefined;
-  const { file, name, precision } = chosen();
+  const model = chosen();
+  const { name, precision } = model;
   stop = new AbortController();
   const { signal } = stop;
   const progress = at('progress');
@@ -172,7 +175,9 @@ async function useModel() {
   say(`Loading ${name} …`);
   try {
     const loaded = await load({
-      ...(await sources(file)),
+      ...(await sources(model)),
+      // Used only where the host makes the page cross-origin isolated.
+      threads: Math.min(4, navigator.hardwareConcurrency ?? 1),
       signal,
       onProgress: ({ loaded: done, total }) => {
         if (total) progress.value = done / total;
@@ -180,7 +185,7 @@ async function useModel() {
     });
     if (signal.aborted) return loaded.dispose();
     network = loaded;
-    at('about').textContent = `${loaded.labels.length} classes. ${loaded.source}`;
+    at('about').textContent = `${loaded.labels.length} classes${threadsOf(loaded)}. ${loaded.source}`;
     document.body.dataset.ready = `${name}.${precision}`;
     say('Ready.');
     await answer();

@@ -1,10 +1,12 @@
 // Keeps the page's own files, so that it works without a connection after the first visit. A file
-// comes from the network if that answers, so that a new version is never hidden.
+// comes from the network if that answers, so that a new version is never hidden. It serves pages from
+// the next visit on: Firefox breaks off what a page is loading at the moment it is claimed.
 
 const CACHE = 'mobilenet-web';
 const OWN = [
   './', 'index.html', 'page.css', 'page.js', 'drawing.js', 'index.js', 'answers.js', 'engine.js',
-  'embedded.js', 'images.js', 'worker.js', 'weights.js', 'icon.svg', 'models.json', 'mobilenet.wasm', 'mobilenet.relaxed.wasm',
+  'embedded.js', 'images.js', 'worker.js', 'thread.js', 'weights.js', 'icon.svg', 'models.json',
+  'mobilenet.wasm', 'mobilenet.relaxed.wasm', 'mobilenet.integers.wasm', 'mobilenet.integers.relaxed.wasm',
 ];
 
 addEventListener('install', (event) => {
@@ -17,8 +19,6 @@ addEventListener('install', (event) => {
   };
   event.waitUntil(keep().then(() => skipWaiting()));
 });
-
-addEventListener('activate', (event) => event.waitUntil(clients.claim()));
 
 addEventListener('fetch', (event) => {
   const { request } = event;

@@ -113,12 +113,12 @@ function parseHeader(text) {
 /**
  * Loads a network into an engine, layer by layer.
  *
- * @param engine what takes the layers
+ * @param engineFor gives an engine for a number type, as `wasmFile` takes it
  * @param stream the file's bytes
  * @param onBytes called with the number of bytes of each part that came
- * @returns labels, source, and number type
+ * @returns the engine, and what the file says about the network: labels, source
  */
-export async function readWeights(engine, stream, onBytes = () => {}) {
+export async function readWeights(engineFor, stream, onBytes = () => {}) {
   const reader = new ByteReader(stream, onBytes);
   try {
     const prefix = await reader.take(8);
@@ -127,13 +127,14 @@ export async function readWeights(engine, stream, onBytes = () => {}) {
       throw new WeightsError('this is no file of weights for the browser; `cargo xtask web` writes them');
     }
     const header = parseHeader(new TextDecoder().decode(await reader.take(length)));
+    const engine = await engineFor(header.network[1]);
     engine.open(header.network, header.bytes);
     for (const { bytes, kind } of header.layers) {
       await reader.fill(engine.scratch(bytes));
       engine.layer(kind);
     }
     engine.plan(header.rule);
-    return header.about;
+    return { engine, about: header.about };
   } catch (error) {
     reader.cancel();
     throw error;

@@ -1,6 +1,6 @@
 // The worker: keeps the page free while the network loads and computes.
 
-import { Engine } from './engine.js';
+import { Engine, threadsFor, wasmFile } from './engine.js';
 import { bitmapOf } from './images.js';
 import { readWeights } from './weights.js';
 
@@ -21,24 +21,33 @@ async function opened(source, signal) {
   return { stream: response.body, total: Number(response.headers.get('content-length') ?? 0) };
 }
 
-async function load({ id, wasm, weights }) {
+async function load({ id, wasm, base, weights, threads: wished }) {
   const stop = new AbortController();
   stops.set(id, stop);
   try {
-    const [bytes, file] = await Promise.all([
-      wasm instanceof ArrayBuffer ? wasm : opened(wasm, stop.signal).then(({ stream }) => new Response(stream).arrayBuffer()),
-      opened(weights, stop.signal),
-    ]);
-    engine = await Engine.create(await WebAssembly.compile(bytes));
+    // A file that the caller gives has no threads.
+    const threads = wasm === undefined ? threadsFor(wished) : 1;
+    const startThread = (message) => {
+      const thread = new Worker(new URL('thread.js', base), { type: 'module' });
+      // Whatever is wrong with it, the others compute its share.
+      thread.onerror = (event) => event.preventDefault();
+      thread.postMessage(message);
+    };
+    const engineFor = async (numberType) => {
+      const { stream } = await opened(wasm ?? new URL(wasmFile(numberType, threads), base).href, stop.signal);
+      const module = await WebAssembly.compile(await new Response(stream).arrayBuffer());
+      return Engine.create(module, threads, startThread);
+    };
+    const file = await opened(weights, stop.signal);
     let loaded = 0;
-    about = await readWeights(engine, file.stream, (count) => {
+    ({ engine, about } = await readWeights(engineFor, file.stream, (count) => {
       loaded += count;
       postMessage({ id, progress: { loaded, total: file.total } });
-    });
+    }));
     // The engine compiles a function for speed only after it has run.
     engine.run();
     engine.run();
-    return about;
+    return { ...about, threads: engine.threads };
   } finally {
     stops.delete(id);
   }

@@ -17,9 +17,10 @@ const script = (src) => new Promise((done, failed) => {
 /** Pixels in [-1, 1). */
 const image = (side) => Float32Array.from({ length: side * side * 3 }, (_, i) => ((i * 7919) % 1000) / 500 - 1);
 
-async function ours({ ours: weights, side }, file = wasmFile()) {
-  const engine = await Engine.create(await WebAssembly.compile(await bytesOf(`/page/${file}`)));
-  await readWeights(engine, (await fetch(weights)).body);
+async function ours({ ours: weights, side }, fileFor = wasmFile) {
+  const engineFor = async (numberType) =>
+    Engine.create(await WebAssembly.compile(await bytesOf(`/page/${fileFor(numberType)}`)));
+  const { engine } = await readWeights(engineFor, (await fetch(weights)).body);
   const input = image(side);
   return () => {
     engine.setInput(input);
@@ -94,7 +95,7 @@ async function tensorflow({ width, side }) {
 
 export const engines = {
   'this project, relaxed SIMD': (network) => ours(network),
-  'this project, plain SIMD': (network) => ours(network, 'mobilenet.wasm'),
+  'this project, plain SIMD': (network) => ours(network, () => 'mobilenet.wasm'),
   'LiteRT.js': litert,
   'TensorFlow.js': tensorflow,
   'ONNX Runtime Web': onnx,

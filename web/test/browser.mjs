@@ -7,46 +7,27 @@
 // Needs playwright-core (in NODE_MODULES) and Chromium (CHROMIUM, or /usr/bin/chromium).
 
 import { execFileSync } from 'node:child_process';
-import { createReadStream, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { extname, join, normalize } from 'node:path';
+import { join } from 'node:path';
 
 import { changedWeights, check, expect, finish, png, turned } from './expect.mjs';
+import { serve } from './server.mjs';
 
 const [folder, photoFile, native, nativeWeights, screenshots, singleFile] = process.argv.slice(2);
 const scratch = mkdtempSync(join(tmpdir(), 'mobilenet-web-'));
 const { chromium } = createRequire(join(process.env.NODE_MODULES ?? '.', 'x'))('playwright-core');
 mkdirSync(screenshots, { recursive: true });
 
-const TYPES = { '.js': 'text/javascript', '.html': 'text/html', '.css': 'text/css', '.json': 'application/json', '.svg': 'image/svg+xml', '.wasm': 'application/wasm' };
-
-/** Serves the page as any static host does, and a few broken files. */
-function serve(broken) {
-  const server = createServer((request, response) => {
-    const path = decodeURIComponent(new URL(request.url, 'http://x').pathname);
-    if (broken[path]) return response.end(broken[path]);
-    const file = join(folder, normalize(path === '/' ? '/index.html' : path));
-    if (!file.startsWith(folder) || !statSync(file, { throwIfNoEntry: false })?.isFile()) {
-      response.statusCode = 404;
-      return response.end('not here');
-    }
-    response.setHeader('content-type', TYPES[extname(file)] ?? 'application/octet-stream');
-    response.setHeader('content-length', statSync(file).size);
-    createReadStream(file).pipe(response);
-  });
-  return new Promise((done) => server.listen(0, '127.0.0.1', () => done(server)));
-}
-
 const { models } = JSON.parse(readFileSync(join(folder, 'models.json')));
 const [first] = models;
 const weights = readFileSync(join(folder, first.file));
-const server = await serve({
+const server = await serve(folder, { extra: {
   '/broken/cut.safetensors': weights.subarray(0, weights.length - 5000),
   '/broken/text.safetensors': Buffer.from('these are no weights, but a long enough text'),
   '/broken/nan.safetensors': changedWeights(weights, ({ data }) => data.fill(0xff, 4096, 4100)),
-});
+} });
 const home = `http://127.0.0.1:${server.address().port}/`;
 const photo = readFileSync(photoFile);
 
@@ -339,6 +320,49 @@ await check('without a connection after the first visit', async () => {
 await check('nothing leaves the browser', () => expect(foreign.length === 0, foreign.join(', ')));
 await check('no errors on the console', () => expect(complaints.length === 0, complaints.join('; ')));
 await browser.close();
+
+const isolated = await serve(folder, { isolated: true });
+const shared = await launch();
+await check('threads give the numbers of one thread, where memory may be shared', async () => {
+  const tab = await shared.newPage();
+  await tab.goto(`http://127.0.0.1:${isolated.address().port}/`);
+  await ready(tab);
+  const kinds = [first, models.find(({ precision }) => precision === 'integers')].filter(Boolean);
+  const notes = [];
+  for (const { file, precision } of kinds) {
+    const found = await tab.evaluate(async (url) => {
+      const { load } = await import('./index.js');
+      const image = new ImageData(40, 30);
+      image.data.forEach((_, index, data) => { data[index] = (index * 7919) % 256; });
+      const [one, two] = [await load({ modelUrl: url }), await load({ modelUrl: url, threads: 2 })];
+      const right = await one.infer(image);
+      const first = await two.infer(image);
+      const error = Math.max(...first.map((value, index) => Math.abs(value - right[index])));
+      let [wrong, time, fastest] = [0, Infinity, Infinity];
+      for (let run = 0; run < 200; run++) {
+        const { logits, milliseconds } = await two.run(image);
+        if (logits.some((value, index) => value !== first[index])) wrong += 1;
+        fastest = Math.min(fastest, milliseconds);
+        time = Math.min(time, (await one.run(image)).milliseconds);
+      }
+      const refused = await load({ modelData: new ArrayBuffer(100), threads: 2 }).then(() => 'accepted', (error) => error.message);
+      const { threads } = two;
+      one.dispose();
+      two.dispose();
+      return { threads, error, wrong, time, fastest, refused };
+    }, file);
+    expect(found.threads === 2, `${found.threads} threads`);
+    // Of another file of the module, so that an f32 may be rounded in another way.
+    const most = precision === 'integers' ? 0 : 1e-4;
+    expect(found.error <= most, `${precision}: off by ${found.error}`);
+    expect(found.wrong === 0, `${found.wrong} of 200 runs have other numbers`);
+    expect(found.refused !== 'accepted', 'broken weights were accepted');
+    notes.push(`${precision}: ${found.fastest.toFixed(2)} ms instead of ${found.time.toFixed(2)}`);
+  }
+  return notes.join(', ');
+});
+await shared.close();
+isolated.close();
 
 if (singleFile) {
   const alone = await launch();

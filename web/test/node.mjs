@@ -1,14 +1,16 @@
-// The module under Node, from the packed package: logits equal those of the native program, for f32
-// within 1e-4 and for integers bit for bit; memory does not grow; broken weights are refused.
+// The module under Node, from the packed package: its files are small; logits equal those of the
+// native program, for f32 within 1e-4 and for integers bit for bit; memory does not grow; broken
+// weights are refused.
 //
 // node node.mjs PACKAGE NATIVE NAME=FILE...     NATIVE: the program that has `predict`;
 // NAME: a file of the package's weights; FILE: the weights that it was made of
 
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
+import { gzipSync } from 'node:zlib';
 
 import { changedWeights, check, expect, finish } from './expect.mjs';
 
@@ -51,9 +53,9 @@ function expected(weights, shape, input, isIntegers) {
   return npyValues(readFileSync(to));
 }
 
-async function loaded(module, bytes) {
-  const engine = await Engine.create(module);
-  await readWeights(engine, stream(bytes));
+/** An engine with a network, of that file of the module which `modules` has for its number type. */
+async function loaded(modules, bytes) {
+  const { engine } = await readWeights((numberType) => Engine.create(modules[numberType]), stream(bytes));
   return engine;
 }
 
@@ -64,18 +66,28 @@ function shapeOf(file) {
   return shape;
 }
 
-const files = ['mobilenet.wasm'];
+const kinds = { 'plain SIMD': ['mobilenet.wasm', 'mobilenet.integers.wasm'] };
 if (process.version.startsWith('v20.')) setFlagsFromString('--experimental-wasm-relaxed-simd');
-if (wasmFile() === 'mobilenet.relaxed.wasm') files.push(wasmFile());
+if (wasmFile() === 'mobilenet.relaxed.wasm') kinds['relaxed SIMD'] = [wasmFile(0), wasmFile(1)];
 else console.log('SKIPPED relaxed SIMD: this Node lacks it');
 
-for (const name of files) {
-  const module = await compiled(name);
+/** Bytes of a file of the module, gzipped: a page loads one. */
+const MOST_BYTES = 70_000;
+for (const file of readdirSync(folder).filter((name) => name.endsWith('.wasm'))) {
+  await check(`${file} is small`, () => {
+    const { length } = gzipSync(readFileSync(join(folder, file)), { level: 9 });
+    expect(length <= MOST_BYTES, `${length} bytes gzipped, at most ${MOST_BYTES}`);
+    return `${length} bytes gzipped`;
+  });
+}
+
+for (const [name, modulesOf] of Object.entries(kinds)) {
+  const modules = await Promise.all(modulesOf.map(compiled));
   for (const [weights, original] of pairs.map((pair) => pair.split('='))) {
     const bytes = readFileSync(join(folder, 'weights', weights));
     const isIntegers = weights.includes('.integers.');
     await check(`${name}: ${weights} equals the native program`, async () => {
-      const engine = await loaded(module, bytes);
+      const engine = await loaded(modules, bytes);
       const shape = shapeOf(bytes);
       const input = values(shape.reduce((a, b) => a * b));
       engine.setInput(input);
@@ -91,7 +103,7 @@ for (const name of files) {
   }
   const bytes = readFileSync(join(folder, 'weights', pairs[0].split('=')[0]));
   await check(`${name}: 1,000 runs leave the memory as it is`, async () => {
-    const engine = await loaded(module, bytes);
+    const engine = await loaded(modules, bytes);
     engine.run();
     const before = engine.bytes;
     for (let i = 0; i < 1000; i++) engine.run();
@@ -114,7 +126,7 @@ for (const name of files) {
   };
   for (const [what, file] of Object.entries(broken)) {
     await check(`${name}: weights with ${what} are refused`, async () => {
-      const error = await loaded(module, file).then(() => undefined, (reason) => reason);
+      const error = await loaded(modules, file).then(() => undefined, (reason) => reason);
       expect(error?.name === 'WeightsError' || error?.name === 'EngineError', `${error?.stack ?? 'accepted'}`);
       return error.message;
     });

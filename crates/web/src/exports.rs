@@ -55,8 +55,8 @@ pub extern "C" fn network_layer(kind: u32) -> u32 {
 
 /// [`Module::plan`].
 #[unsafe(no_mangle)]
-pub extern "C" fn network_plan() -> u32 {
-    status(module().plan())
+pub extern "C" fn network_plan(threads: usize) -> u32 {
+    status(module().plan(threads))
 }
 
 /// [`Module::run`].
@@ -135,4 +135,19 @@ pub extern "C" fn last_error_text() -> usize {
 #[unsafe(no_mangle)]
 pub extern "C" fn last_error_length() -> usize {
     last_error().len()
+}
+
+/// Room for a thread's stack and its own variables, in units of 16 bytes, which stays the thread's;
+/// returns its address.
+#[cfg(all(target_arch = "wasm32", target_feature = "atomics"))]
+#[unsafe(no_mangle)]
+pub extern "C" fn thread_room(units: usize) -> usize {
+    vec![0u128; units].leak().as_mut_ptr().addr()
+}
+
+/// Makes the calling thread one of those that the network was planned for; never returns then.
+#[cfg(all(target_arch = "wasm32", target_feature = "atomics"))]
+#[unsafe(no_mangle)]
+pub extern "C" fn thread_work() {
+    mobilenet_kernels::simd::lend_thread();
 }

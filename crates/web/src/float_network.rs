@@ -3,20 +3,16 @@
 use std::sync::Arc;
 
 use half::f16;
+use mobilenet_kernels::KernelError;
 use mobilenet_kernels::inference::{
     ConvKind, ImageLayout, Images, LayerShape, Output, PackedWeights, Packer, Pooling, Program,
     ProgramConfig, WeightType,
 };
 use mobilenet_kernels::simd::Isa;
-use mobilenet_kernels::{ConvGeometry, KernelError};
 
 use crate::error::{WebError, check_size};
+use crate::network::{Layers, MOST_LAYERS, Network, floats, lengths, possible, resolve};
 use crate::words::{MOST_CHANNELS, Words};
-
-/// Most layers of a network.
-pub(crate) const MOST_LAYERS: usize = 1 << 10;
-/// Most values of a map.
-const MOST_VALUES: usize = 1 << 26;
 
 /// A network whose layers are still to come.
 #[derive(Debug)]
@@ -83,9 +79,11 @@ impl FloatLayers {
             size: [rows, columns],
         })
     }
+}
 
-    /// Takes the next layer, or the classifier after the last one: see [`decode`].
-    pub(crate) fn layer(&mut self, kind: u32, bytes: &[u8]) -> Result<(), WebError> {
+impl Layers for FloatLayers {
+    /// The next layer, or the classifier after the last one: see [`decode`].
+    fn layer(&mut self, kind: u32, bytes: &[u8]) -> Result<(), WebError> {
         // After an error, the network stays failed.
         let packing = std::mem::replace(&mut self.packing, Packing::Failed);
         let Packing::Layer(mut packer, index) = packing else {
@@ -108,8 +106,7 @@ impl FloatLayers {
         Ok(())
     }
 
-    /// Plans the computation, once all layers have come.
-    pub(crate) fn plan(self) -> Result<FloatNetwork, WebError> {
+    fn plan(self: Box<Self>, threads: usize) -> Result<Box<dyn Network>, WebError> {
         let Packing::Done(weights) = self.packing else {
             return Err(WebError::Order("layers of the network are missing"));
         };
@@ -124,32 +121,26 @@ impl FloatLayers {
             outputs,
             pooling: self.pooling,
             layout: ImageLayout::Nhwc,
-            threads: 1,
+            threads: possible(threads),
             normalization: None,
         };
         let program = Program::new(Arc::new(weights), &config)?;
-        Ok(FloatNetwork { program })
+        Ok(Box::new(FloatNetwork { program }))
     }
 }
 
 /// A network that is ready to run.
 #[derive(Debug)]
-pub(crate) struct FloatNetwork {
+struct FloatNetwork {
     program: Program,
 }
 
-impl FloatNetwork {
-    /// Number of features, and of classes.
-    pub(crate) fn outputs(&self) -> [usize; 2] {
-        let mut lengths = self
-            .program
-            .output_shapes()
-            .iter()
-            .map(|s| s.iter().product());
-        [lengths.next().unwrap_or(0), lengths.next().unwrap_or(0)]
+impl Network for FloatNetwork {
+    fn outputs(&self) -> [usize; 2] {
+        lengths(self.program.output_shapes())
     }
 
-    pub(crate) fn run(
+    fn run(
         &mut self,
         input: &[f32],
         features: &mut [f32],
@@ -192,19 +183,6 @@ fn count(shape: &LayerShape) -> usize {
     let [rows, columns] = shape.geometry.kernel;
     let sizes = [shape.out_channels, inputs, rows, columns];
     (sizes.into_iter()).fold(1usize, |product, size| product.saturating_mul(size))
-}
-
-/// Rows and columns of the map after a layer; a map must not be too large to keep.
-pub(crate) fn resolve(
-    geometry: &ConvGeometry,
-    [rows, columns]: [usize; 2],
-    channels: usize,
-) -> Result<[usize; 2], WebError> {
-    let size = geometry.resolve(1, rows, columns)?;
-    let [rows, columns] = [size.rows.output, size.columns.output];
-    let values = rows.saturating_mul(columns).saturating_mul(channels);
-    check_size("the values of a map", values, MOST_VALUES)?;
-    Ok([rows, columns])
 }
 
 /// A layer's weights, `[out, in, rows, columns]`, and biases, from bytes: biases as f32; if the
@@ -258,10 +236,4 @@ fn decode(
         return Err(WebError::NotFinite { layer });
     }
     Ok((weights, bias))
-}
-
-/// Little-endian numbers.
-pub(crate) fn floats(bytes: &[u8]) -> Vec<f32> {
-    let chunks = bytes.as_chunks().0.iter();
-    chunks.map(|&bytes| f32::from_le_bytes(bytes)).collect()
 }

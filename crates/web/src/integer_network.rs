@@ -13,7 +13,7 @@ use mobilenet_kernels::integer::{
 use mobilenet_kernels::simd::IntegerIsa;
 
 use crate::error::WebError;
-use crate::float_network::{MOST_LAYERS, floats, resolve};
+use crate::network::{Layers, MOST_LAYERS, Network, floats, lengths, possible, resolve};
 use crate::words::{MOST_CHANNELS, Words};
 
 /// A network whose weights are still to come.
@@ -96,10 +96,12 @@ impl IntegerLayers {
             coming,
         })
     }
+}
 
-    /// Takes the weights of the next convolution: biases as i32, scales as f32, zero points as i32,
-    /// and the weights as they are in the description.
-    pub(crate) fn layer(&mut self, bytes: &[u8]) -> Result<(), WebError> {
+impl Layers for IntegerLayers {
+    /// The weights of the next convolution: biases as i32, scales as f32, zero points as i32, and
+    /// the weights as they are in the description.
+    fn layer(&mut self, _: u32, bytes: &[u8]) -> Result<(), WebError> {
         let Some((index, depth, scales)) = self.coming.pop() else {
             return Err(WebError::Order("the network has no more layers"));
         };
@@ -132,8 +134,7 @@ impl IntegerLayers {
         Ok(())
     }
 
-    /// Plans the computation, once all weights have come.
-    pub(crate) fn plan(self) -> Result<IntegerNetwork, WebError> {
+    fn plan(self: Box<Self>, threads: usize) -> Result<Box<dyn Network>, WebError> {
         if !self.coming.is_empty() {
             return Err(WebError::Order("layers of the network are missing"));
         }
@@ -143,31 +144,25 @@ impl IntegerLayers {
         let config = IntegerProgramConfig {
             size: [rows, columns],
             outputs: self.outputs.to_vec(),
-            threads: 1,
+            threads: possible(threads),
         };
         let program = IntegerProgram::new(Arc::new(packed), &config)?;
-        Ok(IntegerNetwork { program })
+        Ok(Box::new(IntegerNetwork { program }))
     }
 }
 
 /// A network that is ready to run.
 #[derive(Debug)]
-pub(crate) struct IntegerNetwork {
+struct IntegerNetwork {
     program: IntegerProgram,
 }
 
-impl IntegerNetwork {
-    /// Number of features, and of classes.
-    pub(crate) fn outputs(&self) -> [usize; 2] {
-        let mut lengths = self
-            .program
-            .output_shapes()
-            .iter()
-            .map(|s| s.iter().product());
-        [lengths.next().unwrap_or(0), lengths.next().unwrap_or(0)]
+impl Network for IntegerNetwork {
+    fn outputs(&self) -> [usize; 2] {
+        lengths(self.program.output_shapes())
     }
 
-    pub(crate) fn run(
+    fn run(
         &mut self,
         input: &[f32],
         features: &mut [f32],

@@ -7,6 +7,8 @@
 //! photo_rule -> for each photo: photo_begin -> photo_rows for each strip -> network_run
 //! ```
 //!
+//! A page loads the module of its network's number type: there is a cargo feature for each.
+//!
 //! All that goes in is written to one buffer, which `scratch` makes room in. There is one network
 //! in a module: another one needs another instance, whose memory goes when it goes.
 
@@ -14,9 +16,12 @@ mod error;
 #[allow(unsafe_code, reason = "exported names")]
 pub mod exports;
 mod filter;
+#[cfg(feature = "floats")]
 mod float_network;
+#[cfg(feature = "integers")]
 mod integer_network;
 mod module;
+mod network;
 mod photo;
 mod rule;
 mod words;

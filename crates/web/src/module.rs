@@ -1,20 +1,27 @@
 //! The state of a module: one network, one photo on its way, and the buffers that JavaScript reads
 //! and writes.
 
+use std::fmt;
+
 use crate::error::{WebError, check_size};
-use crate::float_network::{FloatLayers, FloatNetwork};
-use crate::integer_network::{IntegerLayers, IntegerNetwork};
+#[cfg(feature = "floats")]
+use crate::float_network::FloatLayers;
+#[cfg(feature = "integers")]
+use crate::integer_network::IntegerLayers;
+use crate::network::{Layers, Network};
 use crate::photo::Photo;
 use crate::rule::{LONGEST_SIDE, Rule};
 use crate::words::Words;
 
 /// Most bytes that come at once.
 const MOST_BYTES: usize = 1 << 29;
+/// Most threads of a network.
+const MOST_THREADS: usize = 64;
 /// The version of descriptions.
 pub(crate) const VERSION: u32 = 1;
 
 /// A network and what it computes.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Module {
     scratch: Vec<u8>,
     /// Rows, columns and channels of the input.
@@ -27,14 +34,20 @@ pub struct Module {
     logits: Vec<f32>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 enum Stage {
     #[default]
     Empty,
-    FloatLayers(FloatLayers),
-    IntegerLayers(IntegerLayers),
-    Float(Box<FloatNetwork>),
-    Integers(Box<IntegerNetwork>),
+    Loading(Box<dyn Layers>),
+    Ready(Box<dyn Network>),
+}
+
+impl fmt::Debug for Module {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Module")
+            .field("shape", &self.shape)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Module {
@@ -84,14 +97,17 @@ impl Module {
             words.size("the input's columns", LONGEST_SIDE)?,
             words.size("the input's channels", 1 << 10)?,
         ];
-        self.stage = match kind {
-            0 => Stage::FloatLayers(FloatLayers::read(&mut words, self.shape, bytes)?),
-            1 => Stage::IntegerLayers(IntegerLayers::read(&mut words, self.shape, bytes)?),
+        let layers: Box<dyn Layers> = match kind {
+            #[cfg(feature = "floats")]
+            0 => Box::new(FloatLayers::read(&mut words, self.shape, bytes)?),
+            #[cfg(feature = "integers")]
+            1 => Box::new(IntegerLayers::read(&mut words, self.shape, bytes)?),
             found => {
-                let what = "a number type";
+                let what = "the number type of this module's networks";
                 return Err(WebError::Unknown { what, found });
             }
         };
+        self.stage = Stage::Loading(layers);
         Ok(())
     }
 
@@ -101,33 +117,24 @@ impl Module {
     /// If they do not fit the description.
     pub fn layer(&mut self, kind: u32) -> Result<(), WebError> {
         match &mut self.stage {
-            Stage::FloatLayers(layers) => layers.layer(kind, &self.scratch),
-            Stage::IntegerLayers(layers) => layers.layer(&self.scratch),
+            Stage::Loading(layers) => layers.layer(kind, &self.scratch),
             _ => Err(WebError::Order("no network is being loaded")),
         }
     }
 
-    /// Plans the computation, once all layers have come.
+    /// Plans the computation by a number of threads, once all layers have come.
     ///
     /// # Errors
     /// If layers are missing, or the network cannot be computed.
-    pub fn plan(&mut self) -> Result<(), WebError> {
+    pub fn plan(&mut self, threads: usize) -> Result<(), WebError> {
         self.scratch = Vec::new();
-        let (stage, outputs) = match std::mem::take(&mut self.stage) {
-            Stage::FloatLayers(layers) => {
-                let network = layers.plan()?;
-                let outputs = network.outputs();
-                (Stage::Float(Box::new(network)), outputs)
-            }
-            Stage::IntegerLayers(layers) => {
-                let network = layers.plan()?;
-                let outputs = network.outputs();
-                (Stage::Integers(Box::new(network)), outputs)
-            }
-            _ => return Err(WebError::Order("no network is being loaded")),
+        check_size("the number of threads", threads, MOST_THREADS)?;
+        let Stage::Loading(layers) = std::mem::take(&mut self.stage) else {
+            return Err(WebError::Order("no network is being loaded"));
         };
-        self.stage = stage;
-        let [features, logits] = outputs;
+        let network = layers.plan(threads)?;
+        let [features, logits] = network.outputs();
+        self.stage = Stage::Ready(network);
         self.input = vec![0.0; self.shape.iter().product()];
         (self.features, self.logits) = (vec![0.0; features], vec![0.0; logits]);
         Ok(())
@@ -191,8 +198,7 @@ impl Module {
     pub fn run(&mut self) -> Result<(), WebError> {
         let (input, features, logits) = (&self.input, &mut self.features, &mut self.logits);
         match &mut self.stage {
-            Stage::Float(network) => network.run(input, features, logits),
-            Stage::Integers(network) => network.run(input, features, logits),
+            Stage::Ready(network) => network.run(input, features, logits),
             _ => Err(WebError::Order("there is no network")),
         }
     }

@@ -55,7 +55,7 @@ fn load(words: &[u32], value: f32) -> Result<Module, WebError> {
         put(&mut module, &bytes);
         module.layer(0)?;
     }
-    module.plan()?;
+    module.plan(1)?;
     Ok(module)
 }
 
@@ -119,7 +119,7 @@ fn layers_out_of_order_are_errors() {
             found
         }
     );
-    assert!(module.plan().is_err());
+    assert!(module.plan(1).is_err());
     assert!(module.run().is_err());
     let mut full = load(&description(), 0.01).unwrap();
     put(&mut full, &[0; 12]);

@@ -66,7 +66,7 @@ fn module(shape: [usize; 3], rule: &Rule) -> Module {
     module.open(4 + 4 * shape[2]).unwrap();
     put(&mut module, &vec![0; 4 + 4 * shape[2]]);
     module.layer(0).unwrap();
-    module.plan().unwrap();
+    module.plan(1).unwrap();
     put(&mut module, &bytes_of(&write::rule(rule)));
     module.rule().unwrap();
     module

@@ -1,5 +1,6 @@
-//! Compiles the module twice, with plain and with relaxed SIMD: a browser that lacks an instruction
-//! refuses the whole file.
+//! Compiles the module for each number type, with plain SIMD, with relaxed SIMD, and with threads: a
+//! page loads only the type that it uses, and a browser that lacks an instruction refuses the whole
+//! file.
 //!
 //! The standard library for WebAssembly is compiled with it, from the source that comes with the
 //! compiler. rustup's compiler is used if its source is there, otherwise Debian's.
@@ -12,11 +13,49 @@ use anyhow::{Context, Result, bail};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// The files, and the instructions of each.
-const MODULES: [(&str, &str); 2] = [
-    ("mobilenet.wasm", "+simd128"),
-    ("mobilenet.relaxed.wasm", "+simd128,+relaxed-simd"),
+/// A file of the module.
+struct Module {
+    name: &'static str,
+    /// Features of the target: its instructions.
+    instructions: &'static str,
+    /// Cargo's feature: its number type.
+    numbers: &'static str,
+}
+
+const PLAIN: &str = "+simd128";
+const RELAXED: &str = "+simd128,+relaxed-simd";
+/// For browsers that have relaxed SIMD and let workers share memory.
+const THREADS: &str = "+simd128,+relaxed-simd,+atomics,+bulk-memory";
+
+/// Where the memory comes from outside, and what a thread needs to have a stack and variables.
+const THREADS_LINK: [&str; 7] = [
+    "--shared-memory",
+    "--import-memory",
+    // 4,096 pages, as `web/engine.js` says.
+    "--max-memory=268435456",
+    "--export=__stack_pointer",
+    "--export=__wasm_init_tls",
+    "--export=__tls_size",
+    "--export=__tls_align",
 ];
+
+/// Those of the same instructions follow each other: they share a standard library.
+const MODULES: [Module; 6] = [
+    module("mobilenet.wasm", PLAIN, "floats"),
+    module("mobilenet.integers.wasm", PLAIN, "integers"),
+    module("mobilenet.relaxed.wasm", RELAXED, "floats"),
+    module("mobilenet.integers.relaxed.wasm", RELAXED, "integers"),
+    module("mobilenet.threads.wasm", THREADS, "floats"),
+    module("mobilenet.integers.threads.wasm", THREADS, "integers"),
+];
+
+const fn module(name: &'static str, instructions: &'static str, numbers: &'static str) -> Module {
+    Module {
+        name,
+        instructions,
+        numbers,
+    }
+}
 
 /// A compiler with the source of its standard library.
 struct Toolchain {
@@ -30,9 +69,10 @@ pub(super) fn modules(root: &Path) -> Result<Vec<(&'static str, Vec<u8>)>> {
     let toolchain = Toolchain::find()?;
     let target = target_folder(root);
     let mut modules = Vec::new();
-    for (name, features) in MODULES {
+    for module in MODULES {
+        let name = module.name;
         toolchain
-            .build(root, &target, features)
+            .build(root, &target, &module)
             .with_context(|| format!("cannot compile {name}"))?;
         let path = target.join(TARGET).join("web/mobilenet_web.wasm");
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -84,12 +124,23 @@ impl Toolchain {
         )
     }
 
-    fn build(&self, root: &Path, target: &Path, features: &str) -> Result<()> {
+    fn build(&self, root: &Path, target: &Path, module: &Module) -> Result<()> {
+        let mut flags = format!(
+            "-Ctarget-feature={} -Zunstable-options -Cpanic=immediate-abort",
+            module.instructions
+        );
+        if module.instructions == THREADS {
+            for argument in THREADS_LINK {
+                flags.push_str(" -Clink-arg=");
+                flags.push_str(argument);
+            }
+        }
         let mut cargo = Command::new(&self.cargo);
         cargo
             .current_dir(root)
             .args(["rustc", "--locked", "--package", "mobilenet-web", "--lib"])
             .args(["--crate-type", "cdylib"])
+            .args(["--no-default-features", "--features", module.numbers])
             .args(["--profile", "web", "--target", TARGET])
             // What is said in a panic is heard by nobody, so it is left out.
             .args([
@@ -101,10 +152,7 @@ impl Toolchain {
             // To compile the standard library is no stable feature.
             .env("RUSTC_BOOTSTRAP", "1")
             .env("RUSTC", &self.rustc)
-            .env(
-                "RUSTFLAGS",
-                format!("-Ctarget-feature={features} -Zunstable-options -Cpanic=immediate-abort"),
-            )
+            .env("RUSTFLAGS", flags)
             .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", &self.linker)
             // Those of the cargo that runs this program.
             .env_remove("CARGO_ENCODED_RUSTFLAGS")

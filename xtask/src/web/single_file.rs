@@ -46,7 +46,14 @@ pub(super) fn page(
         data("models.json", &String::from_utf8(models(offered)?)?),
         data("worker.js", &bundle(&WORKER)?),
     ];
-    for (name, bytes) in modules {
+    let is_used = |name: &str| {
+        let is_of = |converted: &Converted| {
+            (converted.precision == "integers") == name.contains("integers")
+        };
+        // A page from a disk is never one whose workers share memory.
+        !name.contains("threads") && offered.iter().any(is_of)
+    };
+    for (name, bytes) in modules.iter().filter(|(name, _)| is_used(name)) {
         files.push(data(name, &base64(bytes)));
     }
     for converted in offered {

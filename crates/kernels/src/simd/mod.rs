@@ -24,5 +24,7 @@ pub use micro::weight::WeightType;
 pub(crate) use micro::{depthwise, pool, strassen, tile, transpose, weight};
 #[cfg(feature = "training")]
 pub(crate) use micro::{depthwise_weight_gradient, elementwise, normalization, outer, rounding};
+#[cfg(target_arch = "wasm32")]
+pub use threads::lend_thread;
 pub(crate) use threads::team;
 pub(crate) use vector::{Kernel, Simd};

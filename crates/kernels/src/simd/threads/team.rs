@@ -15,17 +15,15 @@ use std::hint::spin_loop;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::thread::{self, JoinHandle, Thread};
-use std::time::{Duration, Instant};
+use std::thread::{self, Thread};
+use std::time::Duration;
 
 use super::cores::{Cores, core};
+use super::host::{Idleness, Worker};
 use crate::partition::part;
 
 /// Most threads of a team, and most chunks of a phase.
 pub(crate) const MOST: usize = u64::BITS as usize;
-
-/// How long an idle worker spins before it sleeps. Runs that follow each other find it awake.
-const PATIENCE: Duration = Duration::from_micros(100);
 
 /// How long a worker sleeps that cannot leave the caller's core.
 const NAP: Duration = Duration::from_millis(1);
@@ -117,7 +115,7 @@ unsafe impl Send for Shared {}
 /// Threads that run jobs together; the caller's thread is number 0.
 pub(crate) struct Team {
     shared: Arc<Shared>,
-    workers: Vec<JoinHandle<()>>,
+    workers: Vec<Worker>,
 }
 
 /// Aborts the process if a job panics: the other threads would wait for its chunk for ever.
@@ -149,10 +147,8 @@ impl Team {
         };
         for worker in 1..threads {
             let shared = team.shared.clone();
-            let handle = thread::Builder::new()
-                .name(format!("kernels-{worker}"))
-                .spawn(move || shared.work(worker))?;
-            team.workers.push(handle);
+            let worker = Worker::start(worker, move || shared.work(worker))?;
+            team.workers.push(worker);
         }
         Ok(team)
     }
@@ -223,9 +219,7 @@ impl Drop for Team {
     fn drop(&mut self) {
         self.shared.state.closing.store(true, Ordering::SeqCst);
         for worker in self.workers.drain(..) {
-            worker.thread().unpark();
-            // There is no error to handle: a worker that panics aborts the process.
-            drop(worker.join());
+            worker.end();
         }
     }
 }
@@ -347,7 +341,7 @@ impl Shared {
 
     /// Claims a chunk, or gives up after a while.
     fn claim_patiently(&self, worker: usize) -> Option<usize> {
-        let mut since = None;
+        let mut idleness = Idleness::default();
         loop {
             // The clock takes longer than a turn.
             for _ in 0..64 {
@@ -357,8 +351,7 @@ impl Shared {
                 }
                 spin_loop();
             }
-            let since = *since.get_or_insert_with(Instant::now);
-            if since.elapsed() > PATIENCE {
+            if idleness.is_long() {
                 return None;
             }
         }
