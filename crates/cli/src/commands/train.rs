@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, bail};
 use mobilenet::kernels::inference::WeightType;
 use mobilenet::model::checkpoint::{Checkpoint, LoadReport, Metadata};
+use mobilenet::model::compress::CompressOptions;
 use mobilenet::model::initialize::initial_parameters;
 use mobilenet::model::labels::Labels;
 use mobilenet::model::preprocess::{Preprocessing, Resize};
@@ -62,7 +63,13 @@ fn train(arguments: &Train, communicator: &mut dyn Communicator) -> Result<()> {
         advise(&recipe);
     }
     let initial = match init {
-        Some(init) => adapt(arguments, init, class_names, resolution, is_first)?,
+        Some(init) => {
+            let adapted = adapt(arguments, init, class_names, resolution, is_first)?;
+            match recipe.compression {
+                Some(_) => adapted.unfold()?,
+                None => adapted,
+            }
+        }
         None => draw(arguments, class_names, &recipe)?,
     };
     let threads = match arguments.threads {
@@ -193,6 +200,11 @@ fn recipe(arguments: &Train, data: &dyn ImageDataset, resolution: usize) -> Resu
         }),
     };
     recipe.quantization = quantization(arguments);
+    recipe.compression = arguments.compress.map(|method| CompressOptions {
+        method: method.into(),
+        bits: arguments.bits,
+    });
+    recipe.frozen_batch_norm |= recipe.compression.is_some();
     Ok(recipe)
 }
 

@@ -297,6 +297,9 @@ impl<'a> Training<'a> {
 
     /// The weights as they would be used now.
     fn weights(&self) -> Result<Checkpoint, TrainError> {
+        if let Some(small) = self.trainer.compressed(&self.metadata)? {
+            return Ok(small.checkpoint);
+        }
         let layout = self.trainer.layout();
         Ok(Checkpoint {
             parameters: layout.tensors(self.trainer.state().best_weights())?,
@@ -335,9 +338,14 @@ impl<'a> Training<'a> {
         let is_first = self.output.is_some();
         if is_first {
             let path = self.options.out.join("model.safetensors");
-            checkpoint::save(&path, &weights, WeightsDtype::F32)?;
+            match self.trainer.compressed(&self.metadata)? {
+                Some(small) => {
+                    checkpoint::save_compressed(&path, &small.checkpoint, &small.coded)?;
+                }
+                None => checkpoint::save(&path, &weights, WeightsDtype::F32)?,
+            }
         }
-        let config = self.metadata.config();
+        let config = weights.metadata.config();
         let network = match self.integers()? {
             Some(integers) => {
                 if is_first {
