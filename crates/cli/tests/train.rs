@@ -97,6 +97,27 @@ fn a_folder_of_photos_becomes_weights() {
         (&8.into(), &1.0.into())
     );
 
+    // The same weights with few values in a small file, which is what was evaluated.
+    let (model, small) = (out.join("model.safetensors"), folder.path().join("small"));
+    let sizes = ["--resolution", "64", "--epochs", "1", "--json"];
+    let compress = ["--compress", "palette4", "--learning-rate", "0.001"];
+    let init = ["--init", model.to_str().unwrap()];
+    let output = train(&data, &small, &[&sizes[..], &compress, &init].concat())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let last = support::lines(&output).pop().unwrap();
+    let small = small.join("model.safetensors");
+    let size = |path: &Path| std::fs::metadata(path).unwrap().len();
+    assert!(5 * size(&small) < size(&model), "{}", size(&small));
+    let eval = Command::new(env!("CARGO_BIN_EXE_mobilenet"))
+        .args(["eval", "--json", "--weights"])
+        .args([small.as_path(), "--data".as_ref(), &data])
+        .output()
+        .unwrap();
+    assert!(eval.status.success(), "{}", text(&eval.stderr));
+    assert_eq!(support::lines(&eval)[0]["accuracy"], last["accuracy"]);
+
     // A second training must not overwrite the first.
     let again = train(&data, &out, &["--epochs", "1"]).output().unwrap();
     assert_eq!(again.status.code(), Some(1));

@@ -1,7 +1,8 @@
 //! The settings of a training, except data and network. They are stored in its checkpoints, so that
 //! a resumed training uses the same settings.
 
-use mobilenet_model::architecture::{LayerName, Parameter};
+use mobilenet_model::architecture::{LayerName, Parameter, Part};
+use mobilenet_model::compress::CompressOptions;
 use mobilenet_model::{FlatLayout, MobileNetV1Config};
 use serde::{Deserialize, Serialize};
 
@@ -104,6 +105,10 @@ pub struct Recipe {
     /// Training for 8-bit integers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantization: Option<Quantization>,
+    /// Training of a compressed file: the network computes with the few values that the file will
+    /// hold. It is one of `Checkpoint::unfold`, whose normalisation stays as it is but for the bias.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<CompressOptions>,
     /// Training of a detector, which has its own loss and random changes of photos.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detection: Option<DetectionSettings>,
@@ -135,6 +140,7 @@ impl Recipe {
             trainable: Trainable::All,
             frozen_batch_norm: false,
             quantization: None,
+            compression: None,
             detection: None,
         }
     }
@@ -156,6 +162,13 @@ impl Recipe {
                 setting: "dropout's keep probability and weight decay",
                 range: "above 0, and at least 0",
                 found: format!("{} and {}", self.dropout_keep_prob, self.weight_decay),
+            });
+        }
+        if self.compression.is_some() && (self.quantization.is_some() || !self.frozen_batch_norm) {
+            return Err(TrainError::Setting {
+                setting: "compression",
+                range: "used with frozen batch norm, and without quantisation",
+                found: "other settings".to_string(),
             });
         }
         if let Some(detection) = &self.detection {
@@ -205,7 +218,8 @@ impl Recipe {
             }
         }
         let group = |(parameter, range): &(Parameter, std::ops::Range<usize>)| {
-            let norm = matches!(parameter.part, part if is_batch_norm(part));
+            let is_bias = self.compression.is_some() && parameter.part == Part::Beta;
+            let norm = is_batch_norm(parameter.part) && !is_bias;
             let frozen = !parameter.is_trainable()
                 || !self.trains(parameter.layer)
                 || (norm && self.frozen_batch_norm);
@@ -213,7 +227,7 @@ impl Recipe {
             if frozen {
                 return group.frozen();
             }
-            let decayed = parameter.part == mobilenet_model::architecture::Part::Weights
+            let decayed = parameter.part == Part::Weights
                 && (self.decay_depthwise || !parameter.is_depthwise());
             group.with_weight_decay(if decayed {
                 self.weight_decay as f32
@@ -255,8 +269,7 @@ fn is_one(number: &usize) -> bool {
     *number == 1
 }
 
-fn is_batch_norm(part: mobilenet_model::architecture::Part) -> bool {
-    use mobilenet_model::architecture::Part;
+fn is_batch_norm(part: Part) -> bool {
     matches!(
         part,
         Part::Gamma | Part::Beta | Part::MovingMean | Part::MovingVariance

@@ -1,17 +1,22 @@
 //! Tests of training for integers: what is evaluated is what the integers compute, a resumed
-//! training ends with the same bits, and the delays are kept.
+//! training ends with the same bits, and the delays are kept. And of training for a compressed file.
 
 use std::path::Path;
 
-use mobilenet_model::checkpoint::{self, Metadata, ReadLimits};
+use mobilenet_model::architecture::{LayerName, Part};
+use mobilenet_model::checkpoint::{
+    self, Checkpoint, Levels, Metadata, ReadLimits, save_compressed,
+};
+use mobilenet_model::compress::{CompressOptions, Method};
 use mobilenet_model::initialize::initial_parameters;
 use mobilenet_model::preprocess::Preprocessing;
 use mobilenet_model::quantized::{
     Arithmetic, Freeze, IntegerImages, IntegerOutput, PIXEL, ValueKind,
 };
 use mobilenet_model::{
-    FlatLayout, IntegerPlan, IntegerPlanOptions, IntegerPlanOutput, MobileNetV1Config,
-    QuantizedWeights,
+    FlatLayout, InferencePlan, IntegerPlan, IntegerPlanOptions, IntegerPlanOutput,
+    MobileNetV1Config, Normalizer, PlanOptions, PlanWeights, QuantizedWeights, TrainingPlan,
+    TrainingPlanOptions,
 };
 use mobilenet_train::checkpoint::Checkpoints;
 use mobilenet_train::quantization::{FakeQuantizedNetwork, Quantization, Scheme};
@@ -80,16 +85,63 @@ fn steps(trainer: &mut Trainer, range: std::ops::Range<u64>) -> Vec<f64> {
     range.map(step).collect()
 }
 
-/// The trained network of Fashion-MNIST that the facade embeds. A network that was not trained
-/// amplifies every rounding.
-fn trained() -> (MobileNetV1Config, Vec<f32>) {
+/// The trained network of Fashion-MNIST that the facade embeds.
+fn embedded() -> Checkpoint {
     let weights = Path::new(env!("CARGO_MANIFEST_DIR")).join("../mobilenet/weights");
     let path = weights.join("fashion_mnist_0.25_96.safetensors");
-    let checkpoint = checkpoint::load(&path, ReadLimits::default()).unwrap();
-    let config = checkpoint.metadata.config();
+    checkpoint::load(&path, ReadLimits::default()).unwrap()
+}
+
+/// The embedded network as training knows it. A network that was not trained amplifies every
+/// rounding. Its batch norm is folded in the file; here each layer normalises again, by what a batch
+/// says, and undoes it, so that the network computes the same.
+fn trained() -> (MobileNetV1Config, Vec<f32>) {
+    let mut checkpoint = embedded().unfold().unwrap();
+    checkpoint.metadata.batch_norm_epsilon = 1e-3;
+    let mut config = checkpoint.metadata.config();
+    let Normalizer::BatchNorm(batch_norm) = &mut config.base.arg_scope.normalizer else {
+        panic!("unfolded");
+    };
+    batch_norm.decay = 0.0;
+    let epsilon = batch_norm.epsilon as f32;
     let layout = FlatLayout::new(&config).unwrap();
-    let weights = layout.flatten(&checkpoint.parameters).unwrap();
+    let mut weights = layout.flatten(&checkpoint.parameters).unwrap();
+    let options = TrainingPlanOptions::new([96; 2], BATCH, 2);
+    let mut plan = TrainingPlan::new(&config, &options).unwrap();
+    let images = silhouettes(20, 96).0;
+    let mut logits = vec![0.0; plan.logits_len()];
+    let mut layers: Vec<LayerName> = layout.entries().iter().map(|(p, _)| p.layer).collect();
+    layers.dedup();
+    // The statistics of a layer are right once the layers before it are.
+    for layer in layers
+        .into_iter()
+        .filter(|layer| *layer != LayerName::Logits)
+    {
+        let before = weights.clone();
+        let pass = plan.forward(&before, &images, None, &mut logits).unwrap();
+        pass.update_running_statistics(&mut weights).unwrap();
+        let place = |part| layout.range(layer, part).unwrap().start;
+        let [gamma, beta, mean, variance] = [
+            Part::Gamma,
+            Part::Beta,
+            Part::MovingMean,
+            Part::MovingVariance,
+        ]
+        .map(place);
+        for channel in 0..layout.range(layer, Part::Gamma).unwrap().len() {
+            weights[gamma + channel] = (weights[variance + channel] + epsilon).sqrt();
+            weights[beta + channel] += weights[mean + channel];
+        }
+    }
     (config, weights)
+}
+
+fn float_logits(checkpoint: &Checkpoint, images: &[f32]) -> Vec<f32> {
+    let weights = PlanWeights::new(&checkpoint.metadata.config(), &checkpoint.parameters).unwrap();
+    let mut plan = InferencePlan::new(&weights, &PlanOptions::new([96; 2], 2)).unwrap();
+    let mut logits = vec![0.0; BATCH * plan.output_len()];
+    plan.run(images, &mut logits).unwrap();
+    logits
 }
 
 /// Grey silhouettes on black, on the levels of 8-bit pixels.
@@ -288,4 +340,70 @@ fn delays_are_kept() {
     steps(&mut delayed, 5..7);
     assert_eq!(statistics(&delayed), before);
     assert_ne!(delayed.state().weights, weights);
+}
+
+#[test]
+fn shared_values_learn_and_are_what_the_file_holds() {
+    const SIZE: usize = 96;
+    let float = embedded();
+    let images = silhouettes(7, SIZE).0;
+    // What the network said before its weights were shared.
+    let label = |logits: &[f32]| {
+        let best = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
+        best.unwrap().0 as u32
+    };
+    let logits = float_logits(&float, &images);
+    let labels: Vec<u32> = logits.chunks(10).map(label).collect();
+
+    let network = float.unfold().unwrap();
+    let recipe = Recipe {
+        resolution: SIZE,
+        dropout_keep_prob: 1.0,
+        schedule: Schedule::Constant {
+            learning_rate: 2e-3,
+        },
+        frozen_batch_norm: true,
+        compression: Some(CompressOptions {
+            method: Method::Palette(2),
+            bits: None,
+        }),
+        ..recipe(None)
+    };
+    let config = network.metadata.config();
+    let layout = FlatLayout::new(&config).unwrap();
+    let weights = layout.flatten(&network.parameters).unwrap();
+    let state = State::new(&recipe, &layout, weights).unwrap();
+    let moving = Recipe {
+        frozen_batch_norm: false,
+        ..recipe.clone()
+    };
+    assert!(Trainer::new(moving, &config, state.clone(), None, 2).is_err());
+    let mut trainer = Trainer::new(recipe, &config, state, None, 2).unwrap();
+    let step = |_| trainer.step(&images, &labels).unwrap().loss;
+    let losses: Vec<f64> = (0..16).map(step).collect();
+    println!("losses {losses:?}");
+    // The first is that of plain palettes.
+    assert!(losses[15] < 0.7 * losses[0], "{losses:?}");
+
+    let small = trainer.compressed(&network.metadata).unwrap().unwrap();
+    let layer = &small.coded.tensors["Conv2d_9_pointwise.weight"];
+    assert!(matches!(&layer.levels, Levels::Palette(palette) if palette.len() <= 4));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("small.safetensors");
+    save_compressed(&path, &small.checkpoint, &small.coded).unwrap();
+    let read = checkpoint::load(&path, ReadLimits::default()).unwrap();
+    assert!(read.metadata.folded && read.report.is_complete());
+    assert_eq!(read.parameters.len(), small.checkpoint.parameters.len());
+    for (name, values) in &small.checkpoint.parameters {
+        assert_eq!(&read.parameters[name], values, "{name}");
+    }
+    // And these are the values that the next step computes with.
+    trainer.compute(&images, &labels, 0).unwrap();
+    let of_file = float_logits(&read, &images);
+    let largest = of_file
+        .iter()
+        .fold(0f32, |most, value| most.max(value.abs()));
+    for (trained, file) in trainer.logits().iter().zip(&of_file) {
+        assert!((trained - file).abs() < 1e-4 * largest, "{trained} {file}");
+    }
 }

@@ -1,4 +1,4 @@
-//! Arguments of `convert` that make the file small.
+//! Arguments of `convert` that make the file small, and the names of the methods.
 
 use std::path::PathBuf;
 
@@ -16,6 +16,17 @@ pub(crate) enum MethodName {
     Int4,
     /// Integers of 8 bits, with a scale for each output channel
     Int8,
+}
+
+impl From<MethodName> for Method {
+    fn from(name: MethodName) -> Self {
+        match name {
+            MethodName::Palette4 => Self::Palette(4),
+            MethodName::Palette6 => Self::Palette(6),
+            MethodName::Int4 => Self::Integers(4),
+            MethodName::Int8 => Self::Integers(8),
+        }
+    }
 }
 
 /// How the weights of a file are compressed.
@@ -45,16 +56,11 @@ pub struct Compress {
 impl Compress {
     /// The method, if the file is to be compressed.
     pub(crate) fn method(&self) -> Option<Method> {
-        self.compress.map(|name| match name {
-            MethodName::Palette4 => Method::Palette(4),
-            MethodName::Palette6 => Method::Palette(6),
-            MethodName::Int4 => Method::Integers(4),
-            MethodName::Int8 => Method::Integers(8),
-        })
+        self.compress.map(Method::from)
     }
 }
 
-fn bits(text: &str) -> Result<f64, String> {
+pub(super) fn bits(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(bits) if (1.0..=8.0).contains(&bits) => Ok(bits),
         _ => Err("expected a number from 1 to 8".to_string()),

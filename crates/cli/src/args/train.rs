@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::SchemeName;
+use super::compress::{MethodName, bits};
 use super::engine::Precision;
 use super::preprocess::{Preprocess, PreprocessRule};
 use crate::values::{not_negative, share, side, threads, width};
@@ -238,6 +239,14 @@ pub struct Train {
     /// integers will be, and the network of integers is evaluated
     #[arg(long)]
     pub(crate) quantize: bool,
+    /// Train the few values that a small file holds, as `convert --compress` writes it. Batch norm is
+    /// folded. For 1 to 3 epochs at a small --learning-rate, such as 0.002
+    #[arg(long, value_enum, value_name = "METHOD", requires = "init",
+          conflicts_with_all = ["quantize", "head"])]
+    pub(crate) compress: Option<MethodName>,
+    /// With int8 or int4: bits that a weight takes in the file, on average
+    #[arg(long, value_name = "1.0..8.0", requires = "compress", value_parser = bits)]
+    pub(crate) bits: Option<f64>,
     /// Scales of the weights
     #[arg(long, value_enum, requires = "quantize", default_value_t = SchemeName::PerTensor)]
     pub(crate) scheme: SchemeName,

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, bail};
 use mobilenet::kernels::inference::WeightType;
 use mobilenet::model::checkpoint::{Checkpoint, LoadReport, Metadata};
+use mobilenet::model::compress::CompressOptions;
 use mobilenet::model::initialize::initial_parameters;
 use mobilenet::model::preprocess::{Preprocessing, Resize};
 use mobilenet::model::{Head, InferencePlan, PlanOptions, PlanOutput, PlanWeights};
@@ -71,7 +72,13 @@ fn train(arguments: &Train, communicator: &mut dyn Communicator) -> Result<()> {
         subject.outputs = task::numbered(teacher.output_len());
     }
     let initial = match init {
-        Some(init) => adapt(arguments, init, &subject, resolution, is_first)?,
+        Some(init) => {
+            let adapted = adapt(arguments, init, &subject, resolution, is_first)?;
+            match recipe.compression {
+                Some(_) => adapted.unfold()?,
+                None => adapted,
+            }
+        }
         None => draw(arguments, &subject, &recipe)?,
     };
     let options = run_options(arguments, threads);
@@ -202,6 +209,11 @@ fn recipe(arguments: &Train, subject: &Subject, resolution: usize) -> Result<Rec
         }),
     };
     recipe.quantization = quantization(arguments);
+    recipe.compression = arguments.compress.map(|method| CompressOptions {
+        method: method.into(),
+        bits: arguments.bits,
+    });
+    recipe.frozen_batch_norm |= recipe.compression.is_some();
     Ok(recipe)
 }
 

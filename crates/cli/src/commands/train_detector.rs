@@ -90,6 +90,7 @@ fn refuse_others(arguments: &Train) -> Result<()> {
     let wrong = [
         ("--head", arguments.head),
         ("--quantize", arguments.quantize),
+        ("--compress", arguments.compress.is_some()),
         ("--teacher", arguments.teacher.is_some()),
         ("--shards", arguments.shards > 1),
         ("--replicas", arguments.replicas.is_some()),

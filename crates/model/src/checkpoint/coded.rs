@@ -74,6 +74,20 @@ pub struct CodedTensor {
     pub symbols: Vec<u8>,
 }
 
+impl CodedTensor {
+    /// Writes the weights that a reader makes of the symbols.
+    pub(crate) fn decode_into(&self, weights: &mut [f32]) {
+        let length = self.symbols.len() / self.scales.len().max(1);
+        let filters = weights.chunks_mut(length.max(1));
+        let symbols = self.symbols.chunks(length.max(1));
+        for ((filter, symbols), scale) in filters.zip(symbols).zip(&self.scales) {
+            for (weight, &symbol) in filter.iter_mut().zip(symbols) {
+                *weight = scale * self.levels.value(symbol).unwrap_or(0.0);
+            }
+        }
+    }
+}
+
 /// The coded tensors of a network, and how they were coded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CodedTensors {

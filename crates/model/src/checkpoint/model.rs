@@ -2,7 +2,7 @@
 
 use super::metadata::Metadata;
 use super::report::LoadReport;
-use crate::architecture::LOGITS_LAYER;
+use crate::architecture::{LOGITS_LAYER, Part, parameters};
 use crate::array::Array;
 use crate::error::ModelError;
 use crate::fold::{FoldedLayer, folded_layers};
@@ -44,6 +44,38 @@ impl Checkpoint {
         }
         self.metadata.folded = true;
         Ok(self)
+    }
+
+    /// The same network, folded, with batch normalisation that adds the bias and changes nothing
+    /// else: mean 0, variance 1, epsilon 0. Programs for training take it. Folding gives the bits of
+    /// the folded network again.
+    ///
+    /// # Errors
+    /// As [`Self::fold`].
+    pub fn unfold(self) -> Result<Self, ModelError> {
+        let mut network = match self.metadata.folded {
+            true => self,
+            false => self.fold()?,
+        };
+        network.metadata.folded = false;
+        network.metadata.batch_norm_epsilon = 0.0;
+        for parameter in parameters(&network.metadata.config())? {
+            let shape = parameter.shape.as_slice();
+            let values = match parameter.part {
+                Part::Weights | Part::Biases => continue,
+                Part::Beta => {
+                    let name = format!("{}.bias", parameter.layer);
+                    let bias = network.parameters.remove(&name);
+                    bias.ok_or(ModelError::Missing { name })?
+                }
+                Part::MovingMean => Array::new(shape, vec![0.0; parameter.len()])?,
+                Part::Gamma | Part::MovingVariance => {
+                    Array::new(shape, vec![1.0; parameter.len()])?
+                }
+            };
+            network.parameters.insert(parameter.name(), values);
+        }
+        Ok(network)
     }
 
     /// The same body with a new classifier, whose weights are drawn by slim's initialiser. With

@@ -3,6 +3,8 @@
 use half::bf16;
 
 use super::k_means::k_means;
+use super::layer_bits::{small, spread};
+use super::options::{CompressOptions, Method};
 use crate::checkpoint::Levels;
 
 /// The step at which a normal distribution of deviation 1 takes 0 bits: `sqrt(2 pi e)`. Each bit
@@ -19,6 +21,26 @@ pub(super) struct Codebook {
 }
 
 impl Codebook {
+    /// A codebook for each of a network's coded layers: their weights, and how many of them a filter
+    /// has.
+    pub(super) fn of_layers(layers: &[(&[f32], usize)], options: &CompressOptions) -> Vec<Self> {
+        let counts: Vec<usize> = layers.iter().map(|(weights, _)| weights.len()).collect();
+        let bits = options.bits.map(|mean| spread(&counts, mean));
+        let layers = layers.iter().zip(small(&counts)).enumerate();
+        let books = layers.map(|(index, ((weights, filter_len), small))| {
+            let filters = weights.chunks((*filter_len).max(1));
+            let bits = bits.as_ref().and_then(|bits| bits.get(index).copied());
+            match options.method {
+                Method::Palette(bits) if !small => Self::palette(filters, 1 << bits),
+                Method::Integers(width) if !small => {
+                    Self::integers(filters, ((1 << (width - 1)) - 1) as u8, bits)
+                }
+                Method::Palette(_) | Method::Integers(_) => Self::integers(filters, 127, bits),
+            }
+        });
+        books.collect()
+    }
+
     /// Integers up to `most`, whose steps cover the largest weight of each filter, or are as coarse
     /// as `bits` a weight need.
     pub(super) fn integers<'a>(

@@ -6,6 +6,7 @@
 //! photos     -> network     layer by layer: symbols, whose errors cancel on the photos
 //!                           (`quantize/rounding`), and a bias that takes the rest back
 //!            -> coded tensors, and the same network in f32
+//! training   -> shared      the same of all weights at once, before each forward pass
 //! ```
 //!
 //! Pointwise layers and the classifier have 98 % of the weights, and only they are coded. Others, and
@@ -16,6 +17,8 @@ mod k_means;
 mod layer_bits;
 mod network;
 mod options;
+mod shared;
 
 pub use network::{Compressed, compress};
 pub use options::{CompressOptions, Method};
+pub use shared::SharedWeights;

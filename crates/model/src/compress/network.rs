@@ -8,8 +8,7 @@ use mobilenet_kernels::{ConvKind, ConvSize};
 use rayon::prelude::*;
 
 use super::codebook::Codebook;
-use super::layer_bits::{small, spread};
-use super::options::{CompressOptions, Method};
+use super::options::CompressOptions;
 use crate::array::Array;
 use crate::checkpoint::{Checkpoint, CodedTensor, CodedTensors};
 use crate::error::ModelError;
@@ -46,7 +45,11 @@ pub fn compress(
     }
     let float = FloatNetwork::new(&checkpoint)?;
     let facts = Statistics::new(&float, images)?;
-    let mut books = codebooks(&float, options).into_iter();
+    let coded = float.layers().filter(|layer| is_coded(&layer.shape));
+    let coded: Vec<_> = coded
+        .map(|layer| (layer.weights.as_slice(), layer.shape.filter_len()))
+        .collect();
+    let mut books = Codebook::of_layers(&coded, options).into_iter();
     let mut maps = images.to_vec();
     let mut tensors = BTreeMap::new();
     for (index, (original, windows)) in float.layers().zip(&float.windows).enumerate() {
@@ -65,7 +68,7 @@ pub fn compress(
                     scales: book.scales,
                     symbols,
                 };
-                replace_weights(&mut layer, &coded);
+                coded.decode_into(&mut layer.weights);
                 tensors.insert(weight.clone(), coded);
             }
             None => round_to_half(&mut layer.weights),
@@ -99,26 +102,6 @@ pub fn compress(
 /// Whether a layer's weights are worth coding.
 fn is_coded(shape: &Shape) -> bool {
     shape.kind == ConvKind::Conv && shape.geometry.is_pointwise()
-}
-
-/// A codebook for each coded layer.
-fn codebooks(float: &FloatNetwork, options: &CompressOptions) -> Vec<Codebook> {
-    let coded: Vec<&Layer> = float.layers().filter(|l| is_coded(&l.shape)).collect();
-    let counts: Vec<usize> = coded.iter().map(|layer| layer.weights.len()).collect();
-    let bits = options.bits.map(|mean| spread(&counts, mean));
-    let layers = coded.iter().zip(small(&counts)).enumerate();
-    let books = layers.map(|(index, (layer, small))| {
-        let filters = layer.weights.chunks(layer.shape.filter_len().max(1));
-        let bits = bits.as_ref().and_then(|bits| bits.get(index).copied());
-        match options.method {
-            Method::Palette(bits) if !small => Codebook::palette(filters, 1 << bits),
-            Method::Integers(width) if !small => {
-                Codebook::integers(filters, ((1 << (width - 1)) - 1) as u8, bits)
-            }
-            Method::Palette(_) | Method::Integers(_) => Codebook::integers(filters, 127, bits),
-        }
-    });
-    books.collect()
 }
 
 /// The symbols of a layer's weights: on photos those whose errors cancel, otherwise the nearest.
@@ -159,16 +142,8 @@ fn error_model(
     Ok(patches.error_models(shape)?.into_iter().next().flatten())
 }
 
-fn replace_weights(layer: &mut Layer, coded: &CodedTensor) {
-    let length = layer.shape.filter_len().max(1);
-    for (index, (weight, &symbol)) in layer.weights.iter_mut().zip(&coded.symbols).enumerate() {
-        let scale = coded.scales.get(index / length).copied().unwrap_or(1.0);
-        *weight = scale * coded.levels.value(symbol).unwrap_or(0.0);
-    }
-}
-
 /// Rounds values to f16 if it has room for all.
-fn round_to_half(values: &mut [f32]) {
+pub(super) fn round_to_half(values: &mut [f32]) {
     let half = |value: f32| f16::from_f32(value).to_f32();
     if values.iter().all(|&value| half(value).is_finite()) {
         values.iter_mut().for_each(|value| *value = half(*value));

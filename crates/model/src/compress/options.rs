@@ -2,10 +2,13 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::ModelError;
 
 /// What the weights of a layer may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Method {
     /// Values that k-means finds for the layer, of which the output channels have multiples. 2 to
     /// the power of this many.
@@ -24,12 +27,14 @@ impl fmt::Display for Method {
 }
 
 /// Settings of compression.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CompressOptions {
     /// What the weights of a layer may be.
     pub method: Method,
     /// For integers: the bits that a weight takes in the file, on average over all coded layers. The
     /// steps follow from it, coarser than the integers' range has to be. `None`: the whole range.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bits: Option<f64>,
 }
 

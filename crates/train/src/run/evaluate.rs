@@ -19,6 +19,9 @@ const WORST: usize = 12;
 impl Training<'_> {
     /// The weights as they would be used now.
     pub(super) fn weights(&self) -> Result<Checkpoint, TrainError> {
+        if let Some(small) = self.trainer.compressed(&self.metadata)? {
+            return Ok(small.checkpoint);
+        }
         let layout = self.trainer.layout();
         Ok(Checkpoint {
             parameters: layout.tensors(self.trainer.state().best_weights())?,
@@ -57,9 +60,14 @@ impl Training<'_> {
         let is_first = self.output.is_some();
         if is_first {
             let path = self.options.out.join("model.safetensors");
-            checkpoint::save(&path, &weights, WeightsDtype::F32)?;
+            match self.trainer.compressed(&self.metadata)? {
+                Some(small) => {
+                    checkpoint::save_compressed(&path, &small.checkpoint, &small.coded)?;
+                }
+                None => checkpoint::save(&path, &weights, WeightsDtype::F32)?,
+            }
         }
-        let config = self.metadata.config();
+        let config = weights.metadata.config();
         let network = match self.integers()? {
             Some(integers) => {
                 if is_first {

@@ -10,7 +10,9 @@
 mod dropout;
 mod guide;
 mod share;
+mod shared_values;
 mod state;
+mod statistics;
 
 pub use share::Share;
 pub use state::State;
@@ -18,6 +20,8 @@ pub use state::State;
 use std::ops::Range;
 use std::sync::Arc;
 
+use mobilenet_model::checkpoint::Metadata;
+use mobilenet_model::compress::Compressed;
 use mobilenet_model::{
     FlatLayout, InferencePlan, MobileNetV1Config, TrainingPlan, TrainingPlanOptions,
 };
@@ -28,6 +32,8 @@ use crate::optimizer::l2_loss;
 use crate::parallel::{Communicator, Exchange, Shares, TreeSum, gather};
 use crate::recipe::Recipe;
 use guide::Guide;
+use shared_values::SharedValues;
+use statistics::{moving_statistics, never_rounded};
 
 /// Losses and learning rate of one step.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,6 +64,8 @@ pub struct Trainer {
     /// The statistics after the current shard, in their places.
     moved: Vec<f32>,
     exchange: Exchange,
+    /// If the recipe compresses.
+    shared: Option<SharedValues>,
 }
 
 /// Is told the losses of a rank's shards before their last backward pass, and says whether that is
@@ -104,6 +112,7 @@ impl Trainer {
             statistics,
             moved: vec![0.0; state.weights.len()],
             exchange: Exchange::new(recipe.wire, never_rounded(&layout)),
+            shared: SharedValues::new(&recipe, layout)?,
             recipe,
             config,
             options,
@@ -176,6 +185,18 @@ impl Trainer {
         self.apply(&losses)
     }
 
+    /// What the compressed file holds, if the recipe compresses.
+    ///
+    /// # Errors
+    /// None for the metadata of the trainer's network.
+    pub fn compressed(&self, metadata: &Metadata) -> Result<Option<Compressed>, TrainError> {
+        let weights = self.state.best_weights();
+        let shared = self.shared.as_ref();
+        shared
+            .map(|shared| shared.compressed(weights, metadata))
+            .transpose()
+    }
+
     /// What was computed last.
     pub fn share_mut(&mut self) -> &mut Share {
         &mut self.share
@@ -239,6 +260,9 @@ impl Trainer {
         mut together: Option<Together<'_, '_>>,
     ) -> Result<bool, TrainError> {
         self.plan_next_step()?;
+        if let Some(shared) = &mut self.shared {
+            shared.update(&self.state.weights)?;
+        }
         let pixels = self.plan.images_len();
         let shards = labels.len() / self.recipe.shard_size();
         TrainError::check_length("labels", shards * self.recipe.shard_size(), labels.len())?;
@@ -300,7 +324,8 @@ impl Trainer {
             self.recipe.dropout_keep_prob,
             self.plan.features_len(),
         );
-        let weights = &self.state.weights;
+        let own = &self.state.weights;
+        let weights = self.shared.as_ref().map_or(own, SharedValues::values);
         let (plan, dropout, logits) = (&mut self.plan, dropout.as_deref(), &mut self.logits);
         let pass = match &self.state.ranges {
             None => plan.forward(weights, images, dropout, logits),
@@ -416,36 +441,6 @@ impl Trainer {
     pub(crate) fn state_mut(&mut self) -> &mut State {
         &mut self.state
     }
-}
-
-/// Ranges of a share's values that are always exact between ranks: all running statistics, and the
-/// ranges of activations, which follow the weights.
-fn never_rounded(layout: &FlatLayout) -> Vec<Range<usize>> {
-    let entries = layout.entries().iter();
-    let exact = entries.filter(|(parameter, _)| !parameter.is_trainable());
-    let exact = exact.map(|(_, range)| range.clone());
-    exact
-        .chain(std::iter::once(layout.len()..usize::MAX))
-        .collect()
-}
-
-/// Ranges of the running statistics that the next step moves. Others would not keep their bits in a
-/// mean over shards.
-fn moving_statistics(layout: &FlatLayout, options: &TrainingPlanOptions) -> Vec<Range<usize>> {
-    if options.frozen_batch_norm {
-        return Vec::new();
-    }
-    let entries = layout.entries();
-    let mut layers: Vec<_> = entries
-        .iter()
-        .map(|(parameter, _)| parameter.layer)
-        .collect();
-    layers.dedup();
-    layers.truncate(options.frozen_layers);
-    let moving = entries
-        .iter()
-        .filter(|(parameter, _)| !parameter.is_trainable() && !layers.contains(&parameter.layer));
-    moving.map(|(_, range)| range.clone()).collect()
 }
 
 /// How the next step is computed. It changes when a delay of the quantisation is over.
