@@ -3,6 +3,7 @@
 //! Layers are in a chain, so two places suffice: a step reads a map in one and writes to the other.
 //! What only the caller reads is written to a third, from which it is exported at once.
 
+use super::check::error;
 use super::convolution::{CHUNK, Convolution, Source};
 use super::depthwise::Depthwise;
 use super::map::{Border, Map};
@@ -42,13 +43,6 @@ const MOST_AVERAGED: usize = 1 << 22;
 const BAND_BYTES: usize = 64 << 10;
 /// Tiles of all instruction sets divide it.
 const BAND_PIXELS: usize = 12;
-
-pub(super) fn error(layer: &str, problem: impl ToString) -> KernelError {
-    KernelError::Layer {
-        layer: layer.to_string(),
-        problem: problem.to_string(),
-    }
-}
 
 struct Planner<'a> {
     weights: &'a PackedIntegers,

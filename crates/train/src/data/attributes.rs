@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::table::{Row, Table};
-use super::targets::{TargetPhotos, Targets};
+use super::target_photos::TargetPhotos;
+use super::targets::Targets;
 use super::{DataError, MOST_CLASSES};
 
 /// Names of a second column whose fields are lists of attributes.

@@ -43,6 +43,7 @@ mod part;
 pub mod photo_list;
 mod skipped;
 mod table;
+mod target_photos;
 mod targets;
 pub mod tfrecord;
 pub mod vectors;
@@ -62,7 +63,8 @@ pub use part::Part;
 pub use skipped::Skipped;
 pub(crate) use skipped::{SkippedList, Tolerance};
 pub(crate) use table::Table;
-pub use targets::{MOST_TARGETS, TargetPhotos, Targets};
+pub use target_photos::TargetPhotos;
+pub use targets::{MOST_TARGETS, Targets};
 
 use std::sync::Arc;
 

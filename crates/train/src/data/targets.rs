@@ -1,11 +1,6 @@
-//! Photos that have a row of numbers instead of a class: what the network's outputs should be.
+//! Rows of numbers: what the network's outputs should be, where photos have no class.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-
-use mobilenet_model::preprocess::{DecodeLimits, Photo, open};
-
-use super::{DataError, ImageDataset};
+use super::error::DataError;
 
 /// Most numbers of a table, 1 GiB.
 pub const MOST_TARGETS: usize = 1 << 28;
@@ -56,50 +51,5 @@ impl Targets {
 
     pub(super) fn rows_mut(&mut self) -> impl Iterator<Item = &mut [f32]> {
         self.values.chunks_exact_mut(self.width.max(1))
-    }
-}
-
-/// Photo files, each with a row of [`Targets`].
-#[derive(Debug, Clone)]
-pub struct TargetPhotos {
-    files: Vec<PathBuf>,
-    names: Vec<String>,
-    targets: Arc<Targets>,
-}
-
-impl TargetPhotos {
-    /// Photos whose rows are in the same order, and the names of the rows' numbers.
-    pub(super) fn new(files: Vec<PathBuf>, names: Vec<String>, targets: Targets) -> Self {
-        Self {
-            files,
-            names,
-            targets: Arc::new(targets),
-        }
-    }
-}
-
-impl ImageDataset for TargetPhotos {
-    fn len(&self) -> usize {
-        self.files.len()
-    }
-
-    fn class_names(&self) -> &[String] {
-        &self.names
-    }
-
-    fn label(&self, index: usize) -> usize {
-        index
-    }
-
-    fn load(&self, index: usize) -> Result<Photo, DataError> {
-        Ok(open(&self.files[index], DecodeLimits::default())?)
-    }
-
-    fn name(&self, index: usize) -> String {
-        self.files[index].display().to_string()
-    }
-
-    fn targets(&self) -> Option<&Arc<Targets>> {
-        Some(&self.targets)
     }
 }

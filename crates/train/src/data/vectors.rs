@@ -5,7 +5,7 @@ use std::path::Path;
 use super::DataError;
 use super::attributes::fill;
 use super::table::Table;
-use super::targets::TargetPhotos;
+use super::target_photos::TargetPhotos;
 
 /// Whether a list has vectors: more than a path and a label.
 ///
