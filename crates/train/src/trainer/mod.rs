@@ -80,7 +80,7 @@ struct Together<'a, 'b> {
 
 impl Trainer {
     /// A trainer on `threads` threads. `teacher` computes logits (or features, for
-    /// [`Target::Embedding`]) of images in the recipe's resolution.
+    /// [`Target::Embedding`](crate::recipe::Target::Embedding)) of images in the recipe's resolution.
     ///
     /// # Errors
     /// If recipe, network and teacher do not fit each other.
