@@ -21,7 +21,7 @@ use crate::simd::{AlignedBuffer, IntegerIsa};
 
 impl PackedIntegers {
     /// Checks and packs a network. Each layer's weights are freed once they are packed. Channels that
-    /// are the same in every image are not computed.
+    /// are the same in every image are not computed, except in a browser.
     ///
     /// # Errors
     /// If a layer cannot be computed.
@@ -32,7 +32,11 @@ impl PackedIntegers {
     ) -> Result<Self, KernelError> {
         let [rows, columns, _] = network.input_shape;
         let shapes = network.shapes([rows, columns])?;
-        let computed = leave_out_constants(&mut network, arithmetic);
+        // A browser's module is kept small, and computes them all.
+        let computed = match cfg!(target_arch = "wasm32") {
+            true => shapes.iter().map(|_| None).collect(),
+            false => leave_out_constants(&mut network, arithmetic),
+        };
         Self::pack(network, &shapes, computed, arithmetic, isa.into())
     }
 
