@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use clap::error::ErrorKind;
 use mobilenet::detect::average_precision::CocoMetrics;
 use mobilenet::detect::{Computation, DetectorWeights};
 use mobilenet::train::data::annotations::open_test;
@@ -13,6 +12,7 @@ use mobilenet::train::log::History;
 use mobilenet::train::report;
 use serde::Serialize;
 
+use super::task;
 use crate::args::{Eval, Precision};
 use crate::progress::counting;
 use crate::{output, ranks, threads};
@@ -102,13 +102,7 @@ fn refuse_others(arguments: &Eval) -> Result<()> {
         ("--label-offset", arguments.label_offset.is_some()),
         ("--predictions", arguments.predictions.is_some()),
     ];
-    match wrong.into_iter().find(|(_, given)| *given) {
-        None => Ok(()),
-        Some((option, _)) => {
-            let message = format!("{option} is not for --task detection\n");
-            Err(clap::Error::raw(ErrorKind::ArgumentConflict, message).into())
-        }
-    }
+    task::refuse(&wrong)
 }
 
 /// All numbers, as COCO's tools order them, and VOC's.

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use clap::error::ErrorKind;
 use mobilenet::kernels::inference::WeightType;
 use mobilenet::model::checkpoint::Metadata;
 use mobilenet::model::labels::Labels;
@@ -17,7 +16,7 @@ use mobilenet::train::metrics::{AttributeMetrics, Verification, worst_first};
 use mobilenet::train::report::{self, HeadReport};
 use serde::Serialize;
 
-use super::{eval, load};
+use super::{eval, load, task};
 use crate::args::{Eval, Precision, Task};
 use crate::progress::counting;
 use crate::{output, ranks, threads};
@@ -144,13 +143,7 @@ fn refuse_others(arguments: &Eval) -> Result<()> {
             matches!(arguments.precision, Precision::Int8),
         ),
     ];
-    match wrong.into_iter().find(|(_, given)| *given) {
-        None => Ok(()),
-        Some((option, _)) => {
-            let message = format!("{option} is not for this --task\n");
-            Err(clap::Error::raw(ErrorKind::ArgumentConflict, message).into())
-        }
-    }
+    task::refuse(&wrong)
 }
 
 fn line(outcome: &HeadOutcome) -> Line<'_> {

@@ -4,7 +4,6 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use clap::error::ErrorKind;
 use mobilenet::kernels::inference::WeightType;
 use mobilenet::model::file::write_atomically;
 use mobilenet::model::labels::Labels;
@@ -14,7 +13,7 @@ use mobilenet::train::evaluation::{EvaluationOptions, evaluate_network};
 use mobilenet::train::places::{self, DistanceMetrics, Partition, WITHIN_KM, kilometres};
 use serde::Serialize;
 
-use super::load;
+use super::{load, task};
 use crate::args::{Eval, Precision};
 use crate::progress::counting;
 use crate::{csv, output, ranks, threads};
@@ -139,11 +138,5 @@ fn refuse_others(arguments: &Eval) -> Result<()> {
             matches!(arguments.precision, Precision::Int8),
         ),
     ];
-    match wrong.into_iter().find(|(_, given)| *given) {
-        None => Ok(()),
-        Some((option, _)) => {
-            let message = format!("{option} is not for --task places\n");
-            Err(clap::Error::raw(ErrorKind::ArgumentConflict, message).into())
-        }
-    }
+    task::refuse(&wrong)
 }

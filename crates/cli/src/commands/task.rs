@@ -102,7 +102,12 @@ fn refuse_others(arguments: &Train) -> Result<()> {
             arguments.embedding_width.is_some() && task != Task::Embedding,
         ),
     ];
-    match wrong.into_iter().find(|(_, given)| *given) {
+    refuse(&wrong)
+}
+
+/// A usage error that names the first of these options that was given.
+pub(super) fn refuse(options: &[(&str, bool)]) -> Result<()> {
+    match options.iter().find(|(_, given)| *given) {
         None => Ok(()),
         Some((option, _)) => {
             let message = format!("{option} is not for this --task\n");

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use clap::error::ErrorKind;
 use mobilenet::detect::DetectorDescription;
 use mobilenet::model::checkpoint::{Checkpoint, LoadReport, Metadata};
 use mobilenet::model::initialize::initial_parameters;
@@ -18,10 +17,10 @@ use mobilenet::train::detection::settings::DetectionSettings;
 use mobilenet::train::recipe::Recipe;
 use mobilenet::train::report;
 
-use super::load;
 use super::train_settings::{
     available, run_options, shared_settings, source, stop_by_signals, with_last_checkpoint,
 };
+use super::{load, task};
 use crate::args::{AugmentationName, ClassLossName, Train};
 use crate::output;
 use crate::progress::Training;
@@ -98,13 +97,7 @@ fn refuse_others(arguments: &Train) -> Result<()> {
         ("--dropout-keep", arguments.dropout_keep.is_some()),
         ("--slice-logits", arguments.slice_logits),
     ];
-    match wrong.into_iter().find(|(_, given)| *given) {
-        None => Ok(()),
-        Some((option, _)) => {
-            let message = format!("{option} is not for --task detection\n");
-            Err(clap::Error::raw(ErrorKind::ArgumentConflict, message).into())
-        }
-    }
+    task::refuse(&wrong)
 }
 
 fn recipe(arguments: &Train, data: &AnnotatedPhotos) -> Result<Recipe> {
