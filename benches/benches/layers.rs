@@ -61,7 +61,7 @@ fn networks(criterion: &mut Criterion) {
     let weights = PlanWeights::new(&config, &parameters).expect("all parameters are there");
     let mut options = PlanOptions::new([224, 224], 1);
     let mut plan = InferencePlan::new(&weights, &options).expect("224 pixels fit");
-    options.frames = Some(Preprocessing::slim(224).normalization());
+    options = options.with_frames(&Preprocessing::slim(224));
     let mut plan_of_frames = InferencePlan::new(&weights, &options).expect("224 pixels fit");
     let eager = MobileNetV1::new(&config, var_builder(parameters.clone()).expect("arrays"))
         .expect("all there");

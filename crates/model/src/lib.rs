@@ -22,11 +22,10 @@
 //! | [`mod@quantize`] | post-training quantisation: f32 weights and photos -> a network of integers |
 //! | [`mod@compress`] | weights made small: few distinct values, coded |
 //! | [`npy`] | NumPy's array files |
-//! | [`preprocess`] | from a photo to the network's input |
+//! | [`preprocess`] | from a photo to the network's input: the crate `mobilenet-photos` |
 //! | [`labels`] | from class numbers to names, and back |
 //! | [`prediction`] | from logits to the best classes |
 //! | [`explain`] | which parts of a photo speak for a class |
-//! | [`fingerprint`] | recognises photos that were stored again |
 //! | `candle` | the network on candle |
 
 pub mod architecture;
@@ -42,7 +41,6 @@ pub mod endpoint;
 mod error;
 pub mod explain;
 pub mod file;
-pub mod fingerprint;
 pub mod flat;
 pub mod fold;
 pub mod head;
@@ -55,7 +53,6 @@ pub mod npy;
 pub mod plan;
 mod pooling;
 pub mod prediction;
-pub mod preprocess;
 pub mod prior_work;
 pub mod quantize;
 pub mod quantized;
@@ -74,6 +71,7 @@ pub use error::ModelError;
 pub use flat::FlatLayout;
 pub use head::Head;
 pub use mobilenet_kernels::Normalizer;
+pub use mobilenet_photos as preprocess;
 pub use network::{NetworkPlan, NetworkWeights};
 pub use plan::{InferencePlan, PlanOptions, PlanOutput, PlanWeights};
 pub use prediction::Prediction;

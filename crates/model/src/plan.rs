@@ -24,6 +24,7 @@ use crate::error::ModelError;
 use crate::fold::{ScaledLayer, folded_logits, kernel_shape, scale};
 use crate::initialize::Parameters;
 use crate::pooling::pooling;
+use crate::preprocess::Preprocessing;
 
 /// Packed weights, which any number of plans can share. Clones share them too.
 #[derive(Debug, Clone)]
@@ -48,8 +49,7 @@ pub struct PlanOptions {
     pub output_stride: Option<usize>,
     /// Memory layout of f32 images and of output maps.
     pub layout: ImageLayout,
-    /// Normalisation of 8-bit frames, for plans that take them. See
-    /// [`crate::preprocess::Preprocessing::normalization`].
+    /// Normalisation of 8-bit frames, for plans that take them. See [`Self::with_frames`].
     pub frames: Option<Normalization>,
 }
 
@@ -77,6 +77,17 @@ impl PlanOptions {
             layout: ImageLayout::Nhwc,
             frames: None,
         }
+    }
+
+    /// A plan that also takes 8-bit frames of the network's size, normalised as this rule says.
+    #[must_use]
+    pub fn with_frames(mut self, rule: &Preprocessing) -> Self {
+        let pairs = rule.mean.iter().zip(&rule.std);
+        self.frames = Some(Normalization {
+            scale: rule.std.iter().map(|std| 1.0 / (255.0 * std)).collect(),
+            shift: pairs.map(|(mean, std)| -mean / std).collect(),
+        });
+        self
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use mobilenet::features::{Neighbours, for_photos, groups};
-use mobilenet::model::fingerprint::{CopyIndex, Fingerprint};
+use mobilenet::model::preprocess::fingerprint::{CopyIndex, Fingerprint};
 use mobilenet::{Error, open_photo};
 use serde::Serialize;
 

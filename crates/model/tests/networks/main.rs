@@ -9,6 +9,7 @@ mod beyond_slim;
 mod plan;
 mod prior_networks;
 mod prior_work;
+mod reduced_photos;
 mod sizes;
 mod slim_tests;
 mod training_gradients;

@@ -194,7 +194,6 @@ fn several_endpoints_from_one_run() {
 fn camera_frames_go_straight_in() {
     let timm = Preprocessing::timm(64, 0.875);
     for preprocessing in [Preprocessing::slim(64), timm] {
-        let normalization = preprocessing.normalization();
         for padding in [PaddingRule::Same, PaddingRule::Explicit, PaddingRule::Keras] {
             let mut config = narrow();
             config.global_pool = true;
@@ -202,15 +201,12 @@ fn camera_frames_go_straight_in() {
             let packed =
                 PlanWeights::new(&config, &random_parameters(&config, 3).unwrap()).unwrap();
             for (size, threads) in [([75, 101], 1), ([64, 64], 2), ([33, 50], 1)] {
-                let options = PlanOptions {
-                    frames: Some(normalization.clone()),
-                    ..PlanOptions::new(size, threads)
-                };
+                let options = PlanOptions::new(size, threads).with_frames(&preprocessing);
                 let mut plan = InferencePlan::new(&packed, &options).unwrap();
                 let frames: Vec<u8> = (0..2 * plan.input_len())
                     .map(|i| (i * 31 % 251) as u8)
                     .collect();
-                let Normalization { scale, shift } = &normalization;
+                let Normalization { scale, shift } = options.frames.as_ref().unwrap();
                 let pixels: Vec<f32> = (frames.iter().enumerate())
                     .map(|(i, &byte)| f32::from(byte) * scale[i % 3] + shift[i % 3])
                     .collect();

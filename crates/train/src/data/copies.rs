@@ -1,7 +1,7 @@
 //! Photos of one part of a data set that are in the other, too: what is learnt by heart looks like
 //! accuracy.
 
-use mobilenet_model::fingerprint::{CopyIndex, Fingerprint};
+use mobilenet_model::preprocess::fingerprint::{CopyIndex, Fingerprint};
 use rayon::prelude::*;
 
 use super::skipped::guarded;
@@ -17,7 +17,7 @@ pub struct CopyOf {
 }
 
 /// The photos of `test` that are in `train`, too: equal, or stored again in another quality or size
-/// (see [`mobilenet_model::fingerprint`]), in the order of `test`. Reads every photo once, on the
+/// (see [`mobilenet_model::preprocess::fingerprint`]), in the order of `test`. Reads every photo once, on the
 /// current rayon pool; one that cannot be read is no copy.
 pub fn copies(train: &dyn ImageDataset, test: &dyn ImageDataset) -> Vec<CopyOf> {
     let fingerprints = |data: &dyn ImageDataset| -> Vec<Option<Fingerprint>> {

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use mobilenet_kernels::inference::Normalization;
 use serde::{Deserialize, Serialize};
 
 use super::encoded::Photo;
@@ -12,7 +11,7 @@ use super::resize::{CropRounding, Filter, Resize};
 use super::views::Views;
 
 /// What a reduced source must have of the result's sides, so that the answers stay those of the
-/// whole photo (`tests/photos/reduced_photos.rs`): with twice the sides, probabilities moved by up to 0.07.
+/// whole photo (`crates/model/tests/networks/reduced_photos.rs`): with twice the sides, probabilities moved by up to 0.07.
 const LEAST_EXCESS: usize = 4;
 
 /// Size, crop, filter and normalisation.
@@ -202,14 +201,5 @@ impl Preprocessing {
         };
         let found = Reduction::ALL.into_iter().find(enough);
         found.unwrap_or(Reduction::None)
-    }
-
-    /// The normalisation alone, for frames that have the network's size already.
-    pub fn normalization(&self) -> Normalization {
-        let pairs = self.mean.iter().zip(&self.std);
-        Normalization {
-            scale: self.std.iter().map(|std| 1.0 / (255.0 * std)).collect(),
-            shift: pairs.map(|(mean, std)| -mean / std).collect(),
-        }
     }
 }

@@ -3,10 +3,10 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use crate::support::golden;
+use crate::golden::golden;
 use image::codecs::gif::GifEncoder;
 use image::{DynamicImage, Frame, ImageFormat, RgbImage, imageops};
-use mobilenet_model::preprocess::{
+use mobilenet_photos::{
     DecodeLimits, DecodeOptions, Decoded, EncodedPhoto, Photo, PhotoError, Preprocessing,
     Reduction, decode, open,
 };

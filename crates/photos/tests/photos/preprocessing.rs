@@ -1,11 +1,11 @@
-//! Compares preprocessing with TensorFlow, transformers and timm (`golden/preprocess.py`). Also
+//! Compares preprocessing with TensorFlow, transformers and timm (`model/tests/golden/preprocess.py`). Also
 //! tests decoding.
 
 use std::io::Cursor;
 
-use crate::support::golden;
+use crate::golden::golden;
 use image::{DynamicImage, ImageFormat, RgbImage};
-use mobilenet_model::preprocess::{
+use mobilenet_photos::{
     CropRounding, DecodeLimits, Filter, Photo, PhotoError, Preprocessing, Resize, Views, decode,
     open,
 };

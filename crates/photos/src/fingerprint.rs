@@ -9,7 +9,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::preprocess::Photo;
+use crate::Photo;
 
 /// Bits of 128 by which copies may differ. One of 8 equal parts is then the same.
 pub const MOST_BITS: u32 = 7;
@@ -179,7 +179,7 @@ impl<'a> CopyIndex<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::preprocess::{DecodeLimits, decode};
+    use crate::{DecodeLimits, decode};
 
     fn scene(seed: f32, width: u32, height: u32) -> Photo {
         Photo::from_fn(width, height, |x, y| {
