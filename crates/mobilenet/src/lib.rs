@@ -36,6 +36,8 @@ pub use classifier::{Classifier, Engine};
 #[cfg(feature = "detect")]
 pub use detector::{DetectFiles, DetectedObject, Detections, Detector, DetectorOptions};
 pub use error::Error;
+#[cfg(feature = "compress")]
+pub use mobilenet_compress as compress;
 #[cfg(feature = "detect")]
 pub use mobilenet_detect as detect;
 #[cfg(feature = "hub")]

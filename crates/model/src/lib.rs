@@ -19,10 +19,9 @@
 //! | [`initialize`] | initial weights from a seed |
 //! | [`checkpoint`] | loading and writing files of weights of several frameworks |
 //! | [`prior_work`] | SqueezeNet, Xception and others, with which the paper compares, as data |
-//! | [`mod@quantize`] | post-training quantisation: f32 weights and photos -> a network of integers |
-//! | [`mod@compress`] | weights made small: few distinct values, coded |
 //! | [`npy`] | NumPy's array files |
 //! | [`preprocess`] | from a photo to the network's input: the crate `mobilenet-photos` |
+//! | [`pooling`] | pooling before the classifier |
 //! | [`labels`] | from class numbers to names, and back |
 //! | [`prediction`] | from logits to the best classes |
 //! | [`explain`] | which parts of a photo speak for a class |
@@ -34,7 +33,6 @@ pub mod buffer;
 #[cfg(feature = "candle")]
 pub mod candle;
 pub mod checkpoint;
-pub mod compress;
 pub mod config;
 pub mod conv_defs;
 pub mod endpoint;
@@ -51,10 +49,9 @@ pub mod mapped_file;
 pub mod network;
 pub mod npy;
 pub mod plan;
-mod pooling;
+pub mod pooling;
 pub mod prediction;
 pub mod prior_work;
-pub mod quantize;
 pub mod quantized;
 pub mod suggest;
 pub mod training_plan;

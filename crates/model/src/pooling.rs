@@ -5,15 +5,15 @@ use mobilenet_kernels::inference::Pooling;
 use crate::error::ModelError;
 
 /// Side of slim's pooling window. On a smaller map, the window is the whole map.
-pub(crate) const POOL_WINDOW: usize = 7;
+pub const POOL_WINDOW: usize = 7;
 /// Stride of the windows.
-pub(crate) const POOL_STRIDE: usize = 2;
+pub const POOL_STRIDE: usize = 2;
 
 /// How a last feature map of this size is pooled to one pixel.
 ///
 /// # Errors
 /// If there is more than one window.
-pub(crate) fn pooling(global_pool: bool, map: [usize; 2]) -> Result<Pooling, ModelError> {
+pub fn pooling(global_pool: bool, map: [usize; 2]) -> Result<Pooling, ModelError> {
     if global_pool {
         return Ok(Pooling::Global);
     }

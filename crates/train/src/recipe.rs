@@ -1,8 +1,8 @@
 //! The settings of a training, except data and network. They are stored in its checkpoints, so that
 //! a resumed training uses the same settings.
 
+use mobilenet_compress::codes::CompressOptions;
 use mobilenet_model::architecture::{LayerName, Parameter, Part};
-use mobilenet_model::compress::CompressOptions;
 use mobilenet_model::{FlatLayout, MobileNetV1Config};
 use serde::{Deserialize, Serialize};
 

@@ -3,11 +3,11 @@
 
 use std::path::Path;
 
+use mobilenet_compress::codes::{CompressOptions, Method};
 use mobilenet_model::architecture::{LayerName, Part};
 use mobilenet_model::checkpoint::{
     self, Checkpoint, Levels, Metadata, ReadLimits, save_compressed,
 };
-use mobilenet_model::compress::{CompressOptions, Method};
 use mobilenet_model::initialize::initial_parameters;
 use mobilenet_model::preprocess::Preprocessing;
 use mobilenet_model::quantized::{

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use mobilenet::model::compress::Method;
+use mobilenet::compress::codes::Method;
 
 /// What the weights of a layer may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -5,8 +5,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
+use mobilenet::compress::codes::{CompressOptions, Method, compress};
 use mobilenet::model::checkpoint::{Checkpoint, ReadLimits, compression_of, save_compressed};
-use mobilenet::model::compress::{CompressOptions, Method, compress};
 use mobilenet::{Classifier, Engine};
 use serde::Serialize;
 

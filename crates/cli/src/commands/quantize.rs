@@ -8,14 +8,14 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::error::ErrorKind;
+use mobilenet::compress::quantize::{
+    Comparison, Quantization, QuantizeOptions, RangeMethod, Scheme, quantize,
+};
 use mobilenet::model::checkpoint::{
     save_integer_onnx, save_integer_safetensors, save_integer_tflite,
 };
 use mobilenet::model::file::write_atomically;
 use mobilenet::model::preprocess::Preprocessing;
-use mobilenet::model::quantize::{
-    Comparison, Quantization, QuantizeOptions, RangeMethod, Scheme, quantize,
-};
 
 use super::calibration::{each, pixels, split};
 use super::load;

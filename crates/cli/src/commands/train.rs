@@ -1,9 +1,9 @@
 //! `train`: trains weights on a data set.
 
 use anyhow::{Context, Result, bail};
+use mobilenet::compress::codes::CompressOptions;
 use mobilenet::kernels::inference::WeightType;
 use mobilenet::model::checkpoint::{Checkpoint, LoadReport, Metadata};
-use mobilenet::model::compress::CompressOptions;
 use mobilenet::model::initialize::initial_parameters;
 use mobilenet::model::preprocess::{Preprocessing, Resize};
 use mobilenet::model::{Head, InferencePlan, PlanOptions, PlanOutput, PlanWeights};

@@ -76,7 +76,7 @@ pub struct CodedTensor {
 
 impl CodedTensor {
     /// Writes the weights that a reader makes of the symbols.
-    pub(crate) fn decode_into(&self, weights: &mut [f32]) {
+    pub fn decode_into(&self, weights: &mut [f32]) {
         let length = self.symbols.len() / self.scales.len().max(1);
         let filters = weights.chunks_mut(length.max(1));
         let symbols = self.symbols.chunks(length.max(1));

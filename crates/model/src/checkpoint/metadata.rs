@@ -127,7 +127,8 @@ impl Metadata {
     }
 
     /// The same network after its batch normalisation was folded into the convolutions.
-    pub(crate) fn to_folded(&self) -> Self {
+    #[must_use]
+    pub fn to_folded(&self) -> Self {
         Self {
             folded: true,
             ..self.clone()

@@ -1,13 +1,10 @@
 //! Checkpoints of every framework: read, written, and refused.
 
-#[path = "../support/small_networks.rs"]
-mod small_networks;
 #[path = "../support/mod.rs"]
 mod support;
 
 mod checkpoint_files;
 mod class_names;
-mod compression;
 mod exports;
 mod formats;
 mod graph_files;

@@ -14,5 +14,4 @@ mod integer_strides;
 mod integers;
 mod integers_for_other_engines;
 mod onnx_integers;
-mod quantize;
 mod quantized_tensors;

@@ -7,12 +7,12 @@
 
 use std::sync::OnceLock;
 
+use mobilenet_compress::quantize::{Quantization, QuantizeOptions, RangeMethod, Scheme, quantize};
 use mobilenet_kernels::integer::{IntegerLayer, IntegerOperation};
 use mobilenet_model::PaddingRule;
 use mobilenet_model::checkpoint::{Checkpoint, LoadReport, Metadata, SavedActivation};
 use mobilenet_model::initialize::random_parameters;
 use mobilenet_model::preprocess::Preprocessing;
-use mobilenet_model::quantize::{Quantization, QuantizeOptions, RangeMethod, Scheme, quantize};
 use mobilenet_model::quantized::{IntegerNetwork, ValueKind};
 
 /// Random weights of a small network.

@@ -20,8 +20,8 @@ pub use state::State;
 use std::ops::Range;
 use std::sync::Arc;
 
+use mobilenet_compress::codes::Compressed;
 use mobilenet_model::checkpoint::Metadata;
-use mobilenet_model::compress::Compressed;
 use mobilenet_model::{
     FlatLayout, InferencePlan, MobileNetV1Config, TrainingPlan, TrainingPlanOptions,
 };

@@ -3,9 +3,9 @@
 //! a palette's value, the mean of its weights, moves by the mean of their gradients, as in Deep
 //! Compression, and a weight may also go over to another value.
 
+use mobilenet_compress::codes::{Compressed, SharedWeights};
 use mobilenet_model::FlatLayout;
 use mobilenet_model::checkpoint::Metadata;
-use mobilenet_model::compress::{Compressed, SharedWeights};
 
 use crate::error::TrainError;
 use crate::recipe::Recipe;

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::layer::Shape;
 use super::rounding::ErrorModel;
-use crate::error::ModelError;
+use mobilenet_model::ModelError;
 
 /// Most windows that are sampled.
 const MOST_WINDOWS: usize = 8192;

@@ -8,8 +8,7 @@ use rayon::prelude::*;
 use super::layer::{Layer, Shape};
 use super::options::{QuantizeOptions, Scheme};
 use super::rounding::ErrorModel;
-use crate::array::{Array, ShapeError};
-use crate::checkpoint::layout::Layout;
+use mobilenet_model::array::{Array, ShapeError};
 
 /// The factor from sums to outputs is at least this. Smaller ones occur only in channels whose
 /// weights are almost 0, and XNNPACK does not take layers with factors below 2^-32.
@@ -150,12 +149,12 @@ impl IntegerWeights {
     /// # Errors
     /// If their number is not that of the shape.
     pub(super) fn into_kernel_order(self, shape: &Shape) -> Result<QuantizedWeights, ShapeError> {
-        let layout = match shape.kind {
-            ConvKind::Conv => Layout::Ohwi,
-            ConvKind::Depthwise => Layout::OneHwc,
+        let axes = match shape.kind {
+            ConvKind::Conv => [0, 2, 3, 1],
+            ConvKind::Depthwise => [1, 2, 3, 0],
         };
         let array = Array::new(shape.weights(), self.integers)?;
-        let integers = layout.to_source(array, 1)?.into_values();
+        let integers = array.permute(&axes)?.into_values();
         Ok(QuantizedWeights {
             // In range: they were clamped.
             values: match self.kind {

@@ -8,10 +8,10 @@ use rayon::prelude::*;
 use super::codebook::Codebook;
 use super::network::{Compressed, round_to_half};
 use super::options::CompressOptions;
-use crate::architecture::{Parameter, Part};
-use crate::checkpoint::{Checkpoint, CodedTensor, CodedTensors, LoadReport, Metadata};
-use crate::error::ModelError;
-use crate::flat::FlatLayout;
+use mobilenet_model::ModelError;
+use mobilenet_model::architecture::{Parameter, Part};
+use mobilenet_model::checkpoint::{Checkpoint, CodedTensor, CodedTensors, LoadReport, Metadata};
+use mobilenet_model::flat::FlatLayout;
 
 /// Which of a network's parameters share values, and how. The network is one of
 /// [`Checkpoint::unfold`], whose weights are those of its file.

@@ -1,6 +1,6 @@
 //! Settings of post-training quantisation.
 
-use crate::error::ModelError;
+use mobilenet_model::ModelError;
 
 /// How weights are mapped to integers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -4,11 +4,11 @@
 use std::time::{Duration, Instant};
 
 use crate::small_networks::{images, random};
+use mobilenet_compress::codes::{CompressOptions, Compressed, Method, compress};
 use mobilenet_model::checkpoint::{
     Checkpoint, Format, Levels, ReadLimits, WeightsDtype, compression_of, load, save,
     save_compressed,
 };
-use mobilenet_model::compress::{CompressOptions, Compressed, Method, compress};
 use mobilenet_model::{InferencePlan, PlanOptions, PlanWeights};
 use serde_json::Value;
 

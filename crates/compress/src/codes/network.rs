@@ -9,14 +9,14 @@ use rayon::prelude::*;
 
 use super::codebook::Codebook;
 use super::options::CompressOptions;
-use crate::array::Array;
-use crate::checkpoint::{Checkpoint, CodedTensor, CodedTensors};
-use crate::error::ModelError;
 use crate::quantize::float_network::FloatNetwork;
 use crate::quantize::layer::{Layer, Shape};
 use crate::quantize::patches::Patches;
 use crate::quantize::rounding::ErrorModel;
 use crate::quantize::statistics::{Statistics, TapSums};
+use mobilenet_model::ModelError;
+use mobilenet_model::array::Array;
+use mobilenet_model::checkpoint::{Checkpoint, CodedTensor, CodedTensors};
 
 /// A network whose weights have few distinct values.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@
 use mobilenet_kernels::integer::{IntegerType, Integers, Quantized};
 
 use super::range::covering;
-use crate::preprocess::Preprocessing;
+use mobilenet_model::preprocess::Preprocessing;
 
 /// How a normalised image becomes integers.
 pub(super) struct InputRule {

@@ -15,7 +15,7 @@ use super::layer::Layer;
 use super::patches::Patches;
 use super::statistics::TapSums;
 use super::weights::IntegerWeights;
-use crate::error::ModelError;
+use mobilenet_model::ModelError;
 
 /// One activation of all photos.
 pub(super) struct Batch {

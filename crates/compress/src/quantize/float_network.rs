@@ -3,9 +3,9 @@
 use mobilenet_kernels::ConvSize;
 
 use super::layer::Layer;
-use crate::checkpoint::Checkpoint;
-use crate::error::ModelError;
-use crate::pooling::{POOL_WINDOW, pooling};
+use mobilenet_model::ModelError;
+use mobilenet_model::checkpoint::Checkpoint;
+use mobilenet_model::pooling::{POOL_WINDOW, pooling};
 
 #[derive(Clone)]
 /// The float network: the body, a pool, and the classifier if there is one.

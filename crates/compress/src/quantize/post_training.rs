@@ -17,10 +17,10 @@ use super::options::QuantizeOptions;
 use super::range::{Histogram, covering};
 use super::statistics::Statistics;
 use super::weights::{IntegerWeights, integer_type};
-use crate::checkpoint::{Checkpoint, Metadata};
-use crate::endpoint::head;
-use crate::error::ModelError;
-use crate::pooling::POOL_STRIDE;
+use mobilenet_model::ModelError;
+use mobilenet_model::checkpoint::{Checkpoint, Metadata};
+use mobilenet_model::endpoint::head;
+use mobilenet_model::pooling::POOL_STRIDE;
 
 /// Names of layers that only change the form of values.
 const QUANTIZE: &str = "quantize";

@@ -1,10 +1,10 @@
 //! Post-training quantisation of networks with random weights.
 
 use crate::small_networks::{PER_TENSOR, images, quantized, random};
+use mobilenet_compress::quantize::{Comparison, QuantizeOptions, RangeMethod, Scheme, quantize};
 use mobilenet_kernels::integer::IntegerOperation;
 use mobilenet_model::checkpoint::{Checkpoint, SavedActivation};
 use mobilenet_model::initialize::Parameters;
-use mobilenet_model::quantize::{Comparison, QuantizeOptions, RangeMethod, Scheme, quantize};
 use mobilenet_model::quantized::{IntegerType, ValueKind};
 
 /// The same network, whose channels between depthwise and pointwise layers have scales from 1 to

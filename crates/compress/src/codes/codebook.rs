@@ -5,7 +5,7 @@ use half::bf16;
 use super::k_means::k_means;
 use super::layer_bits::{small, spread};
 use super::options::{CompressOptions, Method};
-use crate::checkpoint::Levels;
+use mobilenet_model::checkpoint::Levels;
 
 /// The step at which a normal distribution of deviation 1 takes 0 bits: `sqrt(2 pi e)`. Each bit
 /// halves it.

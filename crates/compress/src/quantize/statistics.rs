@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use super::float_network::FloatNetwork;
 use super::layer::Shape;
 use super::range::Histogram;
-use crate::error::ModelError;
+use mobilenet_model::ModelError;
 
 /// Sums of what each tap of a layer reads, over positions and photos. A tap on padding reads 0.
 #[derive(Debug, Clone)]

@@ -5,12 +5,12 @@ use mobilenet_kernels::depthwise::depthwise_with;
 use mobilenet_kernels::pointwise::pointwise_with;
 use mobilenet_kernels::{Activation, ConvGeometry, ConvKind, ConvSize, Epilogue};
 
-use crate::architecture::LOGITS_LAYER;
-use crate::config::MobileNetV1Config;
-use crate::endpoint::LayerKind;
-use crate::error::ModelError;
-use crate::fold::{folded_layers, folded_logits};
-use crate::initialize::Parameters;
+use mobilenet_model::ModelError;
+use mobilenet_model::architecture::LOGITS_LAYER;
+use mobilenet_model::config::MobileNetV1Config;
+use mobilenet_model::endpoint::LayerKind;
+use mobilenet_model::fold::{folded_layers, folded_logits};
+use mobilenet_model::initialize::Parameters;
 
 /// What a convolution is, without its numbers.
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@ use mobilenet_kernels::simd::Isa;
 
 use super::float_network::FloatNetwork;
 use super::input_rule::InputRule;
-use crate::error::ModelError;
+use mobilenet_model::ModelError;
 
 /// Signal and noise of one layer's output.
 #[derive(Debug, Clone, PartialEq)]
