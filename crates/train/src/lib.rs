@@ -1,11 +1,8 @@
-//! Training of MobileNetV1 after slim's scripts: data and augmentation, optimisers, schedules,
-//! losses and metrics on plain slices, logs, and a report. Every part can be used alone.
+//! Training of MobileNetV1 after slim's scripts: optimisers, schedules, losses and metrics on plain slices, logs, and a report. Every part can be used alone.
 //!
 //! The feature `report` (on by default) adds the library that draws the report's figures.
 
-pub mod augment;
 pub mod checkpoint;
-pub mod data;
 pub mod detection;
 pub mod evaluation;
 pub mod fine_tune;
@@ -29,10 +26,13 @@ pub mod schedule;
 pub mod trainer;
 
 mod bits;
-mod checksum;
 mod error;
 mod file;
+mod in_classes_of;
 
 pub use error::TrainError;
+pub use in_classes_of::InClassesOf;
+pub use mobilenet_data as data;
+pub use mobilenet_data::augment;
 pub use recipe::Recipe;
 pub use trainer::Trainer;

@@ -11,7 +11,8 @@ use mobilenet::model::file::write_atomically;
 use mobilenet::model::labels::MatchedBy;
 use mobilenet::model::quantized::Arithmetic;
 use mobilenet::model::{NetworkWeights, PlanWeights, QuantizedWeights};
-use mobilenet::train::data::{self, ImageDataset, InClassesOf, Part, image_folder, photo_list};
+use mobilenet::train::InClassesOf;
+use mobilenet::train::data::{self, ImageDataset, Part, image_folder, photo_list};
 use mobilenet::train::evaluation::{
     Answer, EvaluationOptions, EvaluationOutcome, evaluate_network,
 };

@@ -7,7 +7,8 @@ use anyhow::{Context, Result};
 use mobilenet::Classifier;
 use mobilenet::features::{DatasetFeatures, Neighbours, vote};
 use mobilenet::model::labels::Labels;
-use mobilenet::train::data::{self, ImageDataset, InClassesOf, image_folder};
+use mobilenet::train::InClassesOf;
+use mobilenet::train::data::{self, ImageDataset, image_folder};
 use serde::Serialize;
 
 use super::{copies, features, load};

@@ -1,6 +1,6 @@
 //! The framing of TFRecord and of event files: length and bytes, each with a masked CRC-32C.
 
-use crate::checksum::masked_crc32c;
+use mobilenet_data::checksum::masked_crc32c;
 
 /// Appends a record: its length as u64, the length's checksum, the bytes, their checksum; all
 /// little-endian.

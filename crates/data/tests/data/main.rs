@@ -1,0 +1,7 @@
+//! Data sets, augmentation and batches.
+
+mod annotations;
+mod augmentation;
+mod datasets;
+mod hostile_data;
+mod loader;
