@@ -105,7 +105,7 @@ impl SsdNetwork {
             maps.push(xs.clone());
         }
         let predictors = self.predictors.iter().map(|Predictor { reads, heads }| {
-            let map = maps.get(*reads).unwrap_or(&xs);
+            let map = &maps[*reads];
             let [boxes, classes] = heads;
             Ok([boxes.forward_t(map, train)?, classes.forward_t(map, train)?])
         });
@@ -143,6 +143,15 @@ fn parameters(config: &SsdConfig, network: &FloatNetwork) -> Result<Parameters, 
         .into_iter()
         .map(|one| (one.name, one.shape))
         .collect();
+    for (one, found) in ssd.predictors.iter().zip(&network.predictors) {
+        if found.reads != one.reads {
+            return Err(DetectError::Count {
+                what: "the layer that a predictor reads",
+                expected: one.reads,
+                found: found.reads,
+            });
+        }
+    }
     for (index, one) in ssd.predictors.iter().enumerate() {
         let name = |head| format!("BoxPredictor_{index}.{head}");
         expected.extend([(name(HEADS[0]), one.boxes), (name(HEADS[1]), one.classes)]);

@@ -271,6 +271,15 @@ mod on_candle {
         );
         let found = refused(SsdConfig::new(0.5, 3));
         assert!(found.contains("the layer Conv2d_1_pointwise"), "{found}");
+        let mut moved = network.clone();
+        moved.predictors[2].reads = 9;
+        let found = SsdNetwork::folded(&config(), &moved)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            found.contains("predictor reads: expected 28, found 9"),
+            "{found}"
+        );
         let mut short = network.clone();
         short.layers.pop();
         let found = SsdNetwork::folded(&config(), &short)

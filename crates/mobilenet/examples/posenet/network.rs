@@ -19,7 +19,8 @@ use super::decode::VALUES;
 /// Bytes of the package's `posenet.bin`.
 const BYTES: u64 = 5_032_780;
 
-/// What makes scores, offsets, displacements forward and backward: names of weights and biases, channels.
+/// What makes scores, offsets, displacements forward and backward: names of weights and biases, and
+/// channels.
 const HEADS: [(&str, &str, usize); 4] = [
     ("Const_57", "Const_56", 17),
     ("Const_1", "Const", 34),
