@@ -105,4 +105,8 @@ pub enum DetectError {
     /// The network cannot be computed.
     #[error(transparent)]
     Kernel(#[from] KernelError),
+    /// From candle: a parameter is missing or has another shape, or a device failed.
+    #[cfg(feature = "candle")]
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
 }

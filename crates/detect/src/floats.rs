@@ -263,17 +263,29 @@ impl FloatDetectorPlan {
     /// # Errors
     /// If the image has another size than the network's.
     pub fn run(&mut self, image: &[f32]) -> Result<[Vec<f32>; 2], DetectError> {
+        let [encodings, mut scores] = self.logits(image)?;
+        for score in &mut scores {
+            *score = 1.0 / (1.0 + (-*score).exp());
+        }
+        Ok([encodings, scores])
+    }
+
+    /// As [`Self::run`], but the scores are those before the logistic function.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn logits(&mut self, image: &[f32]) -> Result<[Vec<f32>; 2], DetectError> {
         let mut outputs: Vec<&mut [f32]> = self.maps.iter_mut().map(Vec::as_mut_slice).collect();
         let image = Images::F32(image, ImageLayout::Nhwc);
         self.program.run_all(&image, &mut outputs)?;
-        let (mut encodings, mut scores) = (Vec::new(), Vec::new());
+        let (mut encodings, mut logits) = (Vec::new(), Vec::new());
         for (map, &[boxes, columns]) in self.maps.iter().zip(&self.weights.cells) {
             for cell in map.chunks_exact(boxes + columns) {
                 let (boxes, columns) = cell.split_at(boxes);
                 encodings.extend_from_slice(boxes);
-                scores.extend(columns.iter().map(|&logit| 1.0 / (1.0 + (-logit).exp())));
+                logits.extend_from_slice(columns);
             }
         }
-        Ok([encodings, scores])
+        Ok([encodings, logits])
     }
 }

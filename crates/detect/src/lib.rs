@@ -20,10 +20,13 @@
 //! | [`labels`] | names of the classes |
 //! | [`draw`] | boxes and labels on a photo |
 //! | [`weights`] | weights, anchors and rules together; plans that compute with them |
+//! | `candle` | the network on candle (with the feature `candle`) |
 
 pub mod anchors;
 pub mod average_precision;
 pub mod bounds;
+#[cfg(feature = "candle")]
+pub mod candle;
 pub mod coder;
 pub mod dequantize;
 pub mod description;
@@ -43,6 +46,8 @@ pub mod variables;
 pub mod voc_precision;
 pub mod weights;
 
+#[cfg(feature = "candle")]
+pub use candle::SsdNetwork;
 pub use description::DetectorDescription;
 pub use error::DetectError;
 pub use post_process::{Detection, PostProcess, Suppression};

@@ -90,6 +90,15 @@ impl SsdConfig {
         self.classes + 1
     }
 
+    /// The body, which ends at its last layer.
+    pub(crate) fn body(&self) -> BaseConfig {
+        BaseConfig {
+            depth_multiplier: self.width,
+            min_depth: self.min_depth,
+            ..BaseConfig::default()
+        }
+    }
+
     /// The layers.
     ///
     /// # Errors
@@ -107,11 +116,7 @@ impl SsdConfig {
                 most: MOST_SIDE,
             });
         }
-        let body = body_layers(&BaseConfig {
-            depth_multiplier: self.width,
-            min_depth: self.min_depth,
-            ..BaseConfig::default()
-        })?;
+        let body = body_layers(&self.body())?;
         let mut layers: Vec<SsdLayer> = Vec::new();
         let mut maps = Vec::new();
         for layer in body {

@@ -68,14 +68,22 @@ fn tensor(name: &str, shape: &[usize]) -> (String, RawTensor) {
     (name.to_string(), raw)
 }
 
-/// The variables of the golden file's network.
-fn variables() -> NamedTensors {
-    let network = SsdConfig {
+/// The golden file's network.
+fn config() -> SsdConfig {
+    SsdConfig {
         size: [SIDE; 2],
         ..SsdConfig::new(0.25, 3)
     }
-    .network()
-    .unwrap();
+}
+
+fn image(size: [usize; 2]) -> Vec<f32> {
+    let values = uniform("input", 3 * size[0] * size[1]);
+    values.map(|value| value as f32).collect()
+}
+
+/// The golden file's formula for a network's variables.
+fn variables(config: &SsdConfig) -> NamedTensors {
+    let network = config.network().unwrap();
     let mut file = NamedTensors::default();
     for layer in &network.layers {
         let scope = format!("FeatureExtractor/MobilenetV1/{}", layer.name);
@@ -124,26 +132,16 @@ fn load(file: &NamedTensors) -> Result<DetectorWeights, DetectError> {
 
 #[test]
 fn tensorflows_numbers() {
-    let file = variables();
-    let config = SsdVariables::find(&file)
-        .unwrap()
-        .config([SIDE; 2], AnchorOrder::Last)
-        .unwrap();
-    assert_eq!(
-        config,
-        SsdConfig {
-            size: [SIDE; 2],
-            ..SsdConfig::new(0.25, 3)
-        }
-    );
+    let file = variables(&config());
+    let found = SsdVariables::find(&file).unwrap();
+    let found = found.config([SIDE; 2], AnchorOrder::Last).unwrap();
+    assert_eq!(found, config());
     let weights = load(&file).unwrap();
     assert_eq!(
         (weights.first_class(), weights.post_process().classes),
         (1, 3)
     );
-    let image: Vec<f32> = uniform("input", 3 * SIDE * SIDE)
-        .map(|value| value as f32)
-        .collect();
+    let image = image([SIDE; 2]);
     for threads in [1, 3] {
         let [encodings, scores] = weights.plan(threads).unwrap().predict(&image).unwrap();
         for (name, found) in [("encodings", encodings), ("scores", scores)] {
@@ -159,9 +157,141 @@ fn tensorflows_numbers() {
     }
 }
 
+/// The network on candle against the plan, whose numbers are TensorFlow's.
+#[cfg(feature = "candle")]
+mod on_candle {
+    use candle_core::{DType, Device, Tensor};
+    use candle_nn::{VarBuilder, VarMap};
+    use mobilenet_detect::SsdNetwork;
+    use mobilenet_detect::floats::{FloatDetectorPlan, FloatWeights};
+    use mobilenet_kernels::{BatchNormConfig, Normalizer};
+
+    use super::*;
+
+    fn tensor(image: Vec<f32>, [rows, columns]: [usize; 2]) -> Tensor {
+        let image = Tensor::from_vec(image, (1, rows, columns, 3), &Device::Cpu).unwrap();
+        image.permute((0, 3, 1, 2)).unwrap()
+    }
+
+    #[test]
+    fn the_plans_numbers() {
+        for (width, classes, size) in [
+            (0.25, 3, [160, 160]),
+            (0.5, 1, [97, 130]),
+            (1.0, 2, [64, 64]),
+        ] {
+            let config = SsdConfig {
+                size,
+                ..SsdConfig::new(width, classes)
+            };
+            let file = variables(&config);
+            let network = SsdVariables::find(&file).unwrap().network(&config).unwrap();
+            let weights = Arc::new(FloatWeights::new(&network).unwrap());
+            let anchors = config.anchors().unwrap().len();
+            let mut plan = FloatDetectorPlan::new(weights, anchors, 2).unwrap();
+            let expected = plan.logits(&image(size)).unwrap();
+
+            let ssd = SsdNetwork::folded(&config, &network).unwrap();
+            let xs = tensor(image(size), size);
+            let found = ssd.forward_t(&xs, false).unwrap();
+            for ((found, expected), values) in found.iter().zip(&expected).zip([4, classes + 1]) {
+                assert_eq!(found.dims(), [1, anchors, values]);
+                let found = found.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                for (found, expected) in found.iter().zip(expected) {
+                    assert!((found - expected).abs() < 1e-4, "{found}, {expected}");
+                }
+            }
+            let maps = ssd.forward_maps(&xs, false).unwrap();
+            let grids = config.network().unwrap().grids;
+            let found = maps.iter().map(|[boxes, _]| boxes.dims()[2..].to_vec());
+            assert!(found.eq(grids.iter().map(|grid| grid.to_vec())));
+        }
+    }
+
+    /// All parameters of a network with batch normalisation get a gradient.
+    #[test]
+    fn it_can_be_trained() {
+        let config = SsdConfig {
+            size: [64, 64],
+            ..SsdConfig::new(0.25, 2)
+        };
+        let map = VarMap::new();
+        let vb = VarBuilder::from_varmap(&map, DType::F32, &Device::Cpu);
+        let normalizer = Normalizer::BatchNorm(BatchNormConfig::default());
+        let ssd = SsdNetwork::new(&config, normalizer, vb).unwrap();
+        let mut variables: Vec<_> = map.data().lock().unwrap().clone().into_iter().collect();
+        variables.retain(|(name, _)| !name.contains("running_"));
+        for (name, variable) in &variables {
+            let values = uniform(name, variable.elem_count()).map(|value| value as f32 + 0.1);
+            let values = Tensor::from_iter(values, &Device::Cpu).unwrap();
+            variable
+                .set(&values.reshape(variable.shape()).unwrap())
+                .unwrap();
+        }
+        let xs = Tensor::cat(
+            &[
+                tensor(image([64; 2]), [64; 2]),
+                tensor(vec![0.5; 3 * 64 * 64], [64; 2]),
+            ],
+            0,
+        );
+        let [boxes, classes] = ssd.forward_t(&xs.unwrap(), true).unwrap();
+        let loss = (boxes.sqr().unwrap().sum_all().unwrap()
+            + classes.sqr().unwrap().sum_all().unwrap())
+        .unwrap();
+        let gradients = loss.backward().unwrap();
+        for (name, variable) in &variables {
+            let gradient = gradients
+                .get(variable)
+                .unwrap()
+                .abs()
+                .unwrap()
+                .sum_all()
+                .unwrap();
+            assert!(gradient.to_scalar::<f32>().unwrap() > 0.0, "{name}");
+        }
+    }
+
+    #[test]
+    fn another_network_is_refused() {
+        let file = variables(&config());
+        let network = SsdVariables::find(&file)
+            .unwrap()
+            .network(&config())
+            .unwrap();
+        let refused = |config: SsdConfig| {
+            SsdNetwork::folded(&config, &network)
+                .unwrap_err()
+                .to_string()
+        };
+        let found = refused(SsdConfig::new(0.25, 4));
+        assert!(
+            found.contains("the layer BoxPredictor_0/ClassPredictor"),
+            "{found}"
+        );
+        let found = refused(SsdConfig::new(0.5, 3));
+        assert!(found.contains("the layer Conv2d_1_pointwise"), "{found}");
+        let mut moved = network.clone();
+        moved.predictors[2].reads = 9;
+        let found = SsdNetwork::folded(&config(), &moved)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            found.contains("predictor reads: expected 28, found 9"),
+            "{found}"
+        );
+        let mut short = network.clone();
+        short.layers.pop();
+        let found = SsdNetwork::folded(&config(), &short)
+            .unwrap_err()
+            .to_string();
+        assert!(found.contains("layers: expected 47, found 46"), "{found}");
+    }
+}
+
 #[test]
 fn what_is_missing_or_misshapen_is_named() {
-    let file = variables();
+    let file = variables(&config());
     for name in file.tensors.keys() {
         let mut without = file.clone();
         without.tensors.remove(name);
@@ -220,7 +350,7 @@ fn what_is_missing_or_misshapen_is_named() {
 /// depthwise layers, anchors as corners, which are those of the old order at 512 pixels.
 #[test]
 fn face_apis_names() {
-    let file = variables();
+    let file = variables(&config());
     let mut faces = NamedTensors::default();
     let raw = |shape: &[usize], values: Vec<f32>| RawTensor {
         dtype: "float32".to_string(),
@@ -277,7 +407,7 @@ fn face_apis_names() {
     }
     let mut config = SsdConfig {
         size: [512; 2],
-        ..SsdConfig::new(0.25, 3)
+        ..config()
     };
     config.anchors.order = AnchorOrder::Second;
     let anchors = config.anchors().unwrap();
@@ -297,9 +427,7 @@ fn face_apis_names() {
     let weights = DetectorWeights::faces(&variables, own).unwrap();
     assert_eq!(weights.preprocessing().size, [512, 512]);
     assert_eq!(weights.names().name(0), Some("face"));
-    let image: Vec<f32> = uniform("input", 3 * 512 * 512)
-        .map(|value| value as f32)
-        .collect();
+    let image = image([512; 2]);
     let found = weights.plan(2).unwrap().predict(&image).unwrap();
     let same = SsdVariables::find(&file).unwrap();
     let same = DetectorWeights::variables(&same, &config).unwrap();

@@ -34,7 +34,7 @@ const LAYERS: [(&str, &[&str]); 7] = [
     ),
     (
         "crates/detect",
-        &["mobilenet_train", "mobilenet_hub", "clap", "candle"],
+        &["mobilenet_train", "mobilenet_hub", "clap"],
     ),
     ("crates/hub", &["mobilenet_train", "clap"]),
     ("crates/train", &["clap", "candle"]),
