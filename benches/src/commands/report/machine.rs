@@ -101,7 +101,7 @@ impl Machine {
 
     /// Whether an engine may use more of the machine than we.
     pub(super) fn has_more(&self, engine: &str) -> bool {
-        let ours = ["plan", "eager", "candle", "train", "integers"].contains(&engine);
+        let ours = ["plan", "eager", "train", "integers"].contains(&engine);
         self.is_held && !ours && !HELD.contains(&engine)
     }
 
