@@ -27,8 +27,11 @@ def serve(package, load, images, batch):
     version = importlib.metadata.version(package)
     say({"version": version, "load_ms": load_ms, "logits": logits.ravel().tolist()})
     for line in sys.stdin:
+        count, pause, *_ = [*map(int, line.split()[1:]), 0]
         times = []
-        for _ in range(int(line.split()[1])):
+        for _ in range(count):
+            if pause:
+                time.sleep(pause / 1e3)
             start = time.perf_counter()
             run(images)
             times.append((time.perf_counter() - start) * 1e3)

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::io::{BufRead, Write};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::samples::time_ms;
 
@@ -29,9 +29,14 @@ where
     out.flush()?;
     for line in std::io::stdin().lock().lines() {
         let line = line?;
-        let count: usize = line.trim_start_matches("run ").trim().parse()?;
-        let mut times = Vec::with_capacity(count);
+        let mut numbers = line.split_whitespace().skip(1);
+        let count = numbers.next().ok_or("run how often?")?.parse()?;
+        let pause = Duration::from_millis(numbers.next().unwrap_or("0").parse()?);
+        let mut times = Vec::new();
         for _ in 0..count {
+            if !pause.is_zero() {
+                std::thread::sleep(pause);
+            }
             times.push(time_ms(&mut run)?);
         }
         writeln!(out, "{times:?}")?;

@@ -1,6 +1,8 @@
 //! Runs the commands of this package and checks their output and exit codes.
 
-use std::process::{Command, Output};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -68,6 +70,61 @@ fn bench_times_every_type_of_weights() {
     let eager = run(&["bench", "--engine", "eager", "--weight-type", "f16"]);
     assert_eq!(eager.status.code(), Some(1));
     assert!(stderr(&eager).contains("--weight-type needs --engine plan"));
+}
+
+/// The loop of `report --part busy` must not outlive the report, even if that is killed.
+#[test]
+fn a_process_that_takes_a_core_ends_when_nobody_holds_its_input() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_peer"));
+    command
+        .arg("spin")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    let mut process = command.spawn().unwrap();
+    let mut line = String::new();
+    let mut output = BufReader::new(process.stdout.take().unwrap());
+    output.read_line(&mut line).unwrap();
+    assert_eq!(line, "\"spinning\"\n");
+    assert_eq!(process.try_wait().unwrap(), None);
+    drop(process.stdin.take());
+    let start = Instant::now();
+    while process.try_wait().unwrap().is_none() {
+        if start.elapsed() > Duration::from_secs(20) {
+            process.kill().unwrap();
+            panic!("it still runs");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn report_makes_pages_of_each_machine_and_notices_stale_ones() {
+    let out = tempfile::tempdir().unwrap();
+    let folder = out.path().join("zen3-avx2");
+    std::fs::create_dir(&folder).unwrap();
+    let raw = r#"{"machine": {"date": "2026-01-02", "commit": "abc1234", "processor": "AMD", "cores": 2,
+        "isa": "avx2", "peak_gflops": 100.0}, "not_run": [], "rows": [{"engine": "plan", "version": "1",
+        "width": 0.25, "resolution": 128, "batch": 1, "threads": 2, "cores_taken": 1,
+        "runs_ms": [1.0, 3.0]}]}"#;
+    std::fs::write(folder.join("busy.json"), raw).unwrap();
+    let report = |flag| run(&["report", "--out", out.path().to_str().unwrap(), flag]);
+    assert_eq!(report("--check").status.code(), Some(1));
+    assert!(report("--redraw").status.success());
+    let output = report("--check");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let read = |name: &str| std::fs::read_to_string(out.path().join(name)).unwrap();
+    assert!(read("README.md").contains("[zen3-avx2](zen3-avx2/README.md)"));
+    assert!(read("zen3-avx2/README.md").contains("| [busy](busy.md) | 2026-01-02 | abc1234 | 2 |"));
+    assert!(read("zen3-avx2/busy.md").contains("| 2.00 | 3.00 |"));
+    let newer = raw.replace("3.0]", "5.0]");
+    std::fs::write(folder.join("busy.json"), newer).unwrap();
+    let output = report("--check");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("zen3-avx2/busy.md"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 /// Every printed figure of the paper agrees with ours or has an explanation; otherwise this fails.

@@ -85,12 +85,30 @@ pub enum WebType {
 /// A part of the comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ReportPart {
-    /// Inference, compared with all engines
+    /// Inference of single images, compared with all engines; steps of the plan, all sizes
     Inference,
-    /// Training steps, compared with PyTorch
-    Training,
+    /// Inference of batches of 8 images, compared with all engines
+    Batches,
     /// Inference in 8-bit integers, compared with engines that compute so too
     Integers,
+    /// Training steps, compared with PyTorch
+    Training,
+    /// Inference with pauses between runs, also while another process takes one core
+    Busy,
+    /// From a photo on disk to names, and from the network's file to the first logits
+    FirstAnswer,
+}
+
+impl ReportPart {
+    /// All, in the order in which they are measured.
+    pub const ALL: [Self; 6] = [
+        Self::Inference,
+        Self::Batches,
+        Self::Integers,
+        Self::Training,
+        Self::Busy,
+        Self::FirstAnswer,
+    ];
 }
 
 /// Arguments of `report`.
@@ -102,9 +120,19 @@ pub struct Report {
     /// Measure only this part; keep the stored results of the others [default: all]
     #[arg(long, value_enum, conflicts_with = "check")]
     pub part: Option<ReportPart>,
-    /// Measure nothing; rewrite tables and plots from the stored results
+    /// A third of the turns: each part takes at most three minutes
     #[arg(long, conflicts_with = "check")]
+    pub quick: bool,
+    /// Measure nothing; rewrite tables and plots from the stored results
+    #[arg(long, conflicts_with_all = ["check", "part", "quick"])]
     pub redraw: bool,
+    /// Python for those peers whose packages it has in the versions of benches/peers/requirements;
+    /// the others are installed
+    #[arg(long, value_name = "P")]
+    pub python: Option<PathBuf>,
+    /// Folder that is written or checked [default: docs/benchmarks]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 /// Arguments of `docs`.

@@ -1,9 +1,10 @@
 //! One of our engines, or the candle baseline, as a process for `cargo xtask report`:
 //! `peer plan|eager|candle FOLDER BATCH THREADS`. Our training step:
 //! `peer train WIDTH RESOLUTION BATCH THREADS`. A network of integers:
-//! `peer integers FOLDER THREADS`.
+//! `peer integers FOLDER THREADS`. A process that takes a core: `peer spin`.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use candle_core::{Device, Module, Tensor};
 use mobilenet::kernels::inference::WeightType;
@@ -29,6 +30,7 @@ fn main() -> Result<(), AnyError> {
             let (width, resolution) = (width.parse()?, resolution.parse()?);
             train(width, resolution, batch.parse()?, threads.parse()?)
         }
+        ["spin"] => spin(),
         ["integers", folder, threads] => integers(Path::new(folder), threads.parse()?),
         [engine, folder, batch, threads] => {
             run(engine, Path::new(folder), batch.parse()?, threads.parse()?)
@@ -44,6 +46,21 @@ fn train(width: f64, resolution: usize, batch: usize, threads: usize) -> Result<
         let mut step = training_step(width, resolution, batch, threads)?;
         Ok(move || Ok(vec![step()?]))
     })
+}
+
+/// A loop that has forgotten to end does so by itself.
+const LONGEST_SPIN: Duration = Duration::from_secs(600);
+
+/// Takes a core until standard input ends, which it does when the other process ends in whatever way.
+fn spin() -> Result<(), AnyError> {
+    std::thread::spawn(|| {
+        drop(std::io::copy(&mut std::io::stdin(), &mut std::io::sink()));
+        std::process::exit(0);
+    });
+    println!("\"spinning\"");
+    let start = Instant::now();
+    while start.elapsed() < LONGEST_SPIN {}
+    Ok(())
 }
 
 /// The network in `model.tflite`, on the bytes of `image.bin`.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use mobilenet::model::MobileNetV1Config;
+use mobilenet::model::file::write_atomically;
 use mobilenet::model::inspect::summary;
 
 use super::published::{SIDES, WIDTHS};
@@ -21,18 +22,28 @@ pub(crate) fn run(arguments: &Docs) -> Result<()> {
 }
 
 /// Writes the files that differ from these texts, or with `check` fails if there are any. `command`
-/// is the word that writes them.
-pub(super) fn update(files: &[(String, String)], check: bool, command: &str) -> Result<()> {
+/// is the word that writes them. Paths are absolute or those in the repository.
+pub(super) fn update(
+    files: &[(impl AsRef<Path>, String)],
+    check: bool,
+    command: &str,
+) -> Result<()> {
     let mut stale = Vec::new();
-    for (name, text) in files {
-        let path = root().join(name);
+    for (path, text) in files {
+        let path = root().join(path);
+        let name = path
+            .strip_prefix(root())
+            .unwrap_or(&path)
+            .display()
+            .to_string();
         if std::fs::read_to_string(&path).is_ok_and(|found| found == *text) {
             continue;
         }
         if check {
-            stale.push(name.as_str());
+            stale.push(name);
         } else {
-            std::fs::write(&path, text).with_context(|| format!("cannot write {name}"))?;
+            write_atomically(&path, text.as_bytes())
+                .with_context(|| format!("cannot write {name}"))?;
             line(format!("written: {name}"))?;
         }
     }

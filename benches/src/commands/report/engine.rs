@@ -1,4 +1,4 @@
-//! One engine, running in its own process.
+//! One engine, running in its own process, and how engines take turns.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -9,15 +9,18 @@ use mobilenet_benches::min_and_median;
 use serde::Deserialize;
 
 use super::environment::{Environment, Peer, PeerKind};
+use super::machine::hold;
 use super::network::Network;
+use super::raw::rounded;
 use super::results::{Measurement, Scenario};
 
 /// A process that has loaded the network and waits for its turn.
 pub(super) struct Engine {
     pub(super) name: String,
     pub(super) logits: Vec<f32>,
-    version: String,
-    load_ms: f64,
+    pub(super) version: String,
+    /// From the file to the first logits.
+    pub(super) load_ms: f64,
     runs_ms: Vec<f64>,
     process: Process,
 }
@@ -57,11 +60,47 @@ impl Process {
     }
 
     fn runs(&mut self, count: usize) -> Result<Vec<f64>> {
+        self.ask(&format!("run {count}"))
+    }
+
+    fn ask(&mut self, request: &str) -> Result<Vec<f64>> {
         if let Some(input) = &mut self.input {
-            writeln!(input, "run {count}")?;
+            writeln!(input, "{request}")?;
             input.flush()?;
         }
         self.answer()
+    }
+
+    /// Starts a program that speaks to us by standard input and output.
+    fn start(name: &str, mut command: Command) -> Result<Self> {
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("cannot start {name}"))?;
+        let input = child.stdin.take();
+        let output = BufReader::new(child.stdout.take().context("no output")?);
+        Ok(Self {
+            child,
+            input,
+            output,
+        })
+    }
+}
+
+/// A process that takes a core, until this is dropped or our own process ends in whatever way.
+pub(super) struct Load(#[expect(dead_code, reason = "ends when it is dropped")] Process);
+
+impl Load {
+    /// Returns when it runs.
+    pub(super) fn start(environment: &Environment) -> Result<Self> {
+        let mut command = Command::new(environment.ours());
+        command.arg("spin");
+        let mut process = Process::start("spin", command)?;
+        let _: String = process.answer()?;
+        Ok(Self(process))
     }
 }
 
@@ -189,20 +228,8 @@ impl Engine {
     }
 
     fn spawn(name: &str, mut command: Command) -> Result<Self> {
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
-        let mut child = command
-            .spawn()
-            .with_context(|| format!("cannot start {name}"))?;
-        let input = child.stdin.take();
-        let output = BufReader::new(child.stdout.take().context("no output")?);
-        let mut process = Process {
-            child,
-            input,
-            output,
-        };
+        hold(&mut command)?;
+        let mut process = Process::start(name, command)?;
         let ready: Ready = process.answer()?;
         Ok(Self {
             name: name.to_string(),
@@ -226,11 +253,15 @@ impl Engine {
         Ok(())
     }
 
+    /// Runs with a pause of some milliseconds before each, so that its threads may fall asleep.
+    pub(super) fn paused_runs(&mut self, runs: usize, pause_ms: u64) -> Result<Vec<f64>> {
+        self.process.ask(&format!("run {runs} {pause_ms}"))
+    }
+
     pub(super) fn finish(mut self, scenario: Scenario, difference: f32) -> Result<Measurement> {
         self.process.input = None;
         let end: End = self.process.answer()?;
         let (min_ms, median_ms) = min_and_median(&self.runs_ms);
-        let rounded = |ms: f64| (ms * 1e3).round() / 1e3;
         Ok(Measurement {
             engine: self.name,
             version: self.version,
@@ -243,4 +274,26 @@ impl Engine {
             runs_ms: self.runs_ms.into_iter().map(rounded).collect(),
         })
     }
+}
+
+/// How often engines take turns: a third as often in the quick form.
+pub(super) fn turns(full: usize, quick: bool) -> usize {
+    if quick { full.div_ceil(3) } else { full }
+}
+
+/// All engines in turn, each turn beginning with another one, so that no engine always runs after
+/// the same one.
+pub(super) fn in_turn(
+    engines: &mut [Engine],
+    turns: usize,
+    mut turn: impl FnMut(&mut Engine) -> Result<()>,
+) -> Result<()> {
+    for first in 0..turns {
+        let count = engines.len().max(1);
+        let (before, after) = engines.split_at_mut(first % count);
+        for engine in after.iter_mut().chain(before) {
+            turn(engine)?;
+        }
+    }
+    Ok(())
 }

@@ -40,37 +40,70 @@ pub(super) fn peers() -> Vec<Peer> {
     .concat()
 }
 
+/// Succeeds if all packages of a list are there in its versions.
+const HAS_PACKAGES: &str = "\
+import importlib.metadata, sys
+for line in open(sys.argv[1]):
+    name, version = line.strip().split('==')
+    assert importlib.metadata.version(name).split('+')[0] == version, name
+";
+
 /// Folders and programs.
 pub(super) struct Environment {
     sources: PathBuf,
     built: PathBuf,
-    root: PathBuf,
+    target: PathBuf,
+    /// A Python that may have packages of peers.
+    python: Option<PathBuf>,
 }
 
 impl Environment {
-    /// Builds our own program. Peers are installed on first use.
-    pub(super) fn new(root: &Path) -> Result<Self> {
+    /// Builds our own programs. Peers are installed on first use.
+    pub(super) fn new(root: &Path, python: Option<PathBuf>) -> Result<Self> {
+        let target = std::env::var_os("CARGO_TARGET_DIR");
+        let target = target.map_or(root.join("target"), PathBuf::from);
         let environment = Self {
             sources: root.join("benches/peers"),
-            built: root.join("target/peers"),
-            root: root.to_path_buf(),
+            built: target.join("peers"),
+            target,
+            python,
         };
         std::fs::create_dir_all(&environment.built)?;
-        let mut cargo = Command::new("cargo");
-        cargo
-            .args(["build", "--release", "--quiet", "--bin", "peer"])
-            .current_dir(root);
-        run(cargo)?;
+        // The second is the program that users install, which has no candle.
+        for program in [
+            &["--bin", "peer"][..],
+            &["--package", "mobilenet-cli", "--bin", "mobilenet"],
+        ] {
+            let mut cargo = Command::new("cargo");
+            cargo.args(["build", "--release", "--quiet"]).args(program);
+            cargo.arg("--target-dir").arg(&environment.target);
+            cargo.current_dir(root);
+            run(cargo)?;
+        }
         Ok(environment)
     }
 
-    /// Our program.
+    /// Our engines.
     pub(super) fn ours(&self) -> PathBuf {
-        self.root.join("target/release/peer")
+        self.target.join("release/peer")
     }
 
-    /// The Python of a peer's virtual environment, which is made on first use.
+    /// The program `mobilenet`.
+    pub(super) fn program(&self) -> PathBuf {
+        self.target.join("release/mobilenet")
+    }
+
+    /// The Python of a peer: the given one, if it has the peer's packages; otherwise that of a virtual
+    /// environment, which is made on first use.
     pub(super) fn python(&self, peer: &str) -> Result<PathBuf> {
+        let requirements = self.sources.join(format!("requirements/{peer}.txt"));
+        if let Some(python) = &self.python {
+            let mut command = Command::new(python);
+            command.args(["-c", HAS_PACKAGES]).arg(&requirements);
+            if run(command).is_ok() {
+                return Ok(python.clone());
+            }
+        }
         let folder = self.built.join(peer);
         let python = folder.join("bin/python");
         let done = folder.join("installed");
@@ -88,7 +121,7 @@ impl Environment {
                 "--disable-pip-version-check",
                 "-r",
             ]);
-            pip.arg(self.sources.join(format!("requirements/{peer}.txt")));
+            pip.arg(requirements);
             run(pip).with_context(|| format!("cannot install {peer}"))?;
             std::fs::write(done, "")?;
         }

@@ -17,9 +17,10 @@ use mobilenet::model::quantized::random_integers;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::engine::Engine;
+use super::engine::{Engine, in_turn, turns};
 use super::environment::Environment;
-use super::results::{Machine, Measurement, Scenario};
+use super::machine::Machine;
+use super::results::{Measurement, Scenario, best_peer, ratio};
 
 /// Width and resolution of the networks.
 const SIZES: [(f64, usize); 2] = [(1.0, 224), (0.25, 128)];
@@ -41,21 +42,30 @@ const ENGINES: [&str; 7] = [
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Integers {
-    machine: Machine,
-    rows: Vec<Row>,
+    pub(super) machine: Machine,
+    pub(super) rows: Vec<Row>,
     /// Why an engine is missing.
     not_run: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Row {
+pub(super) struct Row {
     /// `uint8` or `int8`.
-    kind: String,
+    pub(super) kind: String,
     /// Logits that are not ours, and their number.
     differing: usize,
     logits: usize,
     #[serde(flatten)]
-    measurement: Measurement,
+    pub(super) measurement: Measurement,
+}
+
+impl Integers {
+    /// All engines on one network.
+    pub(super) fn of(&self, kind: &str, scenario: Scenario) -> impl Iterator<Item = &Measurement> {
+        let rows = self.rows.iter().filter(move |row| row.kind == kind);
+        let found = rows.map(|row| &row.measurement);
+        found.filter(move |row| row.scenario == scenario)
+    }
 }
 
 /// As converters make it (a scale for each channel, weights that fill their range), or as Google's
@@ -140,9 +150,13 @@ fn write(folder: &Path, network: &IntegerNetwork, width: f64, resolution: usize)
     }
 }
 
-pub(super) fn measure(environment: &Environment) -> Result<Integers> {
+pub(super) fn measure(
+    environment: &Environment,
+    machine: Machine,
+    quick: bool,
+) -> Result<Integers> {
     let mut results = Integers {
-        machine: Machine::here()?,
+        machine,
         rows: Vec::new(),
         not_run: Vec::new(),
     };
@@ -164,7 +178,7 @@ pub(super) fn measure(environment: &Environment) -> Result<Integers> {
                     folder.path(),
                     kind,
                     scenario,
-                    step,
+                    (step, turns(TURNS, quick)),
                     &mut results,
                 )?;
             }
@@ -178,7 +192,7 @@ fn compare(
     folder: &Path,
     kind: &str,
     scenario: Scenario,
-    step: f32,
+    (step, turns): (f32, usize),
     results: &mut Integers,
 ) -> Result<()> {
     let mut engines = Vec::new();
@@ -193,12 +207,9 @@ fn compare(
     }
     let ours = engines.iter().find(|engine| engine.name == "integers");
     let ours = ours.context("our own engine did not start")?.logits.clone();
-    for turn in 0..TURNS {
-        for index in 0..engines.len() {
-            let at = (turn + index) % engines.len();
-            engines[at].turn(RUNS, f64::INFINITY)?;
-        }
-    }
+    in_turn(&mut engines, turns, |engine| {
+        engine.turn(RUNS, f64::INFINITY)
+    })?;
     for engine in engines {
         let differs = |(a, b): &(&f32, &f32)| (*a - *b).abs() > step / 2.0;
         let differing = engine.logits.iter().zip(&ours).filter(differs).count();
@@ -215,22 +226,6 @@ fn compare(
     Ok(())
 }
 
-pub(super) fn store(folder: &Path, integers: &Integers) -> Result<()> {
-    let text = serde_json::to_string_pretty(integers)? + "\n";
-    Ok(std::fs::write(folder.join("integers.json"), text)?)
-}
-
-/// The stored results, if there are any.
-pub(super) fn stored(folder: &Path) -> Result<Option<Integers>> {
-    let path = folder.join("integers.json");
-    if !path.exists() {
-        return Ok(None);
-    }
-    let text = std::fs::read_to_string(&path);
-    let text = text.with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(Some(serde_json::from_str(&text)?))
-}
-
 pub(super) fn page(integers: &Integers) -> Result<String> {
     let machine = &integers.machine;
     let mut text = String::new();
@@ -244,8 +239,12 @@ pub(super) fn page(integers: &Integers) -> Result<String> {
          scale for each channel and weights that fill their range. `integers` is this project. \
          `onnxruntime-nodes` reads nodes that quantise and dequantise, `onnxruntime-operators` the \
          operators on integers that ONNX Runtime makes of them. Differing are the logits that are \
-         not ours; engines that saturate differ in many.",
-        machine.processor, machine.cores, machine.isa, machine.date,
+         not ours; engines that saturate differ in many.{}",
+        machine.processor,
+        machine.cores,
+        machine.instructions(),
+        machine.date,
+        machine.footnote(),
     )?;
     write!(
         text,
@@ -263,18 +262,13 @@ pub(super) fn page(integers: &Integers) -> Result<String> {
             peak_rss_mb,
             ..
         } = &row.measurement;
-        let peers = integers.rows.iter().filter(|other| {
-            let of = &other.measurement;
-            other.kind == row.kind && of.scenario == *scenario && of.engine != "integers"
-        });
-        let best = peers.fold(f64::INFINITY, |best, peer| {
-            best.min(peer.measurement.min_ms)
-        });
+        let best = best_peer(integers.of(&row.kind, *scenario), |_| true);
         writeln!(
             text,
-            "| {} {scenario} | {engine} | {version} | {min_ms:.2} | {median_ms:.2} | {:.2} | {load_ms:.0} | {peak_rss_mb:.0} | {} of {} |",
+            "| {} {scenario} | {engine}{} | {version} | {min_ms:.2} | {median_ms:.2} | {} | {load_ms:.0} | {peak_rss_mb:.0} | {} of {} |",
             row.kind,
-            min_ms / best,
+            machine.mark(engine),
+            ratio(*min_ms, best),
             row.differing,
             row.logits,
         )?;

@@ -2,14 +2,14 @@
 //! `training.md`.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::engine::Engine;
+use super::engine::{Engine, in_turn, turns};
 use super::environment::Environment;
-use super::results::{Machine, Measurement, Scenario};
+use super::machine::Machine;
+use super::results::{Measurement, Scenario};
 
 /// Width, resolution and batch.
 const SIZES: [(f64, usize, usize); 5] = [
@@ -30,15 +30,19 @@ const ENGINES: [&str; 2] = ["train", "pytorch"];
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Training {
-    machine: Machine,
-    measurements: Vec<Measurement>,
+    pub(super) machine: Machine,
+    pub(super) measurements: Vec<Measurement>,
     /// Why an engine is missing.
     not_run: Vec<String>,
 }
 
-pub(super) fn measure(environment: &Environment) -> Result<Training> {
+pub(super) fn measure(
+    environment: &Environment,
+    machine: Machine,
+    quick: bool,
+) -> Result<Training> {
     let mut training = Training {
-        machine: Machine::here()?,
+        machine,
         measurements: Vec::new(),
         not_run: Vec::new(),
     };
@@ -59,12 +63,9 @@ pub(super) fn measure(environment: &Environment) -> Result<Training> {
                     .push(format!("{name}, {scenario}: {error:#}")),
             }
         }
-        for turn in 0..TURNS {
-            for index in 0..engines.len() {
-                let at = (turn + index) % engines.len();
-                engines[at].turn(STEPS, f64::INFINITY)?;
-            }
-        }
+        in_turn(&mut engines, turns(TURNS, quick), |engine| {
+            engine.turn(STEPS, f64::INFINITY)
+        })?;
         for engine in engines {
             let measurement = engine.finish(scenario, 0.0)?;
             eprintln!("  {measurement}");
@@ -72,18 +73,6 @@ pub(super) fn measure(environment: &Environment) -> Result<Training> {
         }
     }
     Ok(training)
-}
-
-pub(super) fn store(folder: &Path, training: &Training) -> Result<()> {
-    let text = serde_json::to_string_pretty(training)? + "\n";
-    Ok(std::fs::write(folder.join("training.json"), text)?)
-}
-
-pub(super) fn stored(folder: &Path) -> Result<Training> {
-    let path = folder.join("training.json");
-    let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(serde_json::from_str(&text)?)
 }
 
 pub(super) fn page(training: &Training) -> Result<String> {
@@ -98,8 +87,13 @@ pub(super) fn page(training: &Training) -> Result<String> {
          1000 classes in f32. `train` is this project; `pytorch` uses channels_last and oneDNN \
          (`benches/peers/train.py`). Both processes are alive at once and take turns; the first \
          step of each turn is not counted. Images/s is the speed of the fastest step. Memory is \
-         the peak of the process.",
-        machine.processor, machine.cores, machine.isa, machine.peak_gflops, machine.date,
+         the peak of the process.{}",
+        machine.processor,
+        machine.cores,
+        machine.isa,
+        machine.peak_gflops,
+        machine.date,
+        machine.footnote(),
     )?;
     write!(
         text,
@@ -125,7 +119,8 @@ pub(super) fn page(training: &Training) -> Result<String> {
             });
         writeln!(
             text,
-            "| {scenario} | {engine} | {version} | {min_ms:.1} | {median_ms:.1} | {:.0} | {of_pytorch} | {peak_rss_mb:.0} |",
+            "| {scenario} | {engine}{} | {version} | {min_ms:.1} | {median_ms:.1} | {:.0} | {of_pytorch} | {peak_rss_mb:.0} |",
+            machine.mark(engine),
             1e3 * scenario.batch as f64 / min_ms,
         )?;
     }

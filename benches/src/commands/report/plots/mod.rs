@@ -23,7 +23,9 @@ pub(super) fn all(results: &Results) -> Vec<(String, String)> {
     for network in results.networks() {
         plots.push((roofline_name(network), roofline::plot(results, network)));
     }
-    plots.push(("accuracy.svg".to_string(), accuracy::plot(results)));
+    if !results.sizes.is_empty() {
+        plots.push(("accuracy.svg".to_string(), accuracy::plot(results)));
+    }
     plots
 }
 
