@@ -5,6 +5,7 @@
 //! | module | content |
 //! |---|---|
 //! | [`conv_defs`] | the architecture as a table |
+//! | [`structure`] | MobileNet, and the two networks that differ from it in `conv_defs` alone |
 //! | [`config`] | the arguments of slim's functions |
 //! | [`architecture`] | layers and parameters of a configuration |
 //! | [`mod@array`] | arrays: shape and values |
@@ -59,6 +60,7 @@ pub mod preprocess;
 pub mod prior_work;
 pub mod quantize;
 pub mod quantized;
+pub mod structure;
 pub mod suggest;
 pub mod training_plan;
 
@@ -78,4 +80,5 @@ pub use network::{NetworkPlan, NetworkWeights};
 pub use plan::{InferencePlan, PlanOptions, PlanOutput, PlanWeights};
 pub use prediction::Prediction;
 pub use quantized::{IntegerPlan, IntegerPlanOptions, IntegerPlanOutput, QuantizedWeights};
+pub use structure::Structure;
 pub use training_plan::{TrainingPass, TrainingPlan, TrainingPlanOptions};
