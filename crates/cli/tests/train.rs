@@ -163,9 +163,12 @@ fn other_networks_train_and_describe_themselves() {
         let photo = photo.to_str().unwrap();
         let said = support::json(&["classify", "--json", "--weights", model, photo]);
         assert!(said[0].to_string().contains("light"), "{said:?}");
-        let said = support::json(&["inspect", "--json", model]);
-        let found = said[0]["layers"].as_array().unwrap();
-        assert_eq!(found.len(), layers, "{network}");
+        // `inspect --network` has the same words.
+        for which in [&[model][..], &["--network", network]] {
+            let said = support::json(&[&["inspect", "--json"], which].concat());
+            let found = said[0]["layers"].as_array().unwrap();
+            assert_eq!(found.len(), layers, "{which:?}");
+        }
         // So does a graph.
         let graph = folder.path().join("graph.onnx");
         let graph = graph.to_str().unwrap();

@@ -116,8 +116,8 @@ pub struct Train {
     /// Folder for weights, checkpoints, logs and the report
     #[arg(short, long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Which network, of the two with which the paper compares MobileNet and itself [default: that of
-    /// --init, else mobilenet]
+    /// MobileNet, or one of the two networks with which the paper compares its layers [default: that
+    /// of --init, else mobilenet]
     #[arg(long, value_name = "NAME", value_parser = structure())]
     pub(crate) network: Option<Structure>,
     /// Width multiplier [default: that of --init, else 0.25 for fashion-mnist and 1.0 for photos]
