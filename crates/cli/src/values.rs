@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use mobilenet::model::Structure;
 use serde::{Serialize, Serializer};
 
 use crate::manifest::Part;
@@ -67,6 +69,20 @@ pub fn width(text: &str) -> Result<f64, String> {
         .ok()
         .filter(|width| *width > 0.0 && *width <= 16.0)
         .ok_or_else(|| "a width multiplier is greater than 0 and at most 16".to_string())
+}
+
+/// Parser of a network's name.
+pub(crate) fn structure() -> impl TypedValueParser<Value = Structure> {
+    let words = Structure::ALL.map(|structure| {
+        let help = match structure {
+            Structure::MobileNet => "MobileNetV1",
+            Structure::Shallow => "Five layers of 512 channels fewer (table 5)",
+            Structure::Conv => "Full 3x3 convolutions in place of separable ones (table 4)",
+        };
+        PossibleValue::new(structure.name()).help(help)
+    });
+    let named = |word: String| Structure::ALL.into_iter().find(|one| one.name() == word);
+    PossibleValuesParser::new(words).try_map(move |word| named(word).ok_or("no such network"))
 }
 
 /// Parses the name of a file of weights to write.

@@ -137,6 +137,82 @@ fn a_folder_of_photos_becomes_weights() {
     );
 }
 
+/// The two networks with which the paper compares: a file of their weights says which it is.
+#[test]
+fn other_networks_train_and_describe_themselves() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = photos(folder.path());
+    let settings = "--epochs 10 --learning-rate 0.01 --label-smoothing 0 --augment none --batch-norm-decay 0.5 --json";
+    let settings: Vec<&str> = settings.split(' ').collect();
+    for (network, layers) in [("shallow_mobilenet", 18), ("conv_mobilenet", 15)] {
+        let out = folder.path().join(network);
+        let own = [&settings[..], &["--network", network]].concat();
+        let output = train(&data, &out, &own).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let lines = support::lines(&output);
+        let losses = lines.iter().filter_map(|line| line["loss"].as_f64());
+        let losses: Vec<f64> = losses.collect();
+        assert!(losses[losses.len() - 1] < 0.5 * losses[0], "{losses:?}");
+
+        let model = out.join("model.safetensors");
+        let model = model.to_str().unwrap();
+        let said = support::json(&["eval", "--json", "-w", model, "-d", data.to_str().unwrap()]);
+        assert_eq!(said[0]["accuracy"], lines[lines.len() - 1]["accuracy"]);
+        assert_eq!(said[0]["accuracy"], 1.0, "{network}");
+        let photo = data.join("test/light/00.png");
+        let photo = photo.to_str().unwrap();
+        let said = support::json(&["classify", "--json", "--weights", model, photo]);
+        assert!(said[0].to_string().contains("light"), "{said:?}");
+        // `inspect --network` has the same words.
+        for which in [&[model][..], &["--network", network]] {
+            let said = support::json(&[&["inspect", "--json"], which].concat());
+            let found = said[0]["layers"].as_array().unwrap();
+            assert_eq!(found.len(), layers, "{which:?}");
+        }
+        // So does a graph.
+        let graph = folder.path().join("graph.onnx");
+        let graph = graph.to_str().unwrap();
+        support::json(&["convert", "--json", model, graph]);
+        let said = support::json(&["classify", "--json", "--weights", graph, photo]);
+        assert!(said[0].to_string().contains("light"), "{said:?}");
+        let slim = folder.path().join("slim.safetensors");
+        let slim = slim.to_str().unwrap();
+        let said = support::error(&["convert", model, slim, "--to", "slim"]);
+        assert!(said.contains(&format!("the layers of {network}")), "{said}");
+
+        // Neither the weights nor a checkpoint are those of another network.
+        let fresh = folder.path().join("fresh");
+        for (out, more) in [
+            (&fresh, &["--init", model, "--network", "mobilenet"][..]),
+            (&out, &["--resume"]),
+        ] {
+            let other = train(&data, out, &[&settings[..], more].concat());
+            let output = { other }.output().unwrap();
+            let said = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(1), "{said}");
+            let expected = match more {
+                ["--resume"] => format!("network was {network} and is now mobilenet"),
+                _ => format!("--init is {network}"),
+            };
+            assert!(said.contains(&expected), "{said}");
+        }
+    }
+    let conv = ["--network", "conv_mobilenet", "--quantize", "--steps", "1"];
+    let output = train(&data, &folder.path().join("integers"), &conv).output();
+    let output = output.unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("training for integers"), "{said}");
+    let wrong = train(&data, folder.path(), &["--network", "conv_mobilnet"]).output();
+    let wrong = wrong.unwrap();
+    let said = text(&wrong.stderr);
+    assert_eq!(wrong.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("a similar value exists: 'conv_mobilenet'"),
+        "{said}"
+    );
+}
+
 #[test]
 fn a_quantised_training_evaluates_integers_and_resumes() {
     let folder = tempfile::tempdir().unwrap();

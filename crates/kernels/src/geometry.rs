@@ -112,11 +112,15 @@ impl Axis {
 
     /// Outputs that read input `input`. An output is listed once for each of its taps that does.
     pub(crate) fn readers(&self, input: usize) -> impl Iterator<Item = usize> {
-        (0..self.kernel).filter_map(move |tap| {
-            let start = (input + self.before).checked_sub(tap * self.dilation)?;
-            let output = start / self.stride;
-            (start % self.stride == 0 && output < self.output).then_some(output)
-        })
+        (0..self.kernel).filter_map(move |tap| self.reader(input, tap))
+    }
+
+    /// The output whose tap `tap` reads input `input`, if there is one.
+    #[inline(always)]
+    pub(crate) fn reader(&self, input: usize, tap: usize) -> Option<usize> {
+        let start = (input + self.before).checked_sub(tap * self.dilation)?;
+        let output = start / self.stride;
+        (start % self.stride == 0 && output < self.output).then_some(output)
     }
 
     /// [`Self::source`] of a tap that is known to fall inside the input.

@@ -102,6 +102,7 @@ fn same(kernel: [usize; 2], stride: usize, dilation: usize, padding: Padding) ->
     }
 }
 
+/// A stem and two separable blocks.
 fn case(
     channels: [usize; 3],
     image: [usize; 2],
@@ -117,7 +118,34 @@ fn case(
     builder.layer(ConvKind::Conv, ConvGeometry::POINTWISE, a, b);
     builder.layer(depthwise, same([3, 3], 1, dilation, Padding::Same), b, b);
     builder.layer(ConvKind::Conv, ConvGeometry::POINTWISE, b, c);
+    finish(builder, image, options)
+}
+
+/// Full convolutions, of which the second has any window, and a depthwise one.
+fn full_case(
+    [a, b, c]: [usize; 3],
+    image: [usize; 2],
+    kernel: [usize; 2],
+    [stride, dilation]: [usize; 2],
+    padding: Padding,
+    options: TrainingOptions,
+) -> Case {
+    let mut builder = Builder::default();
+    builder.layer(ConvKind::Conv, same([3, 3], 2, 1, padding), 3, a);
+    builder.layer(
+        ConvKind::Conv,
+        same(kernel, stride, dilation, padding),
+        a,
+        b,
+    );
+    builder.layer(ConvKind::Depthwise, same([3, 3], 1, 1, Padding::Same), b, b);
+    builder.layer(ConvKind::Conv, same([3, 3], 1, 1, Padding::Same), b, c);
+    finish(builder, image, options)
+}
+
+fn finish(mut builder: Builder, image: [usize; 2], options: TrainingOptions) -> Case {
     let classes = 5;
+    let c = builder.layers.last().unwrap().out_channels;
     let head = TrainingHead {
         classes,
         weights: builder.draw(classes * c, 0.0, 0.5),
@@ -448,20 +476,57 @@ proptest! {
         let case = case(channels, image, [stride, dilation], padding, options);
         let fits = TrainingProgram::new(Isa::Scalar, &case.network, &case.options).is_ok();
         prop_assume!(fits);
-        let [images, dropout, logit_gradients] = inputs(&case, seed);
-        let expected = expected(&case, &images, &dropout, &logit_gradients);
-        for isa in available() {
-            let (logits, gradients, parameters) =
-                found(isa, &case, &images, &dropout, &logit_gradients);
-            close("logit", &logits, &expected.logits, 0.0)?;
-            let floor = largest(&expected.gradients) / 50.0;
-            for (name, range) in tensors(&case.network) {
-                let name = format!("{isa}: gradient of {name}");
-                close(&name, &gradients[range.clone()], &expected.gradients[range], floor)?;
-            }
-            close("parameter", &parameters, &expected.running, 0.0)?;
-        }
+        equals_reference(&case, seed)?;
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: cases(24),
+        rng_seed: RngSeed::Fixed(170_404_861),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn training_of_full_convolutions_equals_reference(
+        channels in prop::array::uniform3(prop::sample::select(vec![1usize, 7, 8, 9, 16, 17, 33])),
+        image in prop::array::uniform2(9usize..=24),
+        kernel in prop::array::uniform2(1usize..=4),
+        stride in 1usize..=3,
+        dilation in 1usize..=2,
+        padding in paddings(),
+        batch in 1usize..=3,
+        threads in 1usize..=3,
+        seed: u64,
+    ) {
+        prop_assume!(kernel != [1, 1]);
+        let options = TrainingOptions { batch, threads, frozen_layers: 0, frozen_batch_norm: false, quantization: None };
+        let case = full_case(channels, image, kernel, [stride, dilation], padding, options);
+        let fits = TrainingProgram::new(Isa::Scalar, &case.network, &case.options).is_ok();
+        prop_assume!(fits);
+        equals_reference(&case, seed)?;
+    }
+}
+
+fn equals_reference(case: &Case, seed: u64) -> Result<(), TestCaseError> {
+    let [images, dropout, logit_gradients] = inputs(case, seed);
+    let expected = expected(case, &images, &dropout, &logit_gradients);
+    for isa in available() {
+        let (logits, gradients, parameters) = found(isa, case, &images, &dropout, &logit_gradients);
+        close("logit", &logits, &expected.logits, 0.0)?;
+        let floor = largest(&expected.gradients) / 50.0;
+        for (name, range) in tensors(&case.network) {
+            let name = format!("{isa}: gradient of {name}");
+            close(
+                &name,
+                &gradients[range.clone()],
+                &expected.gradients[range],
+                floor,
+            )?;
+        }
+        close("parameter", &parameters, &expected.running, 0.0)?;
+    }
+    Ok(())
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! | module | content |
 //! |---|---|
 //! | [`conv_defs`] | the architecture as a table |
+//! | [`structure`] | MobileNet, and the two networks that differ from it in `conv_defs` alone |
 //! | [`config`] | the arguments of slim's functions |
 //! | [`architecture`] | layers and parameters of a configuration |
 //! | [`mod@array`] | arrays: shape and values |
@@ -53,6 +54,7 @@ pub mod pooling;
 pub mod prediction;
 pub mod prior_work;
 pub mod quantized;
+pub mod structure;
 pub mod suggest;
 pub mod training_plan;
 
@@ -73,4 +75,5 @@ pub use network::{NetworkPlan, NetworkWeights};
 pub use plan::{InferencePlan, PlanOptions, PlanOutput, PlanWeights};
 pub use prediction::Prediction;
 pub use quantized::{IntegerPlan, IntegerPlanOptions, IntegerPlanOutput, QuantizedWeights};
+pub use structure::Structure;
 pub use training_plan::{TrainingPass, TrainingPlan, TrainingPlanOptions};

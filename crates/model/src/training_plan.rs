@@ -70,7 +70,8 @@ impl TrainingPlan {
     ///
     /// # Errors
     /// If the network has no classifier, no batch normalisation, or several filters per channel
-    /// (train such networks on candle: [`crate::MobileNetV1`]), or cannot take images of this size.
+    /// (train such networks on candle: [`crate::MobileNetV1`]), or cannot take images of this size;
+    /// with fake quantisation, if it has full convolutions after the first layer.
     pub fn new(
         config: &MobileNetV1Config,
         options: &TrainingPlanOptions,

@@ -289,7 +289,7 @@ fn a_resumed_training_ends_with_the_same_bits() {
         checkpoints
             .save(first.state(), &recipe, &layout, &metadata)
             .unwrap();
-        let (restored, problems) = checkpoints.newest(&recipe, &layout).unwrap();
+        let (restored, problems) = checkpoints.newest(&recipe, &layout, &metadata).unwrap();
         assert!(problems.is_empty());
         let mut second = trainer(&recipe, restored.unwrap());
         assert!(bits(&first) == bits(&second), "stopped after {stop}");
@@ -299,7 +299,10 @@ fn a_resumed_training_ends_with_the_same_bits() {
             quantization: None,
             ..recipe.clone()
         };
-        let problem = checkpoints.newest(&plain, &layout).unwrap_err().to_string();
+        let problem = checkpoints
+            .newest(&plain, &layout, &metadata)
+            .unwrap_err()
+            .to_string();
         assert!(problem.contains("quantization was {"), "{problem}");
     }
 }

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use mobilenet::model::Structure;
 
 use super::SchemeName;
 use super::compress::{MethodName, bits};
 use super::engine::Precision;
 use super::preprocess::{Preprocess, PreprocessRule};
-use crate::values::{not_negative, share, side, threads, width};
+use crate::values::{not_negative, share, side, structure, threads, width};
 
 /// What is trained or measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -115,6 +116,10 @@ pub struct Train {
     /// Folder for weights, checkpoints, logs and the report
     #[arg(short, long, value_name = "DIR")]
     pub(crate) out: PathBuf,
+    /// MobileNet, or one of the two networks with which the paper compares its layers [default: that
+    /// of --init, else mobilenet]
+    #[arg(long, value_name = "NAME", value_parser = structure())]
+    pub(crate) network: Option<Structure>,
     /// Width multiplier [default: that of --init, else 0.25 for fashion-mnist and 1.0 for photos]
     #[arg(long, value_parser = width)]
     pub(crate) width: Option<f64>,
@@ -210,7 +215,7 @@ pub struct Train {
     /// Train the classifier only, in seconds: logistic regression on features that are computed once
     /// and kept in DIR/features
     #[arg(long, conflicts_with_all = [
-        "width", "epochs", "steps", "batch_size", "optimizer", "learning_rate", "schedule",
+        "network", "width", "epochs", "steps", "batch_size", "optimizer", "learning_rate", "schedule",
         "warm_up", "weight_decay", "label_smoothing", "batch_norm_decay", "dropout_keep",
         "augment", "ema", "clip_norm", "slice_logits", "train_only", "freeze_batch_norm",
         "teacher", "save_every", "quantize", "shards", "wire", "replicas",

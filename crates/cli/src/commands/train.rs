@@ -289,6 +289,12 @@ fn adapt(
     is_first: bool,
 ) -> Result<Checkpoint> {
     if arguments
+        .network
+        .is_some_and(|network| network != init.metadata.network)
+    {
+        bail!("--init is {}", init.metadata.network);
+    }
+    if arguments
         .width
         .is_some_and(|width| width != init.metadata.width)
     {
@@ -325,6 +331,7 @@ fn draw(arguments: &Train, subject: &Subject, recipe: &Recipe) -> Result<Checkpo
         },
     };
     let metadata = Metadata {
+        network: arguments.network.unwrap_or_default(),
         width: arguments.width.unwrap_or(if fashion { 0.25 } else { 1.0 }),
         classes: Some(subject.outputs.len()),
         labels: subject.labels(),

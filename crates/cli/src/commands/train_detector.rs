@@ -88,6 +88,7 @@ fn train_detector(arguments: &Train) -> Result<()> {
 fn refuse_others(arguments: &Train) -> Result<()> {
     let wrong = [
         ("--head", arguments.head),
+        ("--network", arguments.network.is_some()),
         ("--quantize", arguments.quantize),
         ("--compress", arguments.compress.is_some()),
         ("--teacher", arguments.teacher.is_some()),
@@ -140,6 +141,10 @@ fn recipe(arguments: &Train, data: &AnnotatedPhotos) -> Result<Recipe> {
 fn backbone(arguments: &Train, recipe: &Recipe) -> Result<Checkpoint> {
     if let Some(name) = &arguments.init {
         let init = load(name)?;
+        let network = init.metadata.network;
+        if !network.is_mobilenet() {
+            bail!("a detector begins with mobilenet; --init is {network}");
+        }
         if arguments
             .width
             .is_some_and(|width| width != init.metadata.width)

@@ -1,5 +1,5 @@
-//! Pointwise convolution in training, and the full convolution of the first layer as a product of
-//! its patches. Each thread computes its blocks of pixels.
+//! Pointwise convolution in training, and full convolution as a product of patches. Each thread
+//! computes its blocks of pixels.
 //!
 //! `a` is the layer's input and `z` its output before normalisation. `da`, `dz` and `dw` are the
 //! gradients of `a`, `z` and the weights `w`. With rounded weights, the outputs `o` are those of `y`
@@ -10,12 +10,16 @@
 //! backward  da[p, k] = sum over o of dz[p, o] * w[o, k]
 //!           dw[o, k] = sum over p of dz[p, o] * a[p, k]
 //! ```
+//!
+//! Where a window has several taps, `a[p, k]` is a patch, and [`InputGradient`] computes `da`.
 
 use std::ops::Range;
 
 use super::context::PassContext;
+use super::input_gradient::InputGradient;
 use super::network::{TrainingLayer, TrainingOptions};
 use super::offsets::{Offsets, Vectors};
+use super::patches::{MapPatches, Side};
 use super::planned_layer::PlannedLayer;
 use super::rounded_weights::RoundedWeights;
 use super::source::{LayerActivation, MapGradient, gate_gradient};
@@ -36,7 +40,10 @@ const LARGEST_OWN_SUMS: usize = 1 << 17;
 #[derive(Debug)]
 pub(super) struct MatrixLayer {
     taps: usize,
-    /// Values of a patch, which are input channels times taps; and the same in whole vectors.
+    /// Values of a patch for each tap: the input channels, in whole vectors where the input is the
+    /// map of another layer.
+    tap: usize,
+    /// Values of a patch; and the same in whole vectors.
     depth: usize,
     depth_width: usize,
     /// Output channels in whole vectors, and the number of branches that have as many.
@@ -53,6 +60,8 @@ pub(super) struct MatrixLayer {
     /// Number of blocks of pixels, and number of pixels of the largest.
     blocks: usize,
     block: usize,
+    /// Of a full convolution after the first layer.
+    input_gradient: Option<InputGradient>,
     /// Whether threads divide the weight gradient by panels of output channels. Otherwise they
     /// divide it by pixels, and each has its own sums.
     pub(super) splits_panels: bool,
@@ -61,6 +70,7 @@ pub(super) struct MatrixLayer {
 impl MatrixLayer {
     pub(super) fn new(
         layer: &TrainingLayer,
+        before: Option<&PlannedLayer>,
         branches: usize,
         size: &ConvSize,
         vectors: Vectors,
@@ -68,7 +78,10 @@ impl MatrixLayer {
         offsets: &mut Offsets,
     ) -> Self {
         let taps = layer.geometry.kernel.iter().product();
-        let depth = layer.in_channels * taps;
+        // A pointwise layer reads the map as it is.
+        let before = before.filter(|_| taps > 1);
+        let tap = before.map_or(layer.in_channels, |before| before.width);
+        let depth = tap * taps;
         let (depth_width, width) = (vectors.width(depth), vectors.width(layer.out_channels));
         let pixels = size.output_rows() * size.columns.output;
         let columns = (branches - 1) * width + layer.out_channels;
@@ -79,6 +92,7 @@ impl MatrixLayer {
         let transposed_layout = vectors.panels(depth, all);
         Self {
             taps,
+            tap,
             depth,
             depth_width,
             width,
@@ -90,6 +104,8 @@ impl MatrixLayer {
             sums: vectors.panels(columns, depth_width),
             blocks,
             block: pixels.div_ceil(blocks),
+            input_gradient: before
+                .map(|before| InputGradient::new(layer, before, vectors, options, offsets)),
             splits_panels: depth_width * all > LARGEST_OWN_SUMS
                 && layout.count() >= options.threads,
         }
@@ -99,7 +115,8 @@ impl MatrixLayer {
     pub(super) fn scratch(&self) -> usize {
         let forward = self.depth_width + gap(self.depth_width);
         let backward = self.depth_width + self.branches * self.width;
-        self.block * forward.max(backward) + 64
+        let of_input = self.input_gradient.as_ref().map_or(0, |of| of.scratch());
+        (self.block * forward.max(backward)).max(of_input) + 64
     }
 
     /// Values in the sums of the weight gradient.
@@ -107,23 +124,24 @@ impl MatrixLayer {
         self.sums.len()
     }
 
-    /// Number of value `k` of a patch among the weights of an output channel.
+    /// Number of value `k` of a patch among the weights of an output channel; `None` for padding.
     #[inline(always)]
-    fn weight(&self, layer: &TrainingLayer, k: usize) -> usize {
+    fn weight(&self, layer: &TrainingLayer, k: usize) -> Option<usize> {
         if self.taps == 1 {
-            return k;
+            return (k < self.depth).then_some(k);
         }
-        let (tap, input) = (k / layer.in_channels, k % layer.in_channels);
-        input * self.taps + tap
+        let (tap, input) = (k / self.tap, k % self.tap);
+        let exists = tap < self.taps && input < layer.in_channels;
+        exists.then_some(input * self.taps + tap)
     }
 
     /// The reverse of [`Self::weight`].
-    fn value(&self, layer: &TrainingLayer, weight: usize) -> usize {
+    fn value(&self, weight: usize) -> usize {
         if self.taps == 1 {
             return weight;
         }
         let (input, tap) = (weight / self.taps, weight % self.taps);
-        tap * layer.in_channels + input
+        tap * self.tap + input
     }
 
     /// Packs the thread's share of the weights.
@@ -141,12 +159,17 @@ impl MatrixLayer {
             let weight = |column: usize, k| {
                 let branch = usize::from(column >= self.width);
                 let channel = column - branch * self.width;
-                match channel < layer.spec.out_channels {
-                    true => sources[branch][channel * self.depth + self.weight(&layer.spec, k)],
-                    false => 0.0,
+                match self.weight(&layer.spec, k) {
+                    Some(weight) if channel < layer.spec.out_channels => {
+                        sources[branch][channel * layer.spec.depth() + weight]
+                    }
+                    _ => 0.0,
                 }
             };
             context.pack(&self.layout, self.weights, weight, thread);
+            if let Some(of_input) = self.input_gradient.as_ref().filter(|_| has_gradient) {
+                of_input.pack(context, layer, thread);
+            }
             return;
         }
         for (branch, weights) in sources.into_iter().take(self.branches).enumerate() {
@@ -182,11 +205,20 @@ impl MatrixLayer {
         unsafe {
             match before {
                 Some(before) => {
-                    LayerActivation {
+                    let map = LayerActivation {
                         context,
                         layer: before,
+                    };
+                    if self.taps == 1 {
+                        return map.load(simd, pixels, vectors, target);
                     }
-                    .load(simd, pixels, vectors, target);
+                    let patches = MapPatches {
+                        map,
+                        vectors: before.vectors,
+                        size: &layer.size,
+                        side: Side::Output,
+                    };
+                    patches.load(simd, pixels, vectors, target);
                 }
                 None => {
                     let patches = Patches {
@@ -265,6 +297,11 @@ impl MatrixLayer {
             sums,
             add,
         };
+        let of_input = self.input_gradient.as_ref().filter(|_| needs_input);
+        if let (Some(of_input), Some(before), Some(partial)) = (of_input, before, &partial) {
+            of_input.run(simd, context, layer, before, partial, thread);
+        }
+        let needs_input = needs_input && of_input.is_none();
         let own = part(self.blocks, thread, context.threads);
         for block in own.clone() {
             let pixels = self.block(layer, block);
@@ -408,7 +445,7 @@ impl MatrixLayer {
                 let columns = [0, second].map(|first| self.sums.column(first + channel));
                 let of = |branch: usize, weight: usize| {
                     let (first, step) = columns[branch];
-                    sum(first + self.value(&layer.spec, weight) * step)
+                    sum(first + self.value(weight) * step)
                 };
                 let of_plain = |weight| match self.branches {
                     1 => 0.0,
@@ -422,8 +459,8 @@ impl MatrixLayer {
         for index in part(self.sums.count(), thread, context.threads) {
             let panel = self.sums.panel(index);
             panel.for_each(|channel, k, index| {
-                if k < self.depth {
-                    let weight = channel * self.depth + self.weight(&layer.spec, k);
+                if let Some(weight) = self.weight(&layer.spec, k) {
+                    let weight = channel * layer.spec.depth() + weight;
                     let gradient = context.parameter_gradient(layer.spec.weights + weight);
                     // SAFETY: the channel's gradient is this thread's.
                     unsafe { gradient.write(sum(panel.offset() + index)) }

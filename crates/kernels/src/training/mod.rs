@@ -19,6 +19,9 @@
 //!   next layer can then turn the gradient into `dz` while it loads it.
 //! * Two buffers hold the gradients of all maps, in turn.
 //!
+//! A full convolution is a product of patches, which are gathered block by block: forward those of
+//! the input, and for the gradient of the input those of `dz`.
+//!
 //! Other networks may read the activations of any layers ([`Pass::activation`]), and send back their
 //! gradients ([`Pass::backward_from`]), which are added where the layer's own gradient is.
 //!
@@ -41,10 +44,12 @@ mod batch;
 mod context;
 mod depthwise;
 mod head;
+mod input_gradient;
 mod matrix;
 mod network;
 mod offsets;
 mod pass;
+mod patches;
 mod planned_layer;
 mod planned_network;
 mod planned_weights;

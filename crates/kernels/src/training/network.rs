@@ -49,7 +49,7 @@ pub struct TrainingHead {
 pub struct TrainingNetwork {
     /// Rows, columns and channels of an image.
     pub image: [usize; 3],
-    /// The body. The first layer is a full convolution; the others are depthwise or pointwise.
+    /// The body. The first layer is a full convolution.
     pub layers: Vec<TrainingLayer>,
     /// Which part of the last map is averaged.
     pub pooling: Pooling,
@@ -136,18 +136,23 @@ impl TrainingOptions {
 
 impl TrainingNetwork {
     /// Checks offsets, channels, and the kinds of the layers.
-    pub(super) fn check(&self) -> Result<(), KernelError> {
+    pub(super) fn check(&self, options: &TrainingOptions) -> Result<(), KernelError> {
         let mut channels = self.image[2];
         for (index, layer) in self.layers.iter().enumerate() {
-            let pointwise = layer.geometry.is_pointwise();
+            let inner = index > 0 && !layer.geometry.is_pointwise();
             let possible = match layer.kind {
-                ConvKind::Conv => index == 0 || pointwise,
+                ConvKind::Conv => !inner || layer.geometry.kernel != [1, 1],
                 ConvKind::Depthwise => index > 0 && layer.in_channels == layer.out_channels,
             };
             if !possible {
                 return Err(KernelError::Unsupported {
-                    what: "training of another layer than a first full convolution, a depthwise \
-                           convolution of one filter a channel, or a pointwise one",
+                    what: "training of another layer than a full convolution, a depthwise one of \
+                           one filter a channel, which is not the first, or a pointwise one",
+                });
+            }
+            if inner && layer.kind == ConvKind::Conv && options.quantization.is_some() {
+                return Err(KernelError::Unsupported {
+                    what: "training for integers with a full convolution after the first layer",
                 });
             }
             if layer.in_channels != channels {

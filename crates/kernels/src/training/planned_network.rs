@@ -44,7 +44,7 @@ impl PlannedNetwork {
         options: &TrainingOptions,
         vectors: Vectors,
     ) -> Result<Self, KernelError> {
-        network.check()?;
+        network.check(options)?;
         for (what, value) in [("threads", options.threads), ("batch", options.batch)] {
             if value == 0 {
                 return Err(KernelError::Zero { what });
@@ -70,8 +70,16 @@ impl PlannedNetwork {
             };
             convolutions.push(match layer.kind {
                 ConvKind::Conv => {
-                    let matrix =
-                        MatrixLayer::new(&layer, branches, &size, vectors, options, &mut offsets);
+                    let before = layers.last();
+                    let matrix = MatrixLayer::new(
+                        &layer,
+                        before,
+                        branches,
+                        &size,
+                        vectors,
+                        options,
+                        &mut offsets,
+                    );
                     scratch = scratch.max(matrix.scratch());
                     let of_thread = match matrix.splits_panels {
                         true => matrix.weight_sums().div_ceil(threads),

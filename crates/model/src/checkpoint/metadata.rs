@@ -10,6 +10,7 @@ use crate::config::{ArgScope, BaseConfig, MobileNetV1Config, PaddingRule};
 use crate::head::Head;
 use crate::labels::Labels;
 use crate::preprocess::Preprocessing;
+use crate::structure::Structure;
 
 /// Key of our entry in safetensors' `__metadata__`. Its value is [`Metadata`] as JSON.
 pub const KEY: &str = "mobilenet_v1";
@@ -18,6 +19,9 @@ pub const KEY: &str = "mobilenet_v1";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Metadata {
+    /// Which layers it has, as `conv_defs`.
+    #[serde(default, skip_serializing_if = "Structure::is_mobilenet")]
+    pub network: Structure,
     /// Width multiplier.
     pub width: f64,
     /// Least number of channels of a layer.
@@ -98,6 +102,7 @@ impl Metadata {
     /// slim's network of width 1 with 1001 classes, and this preprocessing.
     pub fn new(preprocessing: Preprocessing) -> Self {
         Self {
+            network: Structure::MobileNet,
             width: 1.0,
             min_depth: 8,
             in_channels: 3,
@@ -157,7 +162,7 @@ impl Metadata {
                     activation: self.activation.into(),
                     ..ArgScope::default()
                 },
-                ..BaseConfig::default()
+                ..self.network.base_config()
             },
             num_classes: self.classes,
             global_pool: self.global_pool,

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use super::error::CheckpointError;
 use super::graph::{Facts, follow};
+use super::metadata::Metadata;
 use super::misfit::Misfit;
 use super::name_map::{Found, NameMap, Names};
 use super::readers::NamedTensors;
-use crate::architecture::{LayerName, Part};
+use crate::architecture::{LayerName, Part, body_layers};
 
 /// The parameters of MobileNetV1 that are in a file.
 pub(super) struct Resolved {
@@ -28,10 +29,11 @@ pub(super) fn resolve(
     file: &NamedTensors,
     averages: bool,
 ) -> Result<Resolved, CheckpointError> {
+    let layers = layers(file);
     let (names, facts): (Box<dyn Names>, _) = match &file.graph {
         Some(graph) => {
             let (order, facts) =
-                follow(graph, file).map_err(|problem| CheckpointError::Architecture {
+                follow(graph, file, &layers).map_err(|problem| CheckpointError::Architecture {
                     path: path.to_path_buf(),
                     problem,
                     misfit: Box::new(Misfit::default()),
@@ -49,7 +51,8 @@ pub(super) fn resolve(
             (Box::new(map), None)
         }
     };
-    let keys = LayerName::all().flat_map(|layer| Part::ALL.map(|part| (layer, part)));
+    let layers = layers.into_iter();
+    let keys = layers.flat_map(|layer| Part::ALL.map(|part| (layer, part)));
     let found = keys.filter_map(|(layer, part)| {
         let found = names.find(file, layer, part)?;
         Some(((layer, part), found))
@@ -59,6 +62,20 @@ pub(super) fn resolve(
         names,
         facts,
     })
+}
+
+/// The layers that may be in a file: only our own describe another network than MobileNet. An entry
+/// that cannot be read, or describes none, is an error later.
+fn layers(file: &NamedTensors) -> Vec<LayerName> {
+    let own = Metadata::of_file(&file.metadata).and_then(Result::ok);
+    match own.filter(|own| !own.network.is_mobilenet()) {
+        Some(own) => {
+            let body = body_layers(&own.config().base).unwrap_or_default();
+            let body = body.iter().map(|layer| LayerName::Body(layer.endpoint));
+            body.chain([LayerName::Logits]).collect()
+        }
+        None => LayerName::all().collect(),
+    }
 }
 
 impl Resolved {

@@ -7,6 +7,7 @@ use crate::support::training::{assert_same, by_autograd, by_plan, config};
 use crate::support::{Golden, array, input, relative_error};
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
+use mobilenet_kernels::training::FakeQuantization;
 use mobilenet_model::candle::{PriorNetwork, var_builder};
 use mobilenet_model::initialize::random_parameters;
 use mobilenet_model::prior_work::{
@@ -162,21 +163,24 @@ fn conv_and_shallow_mobilenet_compute_in_plans() {
 const LABELS: [u32; 4] = [4, 9, 7, 0];
 
 #[test]
-fn shallow_mobilenet_trains_in_a_plan() {
-    let shallow = narrow(shallow_mobilenet());
-    let found = by_plan(&shallow, &LABELS, 0.1, 2);
-    let expected = by_autograd(&shallow, &LABELS, 0.1, DType::F32);
-    assert_same("shallow", &found, &expected, 1e-3);
+fn conv_and_shallow_mobilenet_train_in_plans() {
+    for (name, config) in [
+        ("conv", narrow(conv_mobilenet())),
+        ("shallow", narrow(shallow_mobilenet())),
+    ] {
+        let found = by_plan(&config, &LABELS, 0.1, 2);
+        let expected = by_autograd(&config, &LABELS, 0.1, DType::F64);
+        assert_same(name, &found, &expected, 1e-3);
+    }
 }
 
-/// The training program has full convolutions as first layers only.
 #[test]
-fn conv_mobilenet_trains_on_candle() {
-    let conv = narrow(conv_mobilenet());
-    let found = by_autograd(&conv, &LABELS, 0.1, DType::F32);
-    let expected = by_autograd(&conv, &LABELS, 0.1, DType::F64);
-    assert_same("conv", &found, &expected, 1e-3);
-    let refused = TrainingPlan::new(&conv, &TrainingPlanOptions::new([32, 48], 4, 1)).unwrap_err();
+fn conv_mobilenet_is_not_trained_for_integers() {
+    let options = TrainingPlanOptions {
+        quantization: Some(FakeQuantization::Measure),
+        ..TrainingPlanOptions::new([32, 48], 4, 1)
+    };
+    let refused = TrainingPlan::new(&narrow(conv_mobilenet()), &options).unwrap_err();
     assert!(
         refused.to_string().contains("full convolution"),
         "{refused}"

@@ -132,6 +132,7 @@ pub(super) type Vectors = Vec<(String, Vec<f32>)>;
 pub(super) fn load(
     path: &Path,
     layout: &dyn ParameterLayout,
+    network: &Metadata,
 ) -> Result<(Entry, Vectors), TrainError> {
     let size = std::fs::metadata(path)
         .map_err(TrainError::read(path))?
@@ -142,7 +143,7 @@ pub(super) fn load(
         )));
     }
     let bytes = std::fs::read(path).map_err(TrainError::read(path))?;
-    parse(&bytes, path, layout)
+    parse(&bytes, path, layout, network)
 }
 
 /// Reads the bytes of a checkpoint. `path` is used in errors.
@@ -150,14 +151,25 @@ pub(super) fn parse(
     bytes: &[u8],
     path: &Path,
     layout: &dyn ParameterLayout,
+    network: &Metadata,
 ) -> Result<(Entry, Vectors), TrainError> {
     let file = SafeTensors::deserialize(bytes).map_err(TrainError::read(path))?;
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(TrainError::read(path))?;
-    let entry = header
-        .metadata()
-        .as_ref()
-        .and_then(|entries| entries.get(KEY));
-    let entry = entry.ok_or_else(|| TrainError::read(path)("no checkpoint of a training"))?;
+    let entry = |key: &str| {
+        let entry = header.metadata().as_ref()?.get(key);
+        entry.map(String::as_str)
+    };
+    if let Some(stored) = entry(METADATA_KEY) {
+        let stored: Metadata = serde_json::from_str(stored).map_err(TrainError::read(path))?;
+        let (was, now) = (stored.network, network.network);
+        if was != now {
+            return Err(TrainError::OtherRecipe {
+                path: path.to_path_buf(),
+                difference: format!("network was {was} and is now {now}"),
+            });
+        }
+    }
+    let entry = entry(KEY).ok_or_else(|| TrainError::read(path)("no checkpoint of a training"))?;
     let entry: Entry = serde_json::from_str(entry).map_err(TrainError::read(path))?;
     let places = layout.places();
     let first = places.first().map(|place| place.name.as_str());

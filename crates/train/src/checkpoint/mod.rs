@@ -79,21 +79,24 @@ impl Checkpoints {
     /// checkpoint at all.
     ///
     /// # Errors
-    /// If there are checkpoints, but none is good, or the newest good one has another recipe.
+    /// If there are checkpoints, but none is good, or the newest good one has another recipe or
+    /// network.
     pub fn newest(
         &self,
         recipe: &Recipe,
         layout: &dyn ParameterLayout,
+        network: &Metadata,
     ) -> Result<(Option<State>, Vec<TrainError>), TrainError> {
         let mut problems = Vec::new();
         for path in self.files()? {
-            match load(&path, layout) {
+            match load(&path, layout, network) {
                 Ok((entry, vectors)) => {
                     if let Some(difference) = difference(&entry.recipe, recipe) {
                         return Err(TrainError::OtherRecipe { path, difference });
                     }
                     return Ok((Some(restore(entry, vectors, recipe, layout)?), problems));
                 }
+                Err(other @ TrainError::OtherRecipe { .. }) => return Err(other),
                 Err(problem) => problems.push(problem),
             }
         }
@@ -129,7 +132,7 @@ pub fn broadcast_state(
     match state {
         Some(state) => Ok(state),
         None => {
-            let (entry, vectors) = parse(&bytes, path, layout)?;
+            let (entry, vectors) = parse(&bytes, path, layout, network)?;
             restore(entry, vectors, recipe, layout)
         }
     }

@@ -98,7 +98,7 @@ impl<'a> Training<'a> {
         let settings = recipe.detection.unwrap_or_default();
         let config = job.description.config();
         let layout = SsdNetwork::layout_of(&config)?;
-        let state = match stored(recipe, &layout, options, observer)? {
+        let state = match stored(recipe, &layout, &job.backbone.metadata, options, observer)? {
             Some(state) => state,
             None => {
                 let (backbone, loss) = (&job.backbone.parameters, &settings.loss.classes);

@@ -2,6 +2,8 @@
 
 use std::fs::File;
 
+use mobilenet_model::checkpoint::Metadata;
+
 use super::options::{Observer, RunOptions};
 use crate::checkpoint::Checkpoints;
 use crate::error::TrainError;
@@ -25,13 +27,14 @@ pub(crate) struct Output<'a> {
 pub(crate) fn stored(
     recipe: &Recipe,
     layout: &dyn ParameterLayout,
+    network: &Metadata,
     options: &RunOptions,
     observer: &mut dyn Observer,
 ) -> Result<Option<State>, TrainError> {
     let checkpoints = options.checkpoints();
     std::fs::create_dir_all(&options.out).map_err(TrainError::write(&options.out))?;
     if options.resume {
-        let (state, problems) = checkpoints.newest(recipe, layout)?;
+        let (state, problems) = checkpoints.newest(recipe, layout, network)?;
         for problem in problems {
             observer.message(&format!("passed over: {problem}"));
         }

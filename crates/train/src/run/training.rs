@@ -81,7 +81,7 @@ impl<'a> Training<'a> {
         let is_first = communicator.rank() == 0;
         let state = match is_first {
             false => None,
-            true => match stored(&recipe, &layout, options, observer)? {
+            true => match stored(&recipe, &layout, &metadata, options, observer)? {
                 Some(state) => Some(state),
                 None => {
                     let weights = layout.flatten(&initial.parameters)?;

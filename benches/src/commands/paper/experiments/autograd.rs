@@ -1,4 +1,4 @@
-//! Trains on candle's autograd: the training program has no full convolutions but the first.
+//! Trains on candle's autograd, as the stored results of full convolutions were trained.
 
 use std::collections::HashMap;
 

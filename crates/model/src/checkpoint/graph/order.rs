@@ -106,12 +106,17 @@ impl Names for GraphOrder {
 /// Finds the parameters of a graph among the file's tensors.
 ///
 /// # Errors
-/// A sentence, if the graph is not a MobileNetV1.
+/// A sentence, if the graph does not have the layers.
 pub(in crate::checkpoint) fn follow(
     graph: &Graph,
     file: &NamedTensors,
+    layers: &[LayerName],
 ) -> Result<(GraphOrder, Facts), String> {
-    let walk = walk(graph, file)?;
+    let body = layers.iter().filter_map(|layer| match layer {
+        LayerName::Body(endpoint) => Some(*endpoint),
+        LayerName::Logits => None,
+    });
+    let walk = walk(graph, file, body.collect())?;
     let sources = sources(&walk, file)?;
     let bookkeeping = bookkeeping(&sources, file);
     let first = walk.layers.first();

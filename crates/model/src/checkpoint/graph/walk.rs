@@ -1,8 +1,8 @@
 //! Follows the chain of operations from the image to the classes.
 //!
 //! ```text
-//! [x * scale + offset] -> 27 x ([pad] -> convolution -> [batch norm] -> activation) -> pool
-//!     -> classifier
+//! [x * scale + offset] -> for each layer: ([pad] -> convolution -> [batch norm] -> activation)
+//!     -> pool -> classifier
 //! ```
 
 use mobilenet_kernels::ConvGeometry;
@@ -13,11 +13,7 @@ use crate::checkpoint::readers::NamedTensors;
 use crate::checkpoint::readers::graph::{
     BatchNorm, Conv, Graph, Operation, OperationKind, Operator,
 };
-use crate::conv_defs::MOBILENET_V1_CONV_DEFS;
 use crate::endpoint::{Endpoint, LayerKind};
-
-/// Convolutions of the body: one for the stem, and two per separable layer.
-const CONVOLUTIONS: usize = 2 * MOBILENET_V1_CONV_DEFS.len() - 1;
 
 /// One convolution, and the operations after it.
 pub(super) struct GraphLayer {
@@ -32,6 +28,8 @@ pub(super) struct GraphLayer {
 /// What was found so far.
 #[derive(Default)]
 pub(super) struct Walk {
+    /// The layers of the body, in order of computation.
+    expected: Vec<Endpoint>,
     pub(super) affine: Option<Affine>,
     pub(super) pad: [usize; 4],
     pub(super) layers: Vec<GraphLayer>,
@@ -43,9 +41,16 @@ pub(super) struct Walk {
 /// Walks from the image to the end of the network.
 ///
 /// # Errors
-/// A sentence, if the graph is not a MobileNetV1.
-pub(super) fn walk(graph: &Graph, file: &NamedTensors) -> Result<Walk, String> {
-    let mut walk = Walk::default();
+/// A sentence, if the graph does not have the expected layers.
+pub(super) fn walk(
+    graph: &Graph,
+    file: &NamedTensors,
+    expected: Vec<Endpoint>,
+) -> Result<Walk, String> {
+    let mut walk = Walk {
+        expected,
+        ..Walk::default()
+    };
     let mut takers = graph.takers();
     let mut tensor = graph.input.name.as_str();
     // Each iteration removes an operation, so a cycle ends.
@@ -67,10 +72,10 @@ pub(super) fn walk(graph: &Graph, file: &NamedTensors) -> Result<Walk, String> {
         }
         tensor = &operation.output;
     }
-    if walk.layers.len() != CONVOLUTIONS {
+    let (found, expected) = (walk.layers.len(), walk.expected.len());
+    if found != expected {
         return Err(format!(
-            "it has {} convolutions, MobileNetV1 has {CONVOLUTIONS}",
-            walk.layers.len()
+            "it has {found} convolutions, MobileNetV1 has {expected}"
         ));
     }
     walk.imply_activations();
@@ -187,20 +192,13 @@ impl Walk {
             self.logits = Some((conv.weights.clone(), conv.layout, conv.bias.clone()));
             return Ok(());
         }
-        let kind = match count {
-            0 => LayerKind::Conv,
-            CONVOLUTIONS.. => {
-                let problem = "more than 27 convolutions before the pool (timm's `h` variants have \
-                               one more, and are not supported)";
-                return Err(format!("`{name}`: {problem}"));
-            }
-            _ if count % 2 == 1 => LayerKind::Depthwise,
-            _ => LayerKind::Pointwise,
+        let Some(&endpoint) = self.expected.get(count) else {
+            return Err(format!(
+                "`{name}`: more than {count} convolutions before the pool (timm's `h` variants have \
+                 one more, and are not supported)"
+            ));
         };
-        let endpoint = Endpoint {
-            index: count.div_ceil(2),
-            kind,
-        };
+        let kind = endpoint.kind;
         // With one input channel, full and depthwise convolutions are the same.
         let depthwise = conv.depthwise || (kind == LayerKind::Depthwise && inputs == 1);
         if depthwise != (kind == LayerKind::Depthwise) {

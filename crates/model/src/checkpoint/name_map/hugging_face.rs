@@ -2,7 +2,7 @@
 //! number of a layer counts depthwise and pointwise convolutions alternately.
 
 use super::convention::{Convention, Framework};
-use super::limits::{no_folding, only_slims_options, python};
+use super::limits::{mobilenets_layers, only_slims_options, python};
 use super::pytorch;
 use crate::architecture::{LayerName, Part};
 use crate::checkpoint::metadata::{Metadata, SavedActivation};
@@ -54,7 +54,7 @@ fn defaults() -> Metadata {
 }
 
 fn call(metadata: &Metadata) -> Result<String, String> {
-    no_folding(metadata)?;
+    mobilenets_layers(metadata)?;
     only_slims_options(metadata)?;
     let Metadata {
         width,

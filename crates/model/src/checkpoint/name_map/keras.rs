@@ -2,7 +2,7 @@
 //! of weights alone only number a layer's variables: `conv_dw_1/vars/0`.
 
 use super::convention::{Convention, Framework, no_bookkeeping, tensorflow_weights};
-use super::limits::{self, no_folding, no_relu};
+use super::limits::{self, mobilenets_layers, no_relu};
 use crate::architecture::{LayerName, Part};
 use crate::checkpoint::metadata::Metadata;
 use crate::config::PaddingRule;
@@ -67,7 +67,7 @@ pub(in crate::checkpoint) fn defaults() -> Metadata {
 const EPSILON: f64 = 1e-3;
 
 fn call(metadata: &Metadata) -> Result<String, String> {
-    no_folding(metadata)?;
+    mobilenets_layers(metadata)?;
     limits::channels(metadata, |depth, width| (depth as f64 * width) as usize)?;
     no_relu(metadata)?;
     let even_sides = match metadata.padding {

@@ -6,8 +6,11 @@ use crate::checkpoint::metadata::{Metadata, SavedActivation};
 use crate::config::PaddingRule;
 use crate::conv_defs::{ConvDef, MOBILENET_V1_CONV_DEFS};
 
-/// Layers without batch normalisation exist only in our network.
-pub(super) fn no_folding(metadata: &Metadata) -> Result<(), String> {
+/// Other layers than MobileNet's, and those without batch normalisation, exist only here.
+pub(super) fn mobilenets_layers(metadata: &Metadata) -> Result<(), String> {
+    if !metadata.network.is_mobilenet() {
+        return Err(format!("network with the layers of {}", metadata.network));
+    }
     if metadata.folded {
         return Err("layers with batch normalisation folded into them".to_string());
     }

@@ -1,7 +1,7 @@
 //! TF-slim: `MobilenetV1/Conv2d_1_depthwise/BatchNorm/gamma`.
 
 use super::convention::{Convention, Framework, tensorflow_weights};
-use super::limits::{no_folding, no_relu, only_slims_options, python};
+use super::limits::{mobilenets_layers, no_relu, only_slims_options, python};
 use crate::architecture::{LayerName, Part};
 use crate::checkpoint::metadata::Metadata;
 use crate::config::PaddingRule;
@@ -59,7 +59,7 @@ pub(super) fn defaults() -> Metadata {
 }
 
 fn call(metadata: &Metadata) -> Result<String, String> {
-    no_folding(metadata)?;
+    mobilenets_layers(metadata)?;
     only_slims_options(metadata)?;
     no_relu(metadata)?;
     let Metadata {

@@ -2,7 +2,7 @@
 //! depthwise convolution, `bn2` the pointwise one.
 
 use super::convention::{Convention, Framework};
-use super::limits::{self, no_folding, only_slims_options};
+use super::limits::{self, mobilenets_layers, only_slims_options};
 use super::pytorch;
 use crate::architecture::{LayerName, Part};
 use crate::checkpoint::metadata::{Metadata, SavedActivation};
@@ -77,7 +77,7 @@ fn defaults() -> Metadata {
 }
 
 fn call(metadata: &Metadata) -> Result<String, String> {
-    no_folding(metadata)?;
+    mobilenets_layers(metadata)?;
     only_slims_options(metadata)?;
     limits::channels(metadata, channels)?;
     let Metadata {
