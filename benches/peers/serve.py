@@ -3,11 +3,12 @@
 import importlib.metadata
 import json
 import os
-import resource
 import sys
 import time
 
 import numpy as np
+
+from memory import peak_mb
 
 
 def serve(package, load, images, batch):
@@ -36,4 +37,4 @@ def serve(package, load, images, batch):
             run(images)
             times.append((time.perf_counter() - start) * 1e3)
         say(times)
-    say({"peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024})
+    say({"peak_rss_mb": peak_mb()})

@@ -11,12 +11,13 @@ torch.compile needs a C++ compiler.
 
 import argparse
 import json
-import resource
 import sys
 import time
 
 import torch
 from torch import nn
+
+from memory import peak_mb
 
 # Channels and stride of the 13 separable blocks after the stem of 32 channels.
 BLOCKS = [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)]
@@ -96,7 +97,7 @@ def main():
     requests = sys.stdin if options.steps is None else [f"run {options.steps}"]
     for line in requests:
         say([step()[0] for _ in range(int(line.split()[1]))])
-    say({"peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024})
+    say({"peak_rss_mb": peak_mb()})
 
 
 if __name__ == "__main__":
