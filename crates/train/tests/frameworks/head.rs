@@ -1,10 +1,8 @@
 //! The classifier's training against scikit-learn's logistic regression (`golden/logistic.py`).
 
-mod support;
-
+use crate::support::{close, golden};
 use mobilenet_train::head::{Head, HeadOptions};
 use serde::Deserialize;
-use support::{close, golden};
 
 #[derive(Deserialize)]
 struct Golden {

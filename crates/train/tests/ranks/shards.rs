@@ -1,8 +1,7 @@
 //! Tests steps that fall into shards: the bits do not depend on the number of ranks that compute
 //! them, and with one shard a step is the same as without shards.
 
-mod support;
-
+use crate::support::on_ranks;
 use mobilenet_kernels::training::FakeQuantization;
 use mobilenet_model::initialize::initial_parameters;
 use mobilenet_model::{FlatLayout, MobileNetV1Config, TrainingPlan, TrainingPlanOptions};
@@ -14,7 +13,6 @@ use mobilenet_train::parallel::{Shares, Wire};
 use mobilenet_train::quantization::Quantization;
 use mobilenet_train::recipe::{Recipe, Target, Trainable};
 use mobilenet_train::trainer::{State, Trainer};
-use support::on_ranks;
 
 const SIDE: usize = 32;
 const CLASSES: usize = 5;

@@ -1,8 +1,6 @@
 //! Whole trainings by several ranks, as threads: the files of one rank, whatever their number;
 //! checkpoints go over from one number to another; whatever goes wrong names the rank.
 
-mod support;
-
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,10 +1,8 @@
 //! Compares losses and their gradients with TensorFlow and PyTorch (`golden/losses.py`).
 
-mod support;
-
+use crate::support::{close, golden};
 use mobilenet_train::loss::{Distillation, Loss, softmax_cross_entropy, squared_difference};
 use serde::Deserialize;
-use support::{close, golden};
 
 #[derive(Deserialize)]
 struct Golden {

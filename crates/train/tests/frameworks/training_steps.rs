@@ -1,15 +1,8 @@
 //! Compares three steps of the whole network with PyTorch, for each optimiser. PyTorch's steps were
 //! checked against TensorFlow; script and versions are beside the golden file.
 
-#[allow(unreachable_pub, reason = "shared with the model's tests")]
-#[path = "../../model/tests/support/formula.rs"]
-mod formula;
-#[allow(dead_code, unreachable_pub, reason = "shared with the model's tests")]
-#[path = "../../model/tests/support/golden.rs"]
-mod golden;
-
-use formula::{array, weights};
-use golden::{Golden, relative_error};
+use crate::formula::{array, weights};
+use crate::golden::{Golden, relative_error};
 use mobilenet_model::{MobileNetV1Config, TrainingPlan, TrainingPlanOptions};
 use mobilenet_train::loss::softmax_cross_entropy;
 use mobilenet_train::optimizer::{Optimizer, OptimizerConfig, l2_loss};

@@ -1,13 +1,11 @@
 //! Compares optimisers, clipping, averages and schedules with TensorFlow and PyTorch
 //! (`golden/optimizers_*.py`).
 
-mod support;
-
+use crate::support::{close, golden};
 use mobilenet_train::moving_average::{MovingAverage, MovingAverageConfig};
 use mobilenet_train::optimizer::{GradientClipping, Optimizer, OptimizerConfig, ParameterGroup};
 use mobilenet_train::schedule::Schedule;
 use serde::Deserialize;
-use support::{close, golden};
 
 #[derive(Deserialize)]
 struct Golden {

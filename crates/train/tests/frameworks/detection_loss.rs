@@ -1,8 +1,7 @@
 //! Targets, hard negatives and losses of a detector: PyTorch's numbers and gradients
 //! (`golden/detection.py`), and what TensorFlow's matcher gives for SSD's anchors.
 
-mod support;
-
+use crate::support::{close, golden};
 use mobilenet_detect::SsdConfig;
 use mobilenet_detect::coder::BoxCoder;
 use mobilenet_train::detection::loss::{
@@ -11,7 +10,6 @@ use mobilenet_train::detection::loss::{
 use mobilenet_train::detection::mining::HardNegatives;
 use mobilenet_train::detection::targets::{Matcher, Targets};
 use serde::Deserialize;
-use support::{close, golden};
 
 #[derive(Deserialize)]
 struct Golden {

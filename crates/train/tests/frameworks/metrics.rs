@@ -1,10 +1,8 @@
 //! Compares metrics with TensorFlow's, on logits with many ties (`golden/metrics.py`).
 
-mod support;
-
+use crate::support::{close, golden};
 use mobilenet_train::metrics::{Evaluation, argmax, in_top_k};
 use serde::Deserialize;
-use support::{close, golden};
 
 #[derive(Deserialize)]
 struct Golden {

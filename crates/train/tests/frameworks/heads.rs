@@ -1,11 +1,10 @@
 //! Attributes, embeddings and places: losses and metrics against PyTorch and scikit-learn, cells against
 //! S2 (`golden/heads.py`, `golden/places.py`), and lists that are broken on purpose.
 
-mod support;
-
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::support::{close, golden};
 use mobilenet_train::data::{
     DataError, ImageDataset, MOST_TARGETS, TargetPhotos, Targets, attributes, pairs, vectors,
 };
@@ -16,7 +15,6 @@ use mobilenet_train::places::{
 };
 use proptest::prelude::*;
 use serde::Deserialize;
-use support::{close, golden};
 
 #[derive(Deserialize)]
 struct Golden {

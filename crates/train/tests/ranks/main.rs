@@ -1,0 +1,7 @@
+//! Training by several ranks, as threads of one process.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod ranks;
+mod shards;
