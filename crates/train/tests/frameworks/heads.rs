@@ -4,11 +4,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::support::{close, golden};
+use crate::losses::Expected;
+use crate::support::golden;
 use mobilenet_train::data::{
     DataError, ImageDataset, MOST_TARGETS, TargetPhotos, Targets, attributes, pairs, vectors,
 };
-use mobilenet_train::loss::{Loss, contrastive, direction_difference, sigmoid_cross_entropy};
+use mobilenet_train::loss::{contrastive, direction_difference, sigmoid_cross_entropy};
 use mobilenet_train::metrics::{AttributeMetrics, Verification, average_precision};
 use mobilenet_train::places::{
     self, Cell, DistanceMetrics, Partition, PartitionLimits, Place, kilometres,
@@ -33,21 +34,6 @@ struct Golden {
     average_precision: f64,
     area: f64,
     true_accepts: Vec<Accepts>,
-}
-
-#[derive(Deserialize)]
-struct Expected {
-    examples: Vec<f64>,
-    mean: f64,
-    gradient: Vec<f32>,
-}
-
-impl Expected {
-    fn check(&self, what: &str, loss: &Loss, gradient: &[f32]) {
-        close(what, &loss.examples, &self.examples, 1e-6);
-        close(what, &[loss.mean], &[self.mean], 1e-6);
-        close(what, gradient, &self.gradient, 1e-5);
-    }
 }
 
 #[derive(Deserialize)]

@@ -15,15 +15,16 @@ struct Golden {
     squared_difference: Expected,
 }
 
+/// A loss, as another framework has it.
 #[derive(Deserialize)]
-struct Expected {
+pub(crate) struct Expected {
     examples: Vec<f64>,
     mean: f64,
     gradient: Vec<f32>,
 }
 
 impl Expected {
-    fn check(&self, what: &str, loss: &Loss, gradient: &[f32]) {
+    pub(crate) fn check(&self, what: &str, loss: &Loss, gradient: &[f32]) {
         close(what, &loss.examples, &self.examples, 1e-6);
         close(what, &[loss.mean], &[self.mean], 1e-6);
         close(what, gradient, &self.gradient, 1e-5);
