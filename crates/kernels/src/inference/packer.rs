@@ -93,7 +93,7 @@ impl Packer {
             };
             check_shape(shape, read)?;
             let (weight_type, scheme) = match branch {
-                None => form(shape, before, weight_type, lanes),
+                None => form(shape, before, weight_type, isa),
                 Some(_) => (weight_type, Scheme::Plain),
             };
             room = room.saturating_add(room_of(
@@ -432,7 +432,7 @@ fn form(
     shape: &LayerShape,
     before: Option<&LayerShape>,
     weight_type: WeightType,
-    lanes: usize,
+    isa: Isa,
 ) -> (WeightType, Scheme) {
     let is_matrix = shape.kind == ConvKind::Conv && shape.geometry.kernel == [1, 1];
     let Some(before) = before.filter(|_| is_matrix) else {
@@ -440,7 +440,8 @@ fn form(
     };
     let is_separable = shape.geometry.is_pointwise() && before.kind == ConvKind::Depthwise;
     let scheme = if is_separable && weight_type == WeightType::F32 {
-        strassen::scheme(shape.in_channels, shape.out_channels, lanes)
+        let (lanes, panel) = (isa.lanes(), simd::panel_vectors(isa));
+        strassen::scheme(shape.in_channels, shape.out_channels, lanes, panel)
     } else {
         Scheme::Plain
     };

@@ -53,11 +53,17 @@ const MOST_WEIGHTS: usize = 512 * 512;
 /// Values between the sums of two pairs beyond the sums themselves. See `sized::PIXEL_GAP`.
 const SUMS_GAP: usize = 16;
 
-/// Chooses how a pointwise convolution of a depthwise result is computed.
-pub(super) fn scheme(in_channels: usize, out_channels: usize, lanes: usize) -> Scheme {
-    let in_halves = |channels: usize| channels.is_multiple_of(2 * lanes);
-    if in_halves(in_channels)
-        && in_halves(out_channels)
+/// Chooses how a pointwise convolution of a depthwise result is computed, by panels of `panel`
+/// vectors. Pairs of narrower panels do not occur: their tiles would double the code, for a layer of
+/// the widths in between.
+pub(super) fn scheme(
+    in_channels: usize,
+    out_channels: usize,
+    lanes: usize,
+    panel: usize,
+) -> Scheme {
+    if in_channels.is_multiple_of(2 * lanes)
+        && out_channels.is_multiple_of(2 * panel * lanes)
         && in_channels.min(out_channels) >= FEWEST_CHANNELS
         && in_channels.saturating_mul(out_channels) <= MOST_WEIGHTS
     {
@@ -213,7 +219,6 @@ impl Band<'_> {
             depth: half,
             weights,
             biases: [bias, bias.wrapping_add(width)],
-            vectors: width / S::LANES,
             bounds: matrix.bounds,
             outputs: [left, right].map(|channel| context.pointer::<f32>(0).wrapping_add(channel)),
             even: tile.even,

@@ -99,9 +99,9 @@ impl IntegerIsa {
         match self {
             // What runs there whatever is asked for.
             _ if WASM_SIMD => 4,
-            Self::Scalar | Self::Avx2 | Self::AvxVnni | Self::Neon | Self::NeonDot => 8,
+            Self::Avx2 | Self::AvxVnni | Self::Neon | Self::NeonDot => 8,
             Self::Avx512Vnni => 16,
-            Self::Wasm128 => 4,
+            Self::Scalar | Self::Wasm128 => 4,
         }
     }
 

@@ -2,7 +2,8 @@
 
 use super::vector::{IntegerKernel, IntegerSimd};
 
-const LANES: usize = 8;
+/// As in the vectors of SSE2, x86-64's baseline.
+const LANES: usize = 4;
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scalar;

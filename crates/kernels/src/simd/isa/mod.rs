@@ -119,9 +119,9 @@ impl Isa {
         match self {
             // What runs there whatever is asked for.
             _ if WASM_SIMD => 4,
-            Self::Scalar | Self::Avx2 => 8,
+            Self::Avx2 => 8,
             Self::Avx512 => 16,
-            Self::Neon | Self::Wasm128 => 4,
+            Self::Scalar | Self::Neon | Self::Wasm128 => 4,
         }
     }
 }

@@ -43,17 +43,16 @@ pub(crate) unsafe fn input_sums<S: Simd>(
     }
 }
 
-/// A tile of pairs of pixels times a pair of panels of `vectors` vectors each.
+/// A tile of pairs of pixels times a pair of full panels ([`Simd::PANEL`] vectors each).
 pub(crate) struct PairTile<'a> {
     /// For each product in order: the first pair's input, and the values from a pair to the next.
     pub(crate) inputs: [(*const f32, usize); PRODUCTS],
     /// Half the input channels.
     pub(crate) depth: usize,
-    /// `[PRODUCTS][depth][vectors * LANES]`.
+    /// `[PRODUCTS][depth][PANEL * LANES]`.
     pub(crate) weights: *const f32,
-    /// Initial sums of `P1` and `P5`, `[vectors * LANES]` each.
+    /// Initial sums of `P1` and `P5`, `[PANEL * LANES]` each.
     pub(crate) biases: [*const f32; 2],
-    pub(crate) vectors: usize,
     pub(crate) bounds: (f32, f32),
     /// Where the panels' first channels are written, without a pixel's offset.
     pub(crate) outputs: [*mut f32; 2],
@@ -68,7 +67,7 @@ pub(crate) struct PairTile<'a> {
     pub(crate) prefetch: (*const f32, usize, usize),
 }
 
-/// Computes a tile of 1 to [`Simd::TILE`] pairs by 1 to [`Simd::PANEL`] vectors.
+/// Computes a tile of 1 to [`Simd::TILE`] pairs.
 ///
 /// # Safety
 /// Inputs, weights, biases and `partial` must be as the fields say. At the pairs' offsets, the
@@ -89,13 +88,12 @@ impl Kernel for Call<'_> {
         // Only the sizes that occur on an instruction set are compiled for it.
         macro_rules! choose {
             ($($vectors:literal: $($pairs:literal)*;)*) => {
-                match (self.0.vectors, self.0.even.len()) {
-                    $($(($vectors, $pairs) => {
+                match self.0.even.len() {
+                    $($($pairs if const { $vectors == S::PANEL && $pairs <= S::TILE } => {
                         // The number of pairs is known at compile time here. Otherwise the sums
                         // would be in memory.
-                        if const { $vectors <= S::PANEL && $pairs <= S::TILE }
-                            && let (Some(even), Some(odd)) =
-                                (self.0.even.first_chunk(), self.0.odd.first_chunk())
+                        if let (Some(even), Some(odd)) =
+                            (self.0.even.first_chunk(), self.0.odd.first_chunk())
                         {
                             // SAFETY: only `tile` makes a `Call`, and its caller guarantees that
                             // all this memory is valid.
@@ -107,9 +105,7 @@ impl Kernel for Call<'_> {
             };
         }
         choose! {
-            1: 1 2 3 4 5 6 7 8 9 10 11 12 13 14;
             2: 1 2 3 4 5 6 7 8 9 10 11 12 13 14;
-            3: 1 2 3 4 5 6;
             4: 1 2 3 4 5 6;
         }
     }
