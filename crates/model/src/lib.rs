@@ -8,8 +8,7 @@
 //! | [`structure`] | MobileNet, and the two networks that differ from it in `conv_defs` alone |
 //! | [`config`] | the arguments of slim's functions |
 //! | [`architecture`] | layers and parameters of a configuration |
-//! | [`mod@array`] | arrays: shape and values |
-//! | [`mod@file`] | atomic writing of files |
+//! | [`mod@array`], [`npy`], [`mod@file`] | arrays, in memory and in files: the crate `mobilenet-arrays` |
 //! | [`fold`] | folding of batch normalisation into weights |
 //! | [`plan`] | inference: weights folded and packed, work planned for one input size |
 //! | [`quantized`] | inference in 8-bit integers, to the bits of LiteRT |
@@ -20,7 +19,6 @@
 //! | [`initialize`] | initial weights from a seed |
 //! | [`checkpoint`] | loading and writing files of weights of several frameworks |
 //! | [`prior_work`] | SqueezeNet, Xception and others, with which the paper compares, as data |
-//! | [`npy`] | NumPy's array files |
 //! | [`preprocess`] | from a photo to the network's input: the crate `mobilenet-photos` |
 //! | [`pooling`] | pooling before the classifier |
 //! | [`labels`] | from class numbers to names, and back |
@@ -29,8 +27,6 @@
 //! | `candle` | the network on candle |
 
 pub mod architecture;
-pub mod array;
-pub mod buffer;
 #[cfg(feature = "candle")]
 pub mod candle;
 pub mod checkpoint;
@@ -39,16 +35,13 @@ pub mod conv_defs;
 pub mod endpoint;
 mod error;
 pub mod explain;
-pub mod file;
 pub mod flat;
 pub mod fold;
 pub mod head;
 pub mod initialize;
 pub mod inspect;
 pub mod labels;
-pub mod mapped_file;
 pub mod network;
-pub mod npy;
 pub mod plan;
 pub mod pooling;
 pub mod prediction;
@@ -58,7 +51,6 @@ pub mod structure;
 pub mod suggest;
 pub mod training_plan;
 
-pub use array::Array;
 #[cfg(feature = "candle")]
 pub use candle::{Dropout, Endpoints, MobileNetV1, MobileNetV1Base};
 pub use config::{
@@ -69,6 +61,7 @@ pub use endpoint::{Endpoint, LayerKind};
 pub use error::ModelError;
 pub use flat::FlatLayout;
 pub use head::Head;
+pub use mobilenet_arrays::{Array, array, buffer, file, mapped_file, npy};
 pub use mobilenet_kernels::Normalizer;
 pub use mobilenet_photos as preprocess;
 pub use network::{NetworkPlan, NetworkWeights};

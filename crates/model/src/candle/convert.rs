@@ -1,4 +1,4 @@
-//! Converts our arrays and checkpoints to candle's tensors.
+//! Checkpoints as candle's tensors and networks.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,6 @@ use candle_core::{DType, Device, Result as CandleResult, Tensor};
 use candle_nn::VarBuilder;
 
 use super::mobilenet_v1::MobileNetV1;
-use crate::array::Array;
 use crate::checkpoint::Checkpoint;
 use crate::error::ModelError;
 use crate::initialize::Parameters;
@@ -21,23 +20,6 @@ pub fn var_builder(parameters: Parameters) -> Result<VarBuilder<'static>, ModelE
         .map(|(name, array)| Ok((name, Tensor::try_from(array)?)));
     let tensors = tensors.collect::<CandleResult<HashMap<_, _>>>()?;
     Ok(VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu))
-}
-
-impl TryFrom<Array> for Tensor {
-    type Error = candle_core::Error;
-
-    fn try_from(array: Array) -> CandleResult<Self> {
-        let shape = array.shape().to_vec();
-        Self::from_vec(array.into_values(), shape, &Device::Cpu)
-    }
-}
-
-impl TryFrom<&Array> for Tensor {
-    type Error = candle_core::Error;
-
-    fn try_from(array: &Array) -> CandleResult<Self> {
-        Self::from_slice(array.values(), array.shape(), &Device::Cpu)
-    }
 }
 
 impl Checkpoint {

@@ -151,7 +151,7 @@ impl Assembly<'_> {
         let values = Array::of_buffer(shape, values)
             .and_then(|values| layout.to_ours(values, &parameter.shape))
             .map_err(|error| unusable(error.to_string()))?;
-        self.check(parameter, &name, values.values())?;
+        self.check(parameter, &name, &values)?;
         Ok(Some(values))
     }
 
@@ -160,18 +160,16 @@ impl Assembly<'_> {
         &self,
         parameter: &Parameter,
         name: &str,
-        values: &[f32],
+        values: &Array,
     ) -> Result<(), CheckpointError> {
         let variance = parameter.part == Part::MovingVariance;
         let is_good =
             |value: f32| value.is_finite() && (!variance || f64::from(value) + self.epsilon > 0.0);
-        // Without branches, so that several values are checked at once. Nearly all files are good.
-        if values
-            .iter()
-            .fold(true, |good, &value| good & is_good(value))
-        {
+        // Nearly all files are good, and only variances have another bound.
+        if !variance && values.is_finite() {
             return Ok(());
         }
+        let values = values.values();
         match values.iter().position(|&value| !is_good(value)) {
             None => Ok(()),
             Some(index) => Err(CheckpointError::Value {

@@ -52,6 +52,18 @@ pub enum Levels {
 }
 
 impl Levels {
+    /// What each symbol means, and how many symbols mean something.
+    pub(super) fn table(&self) -> ([f32; 256], usize) {
+        let mut table = [0.0; 256];
+        for (symbol, level) in (0..=u8::MAX).zip(&mut table) {
+            *level = self.value(symbol).unwrap_or(0.0);
+        }
+        match self {
+            Self::Palette(palette) => (table, palette.len()),
+            Self::Integers { .. } => (table, table.len()),
+        }
+    }
+
     /// What a symbol means. `None` if the palette has no such value.
     pub fn value(&self, symbol: u8) -> Option<f32> {
         match self {
@@ -80,9 +92,10 @@ impl CodedTensor {
         let length = self.symbols.len() / self.scales.len().max(1);
         let filters = weights.chunks_mut(length.max(1));
         let symbols = self.symbols.chunks(length.max(1));
+        let (levels, _) = self.levels.table();
         for ((filter, symbols), scale) in filters.zip(symbols).zip(&self.scales) {
             for (weight, &symbol) in filter.iter_mut().zip(symbols) {
-                *weight = scale * self.levels.value(symbol).unwrap_or(0.0);
+                *weight = scale * levels[usize::from(symbol)];
             }
         }
     }

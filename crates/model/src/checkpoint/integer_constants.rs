@@ -1,5 +1,6 @@
 //! Weights and biases of networks of integers from a file's quantised tensors.
 
+use mobilenet_arrays::Element;
 use mobilenet_kernels::ConvKind;
 use mobilenet_kernels::integer::{Integers, QuantizedWeights};
 
@@ -70,7 +71,7 @@ pub(super) fn weights_of(
     Ok((weights, shape))
 }
 
-fn ordered<T: Copy>(
+fn ordered<T: Element>(
     tensor: &RawTensor,
     values: &[T],
     [from, to]: [Layout; 2],

@@ -1,5 +1,7 @@
 //! Layouts of weights in frameworks, and their conversion to ours, `[out, in, rows, columns]`.
 
+use mobilenet_arrays::Element;
+
 use crate::array::{Array, ShapeError};
 
 /// A layout of one tensor.
@@ -51,7 +53,7 @@ impl Layout {
     }
 
     /// Converts a tensor from this layout to ours. Its shape must be `source_shape(ours)`.
-    pub(crate) fn to_ours<T: Copy>(
+    pub(crate) fn to_ours<T: Element>(
         self,
         tensor: Array<T>,
         ours: &[usize],
@@ -68,7 +70,7 @@ impl Layout {
     }
 
     /// Converts a tensor from our layout to this one: the inverse of [`Layout::to_ours`].
-    pub(crate) fn to_source<T: Copy>(
+    pub(crate) fn to_source<T: Element>(
         self,
         tensor: Array<T>,
         multiplier: usize,

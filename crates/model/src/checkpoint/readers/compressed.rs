@@ -6,6 +6,7 @@ use std::io::Read;
 
 use flate2::read::ZlibDecoder;
 use half::bf16;
+use mobilenet_arrays::quantized::append_levels;
 use safetensors::SafeTensors;
 
 use super::{Budget, NamedTensors, RawTensor, ReadError, volume};
@@ -65,7 +66,7 @@ fn decode(
         let found = scales.len();
         return Err(problem(format!("{found} scales, expected {channels}")));
     }
-    let levels = levels(file, name, entry)?;
+    let (levels, meant) = levels(file, name, entry)?.table();
     budget.take(name, (count as u64).saturating_mul(4))?;
     let codes = part(file, name, CODES, safetensors::Dtype::U8)?;
     let mut symbols = Symbols {
@@ -84,12 +85,10 @@ fn decode(
         while left > 0 {
             let block = symbols.fill(block.get_mut(..left.min(BLOCK)).unwrap_or_default())?;
             left -= block.len();
-            for &mut symbol in block {
-                let value = levels
-                    .value(symbol)
-                    .ok_or_else(|| problem(format!("symbol {symbol} is not in its palette")))?;
-                values.push(scale * value);
+            if let Some(symbol) = block.iter().find(|&&symbol| usize::from(symbol) >= meant) {
+                return Err(problem(format!("symbol {symbol} is not in its palette")));
             }
+            append_levels(block, &levels, scale, &mut values);
         }
     }
     symbols.end()?;

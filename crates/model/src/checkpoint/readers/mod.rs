@@ -38,10 +38,11 @@ mod zip_entry;
 pub use budget::ReadLimits;
 pub use error::ReadError;
 pub use format::Format;
+pub use mobilenet_arrays::quantized::Quantization;
 pub(in crate::checkpoint) use onnx::has_integers as onnx_has_integers;
 pub(in crate::checkpoint) use safetensors::{entry, has_entry, part_sizes};
 pub use source::{Folder, Source};
-pub use tensors::{NamedTensors, Quantization, RawTensor};
+pub use tensors::{NamedTensors, RawTensor};
 pub(in crate::checkpoint) use tflite::read_outline;
 pub use tflite::{
     Branched, FloatLayer, TailInput, TailKind, TailOperator, has_custom_operator, has_integers,

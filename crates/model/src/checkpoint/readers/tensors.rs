@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use mobilenet_arrays::quantized::Quantization;
+
 use super::{Budget, ReadError, graph};
 use crate::array::{Dtype, Values};
 use crate::buffer::Buffer;
@@ -22,18 +24,6 @@ pub struct RawTensor {
     pub quantization: Option<Quantization>,
 }
 
-/// The meaning of quantised integers: `scale * (value - zero_point)`, with one scale for all values
-/// or one per index of an axis.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Quantization {
-    /// How much the value grows when the integer grows by 1.
-    pub scales: Vec<f32>,
-    /// The integers that mean 0. Empty: 0 for all.
-    pub zero_points: Vec<i64>,
-    /// The axis of the scales, if there are several.
-    pub axis: usize,
-}
-
 impl RawTensor {
     /// A tensor that is not quantised.
     pub(crate) fn new(dtype: impl Into<String>, shape: Vec<usize>, values: Option<Values>) -> Self {
@@ -50,10 +40,7 @@ impl RawTensor {
         let values = self.values.as_ref()?;
         Some(match &self.quantization {
             None => values.to_f32(),
-            Some(quantization) => {
-                let numbers = quantization.dequantize(values, &self.shape);
-                numbers.map(|number| number as f32).collect()
-            }
+            Some(quantization) => quantization.dequantize(values, &self.shape).into(),
         })
     }
 
@@ -83,30 +70,6 @@ impl RawTensor {
             (None, values) => values.as_ref().map(|values| values.to_f64()),
             (Some(_), _) => Some(self.to_f32()?.iter().map(|&v| v.into()).collect()),
         }
-    }
-}
-
-impl Quantization {
-    fn dequantize<'a>(
-        &'a self,
-        values: &Values,
-        shape: &[usize],
-    ) -> impl Iterator<Item = f64> + 'a {
-        // Number of values for each index of the axis.
-        let inner = match shape.get(self.axis + 1..) {
-            Some(inner) if self.scales.len() > 1 => inner.iter().product::<usize>().max(1),
-            _ => values.len().max(1),
-        };
-        let values = values.to_f64().into_iter().enumerate();
-        values.map(move |(index, value)| {
-            let channel = index / inner % self.scales.len().max(1);
-            let scale = self.scales.get(channel).copied().unwrap_or_default();
-            let zero_point = match self.zero_points.as_slice() {
-                [one] => *one,
-                many => many.get(channel).copied().unwrap_or(0),
-            };
-            f64::from(scale) * (value - zero_point as f64)
-        })
     }
 }
 

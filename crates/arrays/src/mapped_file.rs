@@ -56,7 +56,7 @@ impl MappedFile {
 
     /// Some bytes as f32, in place. `None` if they do not begin at a multiple of 4 bytes, are not
     /// whole values, or the machine has another order of bytes.
-    pub(crate) fn floats(self: &Arc<Self>, bytes: Range<usize>) -> Option<Buffer<f32>> {
+    pub fn floats(self: &Arc<Self>, bytes: Range<usize>) -> Option<Buffer<f32>> {
         let part = self.get(bytes.clone())?;
         if cfg!(target_endian = "big") || bytemuck::try_cast_slice::<u8, f32>(part).is_err() {
             return None;

@@ -37,19 +37,24 @@ pub enum NpyError {
 }
 
 /// An array's header, and the bytes of its values.
-pub(crate) struct Npy<'a> {
+#[derive(Debug)]
+pub struct Npy<'a> {
     /// NumPy's name of the dtype, for example `<f4`.
-    pub(crate) descr: &'a str,
+    pub descr: &'a str,
     /// Whether the first axis is contiguous instead of the last.
-    pub(crate) fortran_order: bool,
-    pub(crate) shape: Vec<usize>,
-    pub(crate) values: &'a [u8],
+    pub fortran_order: bool,
+    /// The shape, outermost axis first.
+    pub shape: Vec<usize>,
+    /// The bytes of the values.
+    pub values: &'a [u8],
 }
 
 impl<'a> Npy<'a> {
+    /// The header and the values of a whole file.
+    ///
     /// # Errors
     /// A sentence, if NumPy does not write such bytes.
-    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, String> {
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, String> {
         let (header, values) =
             split(bytes).ok_or_else(|| "it does not begin as NumPy's arrays do".to_string())?;
         let broken = || {

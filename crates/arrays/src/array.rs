@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use half::{bf16, f16};
 
 use crate::buffer::Buffer;
+use crate::element::Element;
 
 /// A shape, and values in row-major order.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,7 +96,19 @@ impl<T: Copy> Array<T> {
     pub fn into_values(self) -> Vec<T> {
         self.values.into_vec()
     }
+}
 
+impl Array {
+    /// Whether no value is infinite or NaN.
+    pub fn is_finite(&self) -> bool {
+        // Without branches, so that several values are checked at once.
+        self.values
+            .iter()
+            .fold(true, |finite, value| finite & value.is_finite())
+    }
+}
+
+impl<T: Element> Array<T> {
     /// Permutes the axes: axis `i` of the result is axis `axes[i]` of this array.
     ///
     /// # Errors
@@ -115,22 +128,8 @@ impl<T: Copy> Array<T> {
         }
         let sizes: Vec<usize> = axes.iter().map(|&axis| self.shape[axis]).collect();
         let strides: Vec<usize> = axes.iter().map(|&axis| strides[axis]).collect();
-        let mut values = Vec::with_capacity(self.values.len());
-        gather(&self.values, &sizes, &strides, 0, &mut values);
-        Array::new(sizes, values)
-    }
-}
-
-/// Appends the values at all combinations of indices, the last index varying fastest.
-fn gather<T: Copy>(from: &[T], sizes: &[usize], strides: &[usize], offset: usize, to: &mut Vec<T>) {
-    match (sizes, strides) {
-        (&[size], &[stride]) => to.extend((0..size).map(|i| from[offset + i * stride])),
-        (&[size, ref sizes @ ..], &[stride, ref strides @ ..]) => {
-            for i in 0..size {
-                gather(from, sizes, strides, offset + i * stride, to);
-            }
-        }
-        _ => to.extend(from.get(offset)),
+        let values = T::gather(&self.values, &sizes, &strides);
+        Self::new(sizes, values)
     }
 }
 
