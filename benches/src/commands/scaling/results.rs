@@ -66,6 +66,11 @@ impl Record {
         (self.width, self.side)
     }
 
+    /// Images of all ranks.
+    pub(super) fn batch(&self) -> usize {
+        self.images * self.ranks
+    }
+
     pub(super) fn name(&self) -> String {
         format!("{} / {}", self.width, self.side)
     }
