@@ -31,7 +31,8 @@ pub fn broadcast(
     Ok(())
 }
 
-/// The bytes of all ranks, on every rank.
+/// The bytes of all ranks, on every rank, in `log2 N` messages from each: those that a rank has of
+/// itself and the next ones, it gives to the rank as far before it.
 ///
 /// # Errors
 /// If a rank cannot be reached.
@@ -39,11 +40,47 @@ pub fn gather(
     communicator: &mut dyn Communicator,
     bytes: Vec<u8>,
 ) -> Result<Vec<Vec<u8>>, TrainError> {
-    let (rank, others) = (communicator.rank(), others(communicator));
-    let messages: Vec<(usize, &[u8])> = others.iter().map(|to| (*to, &bytes[..])).collect();
-    let mut all = communicator.exchange(&messages, &others)?;
-    all.insert(rank, bytes);
+    let (rank, ranks) = (communicator.rank(), communicator.ranks());
+    let mut all = vec![bytes];
+    for round in 0.. {
+        let distance = all.len();
+        if distance >= ranks {
+            break;
+        }
+        let count = distance.min(ranks - distance);
+        let message = in_one(all.iter().take(count));
+        communicator.post((rank + ranks - distance) % ranks, message)?;
+        let message = communicator.wait((rank + distance) % ranks, round)?;
+        let before = all.len();
+        apart(&message, &mut all)?;
+        TrainError::check_length("ranks of a message", count, all.len() - before)?;
+    }
+    // The first is of this rank.
+    all.rotate_right(rank);
     Ok(all)
+}
+
+/// A message of several, each behind its length.
+fn in_one<'a>(several: impl Iterator<Item = &'a Vec<u8>>) -> Vec<u8> {
+    let mut message = Vec::new();
+    for bytes in several {
+        message.extend((bytes.len() as u64).to_le_bytes());
+        message.extend(bytes);
+    }
+    message
+}
+
+/// Takes such a message apart.
+fn apart(mut message: &[u8], several: &mut Vec<Vec<u8>>) -> Result<(), TrainError> {
+    while let Some((length, rest)) = message.split_first_chunk() {
+        let length = usize::try_from(u64::from_le_bytes(*length)).unwrap_or(usize::MAX);
+        let Some((bytes, rest)) = rest.split_at_checked(length) else {
+            return TrainError::check_length("a message's bytes", length, rest.len());
+        };
+        several.push(bytes.to_vec());
+        message = rest;
+    }
+    TrainError::check_length("bytes behind a message", 0, message.len())
 }
 
 /// The bytes of all ranks, on rank 0.
@@ -128,7 +165,7 @@ pub(super) mod tests {
 
     #[test]
     fn everybody_hears_everybody() {
-        for ranks in 1..5 {
+        for ranks in (1..10).chain([130]) {
             let expected: Vec<Vec<u8>> = (0..ranks).map(|rank| vec![rank as u8; rank]).collect();
             let heard = on_ranks(ranks, |rank| {
                 let bytes = vec![rank.rank() as u8; rank.rank()];
@@ -139,6 +176,15 @@ pub(super) mod tests {
                 all
             });
             assert!(heard.iter().all(|heard| *heard == expected));
+        }
+    }
+
+    #[test]
+    fn broken_messages_are_errors() {
+        let whole = in_one([vec![1, 2], vec![], vec![3]].iter());
+        for length in 0..=whole.len() {
+            let (mut found, is_whole) = (Vec::new(), [0, 10, 18, 27].contains(&length));
+            assert_eq!(apart(&whole[..length], &mut found).is_ok(), is_whole);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::Communicator;
-use super::rounds::{Round, rounds};
+use super::rounds::{Brings, Round, rounds};
 use super::tree::TreeSum;
 use super::wire::{Encoding, Wire};
 use crate::error::TrainError;
@@ -28,6 +28,8 @@ pub struct Exchange {
     round: usize,
     /// Memory of messages that have come.
     spare: Vec<Vec<u8>>,
+    /// What a guest of this rank's group has given it.
+    guest: Vec<f32>,
 }
 
 /// Values that are summed together.
@@ -54,6 +56,7 @@ impl Exchange {
             buckets: VecDeque::new(),
             round: 0,
             spare: Vec::new(),
+            guest: Vec::new(),
         }
     }
 
@@ -145,22 +148,27 @@ impl Exchange {
             }
             while let Some(round) = bucket.rounds.as_mut().and_then(|rounds| rounds.pop_front()) {
                 if !bucket.sent {
-                    for (to, range) in &round.send {
-                        if round.adds {
-                            encoding.round(values, lost, range.clone());
+                    for part in &round.send {
+                        let range = || part.range.clone();
+                        if round.brings != Brings::Sums {
+                            encoding.round(values, lost, range());
                         }
                         let memory = self.spare.pop().unwrap_or_default();
-                        let message = encoding.message(values, range.clone(), memory);
-                        communicator.post(*to, message)?;
+                        let mut message = encoding.message(values, range(), memory);
+                        if part.guest.is_some() {
+                            let more = encoding.message(&self.guest, range(), Vec::new());
+                            message.extend(more);
+                        }
+                        communicator.post(part.rank, message)?;
                     }
                     bucket.sent = true;
                     bucket.received = vec![None; round.receive.len()];
                 }
-                for ((from, _), place) in round.receive.iter().zip(&mut bucket.received) {
+                for (part, place) in round.receive.iter().zip(&mut bucket.received) {
                     match (&place, waits) {
                         (Some(_), _) => {}
-                        (None, true) => *place = Some(communicator.wait(*from, self.round)?),
-                        (None, false) => *place = communicator.poll(*from)?,
+                        (None, true) => *place = Some(communicator.wait(part.rank, self.round)?),
+                        (None, false) => *place = communicator.poll(part.rank)?,
                     }
                 }
                 if bucket.received.iter().any(Option::is_none) {
@@ -173,14 +181,21 @@ impl Exchange {
                 self.round += 1;
                 let received = std::mem::take(&mut bucket.received);
                 let received: Vec<Vec<u8>> = received.into_iter().flatten().collect();
-                if round.adds {
-                    add(encoding, values, communicator.rank(), &round, &received)?;
+                if round.brings == Brings::Terms {
+                    let rank = communicator.rank();
+                    add(encoding, values, &self.guest, rank, &round, &received)?;
                     if bucket.is_summed() {
                         encoding.round(values, lost, bucket.own.clone());
                     }
                 } else {
-                    for ((_, range), bytes) in round.receive.iter().zip(&received) {
-                        encoding.write(bytes, values, range.clone())?;
+                    for (part, bytes) in round.receive.iter().zip(&received) {
+                        let to = if round.brings == Brings::Guest {
+                            self.guest.resize(values.len(), 0.0);
+                            &mut self.guest
+                        } else {
+                            &mut *values
+                        };
+                        encoding.write(bytes, to, part.range.clone())?;
                     }
                 }
                 self.spare.extend(received);
@@ -201,7 +216,7 @@ impl Bucket {
     /// Whether all that comes now are sums.
     fn is_summed(&self) -> bool {
         let mut rounds = self.rounds.iter().flatten();
-        rounds.all(|round| !round.adds)
+        rounds.all(|round| round.brings == Brings::Sums)
     }
 }
 
@@ -209,27 +224,55 @@ impl Bucket {
 fn add(
     encoding: &Encoding,
     values: &mut [f32],
+    guest: &[f32],
     rank: usize,
     round: &Round,
     received: &[Vec<u8>],
 ) -> Result<(), TrainError> {
-    // The sum of two has the same bits in either order.
-    if let ([(_, own)], [bytes]) = (&round.receive[..], received) {
-        return encoding.add(bytes, values, own.clone());
-    }
-    let Some((_, own)) = round.receive.first().cloned() else {
+    let Some(own) = round.receive.first().map(|part| part.range.clone()) else {
         return Ok(());
     };
-    let mut terms = vec![(rank, values[own.clone()].to_vec())];
-    for ((from, range), bytes) in round.receive.iter().zip(received) {
-        encoding.write(bytes, values, range.clone())?;
-        terms.push((*from, values[own.clone()].to_vec()));
+    let has_guests = round.guest.is_some() || round.receive.iter().any(|part| part.guest.is_some());
+    // The sum of two has the same bits in either order.
+    if let ([bytes], false) = (received, has_guests) {
+        return encoding.add(bytes, values, own);
     }
+    let mut terms = vec![(rank, values[own.clone()].to_vec())];
+    let of_guest = round.guest.map(|of| (of, guest[own.clone()].to_vec()));
+    let mut of_guests: Vec<_> = of_guest.into_iter().collect();
+    let mut read = |bytes: &[u8]| {
+        encoding.write(bytes, values, own.clone())?;
+        Ok::<_, TrainError>(values[own.clone()].to_vec())
+    };
+    for (part, bytes) in round.receive.iter().zip(received) {
+        let (bytes, more) = match part.guest {
+            Some(_) => bytes.split_at(bytes.len() / 2),
+            None => (&bytes[..], &[][..]),
+        };
+        terms.push((part.rank, read(bytes)?));
+        if let Some(guest) = part.guest {
+            of_guests.push((guest, read(more)?));
+        }
+    }
+    let sum = match has_guests {
+        false => tree(terms).finish(),
+        true => {
+            // All groups are larger subtrees than any of guests, which come last.
+            let mut last = tree(of_guests).finish();
+            tree(terms).add_to(0..last.len(), &mut last);
+            last
+        }
+    };
+    values[own].copy_from_slice(&sum);
+    Ok(())
+}
+
+/// The tree of vectors by ranks.
+fn tree(mut terms: Vec<(usize, Vec<f32>)>) -> TreeSum {
     terms.sort_by_key(|(of, _)| *of);
     let mut tree = TreeSum::default();
     terms.into_iter().for_each(|(_, vector)| tree.push(vector));
-    values[own].copy_from_slice(&tree.finish());
-    Ok(())
+    tree
 }
 
 #[cfg(test)]
@@ -260,6 +303,11 @@ mod tests {
             (6, 50),
             (8, 64),
             (12, 9),
+            (31, 40),
+            (96, 5),
+            (127, 70),
+            (128, 9),
+            (135, 300),
         ] {
             let mut tree = TreeSum::default();
             (0..ranks).for_each(|rank| tree.push(vector(rank, length)));
@@ -306,7 +354,7 @@ mod tests {
     #[test]
     fn rounded_sums_lose_nothing_in_the_long_run() {
         const STEPS: usize = 64;
-        for ranks in [2, 3, 4] {
+        for ranks in [2, 3, 4, 17] {
             let exact = vec![10..15, 15..20];
             let mut tree = TreeSum::default();
             (0..ranks).for_each(|rank| tree.push(vector(rank, 40)));
@@ -337,26 +385,30 @@ mod tests {
         }
     }
 
-    /// Rank 0 waits for rank 2, which waits for rank 3, and says so first.
+    /// Rank 0 waits for rank 2, which waits for rank 3, and says so first. Of 17 ranks the last one is a
+    /// guest.
     #[test]
     fn who_is_silent_is_named_first() {
-        let mut ranks = thread_ranks(4);
-        let silent = ranks.pop();
-        let first = Mutex::new(None);
-        std::thread::scope(|scope| {
-            for rank in ranks {
-                let first = &first;
-                scope.spawn(move || {
-                    let mut rank = rank.with_patience(Duration::from_millis(500));
-                    let mut exchange = Exchange::new(Wire::F32, Vec::new());
-                    let error = exchange.sum(&mut rank, &mut [1.0; 8]).unwrap_err();
-                    first.lock().unwrap().get_or_insert(error.to_string());
-                });
-            }
-        });
-        let error = first.into_inner().unwrap().unwrap();
-        assert!(error.contains("rank 3 has sent nothing"), "{error}");
-        drop(silent);
+        for last in [3, 16] {
+            let mut ranks = thread_ranks(last + 1);
+            let silent = ranks.pop();
+            let first = Mutex::new(None);
+            std::thread::scope(|scope| {
+                for rank in ranks {
+                    let first = &first;
+                    scope.spawn(move || {
+                        let mut rank = rank.with_patience(Duration::from_millis(500));
+                        let mut exchange = Exchange::new(Wire::F32, Vec::new());
+                        let error = exchange.sum(&mut rank, &mut [1.0; 8]).unwrap_err();
+                        first.lock().unwrap().get_or_insert(error.to_string());
+                    });
+                }
+            });
+            let error = first.into_inner().unwrap().unwrap();
+            let expected = format!("rank {last} has sent nothing");
+            assert!(error.contains(&expected), "{error}");
+            drop(silent);
+        }
     }
 
     #[test]
