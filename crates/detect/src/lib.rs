@@ -34,6 +34,7 @@ pub mod draw;
 mod error;
 pub mod floats;
 mod font;
+pub mod graph;
 pub mod integers;
 pub mod labels;
 pub mod options;

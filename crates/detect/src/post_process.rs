@@ -3,11 +3,13 @@
 //! [`Suppression::BestClass`] and [`Suppression::Regular`] have the results of TFLite's operator
 //! `TFLite_Detection_PostProcess`, bit for bit.
 
+use std::ops::ControlFlow;
+
 use crate::anchors::Anchor;
 use crate::bounds::{Bounds, area, clipped};
 use crate::coder::BoxCoder;
 use crate::error::DetectError;
-use crate::suppression::{Kept, Limits, suppress, suppress_softly};
+use crate::suppression::{Limits, largest, suppress, suppress_in_classes, suppress_softly};
 
 /// Most classes of a detector.
 pub const MOST_CLASSES: usize = 1 << 16;
@@ -183,8 +185,22 @@ impl PostProcess {
         };
         Ok(match self.suppression {
             Suppression::BestClass { classes } => inputs.by_best_class(classes),
-            Suppression::Regular { per_class } => inputs.regular(per_class),
-            Suppression::PerClass { per_class, soft } => inputs.per_class(per_class, soft),
+            Suppression::Regular { per_class } => inputs.greedily(&inputs.limits(per_class), Some),
+            Suppression::PerClass {
+                per_class,
+                soft: None,
+            } => {
+                // A score must be above the threshold.
+                let above = Limits {
+                    score: self.score.next_up(),
+                    ..inputs.limits(per_class)
+                };
+                inputs.greedily(&above, inside)
+            }
+            Suppression::PerClass {
+                per_class,
+                soft: Some(sigma),
+            } => inputs.softly(per_class, sigma),
         })
     }
 }
@@ -234,74 +250,57 @@ impl Inputs<'_> {
         listed.collect()
     }
 
-    /// What stays of each class, joined by `join`.
-    fn each_class(
+    /// What stays of each class. `finish` makes the last changes to a box, or drops it.
+    fn greedily(
         &self,
-        suppress: impl Fn(&mut dyn Iterator<Item = f32>, &[Bounds]) -> Vec<Kept>,
-        join: impl Fn(&mut Vec<Detection>),
+        limits: &Limits,
+        finish: impl Fn(Bounds) -> Option<Bounds>,
     ) -> Vec<Detection> {
+        let mut all = Vec::new();
+        suppress_in_classes(
+            self.anchors.len(),
+            |index| self.classes(index),
+            |index| self.bounds(index),
+            limits,
+            |class, bounds, score| {
+                all.extend(finish(bounds).map(|bounds| Detection {
+                    class,
+                    score,
+                    bounds,
+                }));
+                match all.len() == self.rule.most {
+                    true => ControlFlow::Break(()),
+                    false => ControlFlow::Continue(()),
+                }
+            },
+        );
+        all
+    }
+
+    fn softly(&self, per_class: usize, sigma: f32) -> Vec<Detection> {
+        let limits = self.limits(per_class);
         let bounds: Vec<Bounds> = (0..self.anchors.len()).map(|i| self.bounds(i)).collect();
         let mut all = Vec::new();
         for class in 0..self.rule.classes {
-            let mut scores = (0..bounds.len()).map(|index| self.classes(index)[class]);
-            let kept = suppress(&mut scores, &bounds);
-            all.extend(kept.into_iter().map(|(_, bounds, score)| Detection {
-                class,
-                score,
-                bounds,
+            let scores = (0..bounds.len()).map(|index| self.classes(index)[class]);
+            let kept = suppress_softly(scores, |index| bounds[index], &limits, sigma);
+            all.extend(kept.into_iter().filter_map(|(_, bounds, score)| {
+                inside(bounds).map(|bounds| Detection {
+                    class,
+                    score,
+                    bounds,
+                })
             }));
-            join(&mut all);
         }
-        all
-    }
-
-    fn regular(&self, per_class: usize) -> Vec<Detection> {
-        let limits = self.limits(per_class);
-        self.each_class(
-            |scores, bounds| suppress(scores, |index| bounds[index], &limits),
-            |all| best_first(all, self.rule.most),
-        )
-    }
-
-    fn per_class(&self, per_class: usize, soft: Option<f32>) -> Vec<Detection> {
-        let limits = self.limits(per_class);
-        // A score must be above the threshold.
-        let above = Limits {
-            score: limits.score.next_up(),
-            ..limits
-        };
-        let mut all = self.each_class(
-            |scores, bounds| match soft {
-                None => suppress(scores, |index| bounds[index], &above),
-                Some(sigma) => suppress_softly(scores, |index| bounds[index], &limits, sigma),
-            },
-            |_| (),
-        );
-        all.retain_mut(|detection| {
-            detection.bounds = clipped(detection.bounds);
-            area(detection.bounds) > 0.0
-        });
-        best_first(&mut all, self.rule.most);
+        // Keeps the order of equal scores.
+        all.sort_by(|a, b| b.score.total_cmp(&a.score));
+        all.truncate(self.rule.most);
         all
     }
 }
 
-/// The largest of some numbers, of which none is NaN. Eight at a time, so that they are compared in
-/// vectors.
-fn largest(values: &[f32]) -> f32 {
-    let larger = |a: f32, b: f32| if a > b { a } else { b };
-    let mut best = [f32::NEG_INFINITY; 8];
-    let (chunks, rest) = values.as_chunks::<8>();
-    for chunk in chunks {
-        best = std::array::from_fn(|lane| larger(best[lane], chunk[lane]));
-    }
-    best.into_iter()
-        .chain(rest.iter().copied())
-        .fold(f32::NEG_INFINITY, larger)
-}
-
-/// Sorts, keeping the order of equal scores, and drops the rest.
-fn best_first(detections: &mut Vec<Detection>, most: usize) {
-    detections.sort_by(|a, b| b.score.total_cmp(&a.score));
-    detections.truncate(most);
+/// The part of a box inside the image, if there is one.
+fn inside(bounds: Bounds) -> Option<Bounds> {
+    let inside = clipped(bounds);
+    (area(inside) > 0.0).then_some(inside)
 }

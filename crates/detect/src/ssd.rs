@@ -19,6 +19,9 @@ use crate::post_process::MOST_CLASSES;
 /// Depths of the extra layers at width 1. The layer before each has half of it.
 const EXTRA_DEPTHS: [usize; 4] = [512, 256, 256, 128];
 
+/// Channels of the body's last layer at width 1.
+pub(crate) const LAST_CHANNELS: f64 = 1024.0;
+
 /// Block whose output is the first map.
 const FIRST_MAP: usize = 11;
 

@@ -2,30 +2,45 @@
 //!
 //! Candidates come from a heap, best first, and are compared with those that stay. So nothing is
 //! sorted that is not looked at, and boxes that are not looked at need not be decoded: with the few
-//! detections of a photo, most of thousands are not.
+//! detections of a photo, most of thousands are not. Where classes do not compete, one heap has them all:
+//! it ends with the last detection that is wanted, and not once for each class.
 
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::ops::ControlFlow;
 
 use crate::bounds::{Bounds, overlap};
 
-/// A box by its index.
+/// A box by its index, with one of its classes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Candidate {
     score: f32,
-    index: usize,
+    // Small, because heaps move them.
+    class: u32,
+    index: u32,
     /// How many of those that stay have lowered its score.
-    seen: usize,
+    seen: u32,
+}
+
+impl Candidate {
+    fn new(score: f32, class: usize, index: usize) -> Self {
+        Self {
+            score,
+            class: class as u32,
+            index: index as u32,
+            seen: 0,
+        }
+    }
 }
 
 impl Eq for Candidate {}
 
 impl Ord for Candidate {
-    /// The better score, then the lower index. No score is NaN.
+    /// The better score, then the lower class and index. No score is NaN.
     fn cmp(&self, other: &Self) -> Ordering {
         let scores = self.score.partial_cmp(&other.score);
         let scores = scores.unwrap_or(Ordering::Equal);
-        scores.then(other.index.cmp(&self.index))
+        scores.then((other.class, other.index).cmp(&(self.class, self.index)))
     }
 }
 
@@ -60,6 +75,7 @@ pub fn suppress(
     while kept.len() < limits.most
         && let Some(Candidate { score, index, .. }) = heap.pop()
     {
+        let index = index as usize;
         let own = bounds(index);
         let hidden = |&(_, better, _): &Kept| overlap(better, own) > limits.overlap;
         if !kept.iter().any(hidden) {
@@ -67,6 +83,48 @@ pub fn suppress(
         }
     }
     kept
+}
+
+/// The greedy rule among the boxes of each class; `limits.most` is of a class. `scores` has those of a
+/// box's classes. What stays comes best first, of equal scores the lowest class, and ends when `keep`
+/// wants no more.
+pub fn suppress_in_classes<'a>(
+    boxes: usize,
+    scores: impl Fn(usize) -> &'a [f32],
+    bounds: impl Fn(usize) -> Bounds,
+    limits: &Limits,
+    mut keep: impl FnMut(usize, Bounds, f32) -> ControlFlow<()>,
+) {
+    let good = |score: f32| score >= limits.score;
+    // A box is a candidate with its best class. After that its other classes are candidates, too.
+    let best = (0..boxes).filter_map(|index| {
+        let scores = scores(index);
+        let score = largest(scores);
+        let class = scores.iter().position(|&other| other == score);
+        let class = class.filter(|_| good(score))?;
+        Some(Candidate::new(score, class, index))
+    });
+    let mut heap = BinaryHeap::from(best.collect::<Vec<_>>());
+    let mut decoded: Vec<Option<Bounds>> = vec![None; boxes];
+    let mut kept: BTreeMap<usize, Vec<Bounds>> = BTreeMap::new();
+    while let Some(candidate) = heap.pop() {
+        let (score, class) = (candidate.score, candidate.class as usize);
+        let index = candidate.index as usize;
+        let own = *decoded[index].get_or_insert_with(|| {
+            let others = scores(index).iter().enumerate();
+            let others = others.filter(|&(other, &score)| good(score) && other != class);
+            heap.extend(others.map(|(other, &score)| Candidate::new(score, other, index)));
+            bounds(index)
+        });
+        let kept = kept.entry(class).or_default();
+        let hidden = |&better: &Bounds| overlap(better, own) > limits.overlap;
+        if kept.len() < limits.most && !kept.iter().any(hidden) {
+            kept.push(own);
+            if keep(class, own, score).is_break() {
+                return;
+            }
+        }
+    }
 }
 
 /// Soft suppression, as TensorFlow's `NonMaxSuppressionV5`: a box that overlaps a better one loses
@@ -83,9 +141,10 @@ pub fn suppress_softly(
     while kept.len() < limits.most
         && let Some(mut candidate) = heap.pop()
     {
-        let (own, before) = (bounds(candidate.index), candidate.score);
+        let (index, before) = (candidate.index as usize, candidate.score);
+        let own = bounds(index);
         // Those that stayed since it was looked at last, the newest first.
-        for &(_, better, _) in kept[candidate.seen..].iter().rev() {
+        for &(_, better, _) in kept[candidate.seen as usize..].iter().rev() {
             let both = overlap(better, own);
             candidate.score *= match both <= limits.overlap {
                 true => (factor * both * both).exp(),
@@ -95,9 +154,9 @@ pub fn suppress_softly(
                 break;
             }
         }
-        candidate.seen = kept.len();
+        candidate.seen = kept.len() as u32;
         if candidate.score == before {
-            kept.push((candidate.index, own, candidate.score));
+            kept.push((index, own, candidate.score));
         } else if candidate.score > limits.score {
             heap.push(candidate);
         }
@@ -105,15 +164,25 @@ pub fn suppress_softly(
     kept
 }
 
+/// The largest of some numbers, of which none is NaN. Eight at a time, so that they are compared in
+/// vectors.
+pub(crate) fn largest(values: &[f32]) -> f32 {
+    let larger = |a: f32, b: f32| if a > b { a } else { b };
+    let mut best = [f32::NEG_INFINITY; 8];
+    let (chunks, rest) = values.as_chunks::<8>();
+    for chunk in chunks {
+        best = std::array::from_fn(|lane| larger(best[lane], chunk[lane]));
+    }
+    best.into_iter()
+        .chain(rest.iter().copied())
+        .fold(f32::NEG_INFINITY, larger)
+}
+
 fn candidates(
     scores: impl Iterator<Item = f32>,
     good: impl Fn(f32) -> bool,
 ) -> BinaryHeap<Candidate> {
     let scores = scores.enumerate().filter(|&(_, score)| good(score));
-    let candidates = scores.map(|(index, score)| Candidate {
-        score,
-        index,
-        seen: 0,
-    });
+    let candidates = scores.map(|(index, score)| Candidate::new(score, 0, index));
     BinaryHeap::from(candidates.collect::<Vec<_>>())
 }

@@ -18,7 +18,7 @@ use mobilenet_model::checkpoint::readers::NamedTensors;
 use crate::anchors::{Anchor, AnchorOrder, check_anchors};
 use crate::error::DetectError;
 use crate::floats::{FloatLayer, FloatNetwork, FloatPredictor};
-use crate::ssd::{Predictor, SsdConfig, SsdLayer};
+use crate::ssd::{LAST_CHANNELS, Predictor, SsdConfig, SsdLayer};
 
 /// Ends of the names by which a file is recognised. face-api calls the first layer pointwise.
 const STEMS: [&str; 2] = [
@@ -41,9 +41,6 @@ const FIRST_PREDICTOR: &str = "BoxPredictor_0/ClassPredictor/weights";
 
 /// Epsilon of batch normalisation in the API's configurations of SSD.
 const EPSILON: f64 = 1e-3;
-
-/// Channels of the body's last layer at width 1.
-const LAST_CHANNELS: f64 = 1024.0;
 
 /// Variables of an SSD.
 #[derive(Debug)]

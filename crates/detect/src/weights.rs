@@ -13,7 +13,8 @@ use mobilenet_model::preprocess::{Filter, Preprocessing, Resize};
 use crate::anchors::{Anchor, AnchorOrder};
 use crate::description::DetectorDescription;
 use crate::error::DetectError;
-use crate::floats::{FloatDetectorPlan, FloatWeights};
+use crate::floats::{FloatDetectorPlan, FloatNetwork, FloatWeights};
+use crate::graph::SsdGraph;
 use crate::integers::{IntegerDetectorPlan, IntegerWeights};
 use crate::labels::ClassNames;
 use crate::options::OPERATOR;
@@ -60,7 +61,8 @@ impl DetectorWeights {
     /// Loads a detector: a TFLite file, quantised or not, that ends in `TFLite_Detection_PostProcess`, whose
     /// anchors and options are its own; or the variables of an SSD of TensorFlow's Object Detection
     /// API in any format ([`crate::variables`]), for 300x300 pixels and with TensorFlow's rules, or as a
-    /// training of this project describes them; or face-api's manifest.
+    /// training of this project describes them; or its graph in ONNX ([`crate::graph`]); or face-api's
+    /// manifest.
     ///
     /// # Errors
     /// If the file cannot be read, or is no such detector.
@@ -75,7 +77,10 @@ impl DetectorWeights {
             return Self::of_bytes(&file, &bytes, limits, computation);
         }
         let tensors = load_tensors(path, limits)?;
-        let variables = SsdVariables::find(&tensors).ok_or_else(|| no_detector(&file))?;
+        let Some(variables) = SsdVariables::find(&tensors) else {
+            let graph = SsdGraph::find(&file, &tensors)?.ok_or_else(|| no_detector(&file))?;
+            return Self::graph(&graph, &graph.config([SIDE; 2])?);
+        };
         if let Some(description) = DetectorDescription::of_metadata(&tensors.metadata)? {
             return Self::trained(&variables, &description);
         }
@@ -146,10 +151,26 @@ impl DetectorWeights {
         variables: &SsdVariables<'_>,
         config: &SsdConfig,
     ) -> Result<Self, DetectError> {
+        Self::of_network(&variables.network(config)?, config)
+    }
+
+    /// The weights of an SSD's graph.
+    ///
+    /// # Errors
+    /// If a convolution has another shape.
+    pub fn graph(graph: &SsdGraph, config: &SsdConfig) -> Result<Self, DetectError> {
+        let mut weights = Self::of_network(&graph.network(config)?, config)?;
+        if let Some([mean, std]) = graph.normalization() {
+            (weights.preprocessing.mean, weights.preprocessing.std) = (mean, std);
+        }
+        Ok(weights)
+    }
+
+    /// A network with TensorFlow's rules.
+    fn of_network(network: &FloatNetwork, config: &SsdConfig) -> Result<Self, DetectError> {
         let [rows, _] = config.size;
-        let network = variables.network(config)?;
         let weights = Self {
-            network: Network::Floats(Arc::new(FloatWeights::new(&network)?)),
+            network: Network::Floats(Arc::new(FloatWeights::new(network)?)),
             anchors: Arc::new(config.anchors()?),
             post_process: PostProcess {
                 suppression: Suppression::PerClass {
@@ -333,8 +354,8 @@ fn no_detector(file: &str) -> DetectError {
     DetectError::NoDetector {
         file: file.to_string(),
         problem: format!(
-            "no detector: neither a TFLite file with the operator {OPERATOR} nor the variables of \
-             an SSD"
+            "no detector: neither a TFLite file with the operator {OPERATOR} nor the variables or \
+             the graph of an SSD"
         ),
     }
 }

@@ -204,6 +204,70 @@ fn the_heap_keeps_what_sorting_keeps() {
     }
 }
 
+/// Many classes at once give what each class by itself gives, with the best of all so far kept after
+/// each: TFLite's way.
+#[test]
+fn classes_together_are_classes_one_by_one() {
+    const CLASSES: usize = 7;
+    let anchors: Vec<Anchor> = random_boxes(300)
+        .into_iter()
+        .map(|[y, x, bottom, right]| [y, x, bottom - y, right - x])
+        .collect();
+    let encodings = random(4 * anchors.len(), 11);
+    // Many equal scores, with the background's.
+    let columns = CLASSES + 1;
+    let scores: Vec<f32> = random(columns * anchors.len(), 13)
+        .iter()
+        .map(|s| (s * 40.0).round() / 40.0)
+        .collect();
+    let good = PostProcess::new(CLASSES);
+    let pairs = encodings.as_chunks::<4>().0.iter().zip(&anchors);
+    let boxes: Vec<[f32; 4]> = pairs
+        .map(|(&encoding, &anchor)| good.coder.decode(encoding, anchor))
+        .collect();
+    for (score, overlap, per_class, most) in [
+        (0.0, 0.3, 100, 10),
+        (0.2, 0.6, 3, 100),
+        (0.5, 0.05, 1000, 5000),
+        (0.9, 0.5, 100, 1),
+        (1.5, 0.5, 100, 10),
+    ] {
+        let mut expected: Vec<Detection> = Vec::new();
+        for class in 0..CLASSES {
+            let of_class: Vec<f32> = scores
+                .iter()
+                .skip(1 + class)
+                .step_by(columns)
+                .copied()
+                .collect();
+            let limits = Limits {
+                score,
+                overlap,
+                most: per_class,
+            };
+            expected.extend(
+                naive(&of_class, &boxes, &limits)
+                    .into_iter()
+                    .map(|index| Detection {
+                        class,
+                        score: of_class[index],
+                        bounds: boxes[index],
+                    }),
+            );
+            expected.sort_by(|a, b| b.score.total_cmp(&a.score));
+            expected.truncate(most);
+        }
+        let rule = PostProcess {
+            suppression: Suppression::Regular { per_class },
+            score,
+            overlap,
+            most,
+            ..good.clone()
+        };
+        assert_eq!(rule.run(&encodings, &scores, &anchors).unwrap(), expected);
+    }
+}
+
 #[test]
 fn soft_suppression_lowers_scores() {
     let boxes = [

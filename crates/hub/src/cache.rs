@@ -64,7 +64,7 @@ impl Cache {
             .map_err(|source| self.error(source))
     }
 
-    fn error(&self, source: std::io::Error) -> HubError {
+    pub(crate) fn error(&self, source: std::io::Error) -> HubError {
         HubError::Cache {
             path: self.folder.clone(),
             source,

@@ -20,6 +20,19 @@ pub enum HubError {
         /// A known name that is similar.
         nearest: Option<&'static str>,
     },
+    /// The text is no file and no known detector.
+    #[error(
+        "`{weights}` is no file or folder and no known detector{}; known are {known}",
+        nearest.map(|name| format!(" (did you mean {name}?)")).unwrap_or_default()
+    )]
+    UnknownDetector {
+        /// The text that the user gave.
+        weights: String,
+        /// The known names, separated by commas.
+        known: String,
+        /// A known name that is similar.
+        nearest: Option<&'static str>,
+    },
     /// Every source failed.
     #[error("cannot fetch {name}:{}", attempts.iter().map(|line| format!("\n  {line}")).collect::<String>())]
     Fetch {

@@ -25,19 +25,7 @@ pub(crate) fn fetch(
     scratch: &Path,
     progress: &mut dyn Progress,
 ) -> Result<PathBuf, HubError> {
-    let failed = |problem: String| HubError::Source {
-        origin: format!("Hugging Face hub, {repository}"),
-        problem,
-    };
-    let endpoint = std::env::var("HF_ENDPOINT").unwrap_or("https://huggingface.co".into());
-    reachable(&endpoint).map_err(failed)?;
-    let api = ApiBuilder::from_env()
-        .with_cache_dir(scratch.to_path_buf())
-        .with_progress(false)
-        .with_retries(2)
-        .build()
-        .map_err(|error| failed(error.to_string()))?
-        .model(repository.to_string());
+    let api = open(repository, scratch)?;
     progress.message(&format!("fetching {repository} from the Hugging Face hub"));
     for name in CONFIGURATIONS {
         // No error: the shapes of the weights determine most of what a configuration says.
@@ -52,7 +40,40 @@ pub(crate) fn fetch(
             Err(error) => problems.push(format!("{name}: {error}")),
         }
     }
-    Err(failed(problems.join("; ")))
+    Err(failed(repository, problems.join("; ")))
+}
+
+/// Fetches one file of a repository into `scratch`.
+pub(crate) fn fetch_file(
+    repository: &str,
+    file: &str,
+    scratch: &Path,
+    progress: &mut dyn Progress,
+) -> Result<PathBuf, HubError> {
+    let api = open(repository, scratch)?;
+    progress.message(&format!("fetching {repository} from the Hugging Face hub"));
+    download(&api, file, progress).map_err(|error| failed(repository, format!("{file}: {error}")))
+}
+
+fn failed(repository: &str, problem: String) -> HubError {
+    HubError::Source {
+        origin: format!("Hugging Face hub, {repository}"),
+        problem,
+    }
+}
+
+/// A repository whose files are downloaded into `scratch`.
+fn open(repository: &str, scratch: &Path) -> Result<ApiRepo, HubError> {
+    let failed = |problem| failed(repository, problem);
+    let endpoint = std::env::var("HF_ENDPOINT").unwrap_or("https://huggingface.co".into());
+    reachable(&endpoint).map_err(failed)?;
+    let api = ApiBuilder::from_env()
+        .with_cache_dir(scratch.to_path_buf())
+        .with_progress(false)
+        .with_retries(2)
+        .build();
+    let api = api.map_err(|error| failed(error.to_string()))?;
+    Ok(api.model(repository.to_string()))
 }
 
 fn download(

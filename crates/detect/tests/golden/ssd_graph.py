@@ -66,21 +66,25 @@ def layer(x, name, out, kernel, stride, depthwise=False):
     return tf.nn.relu6(x)
 
 
-def network(image):
+def maps(image):
     x = layer(image, "Conv2d_0", depth(DEPTHS[0]), 3, 2)
-    maps = []
+    found = []
     for block in range(1, 14):
         x = layer(x, f"Conv2d_{block}_depthwise", 0, 3, STRIDES[block], depthwise=True)
         x = layer(x, f"Conv2d_{block}_pointwise", depth(DEPTHS[block]), 1, 1)
         if block in (11, 13):
-            maps.append(x)
+            found.append(x)
     for number, channels in enumerate(EXTRAS, 2):
         half, whole = depth(channels // 2), depth(channels)
         x = layer(x, f"Conv2d_13_pointwise_1_Conv2d_{number}_1x1_{half}", half, 1, 1)
         x = layer(x, f"Conv2d_13_pointwise_2_Conv2d_{number}_3x3_s2_{whole}", whole, 3, 2)
-        maps.append(x)
+        found.append(x)
+    return found
+
+
+def network(image):
     joined = [[], []]
-    for index, x in enumerate(maps):
+    for index, x in enumerate(maps(image)):
         boxes = 3 if index == 0 else 6
         for part, (name, values) in enumerate((("BoxEncodingPredictor", 4), ("ClassPredictor", CLASSES + 1))):
             scope = f"BoxPredictor_{index}/{name}"
@@ -120,4 +124,5 @@ def main():
     save_file(saved, os.path.join(HERE, "ssd_graph.safetensors"))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -52,6 +52,7 @@ pub use coded::{CodedTensor, CodedTensors, Levels};
 pub use compression::{CodedLayer, Compression, compression_of};
 pub use error::CheckpointError;
 pub use framework_call::framework_call;
+pub use graph::{Convolutions, GraphConvolution, convolutions};
 pub use integers::{
     QuantizedCheckpoint, integers_of, is_quantized, load_integers, load_quantized,
     load_quantized_bytes,

@@ -8,13 +8,16 @@
 //! | `order` | which tensor is which parameter |
 //! | `facts` | what else the graph says |
 //! | `describe` | these facts as metadata |
+//! | `convolutions` | of networks that are no chain: which convolution reads which |
 
 mod affine;
+mod convolutions;
 mod describe;
 mod facts;
 mod order;
 mod walk;
 
+pub use convolutions::{Convolutions, GraphConvolution, convolutions};
 pub(super) use describe::{activation, apply, padding};
 pub(super) use facts::Facts;
 pub(super) use order::follow;
