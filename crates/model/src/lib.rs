@@ -50,6 +50,7 @@ pub mod mapped_file;
 pub mod network;
 pub mod npy;
 pub mod plan;
+mod pooled_output;
 pub mod pooling;
 pub mod prediction;
 pub mod prior_work;
