@@ -42,6 +42,24 @@ impl Serialize for Size {
     }
 }
 
+/// How many numbers an embedding has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EmbeddingWidth {
+    /// Those of a last layer.
+    Numbers(usize),
+    /// As many as there are pooled features: there is no last layer.
+    Features,
+}
+
+/// Parses 1 to 65536, or `none`.
+pub(crate) fn embedding_width(text: &str) -> Result<EmbeddingWidth, String> {
+    match (text, text.parse()) {
+        ("none", _) => Ok(EmbeddingWidth::Features),
+        (_, Ok(numbers @ 1..=65536)) => Ok(EmbeddingWidth::Numbers(numbers)),
+        _ => Err("expected a number from 1 to 65536, or none".to_string()),
+    }
+}
+
 /// Parses an image's side, or `ROWSxCOLUMNS`; each 1 to 8192 pixels.
 ///
 /// # Errors

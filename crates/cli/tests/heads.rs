@@ -175,6 +175,31 @@ fn embeddings_by_labels_and_by_vectors() {
     let lines = json(&[&train("embedding", &data, &out)[..], &more].concat());
     assert_eq!(measures(&lines)[0]["measure"], "area_under_roc");
 
+    // Without a last layer, by labels and from a network with as many features.
+    let (bare, pupil) = (folder.path("bare"), folder.path("pupil"));
+    let weights = folder.path("bare/model.safetensors");
+    let more = ["--steps", "4", "--embedding-width", "none", "--json"];
+    let lines = json(&[&train("embedding", &data, &bare)[..], &more].concat());
+    let area = &measures(&lines)[1]["value"];
+    assert_eq!(&eval("embedding", &weights, &data)["area_under_roc"], area);
+    let more = [&more[..], &["--teacher", &weights]].concat();
+    let lines = json(&[&train("embedding", &data, &pupil)[..], &more].concat());
+    assert_eq!(measures(&lines)[0]["measure"], "area_under_roc");
+    let (photos, rows) = (folder.path("photos"), folder.path("rows.npy"));
+    let output = run(&["features", &photos, "-w", &weights, "-o", &rows]);
+    assert!(
+        stdout(&output).contains("256 features each"),
+        "{}",
+        stderr(&output)
+    );
+    let vectors = lists(&folder, "photo,r,g,b", vector);
+    let more = ["--embedding-width", "none"];
+    let text = error(&[&train("embedding", &vectors, &folder.path("no"))[..], &more].concat());
+    assert!(
+        text.contains("256 features, and those to learn have 3 numbers"),
+        "{text}"
+    );
+
     let output = run(&[&train("embedding", &data, &out)[..], &["--quantize"]].concat());
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::ImageDataset;
 
-/// Number of photos, and a checksum of their names and classes. Folders may be elsewhere on other machines, so a photo counts by
+/// Number of photos, and a checksum of their names, classes and targets. Folders may be elsewhere on other machines, so a photo counts by
 /// its name, its class and the last folder.
 pub fn identity(data: &dyn ImageDataset) -> String {
     let mut sum = 0;
@@ -18,6 +18,11 @@ pub fn identity(data: &dyn ImageDataset) -> String {
     }
     for name in data.class_names() {
         sum = crc32c::crc32c_append(sum, name.as_bytes());
+    }
+    for row in data.targets().iter().flat_map(|targets| targets.rows()) {
+        for value in row {
+            sum = crc32c::crc32c_append(sum, &value.to_le_bytes());
+        }
     }
     format!("{} with checksum {sum:08x}", data.len())
 }

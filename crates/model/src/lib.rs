@@ -43,6 +43,7 @@ pub mod inspect;
 pub mod labels;
 pub mod network;
 pub mod plan;
+mod pooled_output;
 pub mod pooling;
 pub mod prediction;
 pub mod prior_work;

@@ -6,20 +6,22 @@
 //! forward(parameters, images) -> logits, TrainingPass;  backward(d loss / d logits) -> gradients
 //! ```
 //!
-//! With fake quantisation, `forward_quantized` also takes the ranges of the activations.
+//! With fake quantisation, `forward_quantized` also takes the ranges of the activations. A network
+//! without a classifier has its pooled features in place of the logits.
 
 use mobilenet_kernels::simd::Isa;
 use mobilenet_kernels::training::{
-    FakeQuantization, MovingRanges, Pass, TrainingHead, TrainingLayer, TrainingNetwork,
-    TrainingOptions, TrainingProgram,
+    FakeQuantization, MapGradient, MovingRanges, Pass, TrainingHead, TrainingLayer,
+    TrainingNetwork, TrainingOptions, TrainingProgram,
 };
-use mobilenet_kernels::{ConvKind, Normalizer};
+use mobilenet_kernels::{ConvKind, KernelError, Normalizer};
 
 use crate::architecture::{LayerName, Part, body_layers};
 use crate::config::MobileNetV1Config;
 use crate::endpoint::LayerKind;
 use crate::error::ModelError;
 use crate::flat::FlatLayout;
+use crate::pooled_output::PooledOutput;
 use crate::pooling::pooling;
 
 /// Options of a plan.
@@ -63,15 +65,17 @@ pub struct TrainingPlan {
     /// Where the parameters of each layer begin in the flat vector, at last those of the classifier.
     starts: Vec<usize>,
     decay: f64,
+    /// Without a classifier.
+    pooled: Option<PooledOutput>,
 }
 
 impl TrainingPlan {
     /// Plans the computation, allocates memory and starts the threads.
     ///
     /// # Errors
-    /// If the network has no classifier, no batch normalisation, or several filters per channel
-    /// (train such networks on candle: [`crate::MobileNetV1`]), or cannot take images of this size;
-    /// with fake quantisation, if it has full convolutions after the first layer.
+    /// If the network has no batch normalisation, or several filters per channel (train such networks
+    /// on candle: [`crate::MobileNetV1`]), or cannot take images of this size; with fake quantisation,
+    /// if it has no classifier, or full convolutions after the first layer.
     pub fn new(
         config: &MobileNetV1Config,
         options: &TrainingPlanOptions,
@@ -88,7 +92,14 @@ impl TrainingPlan {
                 },
             });
         };
-        let network = network(config, &layout, options.size, batch_norm.epsilon)?;
+        let (network, pooled) = network(config, &layout, options.size, batch_norm.epsilon)?;
+        if pooled.is_some() && options.quantization.is_some() {
+            return Err(ModelError::Setting {
+                setting: "num_classes",
+                range: "at least 1 for training with fake quantisation",
+                found: "0".to_string(),
+            });
+        }
         let options = TrainingOptions {
             batch: options.batch,
             threads: options.threads,
@@ -104,6 +115,7 @@ impl TrainingPlan {
             layout,
             starts,
             decay: batch_norm.decay,
+            pooled,
         })
     }
 
@@ -127,9 +139,12 @@ impl TrainingPlan {
         self.program.images_len()
     }
 
-    /// Number of values of a batch of logits, `[batch, classes]`.
+    /// Number of values of a batch of logits, `[batch, classes]`; without a classifier of features.
     pub fn logits_len(&self) -> usize {
-        self.program.logits_len()
+        match self.pooled {
+            None => self.program.logits_len(),
+            Some(_) => self.features_len(),
+        }
     }
 
     /// Number of values of a batch of pooled features, `[batch, channels]`.
@@ -146,7 +161,8 @@ impl TrainingPlan {
     ///
     /// # Shapes
     /// `images` `[batch, height, width, channels]`; `dropout` `[batch, channels]`, one factor per
-    /// pooled feature; `logits` `[batch, classes]`.
+    /// pooled feature; `logits` `[batch, classes]`, or `[batch, channels]` without a classifier. Then
+    /// dropout does nothing, as in slim.
     ///
     /// # Errors
     /// If a slice has the wrong length. Nothing is computed then.
@@ -157,12 +173,22 @@ impl TrainingPlan {
         dropout: Option<&'a [f32]>,
         logits: &mut [f32],
     ) -> Result<TrainingPass<'_, 'a>, ModelError> {
-        let pass = self.program.forward(parameters, images, dropout, logits)?;
-        let (starts, decay) = (&self.starts, self.decay);
+        let (starts, decay, pooled) = (&self.starts, self.decay, self.pooled);
+        let pass = match pooled {
+            None => self.program.forward(parameters, images, dropout, logits)?,
+            Some(_) => {
+                check_length("features", logits.len(), self.features_len())?;
+                let pass = self.program.forward(parameters, images, dropout, &mut [])?;
+                let rows = pass.features().flatten();
+                logits.iter_mut().zip(rows).for_each(|(to, one)| *to = *one);
+                pass
+            }
+        };
         Ok(TrainingPass {
             pass,
             starts,
             decay,
+            pooled,
         })
     }
 
@@ -186,6 +212,7 @@ impl TrainingPlan {
             pass,
             starts,
             decay,
+            pooled: None,
         })
     }
 
@@ -209,6 +236,7 @@ pub struct TrainingPass<'p, 'a> {
     pass: Pass<'p, 'a>,
     starts: &'p [usize],
     decay: f64,
+    pooled: Option<PooledOutput>,
 }
 
 impl TrainingPass<'_, '_> {
@@ -232,11 +260,21 @@ impl TrainingPass<'_, '_> {
         logit_gradients: &[f32],
         gradients: &mut [f32],
     ) -> Result<(), ModelError> {
-        Ok(self.pass.backward(logit_gradients, gradients)?)
+        let Some(pooled) = self.pooled else {
+            return Ok(self.pass.backward(logit_gradients, gradients)?);
+        };
+        let expected = self.pass.features().map(<[f32]>::len).sum();
+        check_length("gradients of features", logit_gradients.len(), expected)?;
+        let map = MapGradient {
+            layer: pooled.layer,
+            values: &pooled.spread(logit_gradients),
+        };
+        Ok(self.pass.backward_from(&[], &[map], gradients)?)
     }
 
     /// The same bits, layer by layer from the last to the first. After each, `finished` gets all
-    /// gradients and the place from which on they are final; 0 at the end.
+    /// gradients and the place from which on they are final; 0 at the end. Without a classifier only
+    /// once, at the end.
     ///
     /// # Errors
     /// If a slice has the wrong length. Nothing is computed then.
@@ -246,6 +284,11 @@ impl TrainingPass<'_, '_> {
         gradients: &mut [f32],
         finished: &mut dyn FnMut(&mut [f32], usize),
     ) -> Result<(), ModelError> {
+        if self.pooled.is_some() {
+            self.backward(logit_gradients, gradients)?;
+            finished(gradients, 0);
+            return Ok(());
+        }
         // Parameters are in order of computation.
         let Self { pass, starts, .. } = self;
         let start = |layer: usize| starts.get(layer).copied().unwrap_or(0);
@@ -269,15 +312,12 @@ fn network(
     layout: &FlatLayout,
     size: [usize; 2],
     epsilon: f64,
-) -> Result<TrainingNetwork, ModelError> {
+) -> Result<(TrainingNetwork, Option<PooledOutput>), ModelError> {
     let base = &config.base;
     let place = |layer: LayerName, part| layout.range(layer, part).map(|range| range.start);
     let required = |layer: LayerName, part| {
-        place(layer, part).ok_or(ModelError::Setting {
-            setting: "num_classes",
-            range: "at least 1 for training",
-            found: config.num_classes.unwrap_or(0).to_string(),
-        })
+        let name = || format!("{layer}, {part:?}");
+        place(layer, part).ok_or_else(|| ModelError::Missing { name: name() })
     };
     let mut layers = Vec::new();
     let [mut height, mut width] = size;
@@ -302,16 +342,43 @@ fn network(
         });
     }
     let pooling = pooling(config.global_pool, [height, width])?;
-    Ok(TrainingNetwork {
-        image: [size[0], size[1], base.in_channels],
-        layers,
-        pooling,
-        head: TrainingHead {
-            classes: config.classes().unwrap_or(0),
+    let head = match config.classes() {
+        Some(classes) => TrainingHead {
+            classes,
             weights: required(LayerName::Logits, Part::Weights)?,
             bias: required(LayerName::Logits, Part::Biases)?,
         },
+        None => TrainingHead {
+            classes: 0,
+            weights: layout.len(),
+            bias: layout.len(),
+        },
+    };
+    let pooled = layers.last().filter(|_| head.classes == 0);
+    let pooled = pooled.map(|last: &TrainingLayer| PooledOutput {
+        layer: layers.len() - 1,
+        map: [height, width],
+        channels: last.out_channels,
+        pooling,
+    });
+    let network = TrainingNetwork {
+        image: [size[0], size[1], base.in_channels],
+        layers,
+        pooling,
+        head,
         epsilon,
         parameters: layout.len(),
-    })
+    };
+    Ok((network, pooled))
+}
+
+fn check_length(what: &'static str, found: usize, expected: usize) -> Result<(), KernelError> {
+    match found == expected {
+        true => Ok(()),
+        false => Err(KernelError::Length {
+            what,
+            expected,
+            found,
+        }),
+    }
 }

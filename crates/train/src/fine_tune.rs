@@ -17,6 +17,8 @@ pub enum Logits {
     Exclude,
     /// Keep the rows of classes with the same names, and initialise the others anew.
     Slice,
+    /// Take it away: the pooled features are the output.
+    Remove,
 }
 
 /// Weights for the classes of a data set, and the number of classes that kept their row.
@@ -32,6 +34,7 @@ pub fn adapt(
     let classes = class_names.len();
     let old_classes = checkpoint.metadata.classes.unwrap_or(0);
     let (mut adapted, kept) = match logits {
+        Logits::Remove => return Ok((checkpoint.with_classes(None, seed)?, 0)),
         Logits::Keep if old_classes != classes => {
             return Err(TrainError::Setting {
                 setting: "classes of the initial weights",
@@ -148,6 +151,9 @@ mod tests {
         assert_ne!(rows(&new, "weight"), rows(&old, "weight"));
         let (same, _) = adapt(old.clone(), &names(&["x", "y"]), Logits::Keep, 7).unwrap();
         assert_eq!(rows(&same, "weight"), rows(&old, "weight"));
+        let (without, _) = adapt(old.clone(), &[], Logits::Remove, 7).unwrap();
+        assert_eq!(without.metadata.classes, None);
+        assert_eq!(without.parameters.len() + 2, old.parameters.len());
         let error = adapt(old, &names(&["a"]), Logits::Keep, 7).unwrap_err();
         assert!(error.to_string().contains("2 instead of 1"), "{error}");
     }

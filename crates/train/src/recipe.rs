@@ -46,7 +46,8 @@ pub enum Target {
     Attributes,
     /// The direction of vectors, from the data or a teacher.
     Direction,
-    /// Photos with the same label should have the same direction, others not.
+    /// Photos with the same label should have the same direction, others not. Photos of the same shard
+    /// are compared.
     Contrast {
         /// Divisor of the cosines: the lower, the more the nearest others count.
         temperature: f64,
@@ -179,6 +180,13 @@ impl Recipe {
                 setting: "the number of shards",
                 range: "a divisor of the batch size",
                 found: format!("{} for batches of {}", self.shards, self.batch_size),
+            });
+        }
+        if matches!(self.target, Target::Contrast { .. }) && self.shard_size() < 2 {
+            return Err(TrainError::Setting {
+                setting: "the photos of a shard, which are contrasted with each other",
+                range: "at least 2",
+                found: self.shard_size().to_string(),
             });
         }
         Ok(())

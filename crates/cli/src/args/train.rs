@@ -9,7 +9,9 @@ use super::SchemeName;
 use super::compress::{MethodName, bits};
 use super::engine::Precision;
 use super::preprocess::{Preprocess, PreprocessRule};
-use crate::values::{not_negative, share, side, structure, threads, width};
+use crate::values::{
+    EmbeddingWidth, embedding_width, not_negative, share, side, structure, threads, width,
+};
 
 /// What is trained or measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -202,10 +204,10 @@ pub struct Train {
     /// Loss of a detector's classes
     #[arg(long, value_enum, default_value_t = ClassLossName::HardNegatives)]
     pub(crate) class_loss: ClassLossName,
-    /// With --task embedding, how many numbers the vector has [default: those of the vectors to learn,
-    /// else 128, as FaceNet's]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=65536))]
-    pub(crate) embedding_width: Option<u64>,
+    /// With --task embedding, how many numbers the vector has; `none`: there is no last layer, and the
+    /// pooled features are the vector [default: those of the vectors to learn, else 128, as FaceNet's]
+    #[arg(long, value_name = "N", value_parser = embedding_width)]
+    pub(crate) embedding_width: Option<EmbeddingWidth>,
     /// With --task places, cells with fewer photos are left out
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) cell_least: u64,

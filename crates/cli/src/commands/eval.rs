@@ -141,7 +141,7 @@ fn network(arguments: &Eval) -> Result<(Metadata, NetworkWeights)> {
 }
 
 /// A checksum of all values of weights.
-fn checksum(checkpoint: &Checkpoint) -> String {
+pub(super) fn checksum(checkpoint: &Checkpoint) -> String {
     let mut parameters: Vec<_> = checkpoint.parameters.iter().collect();
     parameters.sort_by_key(|(name, _)| *name);
     let mut sum = 0;

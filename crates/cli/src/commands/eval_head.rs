@@ -8,17 +8,20 @@ use mobilenet::kernels::inference::WeightType;
 use mobilenet::model::checkpoint::Metadata;
 use mobilenet::model::labels::Labels;
 use mobilenet::model::{Head, NetworkWeights, PlanWeights};
+use mobilenet::train::data::pairs::PhotoPairs;
 use mobilenet::train::data::{self, ImageDataset, Part, attributes, list_parts, pairs, vectors};
 use mobilenet::train::evaluation::EvaluationOptions;
 use mobilenet::train::heads::{FALSE_ACCEPTS, HeadMetrics, HeadOutcome, evaluate, evaluate_pairs};
 use mobilenet::train::log::History;
 use mobilenet::train::metrics::{AttributeMetrics, Verification, worst_first};
+use mobilenet::train::parallel::{Communicator, Terms, same_on_all};
 use mobilenet::train::report::{self, HeadReport};
 use serde::Serialize;
 
 use super::{eval, load, task};
 use crate::args::{Eval, Precision, Task};
 use crate::progress::counting;
+use crate::version::version;
 use crate::{output, ranks, threads};
 
 #[derive(Serialize)]
@@ -48,24 +51,29 @@ struct Accepts {
 
 pub(crate) fn run(arguments: &Eval) -> Result<()> {
     ranks::start(&arguments.ranks, |communicator| {
-        if communicator.ranks() > 1 {
-            bail!("this --task computes in one process");
-        }
-        eval_head(arguments)
+        eval_head(arguments, communicator)
     })
 }
 
-fn eval_head(arguments: &Eval) -> Result<()> {
+fn eval_head(arguments: &Eval, communicator: &mut dyn Communicator) -> Result<()> {
     refuse_others(arguments)?;
     let checkpoint = load(&arguments.weights)?;
+    let mut terms = vec![("version".to_string(), version().to_string())];
+    if communicator.ranks() > 1 {
+        terms.push(("weights".to_string(), eval::checksum(&checkpoint)));
+    }
     let config = checkpoint.metadata.config();
     let weights = PlanWeights::consuming(WeightType::F32, &config, checkpoint.parameters)?;
     let network = NetworkWeights::F32(weights);
     let metadata = arguments.preprocess.apply(checkpoint.metadata);
-    let outcome = outcome(arguments, &network, &metadata).with_context(|| {
+    let outcome = outcome(arguments, &network, &metadata, terms, communicator);
+    let outcome = outcome.with_context(|| {
         let (weights, data) = (&arguments.weights, &arguments.data);
         format!("cannot evaluate {weights} on {data}")
     })?;
+    let Some(outcome) = outcome else {
+        return Ok(());
+    };
     for photo in &outcome.skipped {
         eprintln!("skipped {}: {}", photo.name, photo.reason);
     }
@@ -92,16 +100,59 @@ fn eval_head(arguments: &Eval) -> Result<()> {
     }
 }
 
-fn outcome(arguments: &Eval, network: &NetworkWeights, metadata: &Metadata) -> Result<HeadOutcome> {
+/// The outcome, on rank 0. Ranks must have the same terms and photos.
+fn outcome(
+    arguments: &Eval,
+    network: &NetworkWeights,
+    metadata: &Metadata,
+    mut terms: Terms,
+    communicator: &mut dyn Communicator,
+) -> Result<Option<HeadOutcome>> {
     let options = EvaluationOptions {
         batch_size: arguments.batch_size as usize,
-        part: Part::WHOLE,
+        part: Part {
+            rank: communicator.rank(),
+            world: communicator.ranks(),
+        },
         threads: threads::or_all_cores(arguments.threads),
         max_skipped_share: arguments.max_skipped,
         worst: 0,
         subset: None,
         keep_answers: false,
     };
+    let (data, pairs) = open(arguments, metadata)?;
+    terms.push(("photos".to_string(), data::identity(&*data)));
+    same_on_all(communicator, &terms)?;
+    let is_first = communicator.rank() == 0;
+    let bar = counting(if is_first { data.len() as u64 } else { 0 });
+    let mut progress = |photos: usize| bar.inc(photos as u64);
+    let outcome = match &pairs {
+        Some(pairs) => evaluate_pairs(
+            network,
+            metadata,
+            pairs,
+            &options,
+            communicator,
+            &mut progress,
+        ),
+        None => evaluate(
+            network,
+            metadata,
+            data,
+            &options,
+            communicator,
+            &mut progress,
+        ),
+    }?;
+    bar.finish_and_clear();
+    Ok(outcome)
+}
+
+/// The photos, and which of them show the same if a list says so.
+fn open(
+    arguments: &Eval,
+    metadata: &Metadata,
+) -> Result<(Arc<dyn ImageDataset>, Option<PhotoPairs>)> {
     let is_list = arguments.data.ends_with(".csv");
     let (train, test) = list_parts(&arguments.data);
     let list = test.unwrap_or(train);
@@ -113,11 +164,7 @@ fn outcome(arguments: &Eval, network: &NetworkWeights, metadata: &Metadata) -> R
             _ => bail!("the last layer of the weights tells no attributes"),
         }
     } else if is_list && let Some(pairs) = pairs::open(&list)? {
-        let bar = counting(pairs.photos.len() as u64);
-        let mut progress = |photos: usize| bar.inc(photos as u64);
-        let outcome = evaluate_pairs(network, metadata, &pairs, &options, &mut progress)?;
-        bar.finish_and_clear();
-        return Ok(outcome);
+        return Ok((pairs.photos.clone(), Some(pairs)));
     } else if is_list && vectors::has_vectors(&list)? {
         Arc::new(vectors::open(&list)?)
     } else if is_list {
@@ -125,11 +172,7 @@ fn outcome(arguments: &Eval, network: &NetworkWeights, metadata: &Metadata) -> R
     } else {
         eval::open(arguments)?
     };
-    let bar = counting(data.len() as u64);
-    let mut progress = |photos: usize| bar.inc(photos as u64);
-    let outcome = evaluate(network, metadata, data, &options, &mut progress)?;
-    bar.finish_and_clear();
-    Ok(outcome)
+    Ok((data, None))
 }
 
 /// Options that these evaluations do not have.

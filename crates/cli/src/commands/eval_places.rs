@@ -8,14 +8,16 @@ use mobilenet::kernels::inference::WeightType;
 use mobilenet::model::file::write_atomically;
 use mobilenet::model::labels::Labels;
 use mobilenet::model::{NetworkWeights, PlanWeights};
-use mobilenet::train::data::{ImageDataset, Part, list_parts};
+use mobilenet::train::data::{self, ImageDataset, Part, list_parts};
 use mobilenet::train::evaluation::{EvaluationOptions, evaluate_network};
+use mobilenet::train::parallel::{Communicator, same_on_all};
 use mobilenet::train::places::{self, DistanceMetrics, Partition, WITHIN_KM, kilometres};
 use serde::Serialize;
 
-use super::{load, task};
+use super::{eval, load, task};
 use crate::args::{Eval, Precision};
 use crate::progress::counting;
+use crate::version::version;
 use crate::{csv, output, ranks, threads};
 
 #[derive(Serialize)]
@@ -34,16 +36,17 @@ struct Within {
 
 pub(crate) fn run(arguments: &Eval) -> Result<()> {
     ranks::start(&arguments.ranks, |communicator| {
-        if communicator.ranks() > 1 {
-            bail!("--task places computes in one process");
-        }
-        eval_places(arguments)
+        eval_places(arguments, communicator)
     })
 }
 
-fn eval_places(arguments: &Eval) -> Result<()> {
+fn eval_places(arguments: &Eval, communicator: &mut dyn Communicator) -> Result<()> {
     refuse_others(arguments)?;
     let checkpoint = load(&arguments.weights)?;
+    let mut terms = vec![("version".to_string(), version().to_string())];
+    if communicator.ranks() > 1 {
+        terms.push(("weights".to_string(), eval::checksum(&checkpoint)));
+    }
     let Labels::Names(names) = &checkpoint.metadata.labels else {
         bail!("{} has no names of cells", arguments.weights);
     };
@@ -57,14 +60,20 @@ fn eval_places(arguments: &Eval) -> Result<()> {
     let data = Arc::new(photos.unlabelled(&partition)?);
     let options = EvaluationOptions {
         batch_size: arguments.batch_size as usize,
-        part: Part::WHOLE,
+        part: Part {
+            rank: communicator.rank(),
+            world: communicator.ranks(),
+        },
         threads: threads::or_all_cores(arguments.threads),
         max_skipped_share: arguments.max_skipped,
         worst: 0,
         subset: None,
         keep_answers: true,
     };
-    let bar = counting(data.len() as u64);
+    terms.push(("photos".to_string(), data::identity(&*data)));
+    same_on_all(communicator, &terms)?;
+    let is_first = communicator.rank() == 0;
+    let bar = counting(if is_first { data.len() as u64 } else { 0 });
     let outcome = evaluate_network(
         &NetworkWeights::F32(weights),
         partition.cells().len(),
@@ -74,6 +83,9 @@ fn eval_places(arguments: &Eval) -> Result<()> {
         &mut |photos| bar.inc(photos as u64),
     )?;
     bar.finish_and_clear();
+    let Some(outcome) = outcome.of_all(communicator)? else {
+        return Ok(());
+    };
     for photo in &outcome.skipped {
         eprintln!("skipped {}: {}", photo.name, photo.reason);
     }

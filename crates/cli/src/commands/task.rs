@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use clap::error::ErrorKind;
-use mobilenet::model::Head;
+use mobilenet::model::architecture::feature_channels;
 use mobilenet::model::checkpoint::Metadata;
 use mobilenet::model::labels::Labels;
+use mobilenet::model::{Head, InferencePlan};
 use mobilenet::train::data::{self, ImageDataset, OpenData, attributes, csv, list_parts, vectors};
 use mobilenet::train::fine_tune::Logits;
 use mobilenet::train::places::{self, Partition, PartitionLimits};
 use mobilenet::train::recipe::Target;
 
 use crate::args::{Task, Train};
+use crate::values::EmbeddingWidth;
 
 /// Numbers of an embedding, as FaceNet's.
 const EMBEDDING_WIDTH: usize = 128;
@@ -22,7 +24,7 @@ const EMBEDDING_WIDTH: usize = 128;
 pub(super) struct Subject {
     pub(super) data: OpenData,
     pub(super) head: Head,
-    /// Names of the network's outputs.
+    /// Names of the last layer's outputs; none without a last layer.
     pub(super) outputs: Vec<String>,
     /// What is learnt, unless it is the class.
     pub(super) target: Option<Target>,
@@ -48,6 +50,49 @@ impl Subject {
         }
     }
 
+    /// Number of outputs of the last layer, if there is one.
+    pub(super) fn classes(&self) -> Option<usize> {
+        Some(self.outputs.len()).filter(|&outputs| outputs > 0)
+    }
+
+    /// Gives the last layer as many outputs as the teacher's vectors have numbers.
+    pub(super) fn learn_vectors_of(
+        &mut self,
+        teacher: &InferencePlan,
+        arguments: &Train,
+    ) -> Result<()> {
+        let width = teacher.output_len();
+        match arguments.embedding_width {
+            Some(EmbeddingWidth::Features) => (),
+            Some(EmbeddingWidth::Numbers(chosen)) if chosen != width => {
+                bail!("--embedding-width must be that of the teacher's vectors, {width}")
+            }
+            _ => self.outputs = numbered(width),
+        }
+        Ok(())
+    }
+
+    /// Checks that features without a last layer are as many as the vectors to learn have numbers.
+    pub(super) fn check_features(
+        &self,
+        network: &Metadata,
+        teacher: Option<&InferencePlan>,
+    ) -> Result<()> {
+        if self.classes().is_some() || self.target != Some(Target::Direction) {
+            return Ok(());
+        }
+        let of_list = self.data.train.class_names().len();
+        let learnt = teacher.map_or(of_list, InferencePlan::output_len);
+        let features = feature_channels(&network.config().base)?;
+        if features != learnt {
+            bail!(
+                "without a last layer a vector has the network's {features} features, and those to \
+                 learn have {learnt} numbers; --embedding-width {learnt} adds a last layer"
+            );
+        }
+        Ok(())
+    }
+
     /// The labels of the outputs.
     pub(super) fn labels(&self) -> Labels {
         match self.head {
@@ -58,6 +103,9 @@ impl Subject {
 
     /// What of the last layer of `--init` is kept. Where the task shows it, nobody has to say so.
     pub(super) fn logits(&self, arguments: &Train, init: &Metadata) -> Result<Logits> {
+        if self.classes().is_none() {
+            return Ok(Logits::Remove);
+        }
         if arguments.exclude_logits {
             return Ok(Logits::Exclude);
         }
@@ -71,9 +119,8 @@ impl Subject {
                 }
             };
         }
-        let has_same = is_same_head
-            && init.classes == Some(self.outputs.len())
-            && init.labels == self.labels();
+        let has_same =
+            is_same_head && init.classes == self.classes() && init.labels == self.labels();
         Ok(match has_same {
             true => Logits::Keep,
             false => Logits::Exclude,
@@ -138,15 +185,19 @@ fn multi_label(arguments: &Train) -> Result<Subject> {
 }
 
 fn embedding(arguments: &Train) -> Result<Subject> {
-    let chosen = arguments.embedding_width.map(|width| width as usize);
+    let chosen = arguments.embedding_width;
     let (list, test) = list_parts(&arguments.data);
     let is_list = arguments.data.ends_with(".csv");
     if is_list && vectors::has_vectors(&list)? {
         let train = vectors::open(&list)?;
         let width = train.class_names().len();
-        if chosen.is_some_and(|chosen| chosen != width) {
-            bail!("--embedding-width must be that of the vectors to learn, {width}");
-        }
+        let outputs = match chosen {
+            Some(EmbeddingWidth::Features) => 0,
+            Some(EmbeddingWidth::Numbers(chosen)) if chosen != width => {
+                bail!("--embedding-width must be that of the vectors to learn, {width}")
+            }
+            _ => width,
+        };
         let test = match test {
             Some(test) => Some(Arc::new(vectors::open(&test)?) as Arc<dyn ImageDataset>),
             None => None,
@@ -155,7 +206,7 @@ fn embedding(arguments: &Train) -> Result<Subject> {
             train: Arc::new(train),
             test,
         };
-        return Ok(of_embedding(data, width, Target::Direction));
+        return Ok(of_embedding(data, outputs, Target::Direction));
     }
     // Those for evaluation may show others, so that lists need not have the same labels.
     let data = match is_list {
@@ -168,7 +219,11 @@ fn embedding(arguments: &Train) -> Result<Subject> {
         },
         false => data::open(&arguments.data)?,
     };
-    let width = chosen.unwrap_or(EMBEDDING_WIDTH);
+    let outputs = match chosen {
+        Some(EmbeddingWidth::Features) => 0,
+        Some(EmbeddingWidth::Numbers(chosen)) => chosen,
+        None => EMBEDDING_WIDTH,
+    };
     let target = match arguments.teacher {
         Some(_) => Target::Direction,
         None => Target::CONTRAST,
@@ -177,14 +232,14 @@ fn embedding(arguments: &Train) -> Result<Subject> {
     if target == Target::CONTRAST && classes < 2 {
         bail!("{} has one class; contrasts need others", arguments.data);
     }
-    Ok(of_embedding(data, width, target))
+    Ok(of_embedding(data, outputs, target))
 }
 
-fn of_embedding(data: OpenData, width: usize, target: Target) -> Subject {
+fn of_embedding(data: OpenData, outputs: usize, target: Target) -> Subject {
     Subject {
         data,
         head: Head::Embedding,
-        outputs: numbered(width),
+        outputs: numbered(outputs),
         target: Some(target),
     }
 }

@@ -17,7 +17,7 @@ use mobilenet::train::recipe::{Recipe, Target};
 use mobilenet::train::report;
 use mobilenet::train::run::{self, Job, Replicas};
 
-use super::task::{self, Subject};
+use super::task::Subject;
 use super::train_settings::{
     available, run_options, shared_settings, source, stop_by_signals, with_last_checkpoint,
 };
@@ -69,7 +69,7 @@ fn train(arguments: &Train, communicator: &mut dyn Communicator) -> Result<()> {
     };
     let teacher = teacher(arguments, &recipe, threads)?;
     if let (Some(teacher), Some(Target::Direction)) = (&teacher, subject.target) {
-        subject.outputs = task::numbered(teacher.output_len());
+        subject.learn_vectors_of(teacher, arguments)?;
     }
     let initial = match init {
         Some(init) => {
@@ -81,6 +81,7 @@ fn train(arguments: &Train, communicator: &mut dyn Communicator) -> Result<()> {
         }
         None => draw(arguments, &subject, &recipe)?,
     };
+    subject.check_features(&initial.metadata, teacher.as_ref())?;
     let options = run_options(arguments, threads);
     let stop = stop_by_signals()?;
     let mut observer = Training::new(arguments.json);
@@ -333,7 +334,7 @@ fn draw(arguments: &Train, subject: &Subject, recipe: &Recipe) -> Result<Checkpo
     let metadata = Metadata {
         network: arguments.network.unwrap_or_default(),
         width: arguments.width.unwrap_or(if fashion { 0.25 } else { 1.0 }),
-        classes: Some(subject.outputs.len()),
+        classes: subject.classes(),
         labels: subject.labels(),
         head: subject.head,
         source: source(arguments),
@@ -352,9 +353,9 @@ fn teacher(arguments: &Train, recipe: &Recipe, threads: usize) -> Result<Option<
     };
     let checkpoint = load(weights)?;
     let config = checkpoint.metadata.config();
-    let is_embedding = checkpoint.metadata.head == Head::Embedding;
+    let is_embedding = checkpoint.metadata.head == Head::Embedding && config.classes().is_some();
     let output = match recipe.target {
-        // A classifier's features are its embedding.
+        // Without a last layer of its own, and for a classifier, the features are the embedding.
         Target::Direction if !is_embedding => PlanOutput::Features,
         _ => PlanOutput::Logits,
     };

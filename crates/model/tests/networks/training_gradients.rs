@@ -37,7 +37,17 @@ fn autograd_and_program_agree() {
     let slim = config();
     let mut explicit = config();
     explicit.base.padding = PaddingRule::Explicit;
-    for (what, config) in [("slim", slim), ("explicit padding", explicit)] {
+    // The loss is of pooled features then, which are more than the labels' classes.
+    let mut headless = config();
+    headless.num_classes = None;
+    let mut windowed = headless.clone();
+    windowed.global_pool = false;
+    for (what, config) in [
+        ("slim", slim),
+        ("explicit padding", explicit),
+        ("no classifier", headless),
+        ("no classifier, pool by window", windowed),
+    ] {
         let expected = by_autograd(&config, &LABELS, 0.1, DType::F32);
         for threads in [1, 2] {
             let found = by_plan(&config, &LABELS, 0.1, threads);

@@ -91,7 +91,9 @@ pub fn by_autograd(
     let builder = VarBuilder::from_tensors(tensors.collect(), dtype, &Device::Cpu);
     let network = MobileNetV1::new(config, builder).unwrap();
     let images = images().to_dtype(dtype).unwrap();
+    // Features have a map of one pixel.
     let logits = network.forward_t(&images, true).unwrap();
+    let logits = logits.flatten_from(1).unwrap();
     let labels = Tensor::new(labels, &Device::Cpu).unwrap();
     let loss = softmax_cross_entropy(&logits, &labels, smoothing).unwrap();
     let store = loss.backward().unwrap();

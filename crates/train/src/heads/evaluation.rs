@@ -14,6 +14,7 @@ use crate::error::TrainError;
 use crate::evaluation::EvaluationOptions;
 use crate::log::Measure;
 use crate::metrics::{AttributeMetrics, Verification, mean_average_precision};
+use crate::parallel::Communicator;
 
 /// Most pairs whose scores are kept: all pairs of 11,000 photos.
 const MOST_PAIRS: usize = 1 << 26;
@@ -67,21 +68,26 @@ impl HeadOutcome {
 
 /// Evaluates a network on a data set: attributes by the data's targets; an embedding by the data's
 /// vectors, otherwise by all pairs of photos, which show the same if they have the same class. A network
-/// without a last layer has its features as an embedding.
+/// without a last layer has its features as an embedding. Ranks share the photos out by the options' part;
+/// rank 0 has the outcome.
 ///
 /// # Errors
 /// If the network is a classifier, data and network have other widths, there are too few or too many
-/// pairs, or too many photos are unusable.
+/// pairs, too many photos are unusable, or a rank cannot be reached.
 pub fn evaluate(
     network: &NetworkWeights,
     metadata: &Metadata,
     data: Arc<dyn ImageDataset>,
     options: &EvaluationOptions,
+    communicator: &mut dyn Communicator,
     progress: &mut dyn FnMut(usize),
-) -> Result<HeadOutcome, TrainError> {
+) -> Result<Option<HeadOutcome>, TrainError> {
     let head = head_of(metadata)?;
     let targets = data.targets().cloned();
     let rows = outputs(network, metadata, data.clone(), options, progress)?;
+    let Some(rows) = rows.of_all(communicator)? else {
+        return Ok(None);
+    };
     let metrics = match (head, targets) {
         (Head::Attributes, Some(targets)) => {
             HeadMetrics::Attributes(attributes(&rows, &targets, data.class_names())?)
@@ -93,7 +99,7 @@ pub fn evaluate(
         }
         (head, _) => return Err(wrong_head(head)),
     };
-    Ok(HeadOutcome::new(metrics, rows))
+    Ok(Some(HeadOutcome::new(metrics, rows)))
 }
 
 /// The same by given pairs. A pair with an unusable photo is left out.
@@ -105,12 +111,16 @@ pub fn evaluate_pairs(
     metadata: &Metadata,
     pairs: &PhotoPairs,
     options: &EvaluationOptions,
+    communicator: &mut dyn Communicator,
     progress: &mut dyn FnMut(usize),
-) -> Result<HeadOutcome, TrainError> {
+) -> Result<Option<HeadOutcome>, TrainError> {
     if head_of(metadata)? != Head::Embedding {
         return Err(wrong_head(metadata.head));
     }
     let rows = outputs(network, metadata, pairs.photos.clone(), options, progress)?;
+    let Some(rows) = rows.of_all(communicator)? else {
+        return Ok(None);
+    };
     let units = units(&rows);
     let mut by_photo: Vec<Option<&[f32]>> = vec![None; pairs.photos.len()];
     for (unit, &image) in units.chunks(rows.width.max(1)).zip(&rows.images) {
@@ -130,8 +140,8 @@ pub fn evaluate_pairs(
             to.push(dot(a, b));
         }
     }
-    let pairs = Verification::new(same, different)?;
-    Ok(HeadOutcome::new(HeadMetrics::Verification(pairs), rows))
+    let metrics = HeadMetrics::Verification(Verification::new(same, different)?);
+    Ok(Some(HeadOutcome::new(metrics, rows)))
 }
 
 /// What is measured.

@@ -1,4 +1,4 @@
-//! What a network makes of all photos of a data set.
+//! What a network makes of all photos of a data set, shared out among ranks.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,6 +9,7 @@ use mobilenet_model::{NetworkWeights, PlanOutput};
 use crate::data::{EvaluationBatches, EvaluationConfig, ImageDataset, Skipped};
 use crate::error::TrainError;
 use crate::evaluation::EvaluationOptions;
+use crate::parallel::{Communicator, bytes_of, gather_on_first, write};
 
 /// A row of outputs for each photo that could be used.
 pub(super) struct Outputs {
@@ -23,6 +24,33 @@ pub(super) struct Outputs {
 impl Outputs {
     pub(super) fn rows(&self) -> impl Iterator<Item = &[f32]> {
         self.values.chunks_exact(self.width.max(1))
+    }
+
+    /// The rows of all ranks, on rank 0, in the order of one rank.
+    pub(super) fn of_all(
+        mut self,
+        communicator: &mut dyn Communicator,
+    ) -> Result<Option<Self>, TrainError> {
+        if communicator.ranks() == 1 {
+            return Ok(Some(self));
+        }
+        let about = serde_json::to_vec(&(&self.images, &self.skipped, self.elapsed));
+        let about = gather_on_first(communicator, about.map_err(TrainError::message)?)?;
+        let values = gather_on_first(communicator, bytes_of(&self.values))?;
+        let Some((about, values)) = about.zip(values) else {
+            return Ok(None);
+        };
+        for (about, values) in about.iter().zip(&values).skip(1) {
+            let about = serde_json::from_slice(about).map_err(TrainError::message)?;
+            let (images, skipped, elapsed): (Vec<usize>, Vec<Skipped>, Duration) = about;
+            let start = self.values.len();
+            self.values.resize(start + images.len() * self.width, 0.0);
+            write(values, &mut self.values[start..])?;
+            self.images.extend(images);
+            self.skipped.extend(skipped);
+            self.elapsed = self.elapsed.max(elapsed);
+        }
+        Ok(Some(self))
     }
 }
 

@@ -127,14 +127,17 @@ impl Training<'_> {
         options: &EvaluationOptions,
     ) -> Result<(), TrainError> {
         let step = self.trainer.state().step;
-        let outcome = heads::evaluate(network, &self.metadata, test, options, &mut |_| ())?;
-        let (measure, value) = outcome.measured();
-        self.record(Record::Measure(MeasureRecord {
-            epoch: step.div_ceil(self.steps_per_epoch),
-            measure,
-            value,
-        }))?;
-        self.measured = Some(outcome);
+        let (metadata, communicator) = (&self.metadata, &mut *self.communicator);
+        let outcome = heads::evaluate(network, metadata, test, options, communicator, &mut |_| ())?;
+        if let Some(outcome) = &outcome {
+            let (measure, value) = outcome.measured();
+            self.record(Record::Measure(MeasureRecord {
+                epoch: step.div_ceil(self.steps_per_epoch),
+                measure,
+                value,
+            }))?;
+        }
+        self.measured = outcome;
         self.evaluated_at = Some((step, None));
         Ok(())
     }

@@ -66,7 +66,7 @@ impl<'a> Training<'a> {
         let config = recipe.network(metadata.config());
         let layout = FlatLayout::new(&config)?;
         let (rank, ranks) = (communicator.rank(), communicator.ranks());
-        check_head(&metadata, &recipe, ranks)?;
+        check_head(&metadata, &recipe)?;
         let shares = match replicas {
             None => Shares::new(recipe.shards, ranks)?,
             // A worker computes whole batches.
@@ -386,21 +386,14 @@ fn loader_config(
     })
 }
 
-/// What is no classifier is evaluated in f32, by one rank.
-fn check_head(metadata: &Metadata, recipe: &Recipe, ranks: usize) -> Result<(), TrainError> {
-    let refused = match metadata.head.is_classes() {
-        true => None,
-        false if ranks > 1 => Some(("the number of ranks", ranks.to_string())),
-        false => recipe
-            .quantization
-            .map(|_| ("the training", "for integers".to_string())),
-    };
-    match refused {
-        None => Ok(()),
-        Some((setting, found)) => Err(TrainError::Setting {
-            setting,
-            range: "1 and in f32 for attributes and embeddings",
-            found,
+/// What is no classifier is evaluated in f32.
+fn check_head(metadata: &Metadata, recipe: &Recipe) -> Result<(), TrainError> {
+    match metadata.head.is_classes() || recipe.quantization.is_none() {
+        true => Ok(()),
+        false => Err(TrainError::Setting {
+            setting: "the training",
+            range: "in f32 for attributes and embeddings",
+            found: "for integers".to_string(),
         }),
     }
 }

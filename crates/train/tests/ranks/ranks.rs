@@ -20,12 +20,12 @@ use mobilenet_train::quantization::Quantization;
 use mobilenet_train::recipe::Recipe;
 use mobilenet_train::run::{Job, Observer, Replicas, RunOptions, RunOutcome, run};
 
-const SIDE: usize = 32;
+pub(super) const SIDE: usize = 32;
 const CLASSES: usize = 3;
 
 /// Photos of stripes, some of which may be broken.
 #[derive(Clone)]
-struct Stripes {
+pub(super) struct Stripes {
     photos: usize,
     name: &'static str,
     broken: Vec<usize>,
@@ -33,7 +33,7 @@ struct Stripes {
 }
 
 impl Stripes {
-    fn new(photos: usize) -> Self {
+    pub(super) fn new(photos: usize) -> Self {
         let classes = (0..CLASSES).map(|class| class.to_string()).collect();
         let broken = Vec::new();
         Self {
@@ -140,17 +140,19 @@ impl Observer for Watch {
     }
 }
 
-struct Case {
-    recipe: Recipe,
-    data: OpenData,
+pub(super) struct Case {
+    pub(super) recipe: Recipe,
+    pub(super) initial: Checkpoint,
+    pub(super) data: OpenData,
     options: RunOptions,
     replicas: Option<Replicas>,
 }
 
 impl Case {
-    fn new(out: &Path, shards: usize) -> Self {
+    pub(super) fn new(out: &Path, shards: usize) -> Self {
         Self {
             recipe: recipe(shards),
+            initial: initial(),
             data: Stripes::new(40).data(17),
             options: options(out),
             replicas: None,
@@ -165,7 +167,7 @@ impl Case {
         let mut watch = Watch::default();
         let job = Job {
             recipe: self.recipe.clone(),
-            initial: initial(),
+            initial: self.initial.clone(),
             data: &self.data,
             replicas: self.replicas,
             options: &self.options,
@@ -175,7 +177,7 @@ impl Case {
 }
 
 /// Runs a case for each rank, at the same time.
-fn on_ranks(
+pub(super) fn on_ranks(
     ranks: usize,
     case: impl Fn(usize) -> Case + Sync,
 ) -> Vec<Result<RunOutcome, TrainError>> {
@@ -201,11 +203,11 @@ fn on<T: Send>(
     })
 }
 
-fn model(out: &Path) -> Vec<u8> {
+pub(super) fn model(out: &Path) -> Vec<u8> {
     std::fs::read(out.join("model.safetensors")).unwrap()
 }
 
-fn problem(outcome: &Result<RunOutcome, TrainError>) -> String {
+pub(super) fn problem(outcome: &Result<RunOutcome, TrainError>) -> String {
     outcome.as_ref().map(|_| ()).unwrap_err().to_string()
 }
 
