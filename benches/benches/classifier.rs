@@ -29,7 +29,7 @@ fn bench(criterion: &mut Criterion) {
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let engine = Engine::Plan {
-        threads,
+        threads: Some(threads),
         weights: WeightType::F32,
     };
     let classifier = Classifier::from_checkpoint(checkpoint, engine).expect("it loads");

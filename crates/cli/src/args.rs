@@ -152,7 +152,7 @@ pub struct Classify {
     pub(crate) min_probability: Option<f64>,
     #[command(flatten)]
     pub(crate) preprocess: Preprocess,
-    /// Number of threads [default: all cores]
+    /// Number of threads [default: all cores; for a single photo, as many as the network has work for]
     #[arg(short, long, value_name = "N", value_parser = threads())]
     pub(crate) threads: Option<u64>,
     /// Engine that computes

@@ -26,6 +26,8 @@ pub(crate) trait Planner {
 pub(crate) struct Pool<P: Planner = Networks> {
     planner: P,
     threads: usize,
+    /// Threads of a call that is alone.
+    of_a_call: usize,
     state: Mutex<State<P>>,
     /// Notified when a plan is returned.
     returned: Condvar,
@@ -54,7 +56,7 @@ impl<P: Planner> std::fmt::Debug for State<P> {
 /// How a caller shares the threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Caller {
-    /// A call of its own. It uses all threads if no other call runs.
+    /// A call of its own. If no other call runs, it uses all threads that it has work for.
     Any,
     /// One of several parallel calls of the same batch. It uses one thread.
     OneOfMany,
@@ -65,6 +67,7 @@ impl<P: Planner> Pool<P> {
         Self {
             planner,
             threads: threads.max(1),
+            of_a_call: threads.max(1),
             state: Mutex::new(State {
                 idle: HashMap::new(),
                 busy: 0,
@@ -72,6 +75,12 @@ impl<P: Planner> Pool<P> {
             }),
             returned: Condvar::new(),
         }
+    }
+
+    /// Leaves a call that is alone at most so many of the threads.
+    pub(crate) fn with_calls_of(mut self, threads: usize) -> Self {
+        self.of_a_call = threads.clamp(1, self.threads);
+        self
     }
 
     /// Most threads in use at a time.
@@ -111,7 +120,7 @@ impl<P: Planner> Pool<P> {
         let threads = loop {
             let alone = state.busy == 0 && state.waiting == 1;
             if alone && caller == Caller::Any {
-                break self.threads;
+                break self.of_a_call;
             }
             if state.busy < self.threads {
                 break 1;
@@ -232,6 +241,14 @@ mod tests {
             pool.run(&pixels, Output::Logits, Caller::Any).unwrap();
         }
         assert_eq!((idle(&pool, 2), idle(&pool, 1)), (1, 0));
+    }
+
+    #[test]
+    fn a_call_leaves_threads_that_it_has_no_work_for() {
+        let pool = pool(3).with_calls_of(0);
+        let pixels = vec![0.5; 32 * 32 * 3];
+        pool.run(&pixels, Output::Logits, Caller::Any).unwrap();
+        assert_eq!((idle(&pool, 3), idle(&pool, 1)), (0, 1));
     }
 
     #[test]

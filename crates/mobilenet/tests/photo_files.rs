@@ -22,7 +22,7 @@ fn classifier(threads: usize) -> Classifier {
         report: LoadReport::default(),
     };
     let engine = Engine::Plan {
-        threads,
+        threads: Some(threads),
         weights: WeightType::F32,
     };
     Classifier::from_checkpoint(checkpoint, engine).unwrap()

@@ -120,7 +120,7 @@ fn engine(arguments: &Classify) -> Result<Engine> {
             bail!("--weight-type is for --precision f32")
         }
         args::Engine::Plan => Ok(Engine::Plan {
-            threads: threads::or_all_cores(arguments.threads),
+            threads: arguments.threads.map(|n| threads::or_all_cores(Some(n))),
             weights,
         }),
     }

@@ -46,7 +46,7 @@ pub(super) fn network(
 /// The same with the preprocessing that the checkpoint has.
 pub(super) fn of_checkpoint(checkpoint: Checkpoint, threads: usize) -> Result<Classifier> {
     let engine = Engine::Plan {
-        threads,
+        threads: Some(threads),
         weights: WeightType::F32,
     };
     Ok(Classifier::from_checkpoint(
