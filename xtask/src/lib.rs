@@ -121,7 +121,7 @@ pub struct Report {
     #[arg(long, value_enum, conflicts_with = "check")]
     pub part: Option<ReportPart>,
     /// A third of the turns: each part takes at most three minutes
-    #[arg(long, conflicts_with = "check")]
+    #[arg(long, conflicts_with = "check", group = "trains")]
     pub quick: bool,
     /// Measure nothing; rewrite tables and plots from the stored results
     #[arg(long, conflicts_with_all = ["check", "part", "quick"])]
@@ -145,15 +145,20 @@ pub struct Docs {
 
 /// Arguments of `paper`.
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("trains").multiple(true))]
 pub struct Paper {
     /// Write nothing; fail if the page differs from what the code and the stored results give
     #[arg(long)]
     pub check: bool,
     /// Also answer the paper's questions by training small networks on Fashion-MNIST, for a night;
     /// an interrupted run is continued
-    #[arg(long, conflicts_with = "check")]
+    #[arg(long, conflicts_with = "check", group = "trains")]
     pub experiments: bool,
     /// The experiments in a short form, with fewer steps and seeds
-    #[arg(long, conflicts_with = "check")]
+    #[arg(long, conflicts_with = "check", group = "trains")]
     pub quick: bool,
+    /// Also train on photos: a folder with the twelve kinds of flowers that docs/paper.md names, in train/
+    /// and test/
+    #[arg(long, value_name = "DIR", requires = "trains")]
+    pub photos: Option<PathBuf>,
 }

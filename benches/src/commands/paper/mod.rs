@@ -24,7 +24,7 @@ use xtask::Paper;
 
 pub(crate) fn run(arguments: &Paper) -> Result<()> {
     if arguments.experiments || arguments.quick {
-        experiments::run(arguments.quick)?;
+        experiments::run(arguments.quick, arguments.photos.as_deref())?;
     }
     let mut text = page()?;
     let mut files = vec![(format!("docs/{}", released::PLOT), released::plot()?)];

@@ -1,28 +1,28 @@
-//! The paper's questions answered by training small networks on Fashion-MNIST.
+//! The paper's questions answered by training small networks on Fashion-MNIST, and some on photos.
 //!
 //! ```text
 //! design    questions -> settings, each with several seeds
-//! training  a setting and a seed -> accuracy (autograd: full convolutions, on candle)
+//! training  a setting and a seed -> accuracy
 //! results   docs/experiments.jsonl
 //! page      -> a section of docs/paper.md and a plot                (`--check` does only this)
 //! ```
 
-mod autograd;
 mod design;
 mod page;
 mod results;
 mod training;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use mobilenet::model::initialize::Parameters;
 use mobilenet::train::data::{self, OpenData};
 
-use self::design::{Scale, Setting, settings};
+use self::design::{Images, Scale, Setting, settings};
 use self::results::{Results, Run};
 use self::training::Trained;
 use super::super::docs::root;
@@ -32,20 +32,23 @@ const RAW: &str = "experiments.jsonl";
 const PLOT: &str = "images/experiments.svg";
 
 /// Trains what is not yet among the stored results, and stores each run. As many runs as there are
-/// cores train at a time, each on one thread.
-pub(super) fn run(quick: bool) -> Result<()> {
+/// cores train at a time, each on one thread. Without photos nothing is trained on photos.
+pub(super) fn run(quick: bool, photos: Option<&Path>) -> Result<()> {
     let scale = if quick { Scale::QUICK } else { Scale::FULL };
     let path = root().join("docs").join(RAW);
     let results = Results::to_continue(Results::read(&path)?, &scale)?;
-    let data = data::open("fashion-mnist")?;
+    let mut data = HashMap::from([(Images::FashionMnist, data::open("fashion-mnist")?)]);
+    data.extend(photos.map(flowers).transpose()?);
     let seeds = 0..scale.seeds;
     let all: Vec<(Setting, u64)> = settings()
         .into_iter()
         .flat_map(|setting| seeds.clone().map(move |seed| (setting, seed)))
         .collect();
     let missing: Vec<(Setting, u64)> = (all.iter().copied())
+        .filter(|(setting, _)| data.contains_key(&setting.images))
         .filter(|(setting, seed)| !results.has(setting, *seed))
         .collect();
+    let planned = results.runs.len() + missing.len();
     let experiment = Experiment {
         scale,
         data,
@@ -68,9 +71,8 @@ pub(super) fn run(quick: bool) -> Result<()> {
             results.runs.sort_by_key(place);
             results.write(&path)?;
             eprintln!(
-                "{} of {}: {setting:?}, seed {seed}: {:.2} % after {:.0} s",
+                "{} of {planned}: {setting:?}, seed {seed}: {:.2} % after {:.0} s",
                 results.runs.len(),
-                all.len(),
                 100.0 * accuracy,
                 start.elapsed().as_secs_f64()
             );
@@ -88,41 +90,58 @@ pub(super) fn run(quick: bool) -> Result<()> {
     })
 }
 
+/// The photos of a folder with train/ and test/.
+fn flowers(folder: &Path) -> Result<(Images, OpenData)> {
+    let images = Images::Flowers;
+    let data = data::open(&folder.to_string_lossy())?;
+    let (expected, found) = (images.classes(), data.train.class_names().len());
+    if found != expected {
+        bail!(
+            "{} has {found} classes; the photos of these experiments have {expected}",
+            folder.display()
+        );
+    }
+    Ok((images, data))
+}
+
 /// What all runs share.
 struct Experiment {
     scale: Scale,
-    data: OpenData,
-    /// Weights of the largest network, by seed.
-    teachers: Mutex<HashMap<u64, Arc<Parameters>>>,
+    data: HashMap<Images, OpenData>,
+    /// Weights of the teachers, by seed.
+    teachers: Mutex<HashMap<(Images, u64), Arc<Parameters>>>,
 }
 
 impl Experiment {
     fn accuracy(&self, setting: &Setting, seed: u64) -> Result<f64> {
         let teacher = match setting.distilled {
-            true => Some(self.teacher(seed)?),
+            true => Some(self.teacher(setting.images, seed)?),
             false => None,
         };
         let trained = self.train(setting, seed, teacher.as_deref())?;
-        if *setting == Setting::LARGEST {
-            locked(&self.teachers).insert(seed, Arc::new(trained.parameters));
+        if *setting == setting.images.teacher() {
+            let teacher = Arc::new(trained.parameters);
+            locked(&self.teachers).insert((setting.images, seed), teacher);
         }
         Ok(trained.accuracy)
     }
 
     /// The teacher with this seed. It is trained again if an earlier process has trained it.
-    fn teacher(&self, seed: u64) -> Result<Arc<Parameters>> {
-        let known = locked(&self.teachers).get(&seed).cloned();
+    fn teacher(&self, images: Images, seed: u64) -> Result<Arc<Parameters>> {
+        let known = locked(&self.teachers).get(&(images, seed)).cloned();
         if let Some(known) = known {
             return Ok(known);
         }
-        let trained = self.train(&Setting::LARGEST, seed, None)?;
+        let trained = self.train(&images.teacher(), seed, None)?;
         let teacher = Arc::new(trained.parameters);
-        locked(&self.teachers).insert(seed, teacher.clone());
+        locked(&self.teachers).insert((images, seed), teacher.clone());
         Ok(teacher)
     }
 
     fn train(&self, setting: &Setting, seed: u64, teacher: Option<&Parameters>) -> Result<Trained> {
-        training::train(setting, &self.scale, seed, &self.data, teacher)
+        let data = self.data.get(&setting.images);
+        let data = data.with_context(|| format!("no images for {setting:?}"))?;
+        training::train(setting, &self.scale, seed, data, teacher)
             .with_context(|| format!("{setting:?}, seed {seed}"))
     }
 }
@@ -173,7 +192,7 @@ mod tests {
         }
 
         fn label(&self, index: usize) -> usize {
-            index % 10
+            index % self.0.len()
         }
 
         fn load(&self, index: usize) -> Result<Photo, DataError> {
@@ -189,8 +208,9 @@ mod tests {
         }
     }
 
-    fn data() -> OpenData {
-        let greys = Arc::new(Greys((0..10).map(|class| class.to_string()).collect()));
+    fn data(images: Images) -> OpenData {
+        let classes = 0..images.classes();
+        let greys = Arc::new(Greys(classes.map(|class| class.to_string()).collect()));
         OpenData {
             train: greys.clone(),
             test: Some(greys),
@@ -201,6 +221,8 @@ mod tests {
         quick: true,
         steps: 4,
         batch_size: 20,
+        photo_steps: 2,
+        photo_batch_size: 10,
         seeds: 1,
     };
 
@@ -211,7 +233,8 @@ mod tests {
                 structure,
                 ..Setting::mobilenet(0.0625, 32)
             };
-            let train = |seed| training::train(&setting, &TINY, seed, &data(), None).unwrap();
+            let data = data(setting.images);
+            let train = |seed| training::train(&setting, &TINY, seed, &data, None).unwrap();
             let [first, again, other] = [3, 3, 4].map(train);
             assert!(first.parameters == again.parameters, "{structure:?}");
             assert!(first.parameters != other.parameters, "{structure:?}");
@@ -220,52 +243,25 @@ mod tests {
     }
 
     #[test]
-    fn a_student_learns_from_its_teacher_alone() {
-        let student = Setting {
+    fn students_learn_from_their_teachers_alone() {
+        let on_photos = settings()
+            .into_iter()
+            .find(|one| one.distilled && one.images == Images::Flowers);
+        let fashion = Setting {
             distilled: true,
             ..Setting::mobilenet(0.0625, 56)
         };
-        let experiment = Experiment {
-            scale: TINY,
-            data: data(),
-            teachers: Mutex::new(HashMap::new()),
-        };
-        let accuracy = experiment.accuracy(&student, 0).unwrap();
-        assert!((0.0..=1.0).contains(&accuracy));
-        assert!(locked(&experiment.teachers).contains_key(&0));
-        assert!(training::train(&student, &TINY, 0, &data(), None).is_err());
-    }
-
-    /// Dropout draws other numbers on candle, so it is off.
-    #[test]
-    fn autograd_trains_as_the_program_does() {
-        use mobilenet::model::FlatLayout;
-        use mobilenet::model::initialize::initial_parameters;
-        use mobilenet::train::trainer::State;
-
-        let setting = Setting::mobilenet(0.0625, 32);
-        let mut recipe = training::recipe(&setting, &TINY, 0);
-        recipe.dropout_keep_prob = 1.0;
-        // In later steps rounding errors have grown.
-        recipe.steps = 1;
-        let mut config = recipe.network(setting.config());
-        config.dropout_keep_prob = 1.0;
-        let layout = FlatLayout::new(&config).unwrap();
-        let weights = layout
-            .flatten(&initial_parameters(&config, 0).unwrap())
-            .unwrap();
-        let state = State::new(&recipe, &layout, weights).unwrap();
-        let loader = || training::loader(&recipe, &data()).unwrap();
-        let expected = training::by_program(recipe.clone(), &config, state.clone(), None, loader());
-        let found = autograd::train(&recipe, &config, state, loader()).unwrap();
-        for (name, expected) in expected.unwrap() {
-            let largest = expected
-                .values()
-                .iter()
-                .fold(0f32, |most, v| most.max(v.abs()));
-            for (a, b) in found[&name].values().iter().zip(expected.values()) {
-                assert!((a - b).abs() <= 2e-3 * largest.max(1e-3), "{name}: {a} {b}");
-            }
+        for student in [fashion, on_photos.unwrap()] {
+            let images = student.images;
+            let experiment = Experiment {
+                scale: TINY,
+                data: HashMap::from([(images, data(images))]),
+                teachers: Mutex::new(HashMap::new()),
+            };
+            let accuracy = experiment.accuracy(&student, 0).unwrap();
+            assert!((0.0..=1.0).contains(&accuracy));
+            assert!(locked(&experiment.teachers).contains_key(&(images, 0)));
+            assert!(training::train(&student, &TINY, 0, &data(images), None).is_err());
         }
     }
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use mobilenet::model::file::write_atomically;
 use serde::{Deserialize, Serialize};
 
-use super::design::{Scale, Setting};
+use super::design::{Images, Scale, Setting};
 
 /// One run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,7 +66,8 @@ impl Results {
         let values: Vec<f64> = runs.map(|run| 100.0 * run.accuracy).collect();
         ensure!(
             values.len() as u64 == self.scale.seeds,
-            "{} of {} runs of {setting:?}: `cargo xtask paper --experiments` completes them",
+            "{} of {} runs of {setting:?}: `cargo xtask paper --experiments` completes them (with \
+             --photos DIR those on photos)",
             values.len(),
             self.scale.seeds
         );
@@ -87,6 +88,12 @@ impl Results {
                 runs: Vec::new(),
             }),
         }
+    }
+
+    /// Whether there are runs on photos, for which the photos have to be given.
+    pub(super) fn has_photos(&self) -> bool {
+        let mut runs = self.runs.iter();
+        runs.any(|run| run.setting.images == Images::Flowers)
     }
 
     pub(super) fn has(&self, setting: &Setting, seed: u64) -> bool {

@@ -13,8 +13,7 @@ use mobilenet::train::recipe::{Recipe, Target};
 use mobilenet::train::schedule::{Cosine, Schedule};
 use mobilenet::train::trainer::{State, Trainer};
 
-use super::autograd;
-use super::design::{Rule, Scale, Setting, Structure};
+use super::design::{Images, Rule, Scale, Setting};
 
 /// The bits of a result depend on the number of threads of a run. Several runs train at a time.
 const THREADS: usize = 1;
@@ -38,21 +37,23 @@ pub(super) fn train(
 ) -> Result<Trained> {
     let recipe = recipe(setting, scale, seed);
     let config = recipe.network(setting.config());
-    let loader = loader(&recipe, data)?;
+    let mut loader = loader(&recipe, data)?;
     let layout = FlatLayout::new(&config)?;
     let weights = layout.flatten(&initial_parameters(&config, seed)?)?;
     let state = State::new(&recipe, &layout, weights)?;
-    let parameters = match setting.structure {
-        Structure::Full => autograd::train(&recipe, &config, state, loader)?,
-        Structure::Separable | Structure::Shallow => {
-            let teacher = match setting.distilled {
-                true => Some(plan_of_teacher(setting.side, teacher)?),
-                false => None,
-            };
-            by_program(recipe, &config, state, teacher, loader)?
-        }
+    let teacher = match setting.distilled {
+        true => Some(plan_of_teacher(setting, teacher)?),
+        false => None,
     };
-    let accuracy = accuracy(&config, &parameters, setting.side, data)?;
+    let steps = recipe.steps;
+    let mut trainer = Trainer::new(recipe, &config, state, teacher, THREADS)?;
+    for _ in 0..steps {
+        let batch = loader.next_batch()?;
+        trainer.step(&batch.images, &batch.labels)?;
+        loader.give_back(batch);
+    }
+    let parameters = trainer.layout().tensors(&trainer.state().weights)?;
+    let accuracy = accuracy(&config, &parameters, setting, data)?;
     Ok(Trained {
         parameters,
         accuracy,
@@ -60,8 +61,10 @@ pub(super) fn train(
 }
 
 /// The recipe of the embedded weights (docs/recipes/fashion_mnist.md) without averaged weights and
-/// label smoothing, which short runs and comparisons do without.
-pub(super) fn recipe(setting: &Setting, scale: &Scale, seed: u64) -> Recipe {
+/// label smoothing, which short runs and comparisons do without. Photos are cropped, and learnt in
+/// smaller steps.
+fn recipe(setting: &Setting, scale: &Scale, seed: u64) -> Recipe {
+    let (steps, batch_size) = scale.of(setting.images);
     let (optimizer, initial) = match setting.optimizer {
         Rule::RmsProp => (OptimizerConfig::rms_prop_slim(), 0.045),
         Rule::Momentum => {
@@ -69,26 +72,32 @@ pub(super) fn recipe(setting: &Setting, scale: &Scale, seed: u64) -> Recipe {
                 momentum: 0.9,
                 nesterov: true,
             };
-            (nesterov, 0.3)
+            match setting.images {
+                Images::FashionMnist => (nesterov, 0.3),
+                Images::Flowers => (nesterov, 0.05),
+            }
         }
     };
     Recipe {
-        batch_size: scale.batch_size,
+        batch_size,
         resolution: setting.side,
         seed,
         optimizer,
         schedule: Schedule::Cosine(Cosine {
             initial,
-            warm_up_steps: scale.steps / 20,
-            total_steps: scale.steps,
+            warm_up_steps: steps / 20,
+            total_steps: steps,
             end: 0.0,
         }),
         weight_decay: 1e-4,
         decay_depthwise: setting.decay_depthwise,
         batch_norm_decay: if scale.quick { 0.9 } else { 0.99 },
-        augmentation: Augmentation::CropFlip {
-            padding: setting.side.div_ceil(24),
-            border: Border::Zero,
+        augmentation: match setting.images {
+            Images::FashionMnist => Augmentation::CropFlip {
+                padding: setting.side.div_ceil(24),
+                border: Border::Zero,
+            },
+            Images::Flowers => Augmentation::Mild,
         },
         target: match setting.distilled {
             true => Target::Teacher(Distillation::paper()),
@@ -96,11 +105,11 @@ pub(super) fn recipe(setting: &Setting, scale: &Scale, seed: u64) -> Recipe {
                 label_smoothing: 0.0,
             },
         },
-        ..Recipe::slim(scale.steps)
+        ..Recipe::slim(steps)
     }
 }
 
-pub(super) fn loader(recipe: &Recipe, data: &OpenData) -> Result<Loader> {
+fn loader(recipe: &Recipe, data: &OpenData) -> Result<Loader> {
     let config = LoaderConfig {
         batch_size: recipe.batch_size,
         part: Part::WHOLE,
@@ -115,41 +124,28 @@ pub(super) fn loader(recipe: &Recipe, data: &OpenData) -> Result<Loader> {
     Ok(Loader::new(data.train.clone(), config, 0)?)
 }
 
-fn plan_of_teacher(side: usize, parameters: Option<&Parameters>) -> Result<InferencePlan> {
+fn plan_of_teacher(student: &Setting, parameters: Option<&Parameters>) -> Result<InferencePlan> {
     let parameters = parameters.context("a student needs its teacher's weights")?;
-    let weights = PlanWeights::new(&Setting::LARGEST.config(), parameters)?;
+    let weights = PlanWeights::new(&student.images.teacher().config(), parameters)?;
     Ok(InferencePlan::new(
         &weights,
-        &PlanOptions::new([side; 2], THREADS),
+        &PlanOptions::new([student.side; 2], THREADS),
     )?)
-}
-
-pub(super) fn by_program(
-    recipe: Recipe,
-    config: &MobileNetV1Config,
-    state: State,
-    teacher: Option<InferencePlan>,
-    mut loader: Loader,
-) -> Result<Parameters> {
-    let steps = recipe.steps;
-    let mut trainer = Trainer::new(recipe, config, state, teacher, THREADS)?;
-    for _ in 0..steps {
-        let batch = loader.next_batch()?;
-        trainer.step(&batch.images, &batch.labels)?;
-        loader.give_back(batch);
-    }
-    Ok(trainer.layout().tensors(&trainer.state().weights)?)
 }
 
 fn accuracy(
     config: &MobileNetV1Config,
     parameters: &Parameters,
-    side: usize,
+    setting: &Setting,
     data: &OpenData,
 ) -> Result<f64> {
-    let preprocessing = Preprocessing {
-        resize: Resize::CentralCrop { fraction: 1.0 },
-        ..Preprocessing::slim(side)
+    let slim = Preprocessing::slim(setting.side);
+    let preprocessing = match setting.images {
+        Images::FashionMnist => Preprocessing {
+            resize: Resize::CentralCrop { fraction: 1.0 },
+            ..slim
+        },
+        Images::Flowers => slim,
     };
     let options = EvaluationOptions {
         batch_size: 32,
