@@ -210,6 +210,9 @@ fn weights_lists_what_is_known() {
     let lines = lines(&output);
     assert_eq!(lines[0]["name"], "mobilenet_v1_1.0_224");
     assert!(lines.iter().all(|line| line["cached"] == false));
+    for task in ["classification", "detection"] {
+        assert!(lines.iter().any(|line| line["task"] == task), "{task}");
+    }
     let unknown = run(&["weights", "mobilenet_v9"]);
     assert_eq!(unknown.status.code(), Some(1));
     assert!(stderr(&unknown).contains("mobilenet_v1_0.75_192"));

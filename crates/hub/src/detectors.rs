@@ -95,7 +95,8 @@ impl KnownDetector {
 
 /// All known detectors.
 pub const DETECTORS: &[KnownDetector] = &[
-    // sha256: of the file's pointer in the zoo's repository (Git LFS, 29,461,455 bytes).
+    // sha256: of the file's pointer in the zoo's repository (Git LFS, 29,461,455 bytes). The file itself
+    // was not seen when this was written: the reader is tested with what tf2onnx makes of such a graph.
     KnownDetector {
         name: "ssd_mobilenet_v1_12",
         description: "ONNX zoo's SSD on MobileNetV1 1.0 at 300: COCO (90 classes), AP 23.0",

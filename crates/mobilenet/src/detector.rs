@@ -87,8 +87,9 @@ pub type DetectFiles = FileAnswers<Detections>;
 const LEAST_SCORE: f32 = 0.5;
 
 impl Detector {
-    /// Loads a quantised TFLite file that ends in `TFLite_Detection_PostProcess`, as TensorFlow's
-    /// Object Detection API exports them. Computes with [`DetectorOptions::default`], and returns
+    /// Loads a file that [`DetectorWeights::open`] reads, such as TFLite's with
+    /// `TFLite_Detection_PostProcess`, or with the feature `hub` a detector by its name, which is
+    /// fetched on first use. Computes with [`DetectorOptions::default`], and returns
     /// objects with a score of at least 0.5, as many as the file says.
     ///
     /// # Errors
@@ -105,10 +106,19 @@ impl Detector {
     /// # Ok::<(), mobilenet::Error>(())
     /// ```
     pub fn new(weights: impl AsRef<Path>) -> Result<Self, Error> {
+        #[cfg(feature = "hub")]
+        if !mobilenet_model::checkpoint::exists(weights.as_ref())
+            && let Some(name) = weights.as_ref().to_str()
+        {
+            use mobilenet_hub::{Cache, Silent, resolve_detector};
+
+            let file = resolve_detector(name, &Cache::of_user()?, &mut Silent)?;
+            return Self::open(file, DetectorOptions::default());
+        }
         Self::open(weights, DetectorOptions::default())
     }
 
-    /// As [`Self::new`], with options.
+    /// Loads a file, with options.
     ///
     /// # Errors
     /// As [`Self::new`].

@@ -15,9 +15,10 @@ pub struct Detect {
     #[arg(required = true, value_name = "PHOTO|DIR|-")]
     pub(crate) photos: Vec<PathBuf>,
     /// Detector: a TFLite file that ends in TFLite_Detection_PostProcess, a file or folder with the
-    /// variables of an SSD of TensorFlow's Object Detection API, or face-api's manifest
+    /// variables of an SSD of TensorFlow's Object Detection API, or face-api's manifest; or a name that
+    /// `weights` lists
     #[arg(short, long, value_name = "W")]
-    pub(crate) weights: PathBuf,
+    pub(crate) weights: String,
     /// Leave out objects with a lower score
     #[arg(long, value_name = "SCORE", default_value_t = 0.5, value_parser = share)]
     pub(crate) threshold: f64,

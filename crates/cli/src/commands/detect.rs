@@ -7,6 +7,7 @@ use mobilenet::detect::{Computation, PostProcess, Suppression};
 use mobilenet::{DetectedObject, Detections, Detector, DetectorOptions, PhotoOptions, open_photo};
 use serde::Serialize;
 
+use super::detector_file;
 use crate::args::{Detect, Precision, SuppressionRule};
 use crate::output;
 use crate::photo_sources::Sources;
@@ -38,7 +39,7 @@ const SOFTNESS: f32 = 0.5;
 pub(crate) fn run(arguments: &Detect) -> Result<()> {
     let sources = Sources::of_arguments(&arguments.photos)?;
     let detector = Detector::open(
-        &arguments.weights,
+        detector_file(&arguments.weights)?,
         DetectorOptions {
             threads: threads::or_all_cores(arguments.threads),
             computation: match arguments.precision {

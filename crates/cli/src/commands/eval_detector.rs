@@ -12,7 +12,7 @@ use mobilenet::train::log::History;
 use mobilenet::train::report;
 use serde::Serialize;
 
-use super::task;
+use super::{detector_file, task};
 use crate::args::{Eval, Precision};
 use crate::progress::counting;
 use crate::{output, ranks, threads};
@@ -46,7 +46,7 @@ fn eval_detector(arguments: &Eval) -> Result<()> {
         Precision::F32 => Computation::Floats,
         Precision::Int8 => Computation::default(),
     };
-    let weights = DetectorWeights::open(Path::new(&arguments.weights), computation)?;
+    let weights = DetectorWeights::open(&detector_file(&arguments.weights)?, computation)?;
     let data = open_test(Path::new(&arguments.data))?;
     let options = DetectionOptions {
         threads: threads::or_all_cores(arguments.threads),

@@ -28,13 +28,13 @@ mod train_head;
 mod train_settings;
 pub(crate) mod weights;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
 use crate::args;
 use crate::progress::Terminal;
-use mobilenet::hub::{Cache, HubError, resolve_with};
+use mobilenet::hub::{Cache, HubError, resolve_detector, resolve_with};
 use mobilenet::kernels::inference::WeightType;
 use mobilenet::model::checkpoint::{
     self, Checkpoint, LoadOptions, QuantizedCheckpoint, ReadLimits, exists,
@@ -62,6 +62,16 @@ fn load_with(weights: &str, options: &LoadOptions) -> Result<Checkpoint, HubErro
         &Cache::of_user()?,
         &mut Terminal::default(),
     )
+}
+
+/// The file of a detector: a file or folder, or a known name, which is fetched on first use.
+fn detector_file(weights: &str) -> Result<PathBuf> {
+    // A file needs no cache.
+    if exists(Path::new(weights)) {
+        return Ok(PathBuf::from(weights));
+    }
+    let cache = Cache::of_user()?;
+    Ok(resolve_detector(weights, &cache, &mut Terminal::default())?)
 }
 
 /// The integers of a quantised file, which need not be a MobileNetV1.
