@@ -36,9 +36,23 @@ export interface Prediction {
   index: number;
 }
 
+export interface FoundObject {
+  className: string;
+  /** From 0 to 1. */
+  score: number;
+  /** Number of the class. */
+  index: number;
+  /** Top, left, bottom and right in pixels of the image; shares of it, if a network's input was given. */
+  box: [number, number, number, number];
+}
+
 export interface Outputs {
+  /** A detector's scores. */
   logits: Float32Array;
+  /** A detector's encodings of boxes. */
   features: Float32Array;
+  /** Rows and columns of the image. */
+  size: [number, number];
   /** Time of the network. */
   milliseconds: number;
   /** Time in which the image became the network's input. */
@@ -54,6 +68,13 @@ export declare class MobileNet {
   /** Number of threads that compute. */
   readonly threads: number;
   classify(image: Image, options?: number | { topk?: number; threshold?: number }): Promise<Prediction[]>;
+  /** Whether it finds objects, and does not name the image. */
+  readonly detects: boolean;
+  /** `threshold` is 0.5, and `most` as the weights say, if they are not given. */
+  detect(image: Image, options?: { threshold?: number; most?: number }): Promise<FoundObject[]>;
+  /** The classes, or the objects, of what `run` gave. */
+  answers(outputs: Outputs, options?: { topk?: number; threshold?: number }): Prediction[];
+  objects(outputs: Outputs, options?: { threshold?: number; most?: number }): FoundObject[];
   infer(image: Image, embedding?: boolean): Promise<Float32Array>;
   run(image: Image): Promise<Outputs>;
   dispose(): void;

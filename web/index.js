@@ -1,7 +1,8 @@
-// The package: `load` a network, `classify` images, `infer` logits or features. After the interface of
+// The package: `load` a network, `classify` images, `detect` objects, `infer` logits or features. After the interface of
 // tfjs-models' mobilenet. All work is done in a worker, and nothing leaves the browser.
 
 import { best } from './answers.js';
+import { objects } from './detect.js';
 import { bitmapOf } from './images.js';
 
 const aborted = (signal) => signal.reason ?? new DOMException('Loading was stopped.', 'AbortError');
@@ -90,6 +91,11 @@ export class MobileNet {
     return this.#about.threads;
   }
 
+  /** Whether it finds objects, and does not name the image. */
+  get detects() {
+    return this.#about.detector !== undefined;
+  }
+
   /** Where the weights come from. */
   get source() {
     return this.#about.source;
@@ -103,8 +109,25 @@ export class MobileNet {
 
   /** The best classes of an image. */
   async classify(image, options = {}) {
-    const { logits } = await this.run(image);
-    return best(logits, this.labels, typeof options === 'number' ? { topk: options } : options);
+    const outputs = await this.run(image);
+    return this.answers(outputs, typeof options === 'number' ? { topk: options } : options);
+  }
+
+  /** The best classes of what `run` gave. */
+  answers({ logits }, options = {}) {
+    if (this.detects) throw new Error('These weights find objects: use `detect`.');
+    return best(logits, this.labels, options);
+  }
+
+  /** The objects in an image, best first. */
+  async detect(image, options = {}) {
+    return this.objects(await this.run(image), options);
+  }
+
+  /** The objects of what `run` gave. */
+  objects(outputs, options = {}) {
+    if (!this.detects) throw new Error('These weights name an image and find no objects: use `classify`.');
+    return objects(outputs, this.#about.detector, this.labels, outputs.size, options);
   }
 
   /** Logits, or with `embedding` the pooled features. */

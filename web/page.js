@@ -1,6 +1,6 @@
 // The page: pictures from a file, the clipboard, the camera or a drawing; names with bars.
 
-import { best } from './answers.js';
+import { drawBoxes } from './boxes.js';
 import { Drawing } from './drawing.js';
 import { embeddedBytes, embeddedScript, embeddedText, isEmbedded } from './embedded.js';
 import { wasmFile } from './engine.js';
@@ -23,20 +23,31 @@ function say(text, isBad = false) {
 /** Numbers a page shows while a camera runs: of the last second. */
 const frames = [];
 
-function showAnswers({ logits, milliseconds, preparation }) {
-  const answers = best(logits, network.labels, { topk: 5 });
-  at('answers').replaceChildren(...answers.map(({ className, probability }) => {
-    const item = document.createElement('li');
-    const [bar, name, share] = ['span', 'span', 'span'].map((tag) => document.createElement(tag));
-    bar.className = 'bar';
-    bar.style.width = `${100 * probability}%`;
-    name.textContent = className;
-    share.textContent = `${(100 * probability).toFixed(1)} %`;
-    item.append(bar, name, share);
-    return item;
-  }));
-  const isUnsure = answers.length > 0 && answers[0].probability < network.leastProbability;
-  say(isUnsure ? 'Probably none of these.' : '');
+/** A line of the answer: a name, and a share as bar and number. */
+function line(className, share) {
+  const item = document.createElement('li');
+  const [bar, name, number] = ['span', 'span', 'span'].map((tag) => document.createElement(tag));
+  bar.className = 'bar';
+  bar.style.width = `${100 * share}%`;
+  name.textContent = className;
+  number.textContent = `${(100 * share).toFixed(1)} %`;
+  item.append(bar, name, number);
+  return item;
+}
+
+function showAnswers(outputs) {
+  const { milliseconds, preparation, size } = outputs;
+  if (network.detects) {
+    const found = network.objects(outputs);
+    at('answers').replaceChildren(...found.map(({ className, score }) => line(className, score)));
+    drawBoxes(at('boxes'), found, size);
+    say(found.length === 0 ? 'Nothing that this network knows.' : '');
+  } else {
+    const answers = network.answers(outputs, { topk: 5 });
+    at('answers').replaceChildren(...answers.map(({ className, probability }) => line(className, probability)));
+    const isUnsure = answers.length > 0 && answers[0].probability < network.leastProbability;
+    say(isUnsure ? 'Probably none of these.' : '');
+  }
   let text = `${milliseconds.toFixed(1)} ms for the network, ${preparation.toFixed(1)} ms for the picture`;
   if (camera) {
     const now = performance.now();
@@ -45,6 +56,13 @@ function showAnswers({ logits, milliseconds, preparation }) {
     text += `, ${frames.length} frames a second`;
   }
   at('speed').textContent = text;
+}
+
+/** Removes what was said of the last picture. */
+function clearAnswers() {
+  at('answers').replaceChildren();
+  at('boxes').replaceChildren();
+  at('speed').textContent = '';
 }
 
 /** Runs the network on what is shown; whether that could be read. */
@@ -57,8 +75,7 @@ async function answer() {
     return true;
   } catch (error) {
     if (asked !== network || source !== shown) return false;
-    at('answers').replaceChildren();
-    at('speed').textContent = '';
+    clearAnswers();
     say(error.message, true);
     return false;
   }
@@ -78,8 +95,7 @@ function stage(place) {
 async function showFile(file) {
   endCamera();
   endDrawing();
-  at('answers').replaceChildren();
-  at('speed').textContent = '';
+  clearAnswers();
   const image = at('image');
   URL.revokeObjectURL(image.src);
   stage('hint');
@@ -111,6 +127,7 @@ async function startCamera() {
   const video = at('video');
   at('camera').setAttribute('aria-pressed', 'true');
   stage('video');
+  clearAnswers();
   video.srcObject = camera;
   await video.play();
   shown = async () => video;
@@ -136,7 +153,7 @@ function startDrawing() {
   at('draw').setAttribute('aria-pressed', 'true');
   at('clear').hidden = false;
   stage('view');
-  at('answers').replaceChildren();
+  clearAnswers();
   shown = undefined;
   say('Draw a piece of clothing, light on black.');
   drawing.start();
@@ -164,6 +181,7 @@ const threadsOf = ({ threads }) => (threads > 1 ? `, ${threads} threads` : '');
 async function useModel() {
   stop?.abort();
   network?.dispose();
+  clearAnswers();
   network = undefined;
   const model = chosen();
   const { name, precision } = model;
@@ -225,8 +243,7 @@ function showNothing() {
   endCamera();
   endDrawing();
   shown = undefined;
-  at('answers').replaceChildren();
-  at('speed').textContent = '';
+  clearAnswers();
   stage('hint');
   say('');
 }

@@ -4,7 +4,7 @@
 
 const CACHE = 'mobilenet-web';
 const OWN = [
-  './', 'index.html', 'page.css', 'page.js', 'drawing.js', 'index.js', 'answers.js', 'engine.js',
+  './', 'index.html', 'page.css', 'page.js', 'drawing.js', 'index.js', 'answers.js', 'boxes.js', 'detect.js', 'engine.js',
   'embedded.js', 'images.js', 'worker.js', 'thread.js', 'weights.js', 'icon.svg', 'models.json',
   'mobilenet.wasm', 'mobilenet.relaxed.wasm', 'mobilenet.integers.wasm', 'mobilenet.integers.relaxed.wasm',
 ];

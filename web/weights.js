@@ -1,6 +1,8 @@
 // Reads a file of weights while it comes: safetensors, whose header describes the network for the
 // module and names the tensors layer by layer. The module checks all that the description says.
 
+import { readDetector } from './detect.js';
+
 /** Longest header, in bytes. ImageNet's has 40 kB. */
 const LONGEST_HEADER = 16 << 20;
 /** Types of weights, as `network_layer` numbers them. */
@@ -96,6 +98,8 @@ function parseHeader(text) {
     if (error instanceof WeightsError) throw error;
     throw new WeightsError('the header of the weights is broken');
   }
+  const detector = readDetector(own.detector);
+  if (detector === null) throw new WeightsError('the rules of the detector are broken');
   const labels = Array.isArray(own.labels) ? own.labels.map(String) : [];
   return {
     ...found,
@@ -106,6 +110,7 @@ function parseHeader(text) {
       source: String(own.source ?? ''),
       precision: String(own.precision ?? ''),
       leastProbability: Number(own.least_probability ?? 0),
+      detector,
     },
   };
 }

@@ -25,8 +25,6 @@ async function load({ id, wasm, base, weights, threads: wished }) {
   const stop = new AbortController();
   stops.set(id, stop);
   try {
-    // A file that the caller gives has no threads.
-    const threads = wasm === undefined ? threadsFor(wished) : 1;
     const startThread = (message) => {
       const thread = new Worker(new URL('thread.js', base), { type: 'module' });
       // Whatever is wrong with it, the others compute its share.
@@ -34,6 +32,8 @@ async function load({ id, wasm, base, weights, threads: wished }) {
       thread.postMessage(message);
     };
     const engineFor = async (numberType) => {
+      // A file that the caller gives has no threads.
+      const threads = wasm === undefined ? threadsFor(wished, numberType) : 1;
       const { stream } = await opened(wasm ?? new URL(wasmFile(numberType, threads), base).href, stop.signal);
       const module = await WebAssembly.compile(await new Response(stream).arrayBuffer());
       return Engine.create(module, threads, startThread);
@@ -75,6 +75,8 @@ function setPhoto(image) {
 
 async function run({ image: given, input }) {
   const image = given instanceof Blob ? await bitmapOf(given) : given;
+  // Rows and columns; boxes in an input without an image are shares of it.
+  const size = image ? [image.height, image.width] : [1, 1];
   const start = performance.now();
   try {
     if (input) engine.setInput(input);
@@ -85,7 +87,7 @@ async function run({ image: given, input }) {
   const ready = performance.now();
   const outputs = engine.run();
   const end = performance.now();
-  return { ...outputs, milliseconds: end - ready, preparation: ready - start, memory: engine.bytes };
+  return { ...outputs, size, milliseconds: end - ready, preparation: ready - start, memory: engine.bytes };
 }
 
 self.onmessage = async ({ data }) => {

@@ -1,9 +1,10 @@
 // The page in Chromium: photos, drawing, camera, broken files, no connection; screenshots.
 //
-// node browser.mjs PAGE PHOTO NATIVE WEIGHTS SCREENSHOTS [SINGLE]
+// node browser.mjs PAGE PHOTO NATIVE WEIGHTS SCREENSHOTS SINGLE [DETECTOR]
 //   PAGE: the folder that `cargo xtask web` wrote; PHOTO: a JPEG; NATIVE: the program that has
-//   `classify`; WEIGHTS: those of the model that the page offers first; SCREENSHOTS: a folder;
-//   SINGLE: the page in one file, of the same weights.
+//   `classify` and `detect`; WEIGHTS: those of the model that the page offers first; SCREENSHOTS: a
+//   folder; SINGLE: the page in one file, of the same weights; DETECTOR: weights of a detector that
+//   the page offers, too, and that finds something in the photo.
 // Needs playwright-core (in NODE_MODULES) and Chromium (CHROMIUM, or /usr/bin/chromium).
 
 import { execFileSync } from 'node:child_process';
@@ -15,7 +16,7 @@ import { join } from 'node:path';
 import { changedWeights, check, expect, finish, png, turned } from './expect.mjs';
 import { serve } from './server.mjs';
 
-const [folder, photoFile, native, nativeWeights, screenshots, singleFile] = process.argv.slice(2);
+const [folder, photoFile, native, nativeWeights, screenshots, singleFile, detectorWeights] = process.argv.slice(2);
 const scratch = mkdtempSync(join(tmpdir(), 'mobilenet-web-'));
 const { chromium } = createRequire(join(process.env.NODE_MODULES ?? '.', 'x'))('playwright-core');
 mkdirSync(screenshots, { recursive: true });
@@ -316,6 +317,34 @@ await check('without a connection after the first visit', async () => {
   await context.setOffline(false);
   return said;
 });
+
+const detector = models.find(({ detects }) => detects);
+if (detector && detectorWeights) {
+  await check('a detector draws the boxes of the native one', async () => {
+    const file = join(scratch, 'photo.jpg');
+    const text = execFileSync(native, ['detect', file, '--weights', detectorWeights, '--exact', '--json']);
+    const { detections: objects } = JSON.parse(text);
+    await choose('photo.jpg', photo);
+    await page.selectOption('#model', detector.name);
+    await page.waitForSelector('#boxes rect', { timeout: 60_000 });
+    const found = await answers();
+    const boxes = await page.$$eval('#boxes rect', (drawn) => drawn.map((rect) => {
+      const [x, y, width, height] = ['x', 'y', 'width', 'height'].map((name) => Number(rect.getAttribute(name)));
+      return [y, x, y + height, x + width];
+    }).reverse());
+    expect(found.length === objects.length, `${found.length} objects, expected ${objects.length}`);
+    objects.forEach(({ label, score, box }, place) => {
+      const { name, share } = found[place];
+      expect(name === label && Math.abs(share - score) <= JPEG, `${name} ${share}, expected ${label} ${score}`);
+      const error = Math.max(...box.map((side, at) => Math.abs(side - boxes[place][at])));
+      expect(error <= 0.02 * Math.max(...box), `box ${place} is off by ${error} pixels`);
+    });
+    await page.screenshot({ path: join(screenshots, 'boxes.png'), fullPage: true });
+    return found.map(({ name, share }) => `${name} ${(100 * share).toFixed(1)} %`).join(', ');
+  });
+} else {
+  console.log('SKIPPED boxes: no detector was given');
+}
 
 await check('nothing leaves the browser', () => expect(foreign.length === 0, foreign.join(', ')));
 await check('no errors on the console', () => expect(complaints.length === 0, complaints.join('; ')));

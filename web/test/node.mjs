@@ -1,8 +1,8 @@
 // The module under Node, from the packed package: its files are small; logits equal those of the
-// native program, for f32 within 1e-4 and for integers bit for bit; memory does not grow; broken
-// weights are refused.
+// native program, for f32 within 1e-4 and for integers bit for bit; a detector finds the native
+// program's objects; memory does not grow; broken weights are refused.
 //
-// node node.mjs PACKAGE NATIVE NAME=FILE...     NATIVE: the program that has `predict`;
+// node node.mjs PACKAGE NATIVE NAME=FILE...     NATIVE: the program that has `predict` and `detect`;
 // NAME: a file of the package's weights; FILE: the weights that it was made of
 
 import { execFileSync } from 'node:child_process';
@@ -17,6 +17,7 @@ import { changedWeights, check, expect, finish } from './expect.mjs';
 const [folder, native, ...pairs] = process.argv.slice(2);
 const { Engine, wasmFile } = await import(resolve(folder, 'engine.js'));
 const { readWeights } = await import(resolve(folder, 'weights.js'));
+const { objects } = await import(resolve(folder, 'detect.js'));
 const scratch = mkdtempSync(join(tmpdir(), 'mobilenet-web-'));
 
 const stream = (bytes) => new Blob([bytes]).stream();
@@ -53,18 +54,31 @@ function expected(weights, shape, input, isIntegers) {
   return npyValues(readFileSync(to));
 }
 
+/** The native program's objects in a photo, `[rows, columns, 3]`. */
+function expectedObjects(weights, [rows, columns], pixels) {
+  const photo = join(scratch, 'photo.ppm');
+  writeFileSync(photo, Buffer.concat([Buffer.from(`P6 ${columns} ${rows} 255\n`), pixels]));
+  const text = execFileSync(native, ['detect', photo, '--weights', weights, '--threshold', '0', '--exact', '--json']);
+  return JSON.parse(text).detections;
+}
+
 /** An engine with a network, of that file of the module which `modules` has for its number type. */
 async function loaded(modules, bytes) {
-  const { engine } = await readWeights((numberType) => Engine.create(modules[numberType]), stream(bytes));
+  const { engine } = await opened(modules, bytes);
   return engine;
 }
 
-/** The input's shape, from the description of the network. */
-function shapeOf(file) {
-  let shape;
-  changedWeights(file, ({ own }) => { shape = own.network.slice(2, 5); });
-  return shape;
+const opened = (modules, bytes) => readWeights((numberType) => Engine.create(modules[numberType]), stream(bytes));
+
+/** What the file of weights says. */
+function headerOf(file) {
+  let found;
+  changedWeights(file, ({ own }) => { found = own; });
+  return found;
 }
+
+/** The input's shape, from the description of the network. */
+const shapeOf = (file) => headerOf(file).network.slice(2, 5);
 
 const kinds = { 'plain SIMD': ['mobilenet.wasm', 'mobilenet.integers.wasm'] };
 if (process.version.startsWith('v20.')) setFlagsFromString('--experimental-wasm-relaxed-simd');
@@ -86,6 +100,27 @@ for (const [name, modulesOf] of Object.entries(kinds)) {
   for (const [weights, original] of pairs.map((pair) => pair.split('='))) {
     const bytes = readFileSync(join(folder, 'weights', weights));
     const isIntegers = weights.includes('.integers.');
+    if (headerOf(bytes).detector) {
+      await check(`${name}: ${weights} finds the native program's objects`, async () => {
+        const { engine, about } = await opened(modules, bytes);
+        const [rows, columns] = shapeOf(bytes);
+        // Of the network's size, so that nothing is resized.
+        const rgb = Buffer.from(values(3 * rows * columns).map((value) => 127.5 * (value + 1)));
+        const rgba = Uint8Array.from({ length: 4 * rows * columns }, (_, index) => (index % 4 < 3 ? rgb[3 * (index >> 2) + (index % 4)] : 255));
+        engine.setPhoto(columns, rows, (y, count) => rgba.subarray(4 * y * columns, 4 * (y + count) * columns));
+        const found = objects(engine.run(), about.detector, about.labels, [rows, columns], { threshold: 0 });
+        const right = expectedObjects(original, [rows, columns], rgb);
+        expect(found.length === right.length && right.length > 0, `${found.length} objects, expected ${right.length}`);
+        found.forEach(({ index, score, box }, place) => {
+          const { class: category, score: share, box: bounds } = right[place];
+          expect(index === category && score === Math.fround(share), `object ${place} is ${index}, ${score}; expected ${category}, ${share}`);
+          const largest = Math.max(...box.map((side, at) => Math.abs(side - bounds[at])));
+          expect(largest <= 1e-3, `box ${place} is off by ${largest} pixels`);
+        });
+        return `${found.length} objects`;
+      });
+      continue;
+    }
     await check(`${name}: ${weights} equals the native program`, async () => {
       const engine = await loaded(modules, bytes);
       const shape = shapeOf(bytes);
@@ -122,6 +157,7 @@ for (const [name, modulesOf] of Object.entries(kinds)) {
     'no description': changedWeights(bytes, ({ own }) => { delete own.network; }),
     'another version': changedWeights(bytes, ({ own }) => { own.network[0] = 9; }),
     'huge images': changedWeights(bytes, ({ own }) => { own.network[2] = own.network[3] = 32768; }),
+    'rules of a detector that has none': changedWeights(bytes, ({ own }) => { own.detector = { anchors: [1] }; }),
     'tensors out of order': changedWeights(bytes, ({ header }) => { header['000.bias'].data_offsets = [8, 16]; }),
   };
   for (const [what, file] of Object.entries(broken)) {

@@ -12,8 +12,9 @@ use mobilenet_kernels::integer::{
 };
 use mobilenet_kernels::simd::IntegerIsa;
 
-use crate::error::WebError;
+use crate::error::{WebError, check_size};
 use crate::network::{Layers, MOST_LAYERS, Network, floats, lengths, possible, resolve};
+use crate::predictors::{BYTES_OF_NUMBERS, Predictions, Predictors};
 use crate::words::{MOST_CHANNELS, Words};
 
 /// A network whose weights are still to come.
@@ -21,17 +22,21 @@ use crate::words::{MOST_CHANNELS, Words};
 pub(crate) struct IntegerLayers {
     network: Description,
     arithmetic: Arithmetic,
-    /// The layers that give features and logits.
+    /// The layers that give features and logits, if it is no detector.
     outputs: [usize; 2],
-    /// The convolutions that have no weights yet, the next one last: index of the layer, inputs of
-    /// an output value, and number of scales.
+    /// A detector's.
+    predictors: Predictors,
+    /// The convolutions that have no weights yet, the next one last: index of the layer, where
+    /// branches are counted after the layers, inputs of an output value, and number of scales.
     coming: Vec<(usize, usize, usize)>,
 }
 
 impl IntegerLayers {
     /// Reads a description: the input's meaning, the arithmetic, the layers of the features and of
-    /// the logits, number of layers, then for each its operation and its output's meaning. `bytes`
-    /// is how many bytes all weights have.
+    /// the logits, number of layers, then for each its operation and its output's meaning; number of
+    /// a detector's branches, for each the layer that it reads, its operation and its output's
+    /// meaning; if there are any, those of the boxes and those of the scores. `bytes` is how many
+    /// bytes all weights have.
     pub(crate) fn read(
         words: &mut Words<'_>,
         [rows, columns, channels]: [usize; 3],
@@ -51,17 +56,14 @@ impl IntegerLayers {
         let count = words.size("the number of layers", MOST_LAYERS)?;
         let (mut map, mut inputs) = ([rows, columns], channels);
         let (mut layers, mut coming, mut weights) = (Vec::new(), Vec::new(), 0usize);
+        let mut maps = Vec::new();
         for index in 0..count {
             let operation = operation(words)?;
             match &operation {
                 IntegerOperation::Convolution(convolution) => {
                     let outputs = convolution.out_channels;
                     map = resolve(&convolution.geometry, map, outputs)?;
-                    let [rows, columns] = convolution.geometry.kernel;
-                    let depth = match convolution.kind {
-                        ConvKind::Conv => inputs.saturating_mul(rows * columns),
-                        ConvKind::Depthwise => rows * columns,
-                    };
+                    let depth = depth(convolution, inputs);
                     weights = weights.saturating_add(depth.saturating_mul(outputs));
                     coming.push((index, depth, convolution.weights.scales.len()));
                     inputs = outputs;
@@ -79,6 +81,33 @@ impl IntegerLayers {
                 operation,
                 output: meaning(words)?,
             });
+            maps.push((map, inputs));
+        }
+        let mut predictors = Predictors::default();
+        let branches = words.count()?;
+        if branches > 0 {
+            check_size("the number of branches", branches, MOST_LAYERS)?;
+            for index in 0..branches {
+                let reads = words.count()?;
+                let Some(&(map, inputs)) = maps.get(reads) else {
+                    return Err(WebError::Order("a branch reads no layer"));
+                };
+                let operation = operation(words)?;
+                if let IntegerOperation::Convolution(convolution) = &operation {
+                    let outputs = convolution.out_channels;
+                    resolve(&convolution.geometry, map, outputs)?;
+                    let depth = depth(convolution, inputs);
+                    weights = weights.saturating_add(depth.saturating_mul(outputs));
+                    coming.push((count + index, depth, convolution.weights.scales.len()));
+                }
+                let layer = IntegerLayer {
+                    name: (count + index).to_string(),
+                    operation,
+                    output: meaning(words)?,
+                };
+                predictors.push(reads, layer);
+            }
+            predictors.read_joined(words)?;
         }
         // Before memory is allocated for them.
         if weights > bytes {
@@ -93,26 +122,48 @@ impl IntegerLayers {
             },
             arithmetic,
             outputs,
+            predictors,
             coming,
         })
+    }
+
+    /// A layer of the chain, or a branch.
+    fn layer_at(&mut self, index: usize) -> Option<&mut IntegerLayer> {
+        match index.checked_sub(self.network.layers.len()) {
+            None => self.network.layers.get_mut(index),
+            Some(branch) => {
+                let branch = self.predictors.branches.get_mut(branch);
+                branch.map(|branch| &mut branch.layer)
+            }
+        }
+    }
+}
+
+/// Weights of an output channel.
+fn depth(convolution: &QuantizedConvolution, inputs: usize) -> usize {
+    let [rows, columns] = convolution.geometry.kernel;
+    match convolution.kind {
+        ConvKind::Conv => inputs.saturating_mul(rows * columns),
+        ConvKind::Depthwise => rows * columns,
     }
 }
 
 impl Layers for IntegerLayers {
     /// The weights of the next convolution: biases as i32, scales as f32, zero points as i32, and
-    /// the weights as they are in the description.
+    /// the weights as they are in the description; of a branch also the numbers of its bytes.
     fn layer(&mut self, _: u32, bytes: &[u8]) -> Result<(), WebError> {
         let Some((index, depth, scales)) = self.coming.pop() else {
             return Err(WebError::Order("the network has no more layers"));
         };
-        let Some(IntegerOperation::Convolution(convolution)) = (self.network.layers)
-            .get_mut(index)
-            .map(|layer| &mut layer.operation)
+        let branch = index.checked_sub(self.network.layers.len());
+        let Some(IntegerOperation::Convolution(convolution)) =
+            self.layer_at(index).map(|layer| &mut layer.operation)
         else {
             return Err(WebError::Order("this layer has no weights"));
         };
         let outputs = convolution.out_channels;
-        let expected = 4 * (outputs + 2 * scales) + outputs * depth;
+        let numbers = branch.map_or(0, |_| BYTES_OF_NUMBERS);
+        let expected = 4 * (outputs + 2 * scales) + outputs * depth + numbers;
         if bytes.len() != expected {
             let (layer, found) = (index, bytes.len());
             return Err(WebError::Bytes {
@@ -124,6 +175,7 @@ impl Layers for IntegerLayers {
         let (bias, rest) = bytes.split_at(4 * outputs);
         let (factors, rest) = rest.split_at(4 * scales);
         let (zero_points, rest) = rest.split_at(4 * scales);
+        let (rest, numbers) = rest.split_at(outputs * depth);
         convolution.bias = integers(bias);
         convolution.weights.scales = floats(factors);
         convolution.weights.zero_points = integers(zero_points);
@@ -131,6 +183,9 @@ impl Layers for IntegerLayers {
             IntegerType::U8 => Integers::U8(rest.to_vec()),
             IntegerType::I8 => Integers::I8(rest.iter().map(|&byte| byte as i8).collect()),
         };
+        if let Some(branch) = branch {
+            self.predictors.set_numbers(branch, numbers);
+        }
         Ok(())
     }
 
@@ -138,16 +193,39 @@ impl Layers for IntegerLayers {
         if !self.coming.is_empty() {
             return Err(WebError::Order("layers of the network are missing"));
         }
-        let [rows, columns, _] = self.network.input_shape;
+        let Self {
+            network,
+            arithmetic,
+            outputs,
+            predictors,
+            ..
+        } = *self;
+        let [rows, columns, _] = network.input_shape;
         let isa = IntegerIsa::best().map_err(KernelError::from)?;
-        let packed = PackedIntegers::new(self.network, self.arithmetic, isa)?;
+        let layers = network.layers.len();
+        let is_detector = !predictors.branches.is_empty();
+        let outputs = match is_detector {
+            false => outputs.to_vec(),
+            true => predictors.outputs().map(|branch| layers + branch).collect(),
+        };
+        let packed = match is_detector {
+            false => PackedIntegers::new(network, arithmetic, isa)?,
+            true => {
+                let branches = predictors.branches.clone();
+                PackedIntegers::with_branches(network, branches, arithmetic, isa)?
+            }
+        };
         let config = IntegerProgramConfig {
             size: [rows, columns],
-            outputs: self.outputs.to_vec(),
+            outputs,
             threads: possible(threads),
         };
         let program = IntegerProgram::new(Arc::new(packed), &config)?;
-        Ok(Box::new(IntegerNetwork { program }))
+        let predictions = is_detector.then(|| predictors.predictions(program.output_shapes()));
+        Ok(Box::new(IntegerNetwork {
+            program,
+            predictions,
+        }))
     }
 }
 
@@ -155,11 +233,16 @@ impl Layers for IntegerLayers {
 #[derive(Debug)]
 struct IntegerNetwork {
     program: IntegerProgram,
+    /// A detector's, whose features are the encodings of boxes, and whose logits are scores.
+    predictions: Option<Predictions>,
 }
 
 impl Network for IntegerNetwork {
     fn outputs(&self) -> [usize; 2] {
-        lengths(self.program.output_shapes())
+        match &self.predictions {
+            None => lengths(self.program.output_shapes()),
+            Some(predictions) => predictions.lengths(),
+        }
     }
 
     fn run(
@@ -168,8 +251,18 @@ impl Network for IntegerNetwork {
         features: &mut [f32],
         logits: &mut [f32],
     ) -> Result<(), WebError> {
-        let outputs = &mut [IntegerOutput::F32(features), IntegerOutput::F32(logits)];
-        Ok(self.program.run(&IntegerImages::F32(input), outputs)?)
+        let images = IntegerImages::F32(input);
+        match &mut self.predictions {
+            None => {
+                let outputs = &mut [IntegerOutput::F32(features), IntegerOutput::F32(logits)];
+                self.program.run(&images, outputs)?;
+            }
+            Some(predictions) => {
+                self.program.run(&images, &mut predictions.outputs())?;
+                predictions.write(features, logits);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -23,6 +23,8 @@ mod integer_network;
 mod module;
 mod network;
 mod photo;
+#[cfg(feature = "integers")]
+mod predictors;
 mod rule;
 mod words;
 pub mod write;

@@ -18,7 +18,7 @@ const MOST_BYTES: usize = 1 << 29;
 /// Most threads of a network.
 const MOST_THREADS: usize = 64;
 /// The version of descriptions.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// A network and what it computes.
 #[derive(Default)]
@@ -203,12 +203,12 @@ impl Module {
         }
     }
 
-    /// The pooled features of the last run.
+    /// The pooled features of the last run; a detector's encodings of boxes.
     pub fn features(&self) -> &[f32] {
         &self.features
     }
 
-    /// The logits of the last run.
+    /// The logits of the last run; a detector's scores.
     pub fn logits(&self) -> &[f32] {
         &self.logits
     }

@@ -2,7 +2,8 @@
 
 use mobilenet_kernels::inference::{ConvKind, LayerShape};
 use mobilenet_kernels::integer::{
-    Arithmetic, IntegerNetwork, IntegerOperation, IntegerType, QuantizedConvolution, ValueKind,
+    Arithmetic, IntegerBranch, IntegerLayer, IntegerNetwork, IntegerOperation, IntegerType,
+    QuantizedConvolution, ValueKind,
 };
 use mobilenet_kernels::{Activation, ConvGeometry, Padding};
 
@@ -34,6 +35,38 @@ pub fn float_network(
 pub fn integer_network(
     network: &IntegerNetwork,
     arithmetic: Arithmetic,
+    outputs: [usize; 2],
+) -> Vec<u32> {
+    let mut words = chain(network, arithmetic, outputs);
+    // No branches.
+    words.push(0);
+    words
+}
+
+/// The description of a detector of integers: its branches, and which of them predict boxes and
+/// which predict scores.
+pub fn integer_detector(
+    network: &IntegerNetwork,
+    arithmetic: Arithmetic,
+    branches: &[IntegerBranch],
+    joined: [&[usize]; 2],
+) -> Vec<u32> {
+    let mut words = chain(network, arithmetic, [0, 0]);
+    words.push(word(branches.len()));
+    for IntegerBranch { reads, layer: own } in branches {
+        words.push(word(*reads));
+        layer(&mut words, own);
+    }
+    for branches in joined {
+        words.push(word(branches.len()));
+        words.extend(branches.iter().copied().map(word));
+    }
+    words
+}
+
+fn chain(
+    network: &IntegerNetwork,
+    arithmetic: Arithmetic,
     [features, logits]: [usize; 2],
 ) -> Vec<u32> {
     let mut words = vec![VERSION, 1];
@@ -45,22 +78,26 @@ pub fn integer_network(
         Arithmetic::Optimized => 2,
     });
     words.extend([features, logits, network.layers.len()].map(word));
-    for layer in &network.layers {
-        match &layer.operation {
-            IntegerOperation::Quantize => words.push(0),
-            IntegerOperation::Dequantize => words.push(1),
-            IntegerOperation::Convolution(layer) => convolution(&mut words, layer),
-            IntegerOperation::AveragePool(geometry) => {
-                words.push(3);
-                window(&mut words, geometry);
-            }
-            IntegerOperation::Mean => words.push(4),
-            IntegerOperation::Flatten => words.push(5),
-            IntegerOperation::Softmax { beta } => words.extend([6, beta.to_bits()]),
-        }
-        meaning(&mut words, layer.output);
+    for own in &network.layers {
+        layer(&mut words, own);
     }
     words
+}
+
+fn layer(words: &mut Vec<u32>, layer: &IntegerLayer) {
+    match &layer.operation {
+        IntegerOperation::Quantize => words.push(0),
+        IntegerOperation::Dequantize => words.push(1),
+        IntegerOperation::Convolution(layer) => convolution(words, layer),
+        IntegerOperation::AveragePool(geometry) => {
+            words.push(3);
+            window(words, geometry);
+        }
+        IntegerOperation::Mean => words.push(4),
+        IntegerOperation::Flatten => words.push(5),
+        IntegerOperation::Softmax { beta } => words.extend([6, beta.to_bits()]),
+    }
+    meaning(words, layer.output);
 }
 
 /// The description of a rule for photos.

@@ -39,6 +39,7 @@ pub(super) fn models(offered: &[Converted]) -> Result<Vec<u8>> {
             "bytes": converted.bytes.len(),
             "size": converted.size,
             "classes": converted.classes,
+            "detects": converted.detects,
             "drawing": converted.name == "fashion_mnist",
         })
     });

@@ -9,8 +9,10 @@ use super::files::models;
 use super::weights::Converted;
 
 /// The page's scripts, each after those that it imports.
-const PAGE: [&str; 7] = [
+const PAGE: [&str; 9] = [
     "answers.js",
+    "boxes.js",
+    "detect.js",
     "images.js",
     "engine.js",
     "embedded.js",
@@ -19,7 +21,13 @@ const PAGE: [&str; 7] = [
     "page.js",
 ];
 /// The worker's.
-const WORKER: [&str; 4] = ["images.js", "engine.js", "weights.js", "worker.js"];
+const WORKER: [&str; 5] = [
+    "images.js",
+    "engine.js",
+    "detect.js",
+    "weights.js",
+    "worker.js",
+];
 
 /// Nothing may be loaded from anywhere.
 const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval' blob:; \

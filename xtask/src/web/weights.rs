@@ -5,7 +5,9 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use half::f16;
-use mobilenet::kernels::integer::{IntegerNetwork, IntegerOperation, Integers};
+use mobilenet::kernels::integer::{
+    IntegerNetwork, IntegerOperation, Integers, QuantizedConvolution,
+};
 use mobilenet::model::checkpoint::{
     Checkpoint, Metadata, ReadLimits, exists, is_quantized, load_integers,
 };
@@ -17,6 +19,7 @@ use serde_json::{Value, json};
 use xtask::WebType;
 
 use super::container::Container;
+use super::detector;
 
 /// slim's pooling window.
 const POOL_WINDOW: [usize; 2] = [7, 7];
@@ -27,6 +30,8 @@ pub(super) struct Converted {
     pub(super) precision: &'static str,
     pub(super) size: [usize; 2],
     pub(super) classes: usize,
+    /// Whether it finds objects and does not name the photo.
+    pub(super) detects: bool,
     pub(super) bytes: Vec<u8>,
 }
 
@@ -47,6 +52,9 @@ impl Converted {
 
 /// Converts weights: a file or folder, a known name, or `hf:OWNER/REPO`.
 pub(super) fn convert(weights: &str, dtype: WebType) -> Result<Converted> {
+    if let Some(converted) = detector::convert(weights)? {
+        return Ok(converted);
+    }
     let checkpoint = mobilenet_cli::load(weights)?;
     if !checkpoint.metadata.head.is_classes() {
         bail!("the page names classes; the last layer of {weights} tells something else");
@@ -72,12 +80,13 @@ pub(super) fn convert(weights: &str, dtype: WebType) -> Result<Converted> {
         precision,
         size: metadata.preprocessing.size,
         classes: metadata.classes.unwrap_or(0),
+        detects: false,
         bytes,
     })
 }
 
 /// A name that is good for a file and a list.
-fn short_name(weights: &str) -> String {
+pub(super) fn short_name(weights: &str) -> String {
     let path = Path::new(weights);
     let name = match exists(path) {
         true => path.file_stem().and_then(|name| name.to_str()),
@@ -233,32 +242,41 @@ fn of_integers(network: &IntegerNetwork, metadata: &Metadata) -> Result<Vec<u8>>
         let IntegerOperation::Convolution(convolution) = &layer.operation else {
             continue;
         };
-        let weights = &convolution.weights;
-        let (bias, scales) = (&convolution.bias, &weights.scales);
-        container.add(
-            index,
-            "bias",
-            "I32",
-            &[bias.len()],
-            &le(bias, i32::to_le_bytes),
-        );
-        container.add(
-            index,
-            "scale",
-            "F32",
-            &[scales.len()],
-            &le(scales, f32::to_le_bytes),
-        );
-        let zero_points = le(&weights.zero_points, i32::to_le_bytes);
-        container.add(index, "zero_point", "I32", &[scales.len()], &zero_points);
-        let (dtype, bytes): (&str, Vec<u8>) = match &weights.values {
-            Integers::U8(values) => ("U8", values.clone()),
-            Integers::I8(values) => ("I8", values.iter().map(|&value| value as u8).collect()),
-        };
-        container.add(index, "weight", dtype, &[bytes.len()], &bytes);
+        add_integers(&mut container, index, convolution);
     }
     let words = write::integer_network(network, Arithmetic::Xnnpack, [features, logits]);
     container.into_bytes(&about(metadata, &words)?)
+}
+
+/// Adds a convolution's biases, scales, zero points and weights.
+pub(super) fn add_integers(
+    container: &mut Container,
+    index: usize,
+    convolution: &QuantizedConvolution,
+) {
+    let weights = &convolution.weights;
+    let (bias, scales) = (&convolution.bias, &weights.scales);
+    container.add(
+        index,
+        "bias",
+        "I32",
+        &[bias.len()],
+        &le(bias, i32::to_le_bytes),
+    );
+    container.add(
+        index,
+        "scale",
+        "F32",
+        &[scales.len()],
+        &le(scales, f32::to_le_bytes),
+    );
+    let zero_points = le(&weights.zero_points, i32::to_le_bytes);
+    container.add(index, "zero_point", "I32", &[scales.len()], &zero_points);
+    let (dtype, bytes): (&str, Vec<u8>) = match &weights.values {
+        Integers::U8(values) => ("U8", values.clone()),
+        Integers::I8(values) => ("I8", values.iter().map(|&value| value as u8).collect()),
+    };
+    container.add(index, "weight", dtype, &[bytes.len()], &bytes);
 }
 
 /// What the header says.
@@ -278,7 +296,7 @@ fn about(metadata: &Metadata, network: &[u32]) -> Result<Value> {
 }
 
 /// The rule for photos, in the module's type.
-fn rule(preprocessing: &Preprocessing) -> Result<Rule> {
+pub(super) fn rule(preprocessing: &Preprocessing) -> Result<Rule> {
     let filter = |filter| match filter {
         preprocess::Filter::Bilinear => Filter::Bilinear,
         preprocess::Filter::Bicubic => Filter::Bicubic,
@@ -307,6 +325,6 @@ fn rule(preprocessing: &Preprocessing) -> Result<Rule> {
 }
 
 /// Little-endian bytes of numbers.
-fn le<T: Copy, const N: usize>(values: &[T], bytes: impl Fn(T) -> [u8; N]) -> Vec<u8> {
+pub(super) fn le<T: Copy, const N: usize>(values: &[T], bytes: impl Fn(T) -> [u8; N]) -> Vec<u8> {
     values.iter().flat_map(|&value| bytes(value)).collect()
 }
