@@ -5,56 +5,20 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use mobilenet::detect::floats::{
-    FloatDetectorPlan, FloatLayer, FloatNetwork, FloatPredictor, FloatWeights,
-};
+use mobilenet::detect::floats::{FloatDetectorPlan, FloatWeights};
 use mobilenet::detect::{PostProcess, SsdConfig, Suppression};
-use mobilenet::kernels::ConvKind;
-use mobilenet::kernels::inference::LayerShape;
-use mobilenet_benches::pixels;
+use mobilenet_benches::{pixels, random_ssd};
 
 const CLASSES: usize = 90;
-
-fn layer(name: &str, shape: LayerShape) -> FloatLayer {
-    let inputs = match shape.kind {
-        ConvKind::Conv => shape.in_channels,
-        ConvKind::Depthwise => 1,
-    };
-    let depth = inputs * shape.geometry.kernel.iter().product::<usize>();
-    let scale = (6.0 / depth as f32).sqrt();
-    let weights = pixels(depth * shape.out_channels);
-    FloatLayer {
-        name: name.to_string(),
-        weights: weights.into_iter().map(|value| scale * value).collect(),
-        bias: vec![0.1; shape.out_channels],
-        shape,
-    }
-}
-
-fn network(config: &SsdConfig) -> FloatNetwork {
-    let ssd = config.network().expect("the settings are valid");
-    let layers = ssd.layers.iter().map(|one| layer(&one.name, one.shape));
-    let predictors = ssd.predictors.iter().map(|one| FloatPredictor {
-        reads: one.reads,
-        boxes: layer("boxes", one.boxes),
-        scores: layer("scores", one.classes),
-    });
-    FloatNetwork {
-        size: config.size,
-        layers: layers.collect(),
-        predictors: predictors.collect(),
-    }
-}
 
 fn bench(criterion: &mut Criterion) {
     let config = SsdConfig::new(1.0, CLASSES);
     let anchors = config.anchors().expect("the settings are valid");
     let encodings = pixels(4 * anchors.len());
-    // Few scores are high, as in a photo.
-    let scores: Vec<f32> = pixels(config.columns() * anchors.len())
-        .into_iter()
-        .map(|value| value.abs().powi(200))
-        .collect();
+    // All classes of all boxes are above the threshold, or few are, as in a photo.
+    let all = pixels(config.columns() * anchors.len());
+    let all: Vec<f32> = all.into_iter().map(f32::abs).collect();
+    let few: Vec<f32> = all.iter().map(|value| value.powi(200)).collect();
     let fast = PostProcess::new(CLASSES);
     let regular = PostProcess {
         suppression: Suppression::Regular { per_class: 100 },
@@ -63,14 +27,23 @@ fn bench(criterion: &mut Criterion) {
     };
     let mut group =
         criterion.benchmark_group(format!("post-processing of {} boxes", anchors.len()));
-    for (name, rule) in [("best class", fast), ("regular", regular)] {
+    let every = PostProcess {
+        score: fast.score,
+        ..regular.clone()
+    };
+    for (name, rule, scores) in [
+        ("best class", fast, &few),
+        ("regular", regular, &few),
+        ("regular, all above the threshold", every, &all),
+    ] {
         group.bench_function(name, |bencher| {
-            bencher.iter(|| rule.run(black_box(&encodings), black_box(&scores), &anchors));
+            bencher.iter(|| rule.run(black_box(&encodings), black_box(scores), &anchors));
         });
     }
     group.finish();
 
-    let weights = FloatWeights::new(&network(&config)).expect("the layers go together");
+    let network = random_ssd(&config).expect("the settings are valid");
+    let weights = FloatWeights::new(&network).expect("the layers go together");
     let mut plan =
         FloatDetectorPlan::new(Arc::new(weights), anchors.len(), 1).expect("it has these boxes");
     let image = pixels(300 * 300 * 3);

@@ -51,6 +51,26 @@ def litert(folder, threads, scratch):
     return "ai-edge-litert", load, pixels(folder)[0]
 
 
+def litert_detector(folder, threads, scratch):
+    from ai_edge_litert.interpreter import Interpreter
+
+    def load():
+        interpreter = Interpreter(str(folder / "model.tflite"), num_threads=threads)
+        interpreter.allocate_tensors()
+        source = interpreter.get_input_details()[0]["index"]
+        # Boxes, classes, scores and their number.
+        targets = [target["index"] for target in interpreter.get_output_details()[:3]]
+
+        def run(images):
+            interpreter.set_tensor(source, images)
+            interpreter.invoke()
+            return [interpreter.get_tensor(target) for target in targets]
+
+        return run
+
+    return "ai-edge-litert", load, pixels(folder)[0]
+
+
 def session(model, threads):
     import onnxruntime
 
@@ -190,6 +210,7 @@ def pytorch(folder, threads, scratch):
 
 ENGINES = {
     "litert": litert,
+    "litert-detector": litert_detector,
     "onnxruntime-nodes": onnxruntime_nodes,
     "onnxruntime-operators": onnxruntime_operators,
     "openvino": openvino,
@@ -199,4 +220,4 @@ ENGINES = {
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:
         package, load, images = ENGINES[sys.argv[1]](Path(sys.argv[2]), int(sys.argv[3]), scratch)
-        serve(package, load, images, 1)
+        serve(package, load, images)

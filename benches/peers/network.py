@@ -16,26 +16,37 @@ class Layer:
         # Rows and columns of zeros: top, left, bottom, right.
         self.padding = description["padding"]
         self.output = description["output"]
+        # Of a predictor: the index of the layer that it reads.
+        self.reads = description.get("reads")
         self.weight = weight
         self.bias = bias
 
 
 class Network:
-    """Layers, classifier, size of the input and what the logits of the image must be."""
+    """Layers, the classifier or a detector's predictors (boxes and scores of each map), size of the input."""
 
     def __init__(self, folder):
         folder = Path(folder)
         description = json.loads((folder / "network.json").read_text())
         tensors = read_safetensors(folder / "network.safetensors")
         self.height, self.width = description["size"]
-        self.layers = [
-            Layer(layer, tensors[f"{layer['name']}.weight"], tensors[f"{layer['name']}.bias"])
-            for layer in description["layers"]
-        ]
-        self.logits_weight = tensors["logits.weight"]
-        self.logits_bias = tensors["logits.bias"]
+        self.layers, self.predictors = (
+            [
+                Layer(layer, tensors[f"{layer['name']}.weight"], tensors[f"{layer['name']}.bias"])
+                for layer in description[part]
+            ]
+            for part in ("layers", "predictors")
+        )
+        self.logits_weight = tensors.get("logits.weight")
+        self.logits_bias = tensors.get("logits.bias")
         # [1, height, width, 3]
         self.image = read_safetensors(folder / "image.safetensors")["image"]
+
+    def joined(self):
+        """Of a detector: the predictors of the boxes with the values of a box, and those of the scores."""
+        boxes, scores = self.predictors[::2], self.predictors[1::2]
+        columns = scores[0].output[2] * 4 // boxes[0].output[2]
+        return [("boxes", boxes, 4), ("scores", scores, columns)]
 
     def batch(self, count, channels_first):
         """The image `count` times."""

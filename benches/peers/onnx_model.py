@@ -1,4 +1,5 @@
-"""The network as ONNX: Conv, Clip, GlobalAveragePool, Flatten, Gemm."""
+"""The network as ONNX: Conv, Clip, GlobalAveragePool, Flatten, Gemm; or a detector's
+predictors, joined."""
 
 import sys
 
@@ -17,10 +18,10 @@ def build(network, batch):
         return name
 
     low, high = constant("low", np.float32(0)), constant("high", np.float32(6))
-    current = "image"
-    for layer in network.layers:
+
+    def convolution(layer, source, target):
         inputs = [
-            current,
+            source,
             constant(f"{layer.name}.weight", layer.weight),
             constant(f"{layer.name}.bias", layer.bias),
         ]
@@ -28,26 +29,44 @@ def build(network, batch):
             helper.make_node(
                 "Conv",
                 inputs,
-                [f"{layer.name}.sum"],
+                [target],
                 group=layer.weight.shape[0] if layer.depthwise else 1,
                 kernel_shape=list(layer.weight.shape[2:]),
                 strides=[layer.stride] * 2,
                 pads=layer.padding,
             )
         )
+
+    current = "image"
+    for layer in network.layers:
+        convolution(layer, current, f"{layer.name}.sum")
         nodes.append(helper.make_node("Clip", [f"{layer.name}.sum", low, high], [layer.name]))
         current = layer.name
-    nodes.append(helper.make_node("GlobalAveragePool", [current], ["pooled"]))
-    nodes.append(helper.make_node("Flatten", ["pooled"], ["features"]))
-    weight = constant("logits.weight", network.logits_weight)
-    bias = constant("logits.bias", network.logits_bias)
-    nodes.append(helper.make_node("Gemm", ["features", weight, bias], ["logits"], transB=1))
+    outputs = []
+    if network.predictors:
+        for part, predictors, values in network.joined():
+            for layer in predictors:
+                convolution(layer, network.layers[layer.reads].name, f"{layer.name}.planes")
+                nodes.append(helper.make_node("Transpose", [f"{layer.name}.planes"], [f"{layer.name}.cells"], perm=[0, 2, 3, 1]))
+                shape = numpy_helper.from_array(np.array([batch, -1, values]), f"{layer.name}.shape")
+                initializers.append(shape)
+                nodes.append(helper.make_node("Reshape", [f"{layer.name}.cells", shape.name], [layer.name]))
+            joined = part if part == "boxes" else "logits"
+            nodes.append(helper.make_node("Concat", [layer.name for layer in predictors], [joined], axis=1))
+            outputs.append(helper.make_tensor_value_info(part, TensorProto.FLOAT, [batch, None, values]))
+        nodes.append(helper.make_node("Sigmoid", ["logits"], ["scores"]))
+    else:
+        nodes.append(helper.make_node("GlobalAveragePool", [current], ["pooled"]))
+        nodes.append(helper.make_node("Flatten", ["pooled"], ["features"]))
+        weight = constant("logits.weight", network.logits_weight)
+        bias = constant("logits.bias", network.logits_bias)
+        nodes.append(helper.make_node("Gemm", ["features", weight, bias], ["logits"], transB=1))
+        classes = network.logits_bias.shape[0]
+        outputs.append(helper.make_tensor_value_info("logits", TensorProto.FLOAT, [batch, classes]))
     image = helper.make_tensor_value_info(
         "image", TensorProto.FLOAT, [batch, 3, network.height, network.width]
     )
-    classes = network.logits_bias.shape[0]
-    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, [batch, classes])
-    graph = helper.make_graph(nodes, "mobilenet_v1", [image], [logits], initializers)
+    graph = helper.make_graph(nodes, "mobilenet_v1", [image], outputs, initializers)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
 
 

@@ -21,7 +21,7 @@ def onnxruntime(network, batch, threads, folder):
 
     def load():
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        return lambda images: session.run(None, {"image": images})[0]
+        return lambda images: session.run(None, {"image": images})
 
     return load, True, "onnxruntime"
 
@@ -59,12 +59,12 @@ def litert(network, batch, threads, folder):
         interpreter = Interpreter(model_content=model, num_threads=threads)
         interpreter.allocate_tensors()
         source = interpreter.get_input_details()[0]["index"]
-        target = interpreter.get_output_details()[0]["index"]
+        targets = [target["index"] for target in interpreter.get_output_details()]
 
         def run(images):
             interpreter.set_tensor(source, images)
             interpreter.invoke()
-            return interpreter.get_tensor(target)
+            return [interpreter.get_tensor(target) for target in targets]
 
         return run
 
@@ -154,7 +154,7 @@ def main():
     network = Network(folder)
     with tempfile.TemporaryDirectory() as scratch:
         load, channels_first, package = ENGINES[engine](network, batch, threads, scratch)
-        serve(package, load, network.batch(batch, channels_first), batch)
+        serve(package, load, network.batch(batch, channels_first))
 
 
 if __name__ == "__main__":

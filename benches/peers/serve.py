@@ -11,8 +11,8 @@ import numpy as np
 from memory import peak_mb
 
 
-def serve(package, load, images, batch):
-    """`load` returns a function that computes logits of `images` once."""
+def serve(package, load, images):
+    """`load` returns a function that computes logits of `images` once: an array, or a list of arrays."""
     # Output of libraries must not mix with our answers.
     lines = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -23,10 +23,12 @@ def serve(package, load, images, batch):
 
     start = time.perf_counter()
     run = load()
-    logits = np.asarray(run(images)).reshape(batch, -1)
+    outputs = run(images)
     load_ms = (time.perf_counter() - start) * 1e3
     version = importlib.metadata.version(package)
-    say({"version": version, "load_ms": load_ms, "logits": logits.ravel().tolist()})
+    outputs = outputs if isinstance(outputs, list) else [outputs]
+    logits = np.concatenate([np.asarray(output).ravel() for output in outputs])
+    say({"version": version, "load_ms": load_ms, "logits": logits.tolist()})
     for line in sys.stdin:
         count, pause, *_ = [*map(int, line.split()[1:]), 0]
         times = []

@@ -49,48 +49,83 @@ class Builder:
         return bytes(builder.Output())
 
 
+OPERATORS, OPTIONS, ACTIVATIONS = schema.BuiltinOperator, schema.BuiltinOptions, schema.ActivationFunctionType
+
+
+def convolution(model, layer, current, batch, activation):
+    if layer.depthwise:
+        # [1, rows, columns, channels]
+        weight = layer.weight[:, 0].transpose(1, 2, 0)[None]
+        options, kind = schema.DepthwiseConv2DOptionsT(), OPTIONS.DepthwiseConv2DOptions
+        options.depthMultiplier = 1
+        code = OPERATORS.DEPTHWISE_CONV_2D
+    else:
+        # [out, rows, columns, in]
+        weight = layer.weight.transpose(0, 2, 3, 1)
+        options, kind = schema.Conv2DOptionsT(), OPTIONS.Conv2DOptions
+        code = OPERATORS.CONV_2D
+    options.padding = schema.Padding.SAME
+    options.strideW = options.strideH = layer.stride
+    options.dilationWFactor = options.dilationHFactor = 1
+    options.fusedActivationFunction = activation
+    inputs = [
+        current,
+        model.tensor(f"{layer.name}.weight", weight.shape, weight),
+        model.tensor(f"{layer.name}.bias", layer.bias.shape, layer.bias),
+    ]
+    output = model.tensor(layer.name, [batch, *layer.output])
+    model.operator(code, inputs, [output], kind, options)
+    return output
+
+
+def detector(model, network, maps, batch):
+    """Boxes and scores, joined over the maps."""
+    outputs = []
+    for part, predictors, values in network.joined():
+        joined, total = [], 0
+        for layer in predictors:
+            cells = convolution(model, layer, maps[layer.reads], batch, ACTIVATIONS.NONE)
+            rows, columns, channels = layer.output
+            count = rows * columns * channels // values
+            options = schema.ReshapeOptionsT()
+            options.newShape = [batch, count, values]
+            shape = model.tensor(f"{layer.name}.shape", [3], np.array(options.newShape, np.int32))
+            joined.append(model.tensor(f"{layer.name}.rows", options.newShape))
+            model.operator(OPERATORS.RESHAPE, [cells, shape], [joined[-1]], OPTIONS.ReshapeOptions, options)
+            total += count
+        options = schema.ConcatenationOptionsT()
+        options.axis, options.fusedActivationFunction = 1, ACTIVATIONS.NONE
+        outputs.append(model.tensor(part, [batch, total, values]))
+        model.operator(OPERATORS.CONCATENATION, joined, [outputs[-1]], OPTIONS.ConcatenationOptions, options)
+    boxes, logits = outputs
+    scores = model.tensor("probabilities", [batch, total, values])
+    model.operator(OPERATORS.LOGISTIC, [logits], [scores], OPTIONS.NONE, None)
+    return [boxes, scores]
+
+
 def build(network, batch):
     model = Builder()
     image = current = model.tensor("image", [batch, network.height, network.width, 3])
-    operators, options_of = schema.BuiltinOperator, schema.BuiltinOptions
-    relu6 = schema.ActivationFunctionType.RELU6
+    maps = []
     for layer in network.layers:
-        if layer.depthwise:
-            # [1, rows, columns, channels]
-            weight = layer.weight[:, 0].transpose(1, 2, 0)[None]
-            options, kind = schema.DepthwiseConv2DOptionsT(), options_of.DepthwiseConv2DOptions
-            options.depthMultiplier = 1
-            code = operators.DEPTHWISE_CONV_2D
-        else:
-            # [out, rows, columns, in]
-            weight = layer.weight.transpose(0, 2, 3, 1)
-            options, kind = schema.Conv2DOptionsT(), options_of.Conv2DOptions
-            code = operators.CONV_2D
-        options.padding = schema.Padding.SAME
-        options.strideW = options.strideH = layer.stride
-        options.dilationWFactor = options.dilationHFactor = 1
-        options.fusedActivationFunction = relu6
-        inputs = [
-            current,
-            model.tensor(f"{layer.name}.weight", weight.shape, weight),
-            model.tensor(f"{layer.name}.bias", layer.bias.shape, layer.bias),
-        ]
-        current = model.tensor(layer.name, [batch, *layer.output])
-        model.operator(code, inputs, [current], kind, options)
+        current = convolution(model, layer, current, batch, ACTIVATIONS.RELU6)
+        maps.append(current)
+    if network.predictors:
+        return model.finish([image], detector(model, network, maps, batch))
     rows, columns, channels = network.layers[-1].output
     pool = schema.Pool2DOptionsT()
     pool.padding, pool.strideW, pool.strideH = schema.Padding.VALID, 1, 1
     pool.filterHeight, pool.filterWidth = rows, columns
-    pool.fusedActivationFunction = schema.ActivationFunctionType.NONE
+    pool.fusedActivationFunction = ACTIVATIONS.NONE
     pooled = model.tensor("pooled", [batch, 1, 1, channels])
-    model.operator(operators.AVERAGE_POOL_2D, [current], [pooled], options_of.Pool2DOptions, pool)
+    model.operator(OPERATORS.AVERAGE_POOL_2D, [current], [pooled], OPTIONS.Pool2DOptions, pool)
     weight = model.tensor("logits.weight", network.logits_weight.shape, network.logits_weight)
     bias = model.tensor("logits.bias", network.logits_bias.shape, network.logits_bias)
     logits = model.tensor("logits", [batch, network.logits_bias.shape[0]])
     linear = schema.FullyConnectedOptionsT()
-    linear.fusedActivationFunction = schema.ActivationFunctionType.NONE
+    linear.fusedActivationFunction = ACTIVATIONS.NONE
     linear.keepNumDims = False
     model.operator(
-        operators.FULLY_CONNECTED, [pooled, weight, bias], [logits], options_of.FullyConnectedOptions, linear
+        OPERATORS.FULLY_CONNECTED, [pooled, weight, bias], [logits], OPTIONS.FullyConnectedOptions, linear
     )
     return model.finish([image], [logits])

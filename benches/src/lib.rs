@@ -4,6 +4,7 @@
 mod agreement;
 mod candle_baseline;
 mod protocol;
+mod random_ssd;
 mod samples;
 mod step_program;
 mod training_step;
@@ -12,6 +13,7 @@ pub use agreement::relative_difference;
 pub use candle_baseline::CandleBaseline;
 pub use mobilenet_cli::bench::{min_and_median, pixels};
 pub use protocol::{AnyError, peak_rss_mb, serve};
+pub use random_ssd::random_ssd;
 pub use samples::{min_ms, time_ms};
 pub use step_program::step_program;
 pub use training_step::training_step;

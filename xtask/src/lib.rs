@@ -91,6 +91,8 @@ pub enum ReportPart {
     Batches,
     /// Inference in 8-bit integers, compared with engines that compute so too
     Integers,
+    /// Detectors in f32 and in 8-bit integers, compared with LiteRT and ONNX Runtime
+    Detection,
     /// Training steps, compared with PyTorch
     Training,
     /// Inference with pauses between runs, also while another process takes one core
@@ -101,10 +103,11 @@ pub enum ReportPart {
 
 impl ReportPart {
     /// All, in the order in which they are measured.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Inference,
         Self::Batches,
         Self::Integers,
+        Self::Detection,
         Self::Training,
         Self::Busy,
         Self::FirstAnswer,

@@ -1,12 +1,16 @@
 //! One of our engines, or the candle baseline, as a process for `cargo xtask report`:
 //! `peer plan|eager|candle FOLDER BATCH THREADS`. Our training step:
 //! `peer train WIDTH RESOLUTION BATCH THREADS`. A network of integers:
-//! `peer integers FOLDER THREADS`. A process that takes a core: `peer spin`.
+//! `peer integers FOLDER THREADS`. A detector: `peer detector f32|uint8 FOLDER THREADS`. A process
+//! that takes a core: `peer spin`.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use candle_core::{Device, Module, Tensor};
+use mobilenet::detect::floats::{FloatDetectorPlan, FloatWeights};
+use mobilenet::detect::{Computation, DetectorWeights, SsdConfig};
 use mobilenet::kernels::inference::WeightType;
 use mobilenet::model::candle::var_builder;
 use mobilenet::model::checkpoint::{ReadLimits, load, load_integers};
@@ -15,7 +19,7 @@ use mobilenet::model::quantized::{
     IntegerType, QuantizedWeights, ValueKind,
 };
 use mobilenet::model::{InferencePlan, PlanOptions, PlanWeights};
-use mobilenet_benches::{AnyError, CandleBaseline, serve, training_step};
+use mobilenet_benches::{AnyError, CandleBaseline, random_ssd, serve, training_step};
 use safetensors::SafeTensors;
 
 fn main() -> Result<(), AnyError> {
@@ -32,6 +36,7 @@ fn main() -> Result<(), AnyError> {
         }
         ["spin"] => spin(),
         ["integers", folder, threads] => integers(Path::new(folder), threads.parse()?),
+        ["detector", kind, folder, threads] => detector(kind, Path::new(folder), threads.parse()?),
         [engine, folder, batch, threads] => {
             run(engine, Path::new(folder), batch.parse()?, threads.parse()?)
         }
@@ -87,6 +92,40 @@ fn integers(folder: &Path, threads: usize) -> Result<(), AnyError> {
             };
             plan.run(&images, IntegerOutput::F32(&mut logits))?;
             Ok(logits.clone())
+        })
+    })
+}
+
+/// An SSD of random weights, or the detector in `model.tflite` with its post-processing.
+fn detector(kind: &str, folder: &Path, threads: usize) -> Result<(), AnyError> {
+    if kind == "f32" {
+        let (image, _) = image(&folder.join("image.safetensors"))?;
+        return serve(env!("CARGO_PKG_VERSION"), || {
+            let config = SsdConfig::new(1.0, 90);
+            let weights = Arc::new(FloatWeights::new(&random_ssd(&config)?)?);
+            let mut plan = FloatDetectorPlan::new(weights, config.anchors()?.len(), threads)?;
+            Ok(move || Ok(plan.run(&image)?.concat()))
+        });
+    }
+    let bytes = std::fs::read(folder.join("image.bin"))?;
+    serve(env!("CARGO_PKG_VERSION"), || {
+        let model = folder.join("model.tflite");
+        let weights = DetectorWeights::open(&model, Computation::default())?;
+        let preprocessing = weights.preprocessing();
+        let channels = preprocessing.mean.iter().zip(&preprocessing.std).cycle();
+        let image: Vec<f32> = bytes
+            .iter()
+            .zip(channels)
+            .map(|(&byte, (mean, std))| (f32::from(byte) / 255.0 - mean) / std)
+            .collect();
+        let mut plan = weights.plan(threads)?;
+        let rule = weights.post_process().clone();
+        Ok(move || {
+            let found = plan.detect(&image, &rule)?;
+            let boxes = found.iter().flat_map(|one| one.bounds);
+            let classes = found.iter().map(|one| one.class as f32);
+            let scores = found.iter().map(|one| one.score);
+            Ok(boxes.chain(classes).chain(scores).collect())
         })
     })
 }

@@ -104,6 +104,14 @@ impl Load {
     }
 }
 
+/// A script in the Python that has the packages of a peer.
+fn python(environment: &Environment, peer: &str, script: &str, threads: &str) -> Result<Command> {
+    let mut command = Command::new(environment.python(peer)?);
+    command.arg(environment.script(script));
+    command.env("OMP_NUM_THREADS", threads);
+    Ok(command)
+}
+
 impl Engine {
     pub(super) fn start(
         environment: &Environment,
@@ -126,13 +134,8 @@ impl Engine {
                 command
             }
             PeerKind::Python => {
-                let mut command = Command::new(environment.python(peer.name)?);
-                command
-                    .arg(environment.script("peer.py"))
-                    .arg(peer.name)
-                    .arg(folder);
-                command.args([&batch, &threads]);
-                command.env("OMP_NUM_THREADS", &threads);
+                let mut command = python(environment, peer.name, "peer.py", &threads)?;
+                command.arg(peer.name).arg(folder).args([&batch, &threads]);
                 command
             }
             PeerKind::Rust => {
@@ -166,14 +169,12 @@ impl Engine {
         let threads = threads.to_string();
         let command = match name {
             "pytorch" => {
-                let mut command = Command::new(environment.python(name)?);
+                let mut command = python(environment, name, "train.py", &threads)?;
                 command
-                    .arg(environment.script("train.py"))
                     .arg(format!("--width={width}"))
                     .arg(format!("--resolution={resolution}"))
                     .arg(format!("--batch={batch}"))
-                    .arg(format!("--threads={threads}"))
-                    .env("OMP_NUM_THREADS", &threads);
+                    .arg(format!("--threads={threads}"));
                 command
             }
             _ => {
@@ -214,13 +215,40 @@ impl Engine {
                 command
             }
             _ => {
-                let mut command = Command::new(environment.python(venv)?);
+                let mut command = python(environment, venv, "integer_peer.py", &count)?;
+                command.arg(name).arg(folder).arg(&count);
                 command
-                    .arg(environment.script("integer_peer.py"))
-                    .arg(name)
+            }
+        };
+        Self::spawn(name, command)
+    }
+
+    /// Starts one of the engines on a detector: in `f32` the network of a folder, or `model.tflite` there.
+    pub(super) fn start_detector(
+        environment: &Environment,
+        [kind, name]: [&str; 2],
+        folder: &Path,
+        threads: usize,
+    ) -> Result<Self> {
+        let threads = threads.to_string();
+        let is_ours = ["plan", "integers"].contains(&name);
+        let command = match (is_ours, kind) {
+            (true, _) => {
+                let mut command = Command::new(environment.ours());
+                command.args(["detector", kind]).arg(folder).arg(&threads);
+                command
+            }
+            (false, "f32") => {
+                let mut command = python(environment, name, "peer.py", &threads)?;
+                command.arg(name).arg(folder).args(["1", &threads]);
+                command
+            }
+            (false, _) => {
+                let mut command = python(environment, name, "integer_peer.py", &threads)?;
+                command
+                    .arg(format!("{name}-detector"))
                     .arg(folder)
-                    .arg(&count)
-                    .env("OMP_NUM_THREADS", &count);
+                    .arg(&threads);
                 command
             }
         };

@@ -1,10 +1,9 @@
 //! Measures networks of 8-bit integers with random weights, ours and other engines in turn, for
 //! `integers.json` and `integers.md`.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use mobilenet::kernels::integer::{
     IntegerNetwork, IntegerOperation, IntegerType, Integers as Values, ValueKind,
 };
@@ -14,20 +13,19 @@ use mobilenet::model::checkpoint::{
 };
 use mobilenet::model::preprocess::Preprocessing;
 use mobilenet::model::quantized::random_integers;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::engine::{Engine, in_turn, turns};
+use super::compared::{Compared, Tolerance};
+use super::engine::{Engine, turns};
 use super::environment::Environment;
 use super::machine::Machine;
-use super::results::{Measurement, Scenario, best_peer, ratio};
+use super::results::Scenario;
 
 /// Width and resolution of the networks.
 const SIZES: [(f64, usize); 2] = [(1.0, 224), (0.25, 128)];
 
-/// Turns per engine, and measured runs per turn.
+/// Turns per engine.
 const TURNS: usize = 12;
-const RUNS: usize = 6;
 
 /// Ours first.
 const ENGINES: [&str; 7] = [
@@ -39,34 +37,6 @@ const ENGINES: [&str; 7] = [
     "pytorch",
     "tract",
 ];
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Integers {
-    pub(super) machine: Machine,
-    pub(super) rows: Vec<Row>,
-    /// Why an engine is missing.
-    not_run: Vec<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Row {
-    /// `uint8` or `int8`.
-    pub(super) kind: String,
-    /// Logits that are not ours, and their number.
-    differing: usize,
-    logits: usize,
-    #[serde(flatten)]
-    pub(super) measurement: Measurement,
-}
-
-impl Integers {
-    /// All engines on one network.
-    pub(super) fn of(&self, kind: &str, scenario: Scenario) -> impl Iterator<Item = &Measurement> {
-        let rows = self.rows.iter().filter(move |row| row.kind == kind);
-        let found = rows.map(|row| &row.measurement);
-        found.filter(move |row| row.scenario == scenario)
-    }
-}
 
 /// As converters make it (a scale for each channel, weights that fill their range), or as Google's
 /// files are (one scale, small weights).
@@ -154,12 +124,8 @@ pub(super) fn measure(
     environment: &Environment,
     machine: Machine,
     quick: bool,
-) -> Result<Integers> {
-    let mut results = Integers {
-        machine,
-        rows: Vec::new(),
-        not_run: Vec::new(),
-    };
+) -> Result<Compared> {
+    let mut results = Compared::new(machine);
     for (width, resolution) in SIZES {
         for kind in ["uint8", "int8"] {
             let folder = tempfile::tempdir()?;
@@ -172,14 +138,14 @@ pub(super) fn measure(
                     batch: 1,
                     threads,
                 };
-                eprintln!("{kind} {scenario}");
-                compare(
-                    environment,
-                    folder.path(),
+                let sizes = [threads, resolution];
+                results.measure(
                     kind,
                     scenario,
-                    (step, turns(TURNS, quick)),
-                    &mut results,
+                    &ENGINES,
+                    |name| Engine::start_integers(environment, name, folder.path(), sizes),
+                    Tolerance::Absolute(step / 2.0),
+                    turns(TURNS, quick),
                 )?;
             }
         }
@@ -187,50 +153,9 @@ pub(super) fn measure(
     Ok(results)
 }
 
-fn compare(
-    environment: &Environment,
-    folder: &Path,
-    kind: &str,
-    scenario: Scenario,
-    (step, turns): (f32, usize),
-    results: &mut Integers,
-) -> Result<()> {
-    let mut engines = Vec::new();
-    for name in ENGINES {
-        let sizes = [scenario.threads, scenario.resolution];
-        match Engine::start_integers(environment, name, folder, sizes) {
-            Ok(engine) => engines.push(engine),
-            Err(error) => results
-                .not_run
-                .push(format!("{name}, {kind} {scenario}: {error:#}")),
-        }
-    }
-    let ours = engines.iter().find(|engine| engine.name == "integers");
-    let ours = ours.context("our own engine did not start")?.logits.clone();
-    in_turn(&mut engines, turns, |engine| {
-        engine.turn(RUNS, f64::INFINITY)
-    })?;
-    for engine in engines {
-        let differs = |(a, b): &(&f32, &f32)| (*a - *b).abs() > step / 2.0;
-        let differing = engine.logits.iter().zip(&ours).filter(differs).count();
-        let missing = ours.len().abs_diff(engine.logits.len());
-        let measurement = engine.finish(scenario, 0.0)?;
-        eprintln!("  {measurement}");
-        results.rows.push(Row {
-            kind: kind.to_string(),
-            differing: differing + missing,
-            logits: ours.len(),
-            measurement,
-        });
-    }
-    Ok(())
-}
-
-pub(super) fn page(integers: &Integers) -> Result<String> {
+pub(super) fn page(integers: &Compared) -> Result<String> {
     let machine = &integers.machine;
-    let mut text = String::new();
-    writeln!(
-        text,
+    Ok(format!(
         "# Networks of 8-bit integers\n\n\
          Generated by `cargo xtask report` from `integers.json`; `cargo xtask report --check` compares.\n\n\
          {}, {} cores, {}. {}.\n\n\
@@ -239,42 +164,12 @@ pub(super) fn page(integers: &Integers) -> Result<String> {
          scale for each channel and weights that fill their range. `integers` is this project. \
          `onnxruntime-nodes` reads nodes that quantise and dequantise, `onnxruntime-operators` the \
          operators on integers that ONNX Runtime makes of them. Differing are the logits that are \
-         not ours; engines that saturate differ in many.{}",
+         not ours; engines that saturate differ in many.{}\n{}",
         machine.processor,
         machine.cores,
         machine.instructions(),
         machine.date,
         machine.footnote(),
-    )?;
-    write!(
-        text,
-        "\n| network | engine | version | min ms | median ms | time / best peer | load ms | memory MB | differing |\n\
-         |---|---|---|--:|--:|--:|--:|--:|--:|\n"
-    )?;
-    for row in &integers.rows {
-        let Measurement {
-            engine,
-            version,
-            scenario,
-            min_ms,
-            median_ms,
-            load_ms,
-            peak_rss_mb,
-            ..
-        } = &row.measurement;
-        let best = best_peer(integers.of(&row.kind, *scenario), |_| true);
-        writeln!(
-            text,
-            "| {} {scenario} | {engine}{} | {version} | {min_ms:.2} | {median_ms:.2} | {} | {load_ms:.0} | {peak_rss_mb:.0} | {} of {} |",
-            row.kind,
-            machine.mark(engine),
-            ratio(*min_ms, best),
-            row.differing,
-            row.logits,
-        )?;
-    }
-    for reason in &integers.not_run {
-        writeln!(text, "\nNot run: {reason}.")?;
-    }
-    Ok(text)
+        integers.table()?,
+    ))
 }

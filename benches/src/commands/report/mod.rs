@@ -7,13 +7,16 @@
 //! network      random weights -> our checkpoint, and the folded network for the others
 //! engine       one process per engine, all alive at once; a turn is several runs
 //! inference    -> results.json (results: its parts, merged)
-//! integers, training, busy, first_answer   -> a JSON file each (raw), and a page
+//! integers, detection, training, busy, first_answer
+//!              -> a JSON file each (raw), and a page; the first two by `compared`
 //! stored       all files of a folder
 //! pages        -> its pages (markdown) and plots; overview: docs/benchmarks/README.md
 //!                                                            (--redraw and --check do only this)
 //! ```
 
 mod busy;
+mod compared;
+mod detection;
 mod engine;
 mod environment;
 mod first_answer;
@@ -74,6 +77,10 @@ fn measure(part: ReportPart, environment: &Environment, out: &Path, quick: bool)
         ReportPart::Integers => {
             let results = integers::measure(environment, machine, quick)?;
             raw::store(&folder, stored::INTEGERS, &results)
+        }
+        ReportPart::Detection => {
+            let results = detection::measure(environment, machine, quick)?;
+            raw::store(&folder, stored::DETECTION, &results)
         }
         ReportPart::Training => {
             let results = training::measure(environment, machine, quick)?;

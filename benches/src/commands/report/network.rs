@@ -29,18 +29,23 @@ pub(super) struct Network {
 }
 
 #[derive(Serialize)]
-struct LayerDescription {
-    name: String,
-    depthwise: bool,
-    stride: usize,
-    padding: [usize; 4],
-    output: [usize; 3],
+pub(super) struct LayerDescription {
+    pub(super) name: String,
+    pub(super) depthwise: bool,
+    pub(super) stride: usize,
+    pub(super) padding: [usize; 4],
+    pub(super) output: [usize; 3],
+    /// The layer that a predictor reads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reads: Option<usize>,
 }
 
 #[derive(Serialize)]
-struct Description {
-    size: [usize; 2],
-    layers: Vec<LayerDescription>,
+pub(super) struct Description {
+    pub(super) size: [usize; 2],
+    pub(super) layers: Vec<LayerDescription>,
+    /// Of a detector: boxes and scores of each map.
+    pub(super) predictors: Vec<LayerDescription>,
 }
 
 impl Network {
@@ -77,6 +82,7 @@ impl Network {
                     size.columns.after(),
                 ],
                 output: [height, columns, layer.out_channels],
+                reads: None,
             });
             let shape = layer.weight_shape();
             tensors.push((format!("{name}.weight"), tensor(weights, &shape)?));
@@ -94,15 +100,12 @@ impl Network {
             ));
         }
         let image = tensor(&image(resolution), &[1, resolution, resolution, 3])?;
-        let image = vec![("image".to_string(), image)];
-        for (file, tensors) in [("network", tensors), ("image", image)] {
-            let tensors = tensors.into_iter().collect();
-            let path = folder.path().join(format!("{file}.safetensors"));
-            candle_core::safetensors::save(&tensors, path)?;
-        }
+        save_tensors(folder.path(), "network", tensors)?;
+        save_tensors(folder.path(), "image", vec![("image".to_string(), image)])?;
         let description = Description {
             size: [resolution; 2],
             layers: descriptions,
+            predictors: Vec::new(),
         };
         std::fs::write(
             folder.path().join("network.json"),
@@ -235,7 +238,18 @@ pub(super) fn all_sizes() -> Result<Vec<SizeSpeed>> {
     Ok(sizes)
 }
 
-fn tensor(values: &[f32], shape: &[usize]) -> Result<Tensor> {
+/// A file of tensors.
+pub(super) fn save_tensors(
+    folder: &Path,
+    file: &str,
+    tensors: Vec<(String, Tensor)>,
+) -> Result<()> {
+    let tensors = tensors.into_iter().collect();
+    let path = folder.join(format!("{file}.safetensors"));
+    Ok(candle_core::safetensors::save(&tensors, path)?)
+}
+
+pub(super) fn tensor(values: &[f32], shape: &[usize]) -> Result<Tensor> {
     Ok(Tensor::from_slice(values, shape, &Device::Cpu)?)
 }
 

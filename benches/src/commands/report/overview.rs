@@ -143,9 +143,9 @@ const REST: &str = "
 
 `cargo xtask report --part P --quick` measures a part in at most three minutes, without installing and
 compiling, and keeps the other parts of the machine's folder: `inference` (single images), `batches` (of
-8), `integers`, `training`, `busy` (pauses, one core taken), `first-answer`. Without `--quick` there
-are three times as many turns, without `--part` all parts are measured. `MOBILENET_ISA=avx2` measures
-AVX2 on a machine that has AVX-512, and has a folder of its own.
+8), `integers`, `detection`, `training`, `busy` (pauses, one core taken), `first-answer`. Without
+`--quick` there are three times as many turns, without `--part` all parts are measured.
+`MOBILENET_ISA=avx2` measures AVX2 on a machine that has AVX-512, and has a folder of its own.
 
 ## Other measurements
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::stored::Stored;
-use super::{busy, first_answer, integers, markdown, overview, plots, training};
+use super::{busy, detection, first_answer, integers, markdown, overview, plots, training};
 
 /// Paths and texts of the files below a folder, from the raw results there.
 pub(super) fn all(out: &Path) -> Result<Vec<(PathBuf, String)>> {
@@ -35,6 +35,9 @@ fn of_machine(stored: &Stored) -> Result<Vec<(String, String)>> {
     }
     if let Some(integers) = &stored.integers {
         add("integers.md", integers::page(integers)?);
+    }
+    if let Some(detection) = &stored.detection {
+        add("detection.md", detection::page(detection)?);
     }
     if let Some(busy) = &stored.busy {
         add("busy.md", busy::page(busy)?);

@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::busy::Busy;
+use super::compared::Compared;
 use super::first_answer::FirstAnswer;
-use super::integers::Integers;
 use super::machine::Machine;
 use super::raw;
 use super::results::{Images, Results};
@@ -15,6 +15,7 @@ use super::training::Training;
 pub(super) const RESULTS: &str = "results.json";
 pub(super) const TRAINING: &str = "training.json";
 pub(super) const INTEGERS: &str = "integers.json";
+pub(super) const DETECTION: &str = "detection.json";
 pub(super) const BUSY: &str = "busy.json";
 pub(super) const FIRST_ANSWER: &str = "first-answer.json";
 
@@ -23,7 +24,8 @@ pub(super) const FIRST_ANSWER: &str = "first-answer.json";
 pub(super) struct Stored {
     pub(super) results: Option<Results>,
     pub(super) training: Option<Training>,
-    pub(super) integers: Option<Integers>,
+    pub(super) integers: Option<Compared>,
+    pub(super) detection: Option<Compared>,
     pub(super) busy: Option<Busy>,
     pub(super) first_answer: Option<FirstAnswer>,
 }
@@ -43,6 +45,7 @@ impl Stored {
             results: raw::read(folder, RESULTS)?,
             training: raw::read(folder, TRAINING)?,
             integers: raw::read(folder, INTEGERS)?,
+            detection: raw::read(folder, DETECTION)?,
             busy: raw::read(folder, BUSY)?,
             first_answer: raw::read(folder, FIRST_ANSWER)?,
         })
@@ -71,9 +74,14 @@ impl Stored {
                 add(name, "README.md", machine, &mut runs);
             }
         }
-        if let Some(Integers { machine, rows, .. }) = &self.integers {
-            let mut runs = rows.iter().map(|row| row.measurement.runs_ms.len());
-            add("integers", "integers.md", machine, &mut runs);
+        for (name, page, part) in [
+            ("integers", "integers.md", &self.integers),
+            ("detection", "detection.md", &self.detection),
+        ] {
+            if let Some(Compared { machine, rows, .. }) = part {
+                let mut runs = rows.iter().map(|row| row.measurement.runs_ms.len());
+                add(name, page, machine, &mut runs);
+            }
         }
         if let Some(training) = &self.training {
             let rows = training.measurements.iter();
