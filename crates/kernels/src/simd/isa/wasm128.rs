@@ -21,11 +21,15 @@ impl Simd for Wasm128 {
     const LANES: usize = 4;
     // An engine on x86-64 has 15 registers: 12 sums, two vectors of weights, and a value. That is one
     // value at a time, so loads must stay in the source's order, as `cargo xtask web` tells LLVM;
-    // otherwise the engine keeps sums in memory. The file with threads has more code, and smaller tiles.
-    const TILE: usize = if cfg!(target_feature = "atomics") {
-        4
-    } else {
+    // otherwise the engine keeps sums in memory. With plain SIMD, a product needs a register, too. The
+    // file with threads has more code, and smaller tiles.
+    const TILE: usize = if cfg!(all(
+        target_feature = "relaxed-simd",
+        not(target_feature = "atomics")
+    )) {
         6
+    } else {
+        4
     };
     const PANEL: usize = 2;
     const OUTER_ROWS: usize = 4;
