@@ -16,6 +16,23 @@ const PLAIN = Uint8Array.from([
   253, 98, 11,
 ]);
 
+/**
+ * The product of 4 times 127 and 255. The relaxed product of bytes is exact where it takes the second
+ * factor as unsigned and does not saturate, as the instructions VNNI of x86-64 do. The module of
+ * integers needs that; otherwise the one with plain SIMD, which is exact everywhere, is used.
+ */
+const PRODUCT = Uint8Array.from([
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 127, 3, 2, 1, 0, 7, 5, 1, 1, 102, 0, 0, 10, 24, 1,
+  22, 0, 65, 255, 0, 253, 15, 65, 255, 1, 253, 15, 65, 0, 253, 17, 253, 147, 2, 253, 27, 0, 11,
+]);
+
+/** Whether the module of a number type (0: f32, 1: integers) can have relaxed SIMD. */
+function canRelax(numberType) {
+  if (!WebAssembly.validate(RELAXED)) return false;
+  if (numberType !== 1) return true;
+  return new WebAssembly.Instance(new WebAssembly.Module(PRODUCT)).exports.f() === 4 * 127 * 255;
+}
+
 /** The module of each number type, as the weights' description numbers them. */
 const MODULES = ['mobilenet', 'mobilenet.integers'];
 
@@ -23,8 +40,8 @@ const MODULES = ['mobilenet', 'mobilenet.integers'];
 const MOST_THREADS = 8;
 
 /** How many of the wished threads a network gets: several only on a page whose workers may share memory. */
-export function threadsFor(wished = 1) {
-  const isPossible = globalThis.crossOriginIsolated === true && WebAssembly.validate(RELAXED);
+export function threadsFor(wished = 1, numberType = 0) {
+  const isPossible = globalThis.crossOriginIsolated === true && canRelax(numberType);
   return isPossible ? Math.max(1, Math.min(MOST_THREADS, Math.floor(wished) || 1)) : 1;
 }
 
@@ -32,7 +49,7 @@ export function threadsFor(wished = 1) {
 export function wasmFile(numberType = 0, threads = 1) {
   const name = MODULES[numberType] ?? MODULES[0];
   if (threads > 1) return `${name}.threads.wasm`;
-  if (WebAssembly.validate(RELAXED)) return `${name}.relaxed.wasm`;
+  if (canRelax(numberType)) return `${name}.relaxed.wasm`;
   if (WebAssembly.validate(PLAIN)) return `${name}.wasm`;
   throw new EngineError('This browser has no SIMD in WebAssembly. Chrome 91, Firefox 89, Safari 16.4 have it.');
 }

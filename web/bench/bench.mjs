@@ -1,7 +1,8 @@
 // Compares engines in one browser, in turn: `node bench.mjs PAGE NETWORKS.json > results.json`.
 //
 // PAGE: the folder that `cargo xtask web` wrote. NETWORKS: for each name `side` and `width`, and
-// files: `ours`, `tflite`, `onnx`, and if there are any `integers` and `integersTflite`. Needs in
+// files: `ours`, `tflite`, `onnx`, and if there are any `integers` and `integersTflite`, whose input
+// and output are numbers. Needs in
 // NODE_MODULES playwright-core, @litertjs/core, @tensorflow/tfjs-core, @tensorflow/tfjs-backend-wasm
 // and onnxruntime-web.
 

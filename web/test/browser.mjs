@@ -318,6 +318,25 @@ await check('without a connection after the first visit', async () => {
   return said;
 });
 
+const integers = models.find(({ precision }) => precision === 'integers');
+if (integers) {
+  await check('integers have the same bits in all files of the module', async () => {
+    const [fast, plain] = await page.evaluate(async (url) => {
+      const { load } = await import('./index.js');
+      const image = new ImageData(40, 30);
+      image.data.forEach((_, index, data) => { data[index] = (index * 7919) % 256; });
+      const logits = [];
+      for (const wasmUrl of [undefined, new URL('mobilenet.integers.wasm', location).href]) {
+        const loaded = await load({ modelUrl: url, wasmUrl });
+        logits.push(Array.from(await loaded.infer(image)));
+        loaded.dispose();
+      }
+      return logits;
+    }, integers.file);
+    expect(fast.length > 0 && fast.every((value, index) => value === plain[index]), 'they differ');
+  });
+}
+
 const detector = models.find(({ detects }) => detects);
 if (detector && detectorWeights) {
   await check('a detector draws the boxes of the native one', async () => {
@@ -381,9 +400,7 @@ await check('threads give the numbers of one thread, where memory may be shared'
       return { threads, error, wrong, time, fastest, refused };
     }, file);
     expect(found.threads === 2, `${found.threads} threads`);
-    // Of another file of the module, so that an f32 may be rounded in another way.
-    const most = precision === 'integers' ? 0 : 1e-4;
-    expect(found.error <= most, `${precision}: off by ${found.error}`);
+    expect(found.error === 0, `${precision}: off by ${found.error}`);
     expect(found.wrong === 0, `${found.wrong} of 200 runs have other numbers`);
     expect(found.refused !== 'accepted', 'broken weights were accepted');
     notes.push(`${precision}: ${found.fastest.toFixed(2)} ms instead of ${found.time.toFixed(2)}`);

@@ -55,7 +55,7 @@ await check('Firefox: two threads give the numbers of one', async () => {
     return found;
   }, new URL(first.file, page.url()).href);
   expect(threads === 2, `${threads} threads`);
-  expect(difference <= 1e-4, `off by ${difference}`);
+  expect(difference === 0, `off by ${difference}`);
 });
 
 await browser.close();

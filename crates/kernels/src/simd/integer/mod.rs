@@ -187,6 +187,7 @@ impl Products {
             Self::AvxVnni | Self::Avx512Vnni => "vpdpbusd",
             Self::Neon => "smlal",
             Self::NeonDot => "sdot",
+            Self::Wasm128 if cfg!(target_feature = "relaxed-simd") => "i32x4.relaxed_dot_i8x16",
             Self::Wasm128 => "i32x4.dot_i16x8_s",
         }
     }

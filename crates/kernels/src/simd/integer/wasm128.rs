@@ -1,4 +1,6 @@
-//! WebAssembly with SIMD: 4 sums, two products of 16 bits at a time.
+//! WebAssembly with SIMD: 4 sums, two products of 16 bits at a time. With relaxed SIMD, four products
+//! of bytes at a time: only for machines whose dot product takes all unsigned bytes and does not
+//! saturate. What loads the module must try that out (`web/engine.js`).
 
 use std::arch::wasm32::*;
 
@@ -7,6 +9,16 @@ use super::vector::{IntegerKernel, IntegerSimd};
 /// The module was compiled with the instructions, so an engine without them refuses all of it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wasm128;
+
+/// What a value and a weight are kept as.
+#[cfg(target_feature = "relaxed-simd")]
+type Operand = u8;
+#[cfg(target_feature = "relaxed-simd")]
+type Factor = i8;
+#[cfg(not(target_feature = "relaxed-simd"))]
+type Operand = i16;
+#[cfg(not(target_feature = "relaxed-simd"))]
+type Factor = i16;
 
 #[inline(never)]
 fn enter<K: IntegerKernel>(simd: Wasm128, kernel: K) -> K::Output {
@@ -18,13 +30,13 @@ impl IntegerSimd for Wasm128 {
     type Left = v128;
     type Right = v128;
     type Pairs = v128;
-    type Value = i16;
-    type Weight = i16;
+    type Value = Operand;
+    type Weight = Factor;
     const LANES: usize = 4;
-    const DEPTH: usize = 2;
+    const DEPTH: usize = 4 / size_of::<Operand>();
     const TILE: usize = 4;
     const PANEL: usize = 2;
-    const WHOLE: i32 = i16::MAX as i32;
+    const WHOLE: i32 = Factor::MAX as i32;
 
     #[inline(always)]
     fn vectorize<K: IntegerKernel>(self, kernel: K) -> K::Output {
@@ -44,19 +56,22 @@ impl IntegerSimd for Wasm128 {
     }
 
     #[inline(always)]
-    unsafe fn left(self, from: *const i16) -> Self::Left {
-        // SAFETY: the caller guarantees two readable values; any alignment is allowed.
+    unsafe fn left(self, from: *const Operand) -> Self::Left {
+        // SAFETY: the caller guarantees 32 readable bits of values; any alignment is allowed.
         unsafe { v128_load32_splat(from.cast()) }
     }
 
     #[inline(always)]
-    unsafe fn right(self, from: *const i16) -> Self::Right {
+    unsafe fn right(self, from: *const Factor) -> Self::Right {
         // SAFETY: the caller guarantees readable weights; any alignment is allowed.
         unsafe { v128_load(from.cast()) }
     }
 
     #[inline(always)]
     fn dot(self, sums: Self::Sums, left: Self::Left, right: Self::Right) -> Self::Sums {
+        #[cfg(target_feature = "relaxed-simd")]
+        return i32x4_relaxed_dot_i8x16_i7x16_add(right, left, sums);
+        #[cfg(not(target_feature = "relaxed-simd"))]
         i32x4_add(sums, i32x4_dot_i16x8(left, right))
     }
 
@@ -92,7 +107,7 @@ impl IntegerSimd for Wasm128 {
 
     #[inline(always)]
     fn dot_pairs(self, sums: Self::Sums, bytes: Self::Pairs, weights: Self::Pairs) -> Self::Sums {
-        self.dot(sums, bytes, weights)
+        i32x4_add(sums, i32x4_dot_i16x8(bytes, weights))
     }
 
     #[inline(always)]
@@ -136,6 +151,14 @@ impl IntegerSimd for Wasm128 {
         }
     }
 
+    #[cfg(target_feature = "relaxed-simd")]
+    #[inline(always)]
+    unsafe fn store_values(self, to: *mut u8, sums: Self::Sums, count: usize) {
+        // SAFETY: the caller's guarantee is the same.
+        unsafe { self.store_bytes(to, sums, count) }
+    }
+
+    #[cfg(not(target_feature = "relaxed-simd"))]
     #[inline(always)]
     unsafe fn store_values(self, to: *mut i16, sums: Self::Sums, count: usize) {
         let words = i16x8_narrow_i32x4(sums, sums);

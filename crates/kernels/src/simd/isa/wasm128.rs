@@ -19,9 +19,18 @@ fn enter<K: Kernel>(simd: Wasm128, kernel: K) -> K::Output {
 impl Simd for Wasm128 {
     type Vector = v128;
     const LANES: usize = 4;
-    // Weights of a step, sums and a product must fit 15 registers: at 5 x 2 or 3 x 4, an engine on
-    // x86-64 keeps some in memory and takes twice as long.
-    const TILE: usize = 4;
+    // An engine on x86-64 has 15 registers: 12 sums, two vectors of weights, and a value. That is one
+    // value at a time, so loads must stay in the source's order, as `cargo xtask web` tells LLVM;
+    // otherwise the engine keeps sums in memory. With plain SIMD, a product needs a register, too. The
+    // file with threads has more code, and smaller tiles.
+    const TILE: usize = if cfg!(all(
+        target_feature = "relaxed-simd",
+        not(target_feature = "atomics")
+    )) {
+        6
+    } else {
+        4
+    };
     const PANEL: usize = 2;
     const OUTER_ROWS: usize = 4;
 
