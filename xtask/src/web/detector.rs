@@ -13,8 +13,8 @@ use mobilenet::model::quantized::Arithmetic;
 use mobilenet_web::write;
 use serde_json::{Value, json};
 
-use super::container::Container;
-use super::weights::{Converted, add_integers, le, rule, short_name};
+use super::container::{Container, le};
+use super::converted::{Converted, rule, short_name};
 
 /// Converts a detector; `None` for other weights.
 pub(super) fn convert(weights: &str) -> Result<Option<Converted>> {
@@ -88,7 +88,7 @@ fn file(detector: &QuantizedDetector, checked: &DetectorWeights, source: &str) -
 
 fn add(container: &mut Container, index: usize, layer: &IntegerLayer) {
     if let IntegerOperation::Convolution(convolution) = &layer.operation {
-        add_integers(container, index, convolution);
+        container.add_integers(index, convolution);
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use super::weights::Converted;
+use super::converted::Converted;
 
 /// Endings of the files of page and package. Tests stay behind.
 const ENDINGS: [&str; 6] = ["js", "ts", "json", "html", "css", "svg"];

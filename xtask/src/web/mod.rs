@@ -2,6 +2,7 @@
 
 mod compile;
 mod container;
+mod converted;
 mod detector;
 mod files;
 mod single_file;

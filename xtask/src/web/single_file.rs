@@ -5,8 +5,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+use super::converted::Converted;
 use super::files::models;
-use super::weights::Converted;
 
 /// The page's scripts, each after those that it imports.
 const PAGE: [&str; 9] = [

@@ -5,50 +5,22 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use half::f16;
-use mobilenet::kernels::integer::{
-    IntegerNetwork, IntegerOperation, Integers, QuantizedConvolution,
-};
+use mobilenet::kernels::integer::{IntegerNetwork, IntegerOperation};
 use mobilenet::model::checkpoint::{
     Checkpoint, Metadata, ReadLimits, exists, is_quantized, load_integers,
 };
 use mobilenet::model::fold::{folded_layers, folded_logits};
-use mobilenet::model::preprocess::{self, CropRounding, Preprocessing};
 use mobilenet::model::quantized::Arithmetic;
-use mobilenet_web::{Filter, Resize, Rule, write};
+use mobilenet_web::write;
 use serde_json::{Value, json};
 use xtask::WebType;
 
-use super::container::Container;
+use super::container::{Container, le};
+use super::converted::{Converted, rule, short_name};
 use super::detector;
 
 /// slim's pooling window.
 const POOL_WINDOW: [usize; 2] = [7, 7];
-
-/// A file for browsers.
-pub(super) struct Converted {
-    pub(super) name: String,
-    pub(super) precision: &'static str,
-    pub(super) size: [usize; 2],
-    pub(super) classes: usize,
-    /// Whether it finds objects and does not name the photo.
-    pub(super) detects: bool,
-    pub(super) bytes: Vec<u8>,
-}
-
-impl Converted {
-    /// The same under another name.
-    pub(super) fn called(self, name: &str) -> Self {
-        Self {
-            name: name.to_string(),
-            ..self
-        }
-    }
-
-    /// Name of the file.
-    pub(super) fn file(&self) -> String {
-        format!("{}.{}.safetensors", self.name, self.precision)
-    }
-}
 
 /// Converts weights: a file or folder, a known name, or `hf:OWNER/REPO`.
 pub(super) fn convert(weights: &str, dtype: WebType) -> Result<Converted> {
@@ -83,18 +55,6 @@ pub(super) fn convert(weights: &str, dtype: WebType) -> Result<Converted> {
         detects: false,
         bytes,
     })
-}
-
-/// A name that is good for a file and a list.
-pub(super) fn short_name(weights: &str) -> String {
-    let path = Path::new(weights);
-    let name = match exists(path) {
-        true => path.file_stem().and_then(|name| name.to_str()),
-        false => weights.rsplit(['/', ':']).next(),
-    };
-    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
-    let plain = |letter| if is_plain(letter) { letter } else { '_' };
-    name.unwrap_or("weights").chars().map(plain).collect()
 }
 
 fn of_floats(checkpoint: &Checkpoint, dtype: WebType) -> Result<Vec<u8>> {
@@ -242,41 +202,10 @@ fn of_integers(network: &IntegerNetwork, metadata: &Metadata) -> Result<Vec<u8>>
         let IntegerOperation::Convolution(convolution) = &layer.operation else {
             continue;
         };
-        add_integers(&mut container, index, convolution);
+        container.add_integers(index, convolution);
     }
     let words = write::integer_network(network, Arithmetic::Xnnpack, [features, logits]);
     container.into_bytes(&about(metadata, &words)?)
-}
-
-/// Adds a convolution's biases, scales, zero points and weights.
-pub(super) fn add_integers(
-    container: &mut Container,
-    index: usize,
-    convolution: &QuantizedConvolution,
-) {
-    let weights = &convolution.weights;
-    let (bias, scales) = (&convolution.bias, &weights.scales);
-    container.add(
-        index,
-        "bias",
-        "I32",
-        &[bias.len()],
-        &le(bias, i32::to_le_bytes),
-    );
-    container.add(
-        index,
-        "scale",
-        "F32",
-        &[scales.len()],
-        &le(scales, f32::to_le_bytes),
-    );
-    let zero_points = le(&weights.zero_points, i32::to_le_bytes);
-    container.add(index, "zero_point", "I32", &[scales.len()], &zero_points);
-    let (dtype, bytes): (&str, Vec<u8>) = match &weights.values {
-        Integers::U8(values) => ("U8", values.clone()),
-        Integers::I8(values) => ("I8", values.iter().map(|&value| value as u8).collect()),
-    };
-    container.add(index, "weight", dtype, &[bytes.len()], &bytes);
 }
 
 /// What the header says.
@@ -293,38 +222,4 @@ fn about(metadata: &Metadata, network: &[u32]) -> Result<Value> {
         "least_probability": metadata.least_probability,
         "source": metadata.source,
     }))
-}
-
-/// The rule for photos, in the module's type.
-pub(super) fn rule(preprocessing: &Preprocessing) -> Result<Rule> {
-    let filter = |filter| match filter {
-        preprocess::Filter::Bilinear => Filter::Bilinear,
-        preprocess::Filter::Bicubic => Filter::Bicubic,
-    };
-    let resize = match preprocessing.resize {
-        preprocess::Resize::CentralCrop { fraction } => Resize::CentralCrop(fraction),
-        preprocess::Resize::Squeeze { filter: used } => Resize::Squeeze(filter(used)),
-        preprocess::Resize::ShortestEdge {
-            edge,
-            filter: used,
-            rounding,
-        } => Resize::ShortestEdge {
-            edge,
-            filter: filter(used),
-            to_even: rounding == CropRounding::HalfToEven,
-        },
-        preprocess::Resize::LongestEdge { .. } => {
-            bail!("the page does not know the rule of the longest edge, which detectors have")
-        }
-    };
-    Ok(Rule {
-        resize,
-        mean: preprocessing.mean.clone(),
-        std: preprocessing.std.clone(),
-    })
-}
-
-/// Little-endian bytes of numbers.
-pub(super) fn le<T: Copy, const N: usize>(values: &[T], bytes: impl Fn(T) -> [u8; N]) -> Vec<u8> {
-    values.iter().flat_map(|&value| bytes(value)).collect()
 }
