@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use ballista::prelude::{SessionConfigExt, SessionContextExt};
+use datafusion::arrow::array::RecordBatch;
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::parquet::arrow::ArrowWriter;
@@ -17,6 +18,9 @@ use crate::photos;
 
 /// Rows that are in memory at once, with their photos, for each part of a query.
 const ROWS: usize = 64;
+
+/// Makes columns of what came.
+type Flat = fn(&RecordBatch) -> Result<RecordBatch>;
 
 pub(crate) async fn run(arguments: Client) -> Result<()> {
     let out = &arguments.out;
@@ -35,15 +39,16 @@ pub(crate) async fn run(arguments: Client) -> Result<()> {
     let options = ParquetReadOptions::default();
     let read = context.register_parquet("photos", path, options).await;
     read.with_context(failed)?;
-    let query = match arguments.sql {
-        Some(query) => query,
+    let (query, flat): (String, Flat) = match arguments.sql {
+        Some(query) => (query, |rows| Ok(rows.clone())),
         None => {
             let table = context.table("photos").await?;
-            photos::query(table.schema().as_arrow()).with_context(failed)?
+            let query = photos::query(table.schema().as_arrow()).with_context(failed)?;
+            (query, photos::flat)
         }
     };
     let answers = context.sql(&query).await.context("the query")?;
-    let rows = write(answers, out).await?;
+    let rows = write(answers, flat, out).await?;
     eprintln!("{rows} rows in {}", out.display());
     Ok(())
 }
@@ -65,14 +70,15 @@ async fn connect(arguments: &Client) -> Result<SessionContext> {
 }
 
 /// Writes the rows of a query, and counts them.
-async fn write(answers: DataFrame, out: &Path) -> Result<usize> {
+async fn write(answers: DataFrame, flat: Flat, out: &Path) -> Result<usize> {
     let mut answers = answers.execute_stream().await?;
-    let mut file = ArrowWriter::try_new(Vec::new(), answers.schema(), None)?;
+    let none = flat(&RecordBatch::new_empty(answers.schema()))?;
+    let mut file = ArrowWriter::try_new(Vec::new(), none.schema(), None)?;
     let mut rows = 0;
     while let Some(batch) = answers.next().await {
         let batch = batch.context("the query")?;
         rows += batch.num_rows();
-        file.write(&batch)?;
+        file.write(&flat(&batch)?)?;
     }
     let failed = || format!("cannot write {}", out.display());
     write_atomically(out, &file.into_inner()?).with_context(failed)?;

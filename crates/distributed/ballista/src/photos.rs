@@ -1,9 +1,11 @@
 //! Which columns of a table have photos and their names, and the query that classifies all of them.
 
 use anyhow::{Result, bail};
+use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 
-/// The query for the columns of `mobilenet classify --top 1`, without its times.
+/// The query for names and answers. DataFusion would compute the function for each field that a query
+/// takes from its answer, so `flat` takes them.
 pub(crate) fn query(schema: &Schema) -> Result<String> {
     let (Some(name), Some(bytes)) = (
         column(schema, ["photo", "path"], is_text),
@@ -20,10 +22,23 @@ pub(crate) fn query(schema: &Schema) -> Result<String> {
         );
     };
     Ok(format!(
-        "SELECT photo, answer['error'] AS error, answer['class'] AS class_1, \
-         answer['label'] AS label_1, answer['probability'] AS probability_1 \
-         FROM (SELECT {name} AS photo, classify({bytes}) AS answer FROM photos)"
+        "SELECT {name} AS photo, classify({bytes}) AS answer FROM photos"
     ))
+}
+
+/// Rows of that query with the columns of `mobilenet classify --top 1`, without its times.
+pub(crate) fn flat(rows: &RecordBatch) -> Result<RecordBatch> {
+    let [photo, answer] = rows.columns() else {
+        bail!("expected names and answers, found {}", rows.schema());
+    };
+    let Some(answer) = answer.as_struct_opt() else {
+        bail!("expected answers, found {}", answer.data_type());
+    };
+    let names = ["photo", "error", "class_1", "label_1", "probability_1"];
+    let columns = [photo].into_iter().chain(answer.columns()).cloned();
+    let columns = names.into_iter().zip(columns);
+    let columns = columns.map(|(name, column)| (name, column, true));
+    Ok(RecordBatch::try_from_iter_with_nullable(columns)?)
 }
 
 /// The first column with one of two names, as an expression. It may be a field of a group, as in the
@@ -60,7 +75,6 @@ fn is_binary(kind: &DataType) -> bool {
 mod tests {
     use super::*;
     use crate::classify::classify;
-    use datafusion::arrow::array::RecordBatch;
     use datafusion::physical_plan::displayable;
     use datafusion::prelude::SessionContext;
     use std::sync::Arc;
@@ -84,7 +98,6 @@ mod tests {
         assert!(error.ends_with("found image, path"), "{error}");
     }
 
-    /// Each of the four columns could compute the whole function.
     #[tokio::test]
     async fn a_photo_is_classified_once() {
         let columns = vec![
