@@ -4,6 +4,7 @@
 pub mod args;
 mod commands;
 mod csv;
+mod failure;
 mod manifest;
 mod output;
 mod photo_sources;
@@ -15,13 +16,12 @@ mod threads;
 mod values;
 mod version;
 
-use std::process::ExitCode;
-
 use anyhow::Result;
 
 use args::Task;
 pub use args::{Bench, BenchEngine, Cli, Command, Common, Precision, WeightType};
 pub use commands::{bench, load};
+pub use failure::exit_code;
 pub use output::{json, line};
 pub use table::{grouped, markdown};
 pub use values::{Size, side, threads, width};
@@ -59,22 +59,5 @@ pub fn run(command: &Command) -> Result<()> {
         Command::Duplicates(arguments) => commands::duplicates::run(arguments),
         Command::Knn(arguments) => commands::knn::run(arguments),
         Command::Merge(arguments) => commands::merge::run(arguments),
-    }
-}
-
-/// The program's exit code: 0 for success, 1 for a failure, whose reason is printed to standard
-/// error. Wrong usage (exit code 2) is mostly found earlier, while arguments are parsed.
-pub fn exit_code(result: Result<()>) -> ExitCode {
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) if error.is::<clap::Error>() => {
-            eprint!("{error}");
-            ExitCode::from(2)
-        }
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
     }
 }

@@ -86,7 +86,8 @@ fn several(
             std::process::exit(1)
         }
         Ok(Err(error)) => {
-            eprintln!("error: rank {rank}: {error:#}");
+            let reason = crate::failure::reason(&error);
+            eprintln!("error: rank {rank}: {reason}");
             mpi.abort(1)
         }
         Err(_) => {

@@ -1,11 +1,9 @@
 //! Tests of `quantize`: what it writes, reports and refuses.
 
-mod support;
-
 use std::path::Path;
 
+use crate::support::{Folder, error, json, random_weights, run, stderr, stdout, write_photo};
 use mobilenet::model::labels::Labels;
-use support::{Folder, error, json, random_weights, run, stderr, stdout, write_photo};
 
 /// Weights, and a folder of 20 photos.
 fn prepared() -> (Folder, String, String) {

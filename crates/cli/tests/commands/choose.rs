@@ -1,9 +1,7 @@
 //! Tests of `choose`: what it measures, interpolates, ranks and refuses.
 
-mod support;
-
+use crate::support::{Folder, json, lines, run, stderr, stdout};
 use serde_json::Value;
-use support::{Folder, json, lines, run, stderr, stdout};
 
 const QUICK: [&str; 5] = ["choose", "--repeat", "1", "--precision", "int8"];
 

@@ -1,15 +1,13 @@
 //! Tests of the program's output, files and exit codes.
 
-mod support;
-
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use image::RgbImage;
-use serde_json::Value;
-use support::{
+use crate::support::{
     Folder, Predict, golden, json, lines, program, read_npy, run, stderr, stdout, write_npy,
 };
+use image::RgbImage;
+use serde_json::Value;
 
 fn photo(path: &str) {
     RgbImage::from_fn(120, 90, |x, y| [x as u8, y as u8, 77].into())

@@ -1,12 +1,10 @@
 //! Tests of `convert` between files of weights: what it reports, writes and refuses.
 
-mod support;
-
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-use support::{Folder, golden, json, read_npy, run, stderr, stdout, write_npy};
+use crate::support::{Folder, golden, json, read_npy, run, stderr, stdout, write_npy};
 use zip::write::SimpleFileOptions;
 
 #[test]

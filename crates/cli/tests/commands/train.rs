@@ -1,14 +1,12 @@
 //! Tests of the commands `train` and `eval`: photos in folders, killed and resumed runs, broken
 //! photos, divergence.
 
-mod support;
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use crate::support::lines;
 use serde_json::Value;
-use support::lines;
 
 /// Writes photos of two classes that a small network can tell apart. Per class, 12 are for training
 /// and 4 for testing.
@@ -106,7 +104,7 @@ fn a_folder_of_photos_becomes_weights() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
-    let last = support::lines(&output).pop().unwrap();
+    let last = crate::support::lines(&output).pop().unwrap();
     let small = small.join("model.safetensors");
     let size = |path: &Path| std::fs::metadata(path).unwrap().len();
     assert!(5 * size(&small) < size(&model), "{}", size(&small));
@@ -116,7 +114,10 @@ fn a_folder_of_photos_becomes_weights() {
         .output()
         .unwrap();
     assert!(eval.status.success(), "{}", text(&eval.stderr));
-    assert_eq!(support::lines(&eval)[0]["accuracy"], last["accuracy"]);
+    assert_eq!(
+        crate::support::lines(&eval)[0]["accuracy"],
+        last["accuracy"]
+    );
 
     // A second training must not overwrite the first.
     let again = train(&data, &out, &["--epochs", "1"]).output().unwrap();
@@ -149,35 +150,36 @@ fn other_networks_train_and_describe_themselves() {
         let own = [&settings[..], &["--network", network]].concat();
         let output = train(&data, &out, &own).output().unwrap();
         assert!(output.status.success(), "{}", text(&output.stderr));
-        let lines = support::lines(&output);
+        let lines = crate::support::lines(&output);
         let losses = lines.iter().filter_map(|line| line["loss"].as_f64());
         let losses: Vec<f64> = losses.collect();
         assert!(losses[losses.len() - 1] < 0.5 * losses[0], "{losses:?}");
 
         let model = out.join("model.safetensors");
         let model = model.to_str().unwrap();
-        let said = support::json(&["eval", "--json", "-w", model, "-d", data.to_str().unwrap()]);
+        let said =
+            crate::support::json(&["eval", "--json", "-w", model, "-d", data.to_str().unwrap()]);
         assert_eq!(said[0]["accuracy"], lines[lines.len() - 1]["accuracy"]);
         assert_eq!(said[0]["accuracy"], 1.0, "{network}");
         let photo = data.join("test/light/00.png");
         let photo = photo.to_str().unwrap();
-        let said = support::json(&["classify", "--json", "--weights", model, photo]);
+        let said = crate::support::json(&["classify", "--json", "--weights", model, photo]);
         assert!(said[0].to_string().contains("light"), "{said:?}");
         // `inspect --network` has the same words.
         for which in [&[model][..], &["--network", network]] {
-            let said = support::json(&[&["inspect", "--json"], which].concat());
+            let said = crate::support::json(&[&["inspect", "--json"], which].concat());
             let found = said[0]["layers"].as_array().unwrap();
             assert_eq!(found.len(), layers, "{which:?}");
         }
         // So does a graph.
         let graph = folder.path().join("graph.onnx");
         let graph = graph.to_str().unwrap();
-        support::json(&["convert", "--json", model, graph]);
-        let said = support::json(&["classify", "--json", "--weights", graph, photo]);
+        crate::support::json(&["convert", "--json", model, graph]);
+        let said = crate::support::json(&["classify", "--json", "--weights", graph, photo]);
         assert!(said[0].to_string().contains("light"), "{said:?}");
         let slim = folder.path().join("slim.safetensors");
         let slim = slim.to_str().unwrap();
-        let said = support::error(&["convert", model, slim, "--to", "slim"]);
+        let said = crate::support::error(&["convert", model, slim, "--to", "slim"]);
         assert!(said.contains(&format!("the layers of {network}")), "{said}");
 
         // Neither the weights nor a checkpoint are those of another network.

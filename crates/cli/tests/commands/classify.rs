@@ -1,17 +1,15 @@
 //! `classify` of many photos: what is taken, what is written, and what a run leaves behind.
 
-mod support;
-
 use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
+use crate::support::{Folder, golden, json, lines, program, random_weights, run, stderr, stdout};
 use image::RgbImage;
 use mobilenet::model::checkpoint::{ReadLimits, WeightsDtype, load, save};
 use mobilenet::model::labels::Labels;
 use serde_json::Value;
-use support::{Folder, golden, json, lines, program, random_weights, run, stderr, stdout};
 
 fn photo(path: &Path, red: u8) {
     RgbImage::from_fn(60, 45, |x, y| [red, x as u8, y as u8].into())
@@ -77,7 +75,7 @@ fn a_folder_is_classified_in_order_with_a_summary() {
 
     let lenient = classify(&[&root, "--json", "--lenient"]);
     assert!(lenient.status.success());
-    let lines = support::lines(&lenient);
+    let lines = crate::support::lines(&lenient);
     assert!(lines[3]["warning"].as_str().unwrap().contains("cut off"));
     assert!(lines[0].get("warning").is_none());
     // One photo has no summary, and its error is said once.

@@ -1,16 +1,14 @@
 //! Quantised files in their own integers, through the program. The expected hashes are LiteRT's,
 //! from the model's `golden/integers.txt`.
 
-mod support;
-
 use std::fs::File;
 use std::io::Read;
 
+use crate::support::{Folder, Predict, golden, json, read_npy, run, stdout, write_npy};
 use image::RgbImage;
 use mobilenet::model::Array;
 use mobilenet::model::npy::{read_as, write_as};
 use sha2::{Digest, Sha256};
-use support::{Folder, Predict, golden, json, read_npy, run, stdout, write_npy};
 use zip::ZipArchive;
 
 /// Copies a quantised file from an archive to a folder. Returns its path.
@@ -228,7 +226,7 @@ fn accuracy_is_measured_in_integers() {
     let weights = weights(&folder, "tflite_files.zip", "int8.tflite");
     let labels = folder.path("labels.txt");
     for seed in 0..4 {
-        support::write_photo(folder.path(&format!("photos/{seed}.png")), seed);
+        crate::support::write_photo(folder.path(&format!("photos/{seed}.png")), seed);
     }
     // Whatever the network says is right, if all classes are given in turn.
     let evaluate = |class: usize| {

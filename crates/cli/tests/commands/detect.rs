@@ -1,13 +1,11 @@
 //! `detect`: what is printed and drawn, and what a broken photo or detector leaves behind.
 
-mod support;
-
 use std::fs;
 use std::path::Path;
 
+use crate::support::{Folder, error, json, lines, run, stderr, stdout, write_photo};
 use image::RgbImage;
 use serde_json::Value;
-use support::{Folder, error, json, lines, run, stderr, stdout, write_photo};
 
 /// A detector of random weights, of the tests of `detect`.
 fn weights() -> String {

@@ -1,15 +1,13 @@
 //! Tests of `convert` with files that describe their network, and of the flags that override them.
 
-mod support;
-
 use std::path::Path;
 
+use crate::support::{error, golden, run};
 use serde_json::Value;
-use support::{error, golden, run};
 
 /// Runs a command that must succeed and returns its line of output.
 fn json(arguments: &[&str]) -> Value {
-    let [line] = support::json(arguments).try_into().unwrap();
+    let [line] = crate::support::json(arguments).try_into().unwrap();
     line
 }
 

@@ -1,12 +1,10 @@
 //! Photos classified in parts by jobs that run apart, and the table that is made of them.
 
-mod support;
-
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
+use crate::support::{Folder, program, random_weights, run, stderr, stdout, write_photo};
 use mobilenet::model::labels::Labels;
-use support::{Folder, program, random_weights, run, stderr, stdout, write_photo};
 
 const PARTS: usize = 7;
 

@@ -1,9 +1,7 @@
 //! `classify --output FILE.parquet` and `features -o FILE.parquet`.
 
-mod support;
-
+use crate::support::{Folder, random_weights, run, stderr, write_photo};
 use mobilenet::model::labels::Labels;
-use support::{Folder, random_weights, run, stderr, write_photo};
 
 fn photos(folder: &Folder) -> (String, String) {
     write_photo(folder.path("photos/one.png"), 1);

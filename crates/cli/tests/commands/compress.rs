@@ -1,11 +1,9 @@
 //! Tests of `convert --compress`: what it writes, reports and refuses.
 
-mod support;
-
 use std::path::Path;
 
+use crate::support::{Folder, error, json, random_weights, run, stderr, stdout, write_photo};
 use mobilenet::model::labels::Labels;
-use support::{Folder, error, json, random_weights, run, stderr, stdout, write_photo};
 
 #[test]
 fn every_command_reads_the_file() {

@@ -1,12 +1,10 @@
 //! The program itself: its version, completions, manual pages, and hints for misspelt words.
 
-mod support;
-
-use support::{Folder, error, run, stderr, stdout};
+use crate::support::{Folder, error, run, stderr, stdout};
 
 #[test]
 fn the_version_names_the_instruction_set() {
-    let output = support::program(&["--version"])
+    let output = crate::support::program(&["--version"])
         .env("MOBILENET_ISA", "scalar")
         .output()
         .unwrap();
@@ -50,7 +48,7 @@ fn misspelt_words_get_a_hint() {
 
 #[test]
 fn weights_are_not_written_under_another_formats_name() {
-    let input = support::golden("slim_tiny.pb");
+    let input = crate::support::golden("slim_tiny.pb");
     let folder = Folder::new();
     for name in ["x.pb", "x.npz", "x.h5", "x"] {
         let path = folder.path(name);
@@ -66,7 +64,7 @@ fn weights_are_not_written_under_another_formats_name() {
 fn bench_measures_the_plan() {
     let network = ["--width", "0.25", "--resolution", "32x64", "--repeat", "3"];
     let arguments = [&["bench", "--json", "--pause", "1"][..], &network].concat();
-    let line = &support::json(&arguments)[0];
+    let line = &crate::support::json(&arguments)[0];
     assert_eq!(line["engine"], "plan");
     assert_eq!(line["resolution"], "32x64");
     assert_eq!(line["runs_ms"].as_array().unwrap().len(), 3);
@@ -83,12 +81,12 @@ fn bench_measures_the_plan() {
 fn photos_are_classified_at_any_size_and_explained() {
     let folder = Folder::new();
     let weights = folder.path("tiny.safetensors");
-    let input = support::golden("slim_tiny.pb");
+    let input = crate::support::golden("slim_tiny.pb");
     assert!(run(&["convert", &input, &weights]).status.success());
     let photo = folder.path("a.png");
-    support::made_photo(1, 90, 60).save(&photo).unwrap();
+    crate::support::made_photo(1, 90, 60).save(&photo).unwrap();
     for size in ["224", "320", "96x160"] {
-        let line = &support::json(&[
+        let line = &crate::support::json(&[
             "classify",
             "-w",
             &weights,

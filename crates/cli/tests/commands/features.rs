@@ -1,12 +1,10 @@
 //! `features`, `search`, `duplicates` and `knn` on made photos with random weights.
 
-mod support;
-
-use mobilenet::model::labels::Labels;
-use support::{
+use crate::support::{
     Folder, json, lines, made_folder, made_photo, random_weights, read_npy, run, stderr, stdout,
     write_npy, write_photo,
 };
+use mobilenet::model::labels::Labels;
 
 /// A folder of eight photos, also in a folder below, and weights.
 fn photos(folder: &Folder) -> (String, String) {

@@ -1,9 +1,7 @@
 //! `train` and `eval` with `--task multi-label`, `embedding` and `places`, on made photos.
 
-mod support;
-
+use crate::support::{Folder, error, json, run, stderr, stdout};
 use serde_json::Value;
-use support::{Folder, error, json, run, stderr, stdout};
 
 const COLOURS: [[u8; 3]; 4] = [[230, 40, 40], [40, 220, 60], [50, 60, 230], [220, 210, 40]];
 

@@ -1,9 +1,7 @@
 //! `train --task detection`, `eval --task detection`, and `detect` with what was trained.
 
-mod support;
-
+use crate::support::{Folder, error, json, run, stderr, stdout};
 use serde_json::Value;
-use support::{Folder, error, json, run, stderr, stdout};
 
 /// Photos of 64 pixels with one bright box each, and YOLO's text files.
 fn write_data(folder: &Folder) -> String {

@@ -1,10 +1,8 @@
 //! `eval` finds the classes of the data among those of the weights by name, or refuses.
 
-mod support;
-
+use crate::support::{Folder, lines, random_weights, run, stderr, stdout, write_photo};
 use mobilenet::model::labels::Labels;
 use serde_json::Value;
-use support::{Folder, lines, random_weights, run, stderr, stdout, write_photo};
 
 /// Class folders with three photos each.
 fn class_folders(folder: &Folder, data: &str, classes: &[&str]) -> String {
