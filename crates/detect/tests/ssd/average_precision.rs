@@ -4,7 +4,7 @@
 use mobilenet_detect::average_precision::{CocoMetrics, FoundBox, TrueBox, evaluate};
 use serde_json::Value;
 
-const GOLDEN: &str = include_str!("golden/average_precision.jsonl");
+const GOLDEN: &str = include_str!("../golden/average_precision.jsonl");
 
 fn number(line: &Value, index: usize) -> f64 {
     line[index].as_f64().unwrap()

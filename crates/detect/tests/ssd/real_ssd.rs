@@ -1,8 +1,6 @@
 //! TensorFlow Hub's quantised SSD, if it exists beside the project: every tensor and every box as
 //! LiteRT has them (`golden/ssd.py`).
 
-mod support;
-
 use std::collections::HashMap;
 use std::fs;
 use std::io::Write;
@@ -23,7 +21,7 @@ use mobilenet_model::preprocess::{DecodeLimits, open};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-const GOLDEN: &str = include_str!("golden/ssd_mobilenet_v1.jsonl");
+const GOLDEN: &str = include_str!("../golden/ssd_mobilenet_v1.jsonl");
 
 fn skipped(what: impl std::fmt::Display) {
     // Not by `eprintln`, whose output the test harness hides.
@@ -66,7 +64,7 @@ fn hash(bytes: &[u8]) -> String {
 fn prepared(data: &Path, golden: &Value) -> (Vec<u8>, Vec<f32>, bool) {
     let name = golden["photo"].as_str().unwrap();
     let photo = open(&data.join("photos").join(name), DecodeLimits::default()).unwrap();
-    let bytes = support::squeezed(&photo, 300);
+    let bytes = crate::support::squeezed(&photo, 300);
     let same = hash(&bytes) == golden["input"].as_str().unwrap();
     assert!(
         same || name.ends_with(".jpg"),
@@ -282,7 +280,7 @@ fn the_photos_preparation_is_within_a_grey_level() {
         DetectorWeights::open(&file(&data), Computation::Integers(Arithmetic::Optimized)).unwrap();
     let photo = open(&data.join("photos/cat.bmp"), DecodeLimits::default()).unwrap();
     let found = weights.preprocessing().pixels(&photo).unwrap();
-    let expected = support::squeezed(&photo, 300);
+    let expected = crate::support::squeezed(&photo, 300);
     assert_eq!(found.len(), expected.len());
     for (found, expected) in found.iter().zip(expected) {
         let byte = found * 128.0 + 128.0;

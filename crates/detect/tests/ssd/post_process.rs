@@ -7,7 +7,7 @@ use mobilenet_detect::suppression::{Limits, suppress, suppress_softly};
 use mobilenet_detect::{Detection, PostProcess, Suppression};
 use safetensors::SafeTensors;
 
-const GOLDEN: &[u8] = include_bytes!("golden/postprocess.safetensors");
+const GOLDEN: &[u8] = include_bytes!("../golden/postprocess.safetensors");
 
 const SETS: [&str; 8] = [
     "fast",

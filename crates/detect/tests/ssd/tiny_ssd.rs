@@ -12,8 +12,8 @@ use mobilenet_model::checkpoint::ReadLimits;
 use mobilenet_model::checkpoint::readers::read_branches;
 use safetensors::SafeTensors;
 
-const FILE: &[u8] = include_bytes!("golden/tiny_ssd.tflite");
-const GOLDEN: &[u8] = include_bytes!("golden/tiny_ssd.safetensors");
+const FILE: &[u8] = include_bytes!("../golden/tiny_ssd.tflite");
+const GOLDEN: &[u8] = include_bytes!("../golden/tiny_ssd.safetensors");
 
 fn detector() -> QuantizedDetector {
     QuantizedDetector::new(read_branches(FILE, ReadLimits::default()).unwrap()).unwrap()
@@ -263,9 +263,9 @@ fn no_byte_makes_it_panic() {
 /// The same network in numbers, of which a layer has weights of 16 bits.
 #[test]
 fn a_file_of_numbers_computes_literts_numbers() {
-    let file = include_bytes!("golden/tiny_ssd_float.tflite");
+    let file = include_bytes!("../golden/tiny_ssd_float.tflite");
     let golden =
-        SafeTensors::deserialize(include_bytes!("golden/tiny_ssd_float.safetensors")).unwrap();
+        SafeTensors::deserialize(include_bytes!("../golden/tiny_ssd_float.safetensors")).unwrap();
     let floats = |name: &str| -> Vec<f32> {
         let values = golden
             .tensor(name)
@@ -322,7 +322,7 @@ fn a_file_of_numbers_computes_literts_numbers() {
 /// A few bytes must not make a reader take all memory.
 #[test]
 fn huge_images_are_refused() {
-    let float = include_bytes!("golden/tiny_ssd_float.tflite");
+    let float = include_bytes!("../golden/tiny_ssd_float.tflite");
     for file in [FILE, float.as_slice()] {
         let shape: Vec<u8> = [4i32, 1, 20, 20, 3]
             .iter()

@@ -31,7 +31,7 @@ fn golden(file: &[u8], name: &str) -> Vec<f32> {
 }
 
 fn graph(name: &str) -> Vec<f32> {
-    golden(include_bytes!("golden/ssd_graph.safetensors"), name)
+    golden(include_bytes!("../golden/ssd_graph.safetensors"), name)
 }
 
 /// The values in [-1, 1) that the golden files' formula makes of a name.
@@ -470,7 +470,7 @@ fn face_apis_names() {
 #[test]
 fn the_graph_in_onnx() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/ssd_onnx.onnx");
-    let golden = |name| golden(include_bytes!("golden/ssd_onnx.safetensors"), name);
+    let golden = |name| golden(include_bytes!("../golden/ssd_onnx.safetensors"), name);
     let tensors = load_tensors(&path, ReadLimits::default()).unwrap();
     let ssd = SsdGraph::find("ssd", &tensors).unwrap().unwrap();
     let config = ssd.config([SIDE; 2]).unwrap();
@@ -546,7 +546,7 @@ fn the_graph_in_onnx() {
 /// TensorFlow's `NonMaxSuppressionV5`.
 #[test]
 fn tensorflows_suppression() {
-    let made = |name| golden(include_bytes!("golden/postprocess.safetensors"), name);
+    let made = |name| golden(include_bytes!("../golden/postprocess.safetensors"), name);
     let anchors = made("anchors");
     let boxes: Vec<[f32; 4]> = anchors
         .as_chunks::<4>()

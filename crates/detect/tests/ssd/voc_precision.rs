@@ -4,7 +4,7 @@ use mobilenet_detect::average_precision::{FoundBox, TrueBox};
 use mobilenet_detect::voc_precision::{VocMetrics, evaluate};
 use serde_json::Value;
 
-const GOLDEN: &str = include_str!("golden/voc_precision.jsonl");
+const GOLDEN: &str = include_str!("../golden/voc_precision.jsonl");
 
 fn index(line: &Value, at: usize) -> usize {
     line[at].as_u64().unwrap() as usize
