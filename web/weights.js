@@ -118,7 +118,8 @@ function parseHeader(text) {
 /**
  * Loads a network into an engine, layer by layer.
  *
- * @param engineFor gives an engine for a number type, as `wasmFile` takes it
+ * @param engineFor gives an engine for a number type, as `wasmFile` takes it, and for whether it is a
+ *   detector's network
  * @param stream the file's bytes
  * @param onBytes called with the number of bytes of each part that came
  * @returns the engine, and what the file says about the network: labels, source
@@ -132,7 +133,7 @@ export async function readWeights(engineFor, stream, onBytes = () => {}) {
       throw new WeightsError('this is no file of weights for the browser; `cargo xtask web` writes them');
     }
     const header = parseHeader(new TextDecoder().decode(await reader.take(length)));
-    const engine = await engineFor(header.network[1]);
+    const engine = await engineFor(header.network[1], header.about.detector !== undefined);
     engine.open(header.network, header.bytes);
     for (const { bytes, kind } of header.layers) {
       await reader.fill(engine.scratch(bytes));

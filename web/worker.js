@@ -31,9 +31,9 @@ async function load({ id, wasm, base, weights, threads: wished }) {
       thread.onerror = (event) => event.preventDefault();
       thread.postMessage(message);
     };
-    const engineFor = async (numberType) => {
-      // A file that the caller gives has no threads.
-      const threads = wasm === undefined ? threadsFor(wished, numberType) : 1;
+    const engineFor = async (numberType, detects) => {
+      // A file that the caller gives has no threads, and the files with threads have no detectors.
+      const threads = wasm === undefined && !detects ? threadsFor(wished, numberType) : 1;
       const { stream } = await opened(wasm ?? new URL(wasmFile(numberType, threads), base).href, stop.signal);
       const module = await WebAssembly.compile(await new Response(stream).arrayBuffer());
       return Engine.create(module, threads, startThread);

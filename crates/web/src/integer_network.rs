@@ -14,7 +14,7 @@ use mobilenet_kernels::simd::IntegerIsa;
 
 use crate::error::{WebError, check_size};
 use crate::network::{Layers, MOST_LAYERS, Network, floats, lengths, possible, resolve};
-use crate::predictors::{BYTES_OF_NUMBERS, Predictions, Predictors};
+use crate::predictors::{BYTES_OF_NUMBERS, DETECTS, Predictions, Predictors};
 use crate::words::{MOST_CHANNELS, Words};
 
 /// A network whose weights are still to come.
@@ -85,7 +85,12 @@ impl IntegerLayers {
         }
         let mut predictors = Predictors::default();
         let branches = words.count()?;
-        if branches > 0 {
+        if branches > 0 && !DETECTS {
+            return Err(WebError::Order(
+                "a detector is for a module without threads",
+            ));
+        }
+        if DETECTS && branches > 0 {
             check_size("the number of branches", branches, MOST_LAYERS)?;
             for index in 0..branches {
                 let reads = words.count()?;
@@ -131,6 +136,7 @@ impl IntegerLayers {
     fn layer_at(&mut self, index: usize) -> Option<&mut IntegerLayer> {
         match index.checked_sub(self.network.layers.len()) {
             None => self.network.layers.get_mut(index),
+            Some(_) if !DETECTS => None,
             Some(branch) => {
                 let branch = self.predictors.branches.get_mut(branch);
                 branch.map(|branch| &mut branch.layer)
@@ -203,7 +209,7 @@ impl Layers for IntegerLayers {
         let [rows, columns, _] = network.input_shape;
         let isa = IntegerIsa::best().map_err(KernelError::from)?;
         let layers = network.layers.len();
-        let is_detector = !predictors.branches.is_empty();
+        let is_detector = DETECTS && !predictors.branches.is_empty();
         let outputs = match is_detector {
             false => outputs.to_vec(),
             true => predictors.outputs().map(|branch| layers + branch).collect(),
@@ -239,7 +245,7 @@ struct IntegerNetwork {
 
 impl Network for IntegerNetwork {
     fn outputs(&self) -> [usize; 2] {
-        match &self.predictions {
+        match self.predictions.as_ref().filter(|_| DETECTS) {
             None => lengths(self.program.output_shapes()),
             Some(predictions) => predictions.lengths(),
         }
@@ -252,7 +258,7 @@ impl Network for IntegerNetwork {
         logits: &mut [f32],
     ) -> Result<(), WebError> {
         let images = IntegerImages::F32(input);
-        match &mut self.predictions {
+        match self.predictions.as_mut().filter(|_| DETECTS) {
             None => {
                 let outputs = &mut [IntegerOutput::F32(features), IntegerOutput::F32(logits)];
                 self.program.run(&images, outputs)?;
