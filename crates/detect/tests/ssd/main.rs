@@ -8,5 +8,6 @@ mod average_precision;
 mod post_process;
 mod real_ssd;
 mod ssd_graph;
+mod ssd_onnx;
 mod tiny_ssd;
 mod voc_precision;
