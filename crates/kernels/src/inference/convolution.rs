@@ -7,6 +7,7 @@ use super::matrix::{LARGEST_TILE, MatrixProduct, Source, Tile};
 use crate::geometry::ConvSize;
 use crate::partition::{each_part, parts};
 use crate::simd::Simd;
+use crate::simd::ahead::Walk;
 use crate::simd::team::Turn;
 
 /// A full convolution.
@@ -50,6 +51,7 @@ impl Convolution {
         let tiles = parts(output.width, S::TILE, 1);
         let length = matrix.layout.depth() / segments.len();
         let stride = size.columns.stride * input.pixel;
+        let ahead = Walk::stay(source.weights);
         let rows = turn.share(output.height);
         context.zero_columns(output, rows.clone());
         for y in rows {
@@ -74,6 +76,7 @@ impl Convolution {
                         output: context.pointer(output.at(y, pixels.start)),
                         offsets: &offsets[..pixels.len()],
                         index,
+                        ahead,
                     };
                     // SAFETY: the segments are in the input map with its padding, or in the row of
                     // padding. The schedule made these large enough. The output row is this

@@ -4,6 +4,7 @@ use super::context::Context;
 use super::feature_map::FeatureMap;
 use super::packed::Scheme;
 use crate::panels::{self, PanelLayout};
+use crate::simd::ahead::{Ahead, Region, Walk};
 use crate::simd::weight::Weight;
 use crate::simd::{Simd, WeightType, tile};
 
@@ -37,10 +38,8 @@ pub(super) struct Source {
 pub(super) struct Panel {
     source: Source,
     part: panels::Panel,
-    /// Each tile prefetches an equal part of the next panel, or of the next layer's first: values of
-    /// a tile, and of each `k`.
-    ahead: usize,
-    ahead_step: usize,
+    /// The next panel, or the next layer's first.
+    next: Ahead,
 }
 
 /// One tile of a product.
@@ -57,6 +56,8 @@ pub(super) struct Tile<'a> {
     pub(super) offsets: &'a [usize],
     /// Index of the tile.
     pub(super) index: usize,
+    /// What it prefetches besides weights.
+    pub(super) ahead: Walk,
 }
 
 impl MatrixProduct {
@@ -92,11 +93,13 @@ impl MatrixProduct {
     #[inline(always)]
     pub(super) fn panel(&self, source: Source, index: usize, tiles: usize) -> Panel {
         let part = self.layout.panel(index);
+        let size = self.weight_type.bytes();
+        let end = (part.offset() + part.len()) * size;
+        let end = source.weights.wrapping_byte_add(end);
         Panel {
             source,
             part,
-            ahead: part.len() / tiles,
-            ahead_step: part.width / tiles,
+            next: Region::new(end, part.len() * size).divide(tiles, part.depth),
         }
     }
 
@@ -125,7 +128,6 @@ impl MatrixProduct {
         let part = &panel.part;
         let weights: *const W = panel.source.weights.cast();
         let weights = weights.wrapping_add(part.offset());
-        let ahead = weights.wrapping_add(part.len() + panel.ahead * tile.index);
         let bias = panel.source.bias.wrapping_add(part.first);
         let kernel = tile::Panel {
             segments: tile.segments,
@@ -135,7 +137,7 @@ impl MatrixProduct {
             bias,
             bounds: self.bounds,
             output: tile.output.wrapping_add(part.first),
-            prefetch: (ahead, panel.ahead_step),
+            ahead: [panel.next.of_tile(tile.index), tile.ahead],
         };
         // SAFETY: the caller guarantees input and output. Weights and biases are packed in these
         // sizes.

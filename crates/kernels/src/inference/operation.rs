@@ -12,6 +12,7 @@ use super::input::ImageLayout;
 use super::packed::{HEAD_PANEL, PackedLayer};
 use super::separable::Separable;
 use crate::panels::PanelLayout;
+use crate::simd::ahead::Walk;
 use crate::simd::team::{MOST, Turn};
 use crate::simd::weight::Weight;
 use crate::simd::{Simd, WeightType, pool, tile};
@@ -180,7 +181,7 @@ impl Head {
                 bias: context.weights(layer.bias + part.first),
                 bounds: layer.activation.bounds(),
                 output: logits,
-                prefetch: (weights.wrapping_add(AHEAD), 0),
+                ahead: [Walk::stay(weights.wrapping_add(AHEAD)); 2],
             };
             // SAFETY: features, packed weights and the room for logits have these sizes. The
             // panel's logits are this chunk's.

@@ -10,6 +10,7 @@ use super::packed::Scheme;
 use super::strassen;
 use crate::partition::{each_part, part, parts};
 use crate::simd::Simd;
+use crate::simd::ahead::Region;
 use crate::simd::team::Turn;
 
 /// How chunks divide a separable operation.
@@ -53,7 +54,15 @@ impl Separable {
         while first < rows.end {
             let band = first..rows.end.min(first + self.band);
             self.depthwise_rows(simd, context, &band, scratch, (0, 1));
-            self.pointwise_rows(simd, context, &band, scratch, panels.clone(), turn.worker);
+            let next = band.end..rows.end.min(band.end + self.band);
+            let product = Product {
+                rows: &band,
+                panels: panels.clone(),
+                scratch,
+                next: self.input_of(context, &next),
+                worker: turn.worker,
+            };
+            self.pointwise_rows(simd, context, product);
             first = band.end;
         }
     }
@@ -74,7 +83,23 @@ impl Separable {
         let panels = turn.share(self.matrix.panels());
         let scratch = context.pointer(self.scratch);
         let rows = 0..self.matrix.output.height;
-        self.pointwise_rows(simd, context, &rows, scratch, panels, turn.worker);
+        let product = Product {
+            rows: &rows,
+            panels,
+            scratch,
+            next: self.input_of(context, &(0..0)),
+            worker: turn.worker,
+        };
+        self.pointwise_rows(simd, context, product);
+    }
+
+    /// The input rows that some output rows are the first to read.
+    #[inline(always)]
+    fn input_of(&self, context: &Context<'_>, rows: &Range<usize>) -> Region {
+        let input = &self.depthwise.input;
+        let [start, end] =
+            [rows.start, rows.end].map(|rows| input.row_at(self.depthwise.input_rows(rows)));
+        Region::new(context.pointer::<u8>(start), end - start)
     }
 
     /// Computes the depthwise result of some rows, and its sums where the product needs them, for
@@ -139,60 +164,57 @@ impl Separable {
 
     /// Computes some panels of the product of some rows.
     #[inline(always)]
-    fn pointwise_rows<S: Simd>(
-        &self,
-        simd: S,
-        context: &Context<'_>,
-        rows: &Range<usize>,
-        scratch: *mut f32,
-        panels: Range<usize>,
-        worker: usize,
-    ) {
+    fn pointwise_rows<S: Simd>(&self, simd: S, context: &Context<'_>, product: Product<'_>) {
         match self.matrix.scheme {
-            Scheme::Plain => self.plain_rows(simd, context, rows, scratch, panels),
+            Scheme::Plain => self.plain_rows(simd, context, product),
             // SAFETY: the depthwise result of these rows and its sums are complete. These rows or
             // panels of the output are this chunk's.
             Scheme::Strassen => unsafe {
+                let Product {
+                    rows,
+                    panels,
+                    scratch,
+                    next,
+                    worker,
+                } = product;
                 let band = self.band(context, rows, scratch, worker);
-                band.multiply(simd, context, rows.start, panels);
+                band.multiply(simd, context, rows.start, panels, next);
             },
         }
     }
 
     #[inline(always)]
-    fn plain_rows<S: Simd>(
-        &self,
-        simd: S,
-        context: &Context<'_>,
-        rows: &Range<usize>,
-        scratch: *const f32,
-        panels: Range<usize>,
-    ) {
+    fn plain_rows<S: Simd>(&self, simd: S, context: &Context<'_>, product: Product<'_>) {
         let MatrixProduct {
             output,
             pixel,
             layout,
             ..
         } = &self.matrix;
-        let count = rows.len() * output.width;
+        let count = product.rows.len() * output.width;
         let tiles = parts(count, S::TILE, 1);
         let source = self.matrix.source(context);
-        for panel in panels {
+        let ahead = product
+            .next
+            .divide(product.panels.len() * tiles, layout.depth());
+        for (order, panel) in product.panels.enumerate() {
             let panel = self.matrix.panel(source, panel, tiles);
-            let mut following = output.offsets(rows.start);
+            let mut following = output.offsets(product.rows.start);
             for (index, pixels) in each_part(count, tiles).enumerate() {
                 let mut offsets = [0; LARGEST_TILE];
                 let offsets = &mut offsets[..pixels.len()];
                 for (to, offset) in offsets.iter_mut().zip(&mut following) {
                     *to = offset;
                 }
+                let first = product.scratch.wrapping_add(pixels.start * pixel);
                 let tile = Tile {
-                    segments: &[scratch.wrapping_add(pixels.start * pixel)],
+                    segments: &[first.cast_const()],
                     length: layout.depth(),
                     stride: *pixel,
                     output: context.pointer(0),
                     offsets,
                     index,
+                    ahead: ahead.of_tile(order * tiles + index),
                 };
                 // SAFETY: the depthwise result of these rows is in the scratch. These rows or
                 // panels of the output are this chunk's.
@@ -200,4 +222,14 @@ impl Separable {
             }
         }
     }
+}
+
+/// Some panels of the product of some rows, whose depthwise result is in the scratch.
+struct Product<'a> {
+    rows: &'a Range<usize>,
+    panels: Range<usize>,
+    scratch: *mut f32,
+    /// What is read after them.
+    next: Region,
+    worker: usize,
 }

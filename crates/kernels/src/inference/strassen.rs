@@ -35,6 +35,7 @@ use super::matrix::{LARGEST_TILE, MatrixProduct};
 use super::packed::Scheme;
 use crate::panels::Panel;
 use crate::partition::{each_part, parts};
+use crate::simd::ahead::{Region, Walk};
 pub(super) use crate::simd::strassen::PRODUCTS;
 use crate::simd::{Simd, strassen};
 
@@ -143,7 +144,8 @@ impl Band<'_> {
         }
     }
 
-    /// Computes some pairs of panels. The band begins with row `row` of the output.
+    /// Computes some pairs of panels. The band begins with row `row` of the output. `next` is read
+    /// after it.
     ///
     /// # Safety
     /// The band's pixels and sums must be complete. These rows or panels of the output must be the
@@ -155,16 +157,21 @@ impl Band<'_> {
         context: &Context<'_>,
         row: usize,
         panels: Range<usize>,
+        next: Region,
     ) {
         let output = &self.matrix.output;
         let pairs = pairs(self.pixels);
         let tiles = parts(pairs, S::TILE, 1);
-        for panel in panels {
+        let length = PRODUCTS * self.matrix.layout.depth() / 2;
+        let ahead = next.divide(panels.len() * tiles, length);
+        for (order, panel) in panels.enumerate() {
             let mut following = output.offsets(row);
             let pair = self.matrix.layout.pairs().panel(panel);
-            // Each tile prefetches an equal part of the next pair of panels, or of the next layer's
-            // first.
-            let ahead_step = pair.width / 2 / tiles;
+            let weights = context.weights(self.matrix.weights + PRODUCTS * pair.offset() / 4);
+            let values = PRODUCTS * pair.len() / 4;
+            // The next pair of panels, or the next layer's first.
+            let next = weights.wrapping_add(values);
+            let next = Region::new(next, values * size_of::<f32>()).divide(tiles, length);
             for (index, Range { start, end }) in each_part(pairs, tiles).enumerate() {
                 // The output of a pixel that does not exist is discarded.
                 let discarded = context.offsets.discarded / size_of::<f32>();
@@ -176,7 +183,8 @@ impl Band<'_> {
                 let tile = Tile {
                     pair: &pair,
                     first: start,
-                    ahead: (index, ahead_step),
+                    weights,
+                    ahead: [next.of_tile(index), ahead.of_tile(order * tiles + index)],
                     even: &offsets[0][..end - start],
                     odd: &offsets[1][..end - start],
                 };
@@ -197,8 +205,6 @@ impl Band<'_> {
         let (left, width) = (pair.first, pair.width / 2);
         let right = left + width;
 
-        let block = half * width;
-        let weights = context.weights(matrix.weights + PRODUCTS * pair.offset() / 4);
         let bias = context.weights(matrix.bias + left);
         // Each input, with its stride from a pair to the next.
         let input = |offset: usize| {
@@ -212,19 +218,17 @@ impl Band<'_> {
             (sum.cast_const(), stride)
         };
         let [s1, s2, s3, s4] = [0, 1, 2, 3].map(sum);
-        let (index, steps) = tile.ahead;
-        let ahead = weights.wrapping_add(PRODUCTS * block + index * half * steps);
         let pair_tile = strassen::PairTile {
             inputs: [a11, a12, s2, s3, a22, s1, s4],
             depth: half,
-            weights,
+            weights: tile.weights,
             biases: [bias, bias.wrapping_add(width)],
             bounds: matrix.bounds,
             outputs: [left, right].map(|channel| context.pointer::<f32>(0).wrapping_add(channel)),
             even: tile.even,
             odd: tile.odd,
             partial: self.partial,
-            prefetch: (ahead, block, steps),
+            ahead: tile.ahead,
         };
         // SAFETY: inputs, weights and sums were made in these sizes. The partial results are the
         // thread's, and the caller guarantees the output.
@@ -237,8 +241,10 @@ struct Tile<'a> {
     pair: &'a Panel,
     /// Index of the first pair.
     first: usize,
-    /// Its index, and how many values it prefetches for each input channel.
-    ahead: (usize, usize),
+    /// The pair's weights.
+    weights: *const f32,
+    /// What to prefetch.
+    ahead: [Walk; 2],
     /// Offsets of the first pixels of the pairs, and of the second ones.
     even: &'a [usize],
     odd: &'a [usize],

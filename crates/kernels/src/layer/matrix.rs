@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use crate::panels::PanelLayout;
 use crate::partition::{part, parts};
+use crate::simd::ahead::{Region, Walk};
 use crate::simd::{Simd, outer, tile};
 
 /// Most pixels of a block. With more, the outer products would load and store their sums less
@@ -71,7 +72,8 @@ impl Product<'_> {
                 // Each tile prefetches an equal part of the next panel.
                 let next = self.next.filter(|_| index + 1 == self.panels.end);
                 let next = next.unwrap_or(weights.wrapping_add(panel.len()));
-                let ahead = next.wrapping_add(panel.len() * tile / tiles);
+                let next =
+                    Region::new(next, panel.len() * size_of::<f32>()).divide(tiles, panel.depth);
                 let job = tile::Panel {
                     segments: &segments,
                     length: self.length,
@@ -82,7 +84,7 @@ impl Product<'_> {
                         .map_or(ZEROS.as_ptr(), |bias| bias.wrapping_add(panel.first)),
                     bounds: self.bounds,
                     output: self.output.wrapping_add(panel.first),
-                    prefetch: (ahead, panel.width / tiles),
+                    ahead: [next.of_tile(tile), Walk::stay(weights)],
                 };
                 let offsets = &offsets[..tile_rows.len()];
                 // SAFETY: the caller guarantees that all this memory is valid.

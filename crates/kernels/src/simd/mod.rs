@@ -21,7 +21,7 @@ pub(crate) use isa::{WASM_SIMD, dispatch, is_forced, panel_vectors};
 pub use memory::AlignedBuffer;
 pub(crate) use memory::SharedBuffer;
 pub use micro::weight::WeightType;
-pub(crate) use micro::{depthwise, pool, strassen, tile, transpose, weight};
+pub(crate) use micro::{ahead, depthwise, pool, strassen, tile, transpose, weight};
 #[cfg(feature = "training")]
 pub(crate) use micro::{depthwise_weight_gradient, elementwise, normalization, outer, rounding};
 #[cfg(target_arch = "wasm32")]

@@ -1,5 +1,6 @@
 //! Micro-kernels, each written once for all instruction sets, over `Simd`.
 
+pub(crate) mod ahead;
 pub(crate) mod depthwise;
 #[cfg(feature = "training")]
 pub(crate) mod depthwise_weight_gradient;

@@ -1,6 +1,7 @@
 //! The inner loop of all tiles: adds the products of some pixels and a panel of weights to sums in
 //! registers.
 
+use super::ahead::Walk;
 use crate::simd::Simd;
 use crate::simd::opaque::opaque;
 use crate::simd::weight::{Weight, load_vectors};
@@ -27,8 +28,8 @@ pub(super) struct Product<W> {
     /// `[length][vectors * LANES]`.
     pub(super) weights: *const W,
     pub(super) length: usize,
-    /// Where to prefetch from meanwhile, and how many values further on for each `k`.
-    pub(super) prefetch: (*const W, usize),
+    /// What to prefetch meanwhile: weights, and what else is read next.
+    pub(super) ahead: [Walk; 2],
 }
 
 impl<W: Weight> Product<W> {
@@ -43,10 +44,10 @@ impl<W: Weight> Product<W> {
         sums: &mut Sums<S, PIXELS, VECTORS>,
     ) {
         let (input, stride) = self.input;
-        let (mut ahead, ahead_step) = self.prefetch;
-        let mut prefetch = |values: usize| {
-            simd.prefetch(ahead);
-            ahead = ahead.wrapping_add(values * ahead_step);
+        let mut ahead = self.ahead;
+        let mut prefetch = |walk: usize, values: usize| {
+            simd.prefetch(ahead[walk].at);
+            ahead[walk] = ahead[walk].after(values);
         };
         let width = VECTORS * S::LANES;
         let mut weights = self.weights;
@@ -60,8 +61,10 @@ impl<W: Weight> Product<W> {
                     for j in 0..UNROLLED {
                         let weights = weights.add(j * width);
                         add(simd, sums, weights, |i| pixels[i].add(k + j));
-                        if j % 2 == 0 {
-                            prefetch(2);
+                        match j {
+                            0 | 2 => prefetch(0, 2),
+                            1 => prefetch(1, UNROLLED),
+                            _ => {}
                         }
                     }
                     weights = weights.add(UNROLLED * width);
@@ -74,7 +77,7 @@ impl<W: Weight> Product<W> {
                 let mut input = input;
                 for _ in 0..self.length {
                     add(simd, sums, weights, |i| input.add(i * stride));
-                    prefetch(1);
+                    prefetch(0, 1);
                     input = input.add(1);
                     weights = weights.add(width);
                 }
@@ -83,7 +86,7 @@ impl<W: Weight> Product<W> {
     }
 
     /// Adds the product to the sums of a single pixel, whose weights are read once and come from far
-    /// away: each of their lines is prefetched, `prefetch.0 - weights` values ahead.
+    /// away: each of their lines is prefetched, `ahead[0].at - weights` further on.
     ///
     /// # Safety
     /// As [`Self::add_to`].
@@ -102,8 +105,8 @@ impl<W: Weight> Product<W> {
                 add(simd, sums, self.weights.add(k * width), |_| input);
             }
             for line in 0..lines {
-                let ahead = self.prefetch.0.wrapping_add(k * width);
-                simd.prefetch(ahead.wrapping_byte_add(line * LINE));
+                let ahead = self.ahead[0].at.wrapping_add(k * width * size_of::<W>());
+                simd.prefetch(ahead.wrapping_add(line * LINE));
             }
         }
     }

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::ahead::Walk;
 use super::product::{Product, Sums};
 use crate::simd::weight::load_vectors;
 use crate::simd::{Kernel, Simd};
@@ -62,9 +63,8 @@ pub(crate) struct PairTile<'a> {
     pub(crate) odd: &'a [usize],
     /// Scratch for two sums per output of a panel.
     pub(crate) partial: *mut f32,
-    /// What to prefetch meanwhile: where to start for the first product, how many values further on
-    /// for each product, and for each input channel.
-    pub(crate) prefetch: (*const f32, usize, usize),
+    /// What to prefetch meanwhile: weights, and what else is read next.
+    pub(crate) ahead: [Walk; 2],
 }
 
 /// Computes a tile of 1 to [`Simd::TILE`] pairs.
@@ -160,14 +160,13 @@ unsafe fn add_product<S: Simd, const PAIRS: usize, const VECTORS: usize>(
     sums: &mut Sums<S, PAIRS, VECTORS>,
 ) {
     let block = tile.depth * VECTORS * S::LANES;
-    let (ahead, ahead_block, ahead_step) = tile.prefetch;
     // SAFETY: the caller guarantees that this memory is valid.
     unsafe {
         let product = Product {
             input: tile.inputs[index],
             weights: tile.weights.add(index * block),
             length: tile.depth,
-            prefetch: (ahead.wrapping_add(index * ahead_block), ahead_step),
+            ahead: tile.ahead.map(|walk| walk.after(index * tile.depth)),
         };
         product.add_to(simd, sums);
     }

@@ -15,6 +15,7 @@
 //! that the sums fill the registers. Then each loaded value takes part in many multiply-adds, and
 //! there are more independent sums than the 8 that cover 4 cycles of latency on 2 units.
 
+use super::ahead::Walk;
 use super::product::{Product, Sums};
 use crate::simd::weight::{Weight, load_vectors};
 use crate::simd::{Kernel, Simd};
@@ -35,8 +36,8 @@ pub(crate) struct Panel<'a, W> {
     pub(crate) bounds: (f32, f32),
     /// Where the panel's first channel of pixel 0 is written.
     pub(crate) output: *mut f32,
-    /// Where to prefetch from meanwhile, and how many values further on for each `k`.
-    pub(crate) prefetch: (*const W, usize),
+    /// What to prefetch meanwhile: weights, and what else is read next.
+    pub(crate) ahead: [Walk; 2],
 }
 
 /// Computes `offsets.len()` pixels (1 to [`Simd::TILE`]) by `vectors` vectors of channels (1 to
@@ -102,7 +103,7 @@ impl<W: Weight> Kernel for Call<'_, W> {
 }
 
 /// Computes one pixel by 1 to 8 vectors, for the classifier. Its panels are wider, because a single
-/// pixel has only one sum per vector. Of `panel.prefetch` only the start is used.
+/// pixel has only one sum per vector. Of `panel.ahead` only the first start is used.
 ///
 /// # Safety
 /// As [`run`], for one pixel with offset 0.
@@ -136,14 +137,13 @@ unsafe fn fixed<S: Simd, W: Weight, const PIXELS: usize, const VECTORS: usize>(
     unsafe {
         let bias = load_vectors::<S, f32, VECTORS>(simd, panel.bias);
         let mut sums = [bias; PIXELS];
-        let (ahead, ahead_step) = panel.prefetch;
         for (index, &segment) in panel.segments.iter().enumerate() {
             let first = index * panel.length;
             let product = Product {
                 input: (segment, panel.stride),
                 weights: panel.weights.add(first * VECTORS * S::LANES),
                 length: panel.length,
-                prefetch: (ahead.wrapping_add(first * ahead_step), ahead_step),
+                ahead: panel.ahead.map(|walk| walk.after(first)),
             };
             product.add_to(simd, &mut sums);
         }
@@ -164,7 +164,10 @@ unsafe fn single<S: Simd, W: Weight, const VECTORS: usize>(simd: S, panel: &Pane
                 input: (segment, 0),
                 weights: panel.weights.add(first),
                 length: panel.length,
-                prefetch: (panel.prefetch.0.wrapping_add(first), 0),
+                ahead: panel.ahead.map(|walk| Walk {
+                    at: walk.at.wrapping_add(first * size_of::<W>()),
+                    ..walk
+                }),
             };
             product.stream_to(simd, &mut sums);
         }
