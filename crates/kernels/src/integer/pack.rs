@@ -17,7 +17,7 @@ use crate::error::KernelError;
 use crate::network::ConvKind;
 use crate::simd::integer::depthwise::tap_pairs;
 use crate::simd::integer::{IntegerKernel, IntegerSimd, Products, Weight, dispatch};
-use crate::simd::{AlignedBuffer, IntegerIsa};
+use crate::simd::{AlignedBuffer, IntegerIsa, on_all_cores};
 
 impl PackedIntegers {
     /// Checks and packs a network. Each layer's weights are freed once they are packed. Channels that
@@ -50,16 +50,26 @@ impl PackedIntegers {
     ) -> Result<Self, KernelError> {
         let [_, _, mut channels] = network.input_shape;
         let mut input = network.input;
-        let mut layers = Vec::new();
-        let outputs = shapes.iter().zip(computed);
-        for (layer, (shape, computed)) in network.layers.into_iter().zip(outputs) {
+        let mut unpacked = Vec::new();
+        for (layer, (shape, computed)) in
+            network.layers.into_iter().zip(shapes.iter().zip(computed))
+        {
             let output = layer.output;
-            let mut packed = PackedLayer::new(layer, input, channels, arithmetic, isa)?;
-            channels = computed.as_ref().map_or(shape[2], Computed::count);
-            packed.computed = computed;
-            layers.push(packed);
+            unpacked.push((layer, input, channels, computed));
+            let computed = unpacked.last().and_then(|(.., computed)| computed.as_ref());
+            channels = computed.map_or(shape[2], Computed::count);
             input = output;
         }
+        // The last layers have most weights: begun first, they end with the others.
+        unpacked.reverse();
+        let layers = on_all_cores(unpacked, |(layer, input, channels, computed)| {
+            let layer = PackedLayer::new(layer, input, channels, arithmetic, isa)?;
+            Ok(PackedLayer { computed, ..layer })
+        });
+        let layers = layers
+            .into_iter()
+            .rev()
+            .collect::<Result<_, KernelError>>()?;
         Ok(Self {
             isa,
             arithmetic,
@@ -195,23 +205,27 @@ fn pack(
     }
 }
 
-/// A buffer with these values, which are smaller than an f32.
-fn buffer_of<T: Copy>(values: &[T]) -> AlignedBuffer {
-    let mut buffer = AlignedBuffer::zeros(size_of_val(values).div_ceil(size_of::<f32>()));
-    let to = buffer.as_mut_slice().as_mut_ptr();
-    // SAFETY: the buffer has room for the values, is aligned to a cache line, and every bit pattern
-    // is an f32.
-    unsafe {
-        to.cast::<T>()
-            .copy_from_nonoverlapping(values.as_ptr(), values.len())
-    };
-    buffer
+/// Values of a buffer with room for `count` weights.
+fn room_for<W: Weight>(count: usize) -> usize {
+    count
+        .saturating_mul(size_of::<W>())
+        .div_ceil(size_of::<f32>())
+}
+
+/// A buffer as weights.
+fn weights_in<W: Weight>(buffer: &mut AlignedBuffer) -> &mut [W] {
+    let values = buffer.as_mut_slice();
+    let count = size_of_val(values) / size_of::<W>();
+    // SAFETY: a weight is an i8 or an i16, so it is no larger than an f32 and needs no stricter
+    // alignment, and every bit pattern is valid for both. The buffer is borrowed mutably.
+    unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), count) }
 }
 
 fn pack_depthwise(convolution: &QuantizedConvolution, lanes: usize) -> AlignedBuffer {
     let pairs = tap_pairs(convolution.geometry.kernel);
     let vectors = convolution.out_channels.div_ceil(lanes);
-    let mut packed = vec![0i16; vectors * pairs.len() * lanes * 2];
+    let mut buffer = AlignedBuffer::zeros(room_for::<i16>(vectors * pairs.len() * lanes * 2));
+    let packed: &mut [i16] = weights_in(&mut buffer);
     let mut weights = vec![0; each(convolution)];
     for channel in 0..convolution.out_channels {
         weights_of(convolution, channel, 0, &mut weights);
@@ -224,7 +238,7 @@ fn pack_depthwise(convolution: &QuantizedConvolution, lanes: usize) -> AlignedBu
             }
         }
     }
-    buffer_of(&packed)
+    buffer
 }
 
 /// Packs a matrix for one way to multiply.
@@ -297,13 +311,13 @@ impl IntegerKernel for PackMatrix<'_> {
         let each = each(convolution);
         let stride = each.next_multiple_of(S::DEPTH);
         let (mut extra, mut panels) = (Vec::new(), Vec::new());
-        let mut weights = Vec::with_capacity(CountWeights { convolution }.run(simd));
+        let mut weights = Weights::new(CountWeights { convolution }.run(simd));
         let width = S::PANEL * S::LANES;
         for first in (0..out_channels).step_by(width) {
             let channels = (out_channels - first).min(width);
             let lanes = channels.next_multiple_of(S::LANES);
-            let start = (weights.len(), extra.len());
-            weights.resize(start.0 + lanes * stride, S::Weight::default());
+            let start = (weights.len, extra.len());
+            let all = weights.add(lanes * stride);
             let mut panel = PanelWeights::<S> {
                 rest: Vec::new(),
                 stride,
@@ -313,7 +327,7 @@ impl IntegerKernel for PackMatrix<'_> {
             let mut row = [0; BLOCK];
             for block in (0..stride).step_by(BLOCK) {
                 let steps = (stride - block).min(BLOCK) / S::DEPTH;
-                let to = &mut weights[start.0 + block * lanes..];
+                let to = &mut all[block * lanes..];
                 for lane in 0..channels {
                     let count = (each - block).min(BLOCK);
                     row[count..].fill(0);
@@ -344,11 +358,10 @@ impl IntegerKernel for PackMatrix<'_> {
                 let mut left = true;
                 while left {
                     extra.push((step * S::DEPTH) as u32);
-                    let end = weights.len();
-                    weights.resize(end + lanes * S::DEPTH, S::Weight::default());
+                    let to = weights.add(lanes * S::DEPTH);
                     left = false;
                     for lane in 0..channels {
-                        left |= panel.take(lane, step, &mut weights[end..]);
+                        left |= panel.take(lane, step, to);
                     }
                 }
             }
@@ -358,8 +371,7 @@ impl IntegerKernel for PackMatrix<'_> {
                 weights: start.0,
                 extra: start.1..extra.len(),
             });
-            if weights.len() > self.most {
-                weights.clear();
+            if weights.len > self.most {
                 break;
             }
         }
@@ -368,10 +380,48 @@ impl IntegerKernel for PackMatrix<'_> {
             stride,
             panels,
             extra,
-            complete: !weights.is_empty(),
-            weights: buffer_of(&weights),
+            complete: weights.len <= self.most,
+            weights: weights.all(),
             offset: S::OFFSET,
         }
+    }
+}
+
+/// Packed weights whose number is not known before they are packed.
+struct Weights<W> {
+    buffer: AlignedBuffer,
+    len: usize,
+    weight: std::marker::PhantomData<W>,
+}
+
+impl<W: Weight> Weights<W> {
+    /// For `count` weights and some extra steps: memory that is not touched costs nothing.
+    fn new(count: usize) -> Self {
+        Self {
+            buffer: AlignedBuffer::zeros(room_for::<W>(count.saturating_add(count / 2))),
+            len: 0,
+            weight: std::marker::PhantomData,
+        }
+    }
+
+    /// Adds `count` zeros, and returns them.
+    fn add(&mut self, count: usize) -> &mut [W] {
+        let start = self.len;
+        self.len += count;
+        let room = room_for::<W>(self.len);
+        if room > self.buffer.as_slice().len() {
+            let mut larger = AlignedBuffer::zeros(2 * room);
+            let values = self.buffer.as_slice();
+            larger.as_mut_slice()[..values.len()].copy_from_slice(values);
+            self.buffer = larger;
+        }
+        &mut weights_in(&mut self.buffer)[start..self.len]
+    }
+
+    /// All that were added.
+    fn all(mut self) -> AlignedBuffer {
+        self.buffer.truncate(room_for::<W>(self.len));
+        self.buffer
     }
 }
 

@@ -26,5 +26,5 @@ pub(crate) use micro::{ahead, depthwise, pool, strassen, tile, transpose, weight
 pub(crate) use micro::{depthwise_weight_gradient, elementwise, normalization, outer, rounding};
 #[cfg(target_arch = "wasm32")]
 pub use threads::lend_thread;
-pub(crate) use threads::team;
+pub(crate) use threads::{on_all_cores, team};
 pub(crate) use vector::{Kernel, Simd};

@@ -37,6 +37,11 @@ impl AlignedBuffer {
         self
     }
 
+    /// Leaves out all but the first `len` values. Their memory is not given back.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
     /// The values.
     pub fn as_slice(&self) -> &[f32] {
         &self.values[self.start..][..self.len]
