@@ -80,7 +80,7 @@ impl PanelLayout {
         }
     }
 
-    pub(crate) fn panels(&self) -> impl Iterator<Item = Panel> + use<> {
+    pub(crate) fn panels(&self) -> impl Iterator<Item = Panel> + Clone + use<> {
         let layout = *self;
         (0..layout.count()).map(move |index| layout.panel(index))
     }

@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use super::strassen;
-use crate::panels::{Panel, PanelLayout};
+use crate::panels::Panel;
 use crate::simd::transpose::{Columns, RUN};
 use crate::simd::{Kernel, Simd};
 
@@ -70,10 +70,10 @@ impl ScaledColumns<'_> {
     }
 }
 
-/// Packs panel after panel. `to` must hold zeros, because padding is not written.
+/// Packs a panel. `to` must hold zeros, because padding is not written.
 pub(super) struct PackPlain<'a> {
     pub(super) columns: ScaledColumns<'a>,
-    pub(super) layout: PanelLayout,
+    pub(super) panel: Panel,
     pub(super) to: &'a mut [f32],
 }
 
@@ -82,18 +82,13 @@ impl Kernel for PackPlain<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        for panel in self.layout.panels() {
-            let to = &mut self.to[panel.range()];
-            let columns = panel.first..panel.first + panel.columns;
-            for start in (0..panel.depth).step_by(RUN) {
-                let rows = start..panel.depth.min(start + RUN);
-                let to = to[start * panel.width..].as_mut_ptr();
-                // SAFETY: the rest of the panel has a row of its width for each `k`.
-                unsafe {
-                    self.columns
-                        .transpose(simd, columns.clone(), rows, to, panel.width);
-                }
-            }
+        let Self { columns, panel, to } = self;
+        let part = panel.first..panel.first + panel.columns;
+        for start in (0..panel.depth).step_by(RUN) {
+            let rows = start..panel.depth.min(start + RUN);
+            let to = to[start * panel.width..].as_mut_ptr();
+            // SAFETY: the rest of the panel has a row of its width for each `k`.
+            unsafe { columns.transpose(simd, part.clone(), rows, to, panel.width) }
         }
     }
 }

@@ -20,9 +20,9 @@ use super::packed::{
 use super::strassen;
 use crate::error::{KernelError, check_length, volume};
 use crate::network::ConvKind;
-use crate::panels::PanelLayout;
+use crate::panels::{Panel, PanelLayout};
 use crate::simd::weight::Weight;
-use crate::simd::{AlignedBuffer, Isa, WeightType, dispatch};
+use crate::simd::{AlignedBuffer, Isa, WeightType, dispatch, on_all_cores};
 use crate::{Activation, simd};
 
 /// Packs a network layer by layer, so that not all of its weights must be in memory twice.
@@ -310,13 +310,10 @@ impl Packer {
         match weight_type {
             WeightType::F32 => {
                 let isa = self.isa;
-                let to = self.take::<f32>(layout.len());
-                let plain = PackPlain {
-                    columns,
-                    layout,
-                    to,
-                };
-                dispatch(isa, plain);
+                let panels = layout.panels().map(|panel| (panel.len(), panel));
+                self.parts(panels, |panel, to| {
+                    dispatch(isa, PackPlain { columns, panel, to });
+                });
             }
             #[cfg(feature = "halves")]
             WeightType::F16 => self.halves::<half::f16>(&layout, columns),
@@ -333,9 +330,30 @@ impl Packer {
 
     fn strassen(&mut self, layout: &PanelLayout, columns: ScaledColumns<'_>) {
         let isa = self.isa;
-        for pair in layout.pairs().panels() {
-            let to = self.take::<f32>(strassen::PRODUCTS * pair.len() / 4);
+        let pairs = layout.pairs().panels();
+        let pairs = pairs.map(|pair| (strassen::PRODUCTS * pair.len() / 4, pair));
+        self.parts(pairs, |pair, to| {
             dispatch(isa, PackStrassen { columns, pair, to });
+        });
+    }
+
+    /// Packs panels, of which each takes so many values, one after the other in the buffer.
+    fn parts(
+        &mut self,
+        panels: impl Iterator<Item = (usize, Panel)> + Clone,
+        pack: impl Fn(Panel, &mut [f32]) + Sync,
+    ) {
+        let mut to = self.take::<f32>(panels.clone().map(|(len, _)| len).sum());
+        let on_this_core = to.len() < WORTH_A_THREAD;
+        let parts = panels.map(|(len, panel)| {
+            let (part, rest) = std::mem::take(&mut to).split_at_mut(len);
+            to = rest;
+            (panel, part)
+        });
+        if on_this_core {
+            parts.for_each(|(panel, part)| pack(panel, part));
+        } else {
+            on_all_cores(parts.collect(), |(panel, part)| pack(panel, part));
         }
     }
 
@@ -467,6 +485,9 @@ fn room_of(
     let values = bytes.div_ceil(VALUE);
     Ok(values.saturating_add(padded).saturating_add(2 * LINE))
 }
+
+/// Packed values of a layer below which another core would come too late: about 0.1 ms.
+const WORTH_A_THREAD: usize = 1 << 17;
 
 /// f32 values in a cache line.
 const LINE: usize = 16;

@@ -3,6 +3,9 @@
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+/// Most threads that are started. What packs a network is done when a few more would begin.
+const MOST: usize = 3;
+
 /// What `call` makes of each item, in order. The first items are begun first. If no thread can be
 /// started, as in a browser, this one does all.
 pub(crate) fn on_all_cores<T: Send, R: Send>(
@@ -10,7 +13,7 @@ pub(crate) fn on_all_cores<T: Send, R: Send>(
     call: impl Fn(T) -> R + Sync,
 ) -> Vec<R> {
     let helpers = thread::available_parallelism().map_or(0, |cores| cores.get() - 1);
-    let helpers = helpers.min(items.len().saturating_sub(1));
+    let helpers = helpers.min(items.len().saturating_sub(1)).min(MOST);
     let mut done = Vec::with_capacity(items.len());
     let results = Mutex::new(&mut done);
     let items = Mutex::new(items.into_iter().enumerate());
