@@ -2,21 +2,19 @@
 //! batches that are divided among threads. Other tests compare the plain program with the
 //! reference.
 
-#[path = "support/instruction_sets.rs"]
-mod instruction_sets;
-mod support;
-
 use std::sync::Arc;
 
 use half::{bf16, f16};
-use instruction_sets::on_each_instruction_set;
 use mobilenet_kernels::inference::{
     ConvKind, HeadWeights, ImageLayout, Images, LayerWeights, Normalization, Output, PackedWeights,
     Program, ProgramConfig, WeightType,
 };
 use mobilenet_kernels::simd::Isa;
 use mobilenet_kernels::{Activation, ConvGeometry, KernelError, Padding};
-use support::{Owned, assert_within, config, last_map, values, window};
+
+use crate::instruction_sets::on_each_instruction_set;
+use crate::layers::{Owned, assert_within, config, last_map, window};
+use crate::random::values;
 
 on_each_instruction_set! {
     halved_weights_are_rounded_weights

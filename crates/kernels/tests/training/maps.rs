@@ -6,20 +6,10 @@ use mobilenet_kernels::training::{
 };
 use mobilenet_kernels::{Activation, ConvGeometry, ConvKind, Padding, Pooling};
 
+use crate::random::values;
+
 const BATCH: usize = 3;
 const IMAGE: [usize; 3] = [12, 10, 3];
-
-/// Reproducible values in [-1, 1).
-fn values(seed: u64, len: usize) -> Vec<f32> {
-    let mut state = seed | 1;
-    let mut next = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    };
-    (0..len).map(|_| next()).collect()
-}
 
 /// The first `count` layers of a stem and two separable blocks, and their parameters, which do not
 /// depend on the number of classes.

@@ -1,26 +1,11 @@
 //! Layers with their weights, the reference applied to them, and settings of programs.
-#![allow(
-    dead_code,
-    reason = "a module of several test binaries, each of which uses its own part"
-)]
 
 use mobilenet_kernels::inference::{
     ConvKind, ImageLayout, LayerShape, LayerWeights, Output, Pooling, ProgramConfig,
 };
 use mobilenet_kernels::{Activation, ConvGeometry, Padding, reference};
-use proptest::test_runner::{Config as ProptestConfig, RngSeed};
 
-pub(crate) fn values(seed: u64, len: usize) -> Vec<f32> {
-    let mut state = seed | 1;
-    (0..len)
-        .map(|_| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-        })
-        .collect()
-}
+use crate::random::values;
 
 /// A layer that owns its weights.
 #[derive(Debug, Clone)]
@@ -162,19 +147,4 @@ pub(crate) fn window(
         dilation,
         padding,
     }
-}
-
-/// The number of random cases of a property. `PROPTEST_CASES` overrides it for slow machines.
-/// WebAssembly has neither variables nor random numbers, so there the cases are always the same.
-pub(crate) fn cases(usual: u32) -> ProptestConfig {
-    if cfg!(target_arch = "wasm32") {
-        return ProptestConfig {
-            rng_seed: RngSeed::Fixed(1),
-            failure_persistence: None,
-            ..ProptestConfig::with_cases(usual)
-        };
-    }
-    let wanted = std::env::var("PROPTEST_CASES").ok();
-    let cases = wanted.and_then(|cases| cases.parse().ok());
-    ProptestConfig::with_cases(cases.unwrap_or(usual))
 }

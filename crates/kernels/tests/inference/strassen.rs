@@ -3,20 +3,18 @@
 //! fill the last pair of panels or do not, and 1 to 4 threads. All numbers of threads must give the
 //! same bits.
 
-#[path = "support/instruction_sets.rs"]
-mod instruction_sets;
-mod support;
-
 use std::sync::Arc;
 
-use instruction_sets::on_each_instruction_set;
 use mobilenet_kernels::inference::{
     ConvKind, ImageLayout, Images, LayerWeights, PackedWeights, Program, WeightType,
 };
 use mobilenet_kernels::simd::Isa;
 use mobilenet_kernels::{Activation, ConvGeometry, KernelError, Padding};
 use proptest::prelude::*;
-use support::{Owned, assert_within, cases, config, last_map, values, window};
+
+use crate::instruction_sets::on_each_instruction_set;
+use crate::layers::{Owned, assert_within, config, last_map, window};
+use crate::random::{cases, values};
 
 fn block(channels: [usize; 2], stride: usize, activation: Activation, seed: u64) -> [Owned; 2] {
     let spread = window([3, 3], stride, 1, Padding::Same);

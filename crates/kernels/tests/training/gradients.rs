@@ -2,8 +2,6 @@
 //! differences: channel counts around 16, odd and non-square maps, strides, dilations, paddings,
 //! multipliers.
 
-mod single_kernels;
-
 use mobilenet_kernels::backward::cross_entropy::CrossEntropy;
 use mobilenet_kernels::backward::{
     activation, batch_norm, conv, depthwise, pointwise, pool, scale_shift,
@@ -11,7 +9,10 @@ use mobilenet_kernels::backward::{
 use mobilenet_kernels::batch_norm::BatchNormParameters;
 use mobilenet_kernels::{Activation, ConvGeometry, KernelError, Padding, reference};
 use proptest::prelude::*;
-use single_kernels::{assert_close, cases, channel_counts, sizes, values};
+
+use crate::random::{cases, values};
+use crate::single_kernels::assert_close;
+use crate::windows::{channel_counts, sizes};
 
 const ACTIVATIONS: [Activation; 3] = [Activation::Relu6, Activation::Relu, Activation::Identity];
 const EPSILON: f64 = 1e-3;
@@ -36,7 +37,7 @@ fn near_a_bound(y: f64, activation: Activation) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(cases(300)))]
+    #![proptest_config(cases(300))]
 
     #[test]
     fn conv_gradients(size in sizes(), i in 1usize..=5, o in channel_counts(), seed: u64) {

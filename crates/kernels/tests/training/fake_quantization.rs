@@ -1,9 +1,6 @@
 //! Compares fake quantisation with golden values, on every instruction set. The script is beside
 //! the golden file.
 
-#[path = "support/instruction_sets.rs"]
-mod instruction_sets;
-
 use std::path::Path;
 
 use mobilenet_kernels::fake_quantization::{
@@ -11,6 +8,8 @@ use mobilenet_kernels::fake_quantization::{
 };
 use mobilenet_kernels::simd::Isa;
 use safetensors::SafeTensors;
+
+use crate::instruction_sets::on_each_instruction_set;
 
 struct Golden(Vec<u8>);
 
@@ -66,7 +65,7 @@ fn equals_golden_bits(isa: Isa) {
     }
 }
 
-instruction_sets::on_each_instruction_set! { equals_golden_bits }
+on_each_instruction_set! { equals_golden_bits }
 
 #[test]
 fn ranges_are_nudged_and_gradients_pass_inside() {

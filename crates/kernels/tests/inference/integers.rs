@@ -2,8 +2,6 @@
 //! window, channel counts around the vector lengths, weights that fill 9 bits, and depthwise and
 //! pointwise layers that are computed together.
 
-mod single_kernels;
-
 use std::sync::Arc;
 
 use mobilenet_kernels::integer::{
@@ -14,7 +12,9 @@ use mobilenet_kernels::integer::{
 use mobilenet_kernels::simd::IntegerIsa;
 use mobilenet_kernels::{Activation, ConvGeometry, ConvKind, ConvSize};
 use proptest::prelude::*;
-use single_kernels::{cases, channel_counts, sizes, values};
+
+use crate::random::{cases, values};
+use crate::windows::{channel_counts, sizes};
 
 /// The window of a size.
 fn geometry(size: &ConvSize) -> ConvGeometry {
@@ -225,7 +225,7 @@ fn types() -> impl Strategy<Value = IntegerType> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(cases(200)))]
+    #![proptest_config(cases(200))]
 
     #[test]
     fn conv_equals_naive_sums(

@@ -1,9 +1,6 @@
 //! Compares training steps with fake quantisation with PyTorch, on every instruction set. The script
 //! is beside the golden file. Steps that only measure ranges equal plain steps.
 
-#[path = "support/instruction_sets.rs"]
-mod instruction_sets;
-
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -16,6 +13,8 @@ use mobilenet_kernels::training::{
 };
 use mobilenet_kernels::{Activation, ConvGeometry, ConvKind, Padding, Pooling};
 use safetensors::SafeTensors;
+
+use crate::instruction_sets::on_each_instruction_set;
 
 const BATCH: usize = 4;
 const IMAGE: [usize; 3] = [9, 7, 3];
@@ -238,7 +237,7 @@ fn measuring_changes_nothing_but_the_ranges(isa: Isa) {
     assert_eq!(Step { biased, ..measured }, plain);
 }
 
-instruction_sets::on_each_instruction_set! {
+on_each_instruction_set! {
     steps_equal_pytorch
     measuring_changes_nothing_but_the_ranges
 }

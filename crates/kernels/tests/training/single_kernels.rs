@@ -1,8 +1,6 @@
 //! Compares every kernel with the naive reference: channel counts around 16, odd and non-square
 //! maps, strides 1 and 2, dilations 1, 2 and 4, SAME and explicit padding.
 
-mod single_kernels;
-
 use mobilenet_kernels::batch_norm::{self, BatchNormParameters};
 use mobilenet_kernels::conv::conv;
 use mobilenet_kernels::depthwise::depthwise;
@@ -10,10 +8,32 @@ use mobilenet_kernels::pointwise::pointwise;
 use mobilenet_kernels::pool::{average_pool, global_average_pool};
 use mobilenet_kernels::{Activation, ConvGeometry, Padding, backward, reference};
 use proptest::prelude::*;
-use single_kernels::{assert_close, cases, channel_counts, sizes, values};
+
+use crate::random::{cases, values};
+use crate::windows::{channel_counts, sizes};
+
+/// Relative to the largest value. f32 sums of up to 1,000 terms stay well below this.
+const TOLERANCE: f64 = 1e-5;
+
+pub(crate) fn assert_close(found: &[f32], expected: &[f64]) -> Result<(), TestCaseError> {
+    prop_assert_eq!(found.len(), expected.len());
+    let scale = expected.iter().fold(1.0f64, |max, x| max.max(x.abs()));
+    for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
+        let error = (f64::from(*found) - expected).abs() / scale;
+        prop_assert!(
+            error <= TOLERANCE,
+            "value {}: {} instead of {} (relative error {:e})",
+            i,
+            found,
+            expected,
+            error
+        );
+    }
+    Ok(())
+}
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(cases(400)))]
+    #![proptest_config(cases(400))]
 
     #[test]
     fn conv_equals_reference(size in sizes(), i in 1usize..=5, o in channel_counts(), seed: u64) {

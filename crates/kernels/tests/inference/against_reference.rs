@@ -2,13 +2,8 @@
 //! counts around the vector length, odd and non-square maps, strides, dilations, paddings, 1 to 3
 //! threads.
 
-#[path = "support/instruction_sets.rs"]
-mod instruction_sets;
-mod support;
-
 use std::sync::Arc;
 
-use instruction_sets::on_each_instruction_set;
 use mobilenet_kernels::inference::{
     ConvKind, HeadWeights, ImageLayout, Images, LayerWeights, Normalization, Output, PackedWeights,
     Program, ProgramConfig,
@@ -18,7 +13,10 @@ use mobilenet_kernels::simd::Isa;
 use mobilenet_kernels::simd::{measure_bandwidth, measure_peak};
 use mobilenet_kernels::{Activation, ConvGeometry, KernelError, Padding, reference};
 use proptest::prelude::*;
-use support::{Owned, assert_within, cases, config, last_map, values, window};
+
+use crate::instruction_sets::on_each_instruction_set;
+use crate::layers::{Owned, assert_within, config, last_map, window};
+use crate::random::{cases, values};
 
 fn assert_close(found: &[f32], expected: &[f32], what: &str) {
     assert_within(2e-5, found, expected, what);

@@ -1,20 +1,18 @@
 //! Branches: convolutions that read a layer in the middle of the chain, on every instruction set,
 //! against the naive reference.
 
-#[path = "support/instruction_sets.rs"]
-mod instruction_sets;
-mod support;
-
 use std::sync::Arc;
 
-use instruction_sets::on_each_instruction_set;
 use mobilenet_kernels::inference::{
     BranchShape, ConvKind, ImageLayout, Images, Output, PackedWeights, Packer, Program,
     ProgramConfig, WeightType,
 };
 use mobilenet_kernels::simd::Isa;
 use mobilenet_kernels::{Activation, ConvGeometry, KernelError, Padding};
-use support::{Owned, assert_within, config, values, window};
+
+use crate::instruction_sets::on_each_instruction_set;
+use crate::layers::{Owned, assert_within, config, window};
+use crate::random::values;
 
 on_each_instruction_set! {
     branches_equal_reference
