@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::losses::Expected;
+use super::losses::Expected;
 use crate::support::golden;
 use mobilenet_train::data::{
     DataError, ImageDataset, MOST_TARGETS, TargetPhotos, Targets, attributes, pairs, vectors,

@@ -9,7 +9,7 @@ use mobilenet_train::data::{ImageDataset, OpenData, attributes, csv, vectors};
 use mobilenet_train::heads::HeadMetrics;
 use mobilenet_train::recipe::Target;
 
-use super::ranks::{Case, Stripes, model, on_ranks, problem};
+use super::case::{Case, Stripes, model, on_ranks, problem};
 
 const PHOTOS: usize = 32;
 

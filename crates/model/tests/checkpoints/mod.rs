@@ -1,8 +1,5 @@
 //! Checkpoints of every framework: read, written, and refused.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod checkpoint_files;
 mod class_names;
 mod exports;

@@ -1,9 +1,9 @@
 //! The example `posenet` against numpy (`golden/posenet.py`): its network with made weights, written as
 //! the package has them, and its decoder on made maps.
 
-#[path = "../examples/posenet/decode.rs"]
+#[path = "../../examples/posenet/decode.rs"]
 mod decode;
-#[path = "../examples/posenet/network.rs"]
+#[path = "../../examples/posenet/network.rs"]
 mod network;
 
 use decode::{Part, VALUES, decode};
@@ -11,7 +11,7 @@ use network::PoseNet;
 use serde_json::{Value, json};
 
 fn golden() -> Value {
-    serde_json::from_str(include_str!("golden/posenet.json")).unwrap()
+    serde_json::from_str(include_str!("../golden/posenet.json")).unwrap()
 }
 
 fn numbers(values: &Value) -> Vec<f32> {

@@ -1,13 +1,10 @@
 //! Tests the accuracy of the embedded weights on Fashion-MNIST's test images. Skipped if the data
 //! set (Debian's package dataset-fashion-mnist) is not installed.
 
-#[allow(unreachable_pub, reason = "shared with the model's tests")]
-#[path = "../../model/tests/support/skipped.rs"]
-mod skipped;
-
 use mobilenet::Classifier;
 use mobilenet::train::data::{ImageDataset, fashion_mnist};
-use skipped::skipped;
+
+use crate::skipped::skipped;
 
 #[test]
 fn embedded_weights_know_clothes() {

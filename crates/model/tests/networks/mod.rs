@@ -1,10 +1,5 @@
 //! The architecture, its values and gradients, and the networks that it is compared with.
 
-#[path = "../../../kernels/tests/support/instruction_sets.rs"]
-mod instruction_sets;
-#[path = "../support/mod.rs"]
-mod support;
-
 mod beyond_slim;
 mod plan;
 mod prior_networks;

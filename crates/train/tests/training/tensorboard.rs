@@ -2,17 +2,13 @@
 //! Python with TensorBoard, named by `MOBILENET_TENSORBOARD_PYTHON`. Another test, which does not
 //! need it, compares the bytes with TensorFlow's.
 
-#[allow(unreachable_pub, reason = "shared with the model's tests")]
-#[path = "../../model/tests/support/skipped.rs"]
-mod skipped;
-mod support;
-
 use std::process::Command;
 
 use mobilenet_train::log::{EpochRecord, StepRecord, TensorBoard};
 use serde_json::{Value, json};
-use skipped::skipped;
-use support::path;
+
+use crate::skipped::skipped;
+use crate::support::path;
 
 #[test]
 fn tensorboard_reads_a_resumed_training() {

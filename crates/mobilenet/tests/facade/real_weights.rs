@@ -5,17 +5,14 @@
 //! Pillow's bilinear filter resized to 224x224. Only `chelsea` is in the repository. The other
 //! photos are read from the folder `shared/data/photos` beside the repository, if they exist.
 
-#[allow(unreachable_pub, reason = "shared with the model's tests")]
-#[path = "../../model/tests/support/skipped.rs"]
-mod skipped;
-
 use std::path::{Path, PathBuf};
 
 use mobilenet::hub::{Cache, DEFAULT_WEIGHTS};
 use mobilenet::model::checkpoint::{Checkpoint, ReadLimits, WeightsDtype, load, save};
 use mobilenet::model::preprocess::Preprocessing;
 use mobilenet::{Classifier, Engine, open_photo};
-use skipped::skipped;
+
+use crate::skipped::skipped;
 
 fn weights() -> Option<Checkpoint> {
     let path = match std::env::var_os("MOBILENET_REAL_WEIGHTS") {

@@ -4,7 +4,6 @@
 //! 4: SHA-256 of the output's bytes (its first 16 hexadecimal digits), once by the reference
 //! kernels and once by the default interpreter.
 
-#[allow(unreachable_pub, reason = "shared with other tests")]
 use std::path::{Path, PathBuf};
 
 use crate::support::skipped;

@@ -1,8 +1,8 @@
 //! Training by several ranks, as threads of one process.
 
-#[path = "../support/mod.rs"]
-mod support;
-
+mod case;
+mod failures;
 mod heads;
-mod ranks;
+mod same_files;
+mod servers;
 mod shards;
