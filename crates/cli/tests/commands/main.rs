@@ -1,4 +1,4 @@
-//! The program, command by command. One test program, because linking seventeen takes longer than
+//! The program, command by command. One test program, because linking eighteen takes longer than
 //! running them.
 
 #[path = "../support/mod.rs"]
@@ -15,9 +15,11 @@ mod eval;
 mod features;
 mod heads;
 mod integers;
+mod interruptions;
 mod output;
 mod parquet;
 mod parts;
 mod program;
 mod quantize;
 mod train;
+mod training_runs;

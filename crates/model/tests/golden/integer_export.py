@@ -3,7 +3,7 @@
 LiteRT gives the same bits: its default kernels (XNNPACK) those of our default arithmetic, its
 reference kernels those of `reference`. ONNX Runtime's logits are within one step of ours.
 
-    cargo test -p mobilenet-model --test integers_for_other_engines -- --ignored
+    cargo test -p mobilenet-model --test model -- --ignored integers_for_other_engines
     python integer_export.py <folder that the test names>
 """
 

@@ -1,7 +1,7 @@
 """Our ONNX files in ONNX's checker and ONNX Runtime, against the logits of the frameworks that the
 weights come from.
 
-    cargo test -p mobilenet-model --test graph_files -- --ignored onnx_for_the_runtime
+    cargo test -p mobilenet-model --test model -- --ignored onnx_for_the_runtime
     python onnx_export.py <folder that the test names>
 """
 

@@ -1,7 +1,7 @@
 """Our TFLite files in LiteRT, with its default kernels (XNNPACK) and its reference kernels, against
 the logits of the frameworks that the weights come from, and against our own answers.
 
-    cargo test -p mobilenet-model --test tflite_export -- --ignored tflite_for_the_interpreter
+    cargo test -p mobilenet-model --test model -- --ignored tflite_for_the_interpreter
     python tflite_export.py <folder that the test names>
 """
 

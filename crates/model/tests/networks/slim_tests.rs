@@ -1,5 +1,5 @@
 //! slim's `mobilenet_v1_test.py`, test by test, with its names. Inputs are random. Shapes are
-//! slim's, with channels second instead of last.
+//! slim's, with channels second instead of last, and of fewer images than slim's five.
 
 use std::collections::BTreeMap;
 
@@ -76,8 +76,15 @@ fn shapes(endpoints: &Endpoints) -> Vec<(&str, [usize; 3])> {
         .collect()
 }
 
-/// Compares the base network's shapes at `side` with slim's, for both paddings.
-fn check_all_endpoints(config: BaseConfig, side: usize, expected: [[usize; 2]; 27]) {
+/// Compares the base network's shapes at `side`, "side x channels", with slim's, for both paddings.
+fn check_all_endpoints(config: BaseConfig, side: usize, expected: &str) {
+    let number = |text: &str| text.parse::<usize>().unwrap();
+    let expected = expected.split_whitespace().map(|shape| {
+        let (side, channels) = shape.split_once('x').unwrap();
+        [number(side), number(side), number(channels)]
+    });
+    let expected: Vec<_> = BODY.iter().copied().zip(expected).collect();
+    assert_eq!(expected.len(), BODY.len());
     for padding in [PaddingRule::Same, PaddingRule::Explicit] {
         let config = BaseConfig {
             padding,
@@ -85,13 +92,8 @@ fn check_all_endpoints(config: BaseConfig, side: usize, expected: [[usize; 2]; 2
         };
         let (_, endpoints) = base(&config)
             .unwrap()
-            .forward_endpoints(&images(5, side, side), false)
+            .forward_endpoints(&images(1, side, side), false)
             .unwrap();
-        let expected: Vec<_> = BODY
-            .iter()
-            .zip(expected)
-            .map(|(&name, [s, c])| (name, [s, s, c]))
-            .collect();
         assert_eq!(shapes(&endpoints), expected, "{padding:?}");
     }
 }
@@ -100,12 +102,12 @@ fn check_all_endpoints(config: BaseConfig, side: usize, expected: [[usize; 2]; 2
 fn t01_build_classification_network() {
     let network = classifier(&MobileNetV1Config::mobilenet_v1());
     let (logits, endpoints) = network
-        .forward_endpoints(&images(5, 224, 224), false)
+        .forward_endpoints(&images(2, 224, 224), false)
         .unwrap();
-    assert_eq!(logits.dims(), [5, 1000]);
-    assert_eq!(endpoints.get("Logits").unwrap().dims(), [5, 1000]);
+    assert_eq!(logits.dims(), [2, 1000]);
+    assert_eq!(endpoints.get("Logits").unwrap().dims(), [2, 1000]);
     let predictions = endpoints.get("Predictions").unwrap();
-    assert_eq!(predictions.dims(), [5, 1000]);
+    assert_eq!(predictions.dims(), [2, 1000]);
     let sums = predictions.sum(1).unwrap().to_vec1::<f32>().unwrap();
     assert!(sums.iter().all(|sum| (sum - 1.0).abs() < 1e-4), "{sums:?}");
 }
@@ -117,9 +119,9 @@ fn t02_build_pre_logits_network() {
         ..MobileNetV1Config::mobilenet_v1()
     };
     let (pooled, endpoints) = classifier(&config)
-        .forward_endpoints(&images(5, 224, 224), false)
+        .forward_endpoints(&images(2, 224, 224), false)
         .unwrap();
-    assert_eq!(pooled.dims(), [5, 1024, 1, 1]);
+    assert_eq!(pooled.dims(), [2, 1024, 1, 1]);
     assert_eq!(*endpoints.names().last().unwrap(), "AvgPool_1a");
     assert!(endpoints.get("Logits").is_none() && endpoints.get("Predictions").is_none());
 }
@@ -128,9 +130,9 @@ fn t02_build_pre_logits_network() {
 fn t03_build_base_network() {
     let (last, endpoints) = base(&BaseConfig::default())
         .unwrap()
-        .forward_endpoints(&images(5, 224, 224), false)
+        .forward_endpoints(&images(2, 224, 224), false)
         .unwrap();
-    assert_eq!(last.dims(), [5, 1024, 7, 7]);
+    assert_eq!(last.dims(), [2, 1024, 7, 7]);
     assert_eq!(endpoints.names(), BODY);
 }
 
@@ -169,9 +171,9 @@ fn t05_build_custom_network_using_conv_defs() {
     };
     let (last, endpoints) = base(&config)
         .unwrap()
-        .forward_endpoints(&images(5, 224, 224), false)
+        .forward_endpoints(&images(2, 224, 224), false)
         .unwrap();
-    assert_eq!(last.dims(), [5, 512, 56, 56]);
+    assert_eq!(last.dims(), [2, 512, 56, 56]);
     assert_eq!(endpoints.names(), BODY[..7]);
 }
 
@@ -180,35 +182,9 @@ fn t06_build_and_check_all_endpoints_upto_conv2d_13() {
     check_all_endpoints(
         BaseConfig::default(),
         224,
-        [
-            [112, 32],
-            [112, 32],
-            [112, 64],
-            [56, 64],
-            [56, 128],
-            [56, 128],
-            [56, 128],
-            [28, 128],
-            [28, 256],
-            [28, 256],
-            [28, 256],
-            [14, 256],
-            [14, 512],
-            [14, 512],
-            [14, 512],
-            [14, 512],
-            [14, 512],
-            [14, 512],
-            [14, 512],
-            [14, 512],
-            [14, 512],
-            [14, 512],
-            [14, 512],
-            [7, 512],
-            [7, 1024],
-            [7, 1024],
-            [7, 1024],
-        ],
+        "112x32 112x32 112x64 56x64 56x128 56x128 56x128 28x128 28x256 28x256 \
+         28x256 14x256 14x512 14x512 14x512 14x512 14x512 14x512 14x512 14x512 \
+         14x512 14x512 14x512 7x512 7x1024 7x1024 7x1024",
     );
 }
 
@@ -221,35 +197,9 @@ fn t07_output_stride_16_build_and_check_all_endpoints() {
     check_all_endpoints(
         config,
         224,
-        [
-            [112, 32],
-            [112, 32],
-            [112, 64],
-            [56, 64],
-            [56, 128],
-            [56, 128],
-            [56, 128],
-            [28, 128],
-            [28, 256],
-            [28, 256],
-            [28, 256],
-            [14, 256],
-            [14, 512],
-            [14, 512],
-            [14, 512],
-            [14, 512],
-            [14, 512],
-            [14, 512],
-            [14, 512],
-            [14, 512],
-            [14, 512],
-            [14, 512],
-            [14, 512],
-            [14, 512],
-            [14, 1024],
-            [14, 1024],
-            [14, 1024],
-        ],
+        "112x32 112x32 112x64 56x64 56x128 56x128 56x128 28x128 28x256 28x256 \
+         28x256 14x256 14x512 14x512 14x512 14x512 14x512 14x512 14x512 14x512 \
+         14x512 14x512 14x512 14x512 14x1024 14x1024 14x1024",
     );
 }
 
@@ -262,35 +212,9 @@ fn t08_output_stride_8_build_and_check_all_endpoints() {
     check_all_endpoints(
         config,
         224,
-        [
-            [112, 32],
-            [112, 32],
-            [112, 64],
-            [56, 64],
-            [56, 128],
-            [56, 128],
-            [56, 128],
-            [28, 128],
-            [28, 256],
-            [28, 256],
-            [28, 256],
-            [28, 256],
-            [28, 512],
-            [28, 512],
-            [28, 512],
-            [28, 512],
-            [28, 512],
-            [28, 512],
-            [28, 512],
-            [28, 512],
-            [28, 512],
-            [28, 512],
-            [28, 512],
-            [28, 512],
-            [28, 1024],
-            [28, 1024],
-            [28, 1024],
-        ],
+        "112x32 112x32 112x64 56x64 56x128 56x128 56x128 28x128 28x256 28x256 \
+         28x256 28x256 28x512 28x512 28x512 28x512 28x512 28x512 28x512 28x512 \
+         28x512 28x512 28x512 28x512 28x1024 28x1024 28x1024",
     );
 }
 
@@ -303,35 +227,9 @@ fn t09_build_and_check_all_endpoints_approximate_face_net() {
     check_all_endpoints(
         config,
         128,
-        [
-            [64, 24],
-            [64, 24],
-            [64, 48],
-            [32, 48],
-            [32, 96],
-            [32, 96],
-            [32, 96],
-            [16, 96],
-            [16, 192],
-            [16, 192],
-            [16, 192],
-            [8, 192],
-            [8, 384],
-            [8, 384],
-            [8, 384],
-            [8, 384],
-            [8, 384],
-            [8, 384],
-            [8, 384],
-            [8, 384],
-            [8, 384],
-            [8, 384],
-            [8, 384],
-            [4, 384],
-            [4, 768],
-            [4, 768],
-            [4, 768],
-        ],
+        "64x24 64x24 64x48 32x48 32x96 32x96 32x96 16x96 16x192 16x192 16x192 \
+         8x192 8x384 8x384 8x384 8x384 8x384 8x384 8x384 8x384 8x384 8x384 \
+         8x384 4x384 4x768 4x768 4x768",
     );
 }
 
@@ -405,12 +303,12 @@ fn t13_raise_value_error_with_invalid_depth_multiplier() {
 fn t14_half_size_images() {
     let network = classifier(&MobileNetV1Config::mobilenet_v1());
     let (logits, endpoints) = network
-        .forward_endpoints(&images(5, 112, 112), false)
+        .forward_endpoints(&images(2, 112, 112), false)
         .unwrap();
-    assert_eq!(logits.dims(), [5, 1000]);
+    assert_eq!(logits.dims(), [2, 1000]);
     assert_eq!(
         endpoints.get("Conv2d_13_pointwise").unwrap().dims(),
-        [5, 1024, 4, 4]
+        [2, 1024, 4, 4]
     );
 }
 

@@ -1,5 +1,5 @@
 //! Event files for TensorBoard, written here because no maintained crate writes them. The tests
-//! compare with TensorFlow's bytes and use TensorBoard's own reader (`tests/tensorboard.rs`).
+//! compare with TensorFlow's bytes and use TensorBoard's own reader (`tests/training/tensorboard.rs`).
 
 use std::fs::File;
 use std::io::{ErrorKind, Write};

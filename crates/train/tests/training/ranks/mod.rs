@@ -1,0 +1,8 @@
+//! Training by several ranks, as threads of one process.
+
+mod case;
+mod failures;
+mod heads;
+mod same_files;
+mod servers;
+mod shards;
