@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod detection;
 mod heads;
 mod ranks;
 mod shards;
