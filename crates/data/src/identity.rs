@@ -9,11 +9,7 @@ use super::ImageDataset;
 pub fn identity(data: &dyn ImageDataset) -> String {
     let mut sum = 0;
     for index in 0..data.len() {
-        let name = data.name(index);
-        let mut parts = Path::new(&name).iter().rev();
-        for part in parts.by_ref().take(2) {
-            sum = crc32c::crc32c_append(sum, part.as_encoded_bytes());
-        }
+        sum = with_name(sum, Path::new(&data.name(index)));
         sum = crc32c::crc32c_append(sum, &(data.label(index) as u64).to_le_bytes());
     }
     for name in data.class_names() {
@@ -24,5 +20,17 @@ pub fn identity(data: &dyn ImageDataset) -> String {
             sum = crc32c::crc32c_append(sum, &value.to_le_bytes());
         }
     }
-    format!("{} with checksum {sum:08x}", data.len())
+    counted(data.len(), sum)
+}
+
+/// Adds a photo's name and its last folder to a checksum.
+pub(super) fn with_name(sum: u32, path: &Path) -> u32 {
+    let parts = path.iter().rev().take(2);
+    parts.fold(sum, |sum, part| {
+        crc32c::crc32c_append(sum, part.as_encoded_bytes())
+    })
+}
+
+pub(super) fn counted(photos: usize, sum: u32) -> String {
+    format!("{photos} with checksum {sum:08x}")
 }

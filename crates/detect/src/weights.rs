@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mobilenet_kernels::integer::{Arithmetic, IntegerImages, ValueKind};
 use mobilenet_model::checkpoint::readers::{
-    has_custom_operator, has_integers, read_branches, read_float_branches,
+    NamedTensors, has_custom_operator, has_integers, read_branches, read_float_branches,
 };
 use mobilenet_model::checkpoint::{Format, ReadLimits, load_tensors, read_file};
 use mobilenet_model::preprocess::{Filter, Preprocessing, Resize};
@@ -76,9 +76,16 @@ impl DetectorWeights {
         {
             return Self::of_bytes(&file, &bytes, limits, computation);
         }
-        let tensors = load_tensors(path, limits)?;
-        let Some(variables) = SsdVariables::find(&tensors) else {
-            let graph = SsdGraph::find(&file, &tensors)?.ok_or_else(|| no_detector(&file))?;
+        Self::of_tensors(&file, &load_tensors(path, limits)?)
+    }
+
+    /// The same of tensors of a file that is no TFLite file.
+    ///
+    /// # Errors
+    /// If they are no detector.
+    pub fn of_tensors(file: &str, tensors: &NamedTensors) -> Result<Self, DetectError> {
+        let Some(variables) = SsdVariables::find(tensors) else {
+            let graph = SsdGraph::find(file, tensors)?.ok_or_else(|| no_detector(file))?;
             return Self::graph(&graph, &graph.config([SIDE; 2])?);
         };
         if let Some(description) = DetectorDescription::of_metadata(&tensors.metadata)? {

@@ -2,19 +2,22 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use mobilenet::detect::average_precision::CocoMetrics;
 use mobilenet::detect::{Computation, DetectorWeights};
+use mobilenet::model::checkpoint::{ReadLimits, read_file};
 use mobilenet::train::data::annotations::open_test;
 use mobilenet::train::detection::evaluation::{DetectionOptions, DetectionOutcome, evaluate};
 use mobilenet::train::detection::report::DetectionReport;
 use mobilenet::train::log::History;
+use mobilenet::train::parallel::{Communicator, same_on_all};
 use mobilenet::train::report;
 use serde::Serialize;
 
 use super::{detector_file, task};
 use crate::args::{Eval, Precision};
 use crate::progress::counting;
+use crate::version::version;
 use crate::{output, ranks, threads};
 
 /// Photos of the report.
@@ -33,34 +36,47 @@ struct Line {
 
 pub(crate) fn run(arguments: &Eval) -> Result<()> {
     ranks::start(&arguments.ranks, |communicator| {
-        if communicator.ranks() > 1 {
-            bail!("--task detection computes in one process");
-        }
-        eval_detector(arguments)
+        eval_detector(arguments, communicator)
     })
 }
 
-fn eval_detector(arguments: &Eval) -> Result<()> {
+fn eval_detector(arguments: &Eval, communicator: &mut dyn Communicator) -> Result<()> {
     refuse_others(arguments)?;
     let computation = match arguments.precision {
         Precision::F32 => Computation::Floats,
         Precision::Int8 => Computation::default(),
     };
-    let weights = DetectorWeights::open(&detector_file(&arguments.weights)?, computation)?;
+    let file = detector_file(&arguments.weights)?;
+    let weights = DetectorWeights::open(&file, computation)?;
     let data = open_test(Path::new(&arguments.data))?;
+    let mut terms = vec![
+        ("version".to_string(), version().to_string()),
+        ("photos".to_string(), data.identity()),
+    ];
+    if communicator.ranks() > 1 && file.is_file() {
+        let sum = crc32c::crc32c(&read_file(&file, ReadLimits::default())?);
+        terms.push(("weights".to_string(), format!("checksum {sum:08x}")));
+    }
+    same_on_all(communicator, &terms)?;
     let options = DetectionOptions {
         threads: threads::or_all_cores(arguments.threads),
         max_skipped_share: arguments.max_skipped,
         worst: if arguments.report.is_some() { WORST } else { 0 },
     };
-    let bar = counting(data.len() as u64);
-    let outcome = evaluate(&weights, &data, &options, &mut || bar.inc(1)).with_context(|| {
+    let is_first = communicator.rank() == 0;
+    let bar = counting(if is_first { data.len() as u64 } else { 0 });
+    let mut progress = || bar.inc(1);
+    let outcome = evaluate(&weights, &data, &options, communicator, &mut progress);
+    let outcome = outcome.with_context(|| {
         format!(
             "cannot evaluate {} on {}",
             arguments.weights, arguments.data
         )
     })?;
     bar.finish_and_clear();
+    let Some(outcome) = outcome else {
+        return Ok(());
+    };
     for photo in &outcome.skipped {
         eprintln!("skipped {}: {}", photo.name, photo.reason);
     }

@@ -11,7 +11,7 @@ use mobilenet::train::augment::{Augmentation, Border};
 use mobilenet::train::data::ImageDataset;
 use mobilenet::train::fine_tune;
 use mobilenet::train::loss::Distillation;
-use mobilenet::train::parallel::{Communicator, Wire, broadcast};
+use mobilenet::train::parallel::Communicator;
 use mobilenet::train::quantization::{FROM_SCRATCH_DELAY, Quantization, Scheme};
 use mobilenet::train::recipe::{Recipe, Target};
 use mobilenet::train::report;
@@ -19,10 +19,10 @@ use mobilenet::train::run::{self, Job, Replicas};
 
 use super::task::Subject;
 use super::train_settings::{
-    available, run_options, shared_settings, source, stop_by_signals, with_last_checkpoint,
+    init, run_options, shared_settings, source, stop_by_signals, threads, with_last_checkpoint,
 };
 use super::{copies, eval_head, load, train_head};
-use crate::args::{AugmentationName, ReplicasName, SchemeName, Train, WireName};
+use crate::args::{AugmentationName, ReplicasName, SchemeName, Train};
 use crate::output;
 use crate::progress::Training;
 use crate::ranks::{self, Stopped};
@@ -62,11 +62,7 @@ fn train(arguments: &Train, communicator: &mut dyn Communicator) -> Result<()> {
     if is_first {
         advise(&recipe, &*subject.data.train);
     }
-    let threads = match arguments.threads {
-        Some(threads) => threads as usize,
-        None if recipe.shards > 1 || communicator.ranks() > 1 => 1,
-        None => available(),
-    };
+    let threads = threads(arguments, &recipe, communicator);
     let teacher = teacher(arguments, &recipe, threads)?;
     if let (Some(teacher), Some(Target::Direction)) = (&teacher, subject.target) {
         subject.learn_vectors_of(teacher, arguments)?;
@@ -125,26 +121,6 @@ fn train(arguments: &Train, communicator: &mut dyn Communicator) -> Result<()> {
     output::line(format!("weights: {out}/model.safetensors"))
 }
 
-/// The weights of `--init`, which rank 0 reads. Others get their description, and values later.
-fn init(arguments: &Train, communicator: &mut dyn Communicator) -> Result<Option<Checkpoint>> {
-    let Some(name) = &arguments.init else {
-        return Ok(None);
-    };
-    if communicator.rank() == 0 {
-        let init = load(name)?;
-        broadcast(communicator, &mut serde_json::to_vec(&init.metadata)?)?;
-        return Ok(Some(init));
-    }
-    let mut bytes = Vec::new();
-    broadcast(communicator, &mut bytes)?;
-    let metadata: Metadata = serde_json::from_slice(&bytes)?;
-    Ok(Some(Checkpoint {
-        parameters: initial_parameters(&metadata.config(), arguments.seed)?,
-        metadata,
-        report: LoadReport::default(),
-    }))
-}
-
 fn is_fashion_mnist(arguments: &Train) -> bool {
     arguments.data == "fashion-mnist"
 }
@@ -161,10 +137,6 @@ fn recipe(arguments: &Train, subject: &Subject, resolution: usize) -> Result<Rec
             arguments.data,
             data.len()
         );
-    }
-    let shards = arguments.shards as usize;
-    if !batch_size.is_multiple_of(shards) {
-        bail!("--shards {shards} is no divisor of --batch-size {batch_size}");
     }
     // With slim's SyncReplicas a step has several batches.
     let batches = arguments.replicas_to_aggregate.unwrap_or(1);
@@ -184,12 +156,7 @@ fn recipe(arguments: &Train, subject: &Subject, resolution: usize) -> Result<Rec
     } else {
         Recipe::photos(steps, steps_per_epoch, batch_size, resolution)
     };
-    recipe.shards = shards;
-    recipe.wire = match arguments.wire {
-        WireName::F32 => Wire::F32,
-        WireName::Bf16 => Wire::Bf16,
-    };
-    shared_settings(arguments, &mut recipe, steps_per_epoch);
+    shared_settings(arguments, &mut recipe, steps_per_epoch)?;
     if let Some(augmentation) = arguments.augment {
         recipe.augmentation = augmentation_of(augmentation, resolution);
     }

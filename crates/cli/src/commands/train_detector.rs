@@ -14,13 +14,14 @@ use mobilenet::train::detection::augment::DetectionAugmentation;
 use mobilenet::train::detection::loss::{ClassLoss, DetectorLoss};
 use mobilenet::train::detection::run::{DetectorJob, run as train};
 use mobilenet::train::detection::settings::DetectionSettings;
+use mobilenet::train::parallel::Communicator;
 use mobilenet::train::recipe::Recipe;
 use mobilenet::train::report;
 
+use super::task;
 use super::train_settings::{
-    available, run_options, shared_settings, source, stop_by_signals, with_last_checkpoint,
+    init, run_options, shared_settings, source, stop_by_signals, threads, with_last_checkpoint,
 };
-use super::{load, task};
 use crate::args::{AugmentationName, ClassLossName, Train};
 use crate::output;
 use crate::progress::Training;
@@ -37,23 +38,17 @@ const BOX_WEIGHT_OF_FOCAL: f64 = 0.25;
 
 pub(crate) fn run(arguments: &Train) -> Result<()> {
     ranks::start(&arguments.ranks, |communicator| {
-        if communicator.ranks() > 1 {
-            bail!("--task detection computes in one process");
-        }
-        train_detector(arguments)
+        train_detector(arguments, communicator)
     })
 }
 
-fn train_detector(arguments: &Train) -> Result<()> {
+fn train_detector(arguments: &Train, communicator: &mut dyn Communicator) -> Result<()> {
     refuse_others(arguments)?;
     let parts = annotations::open(Path::new(&arguments.data))?;
     let recipe = recipe(arguments, &parts.train)?;
-    let backbone = backbone(arguments, &recipe)?;
+    let backbone = backbone(arguments, &recipe, communicator)?;
     let description = describe(arguments, &backbone, &parts.train, &recipe)?;
-    let threads = arguments
-        .threads
-        .map_or_else(available, |threads| threads as usize);
-    let options = run_options(arguments, threads);
+    let options = run_options(arguments, threads(arguments, &recipe, communicator));
     let stop = stop_by_signals()?;
     let mut observer = Training::new(arguments.json);
     let job = DetectorJob {
@@ -64,9 +59,12 @@ fn train_detector(arguments: &Train) -> Result<()> {
         test: Arc::new(parts.test),
         options: &options,
     };
-    let outcome =
-        train(job, &stop, &mut observer).map_err(|error| with_last_checkpoint(error, &options))?;
+    let outcome = train(job, communicator, &stop, &mut observer)
+        .map_err(|error| with_last_checkpoint(error, &options))?;
     observer.end();
+    if communicator.rank() > 0 {
+        return Ok(());
+    }
     if outcome.interrupted {
         bail!(Stopped { step: outcome.step });
     }
@@ -92,7 +90,6 @@ fn refuse_others(arguments: &Train) -> Result<()> {
         ("--quantize", arguments.quantize),
         ("--compress", arguments.compress.is_some()),
         ("--teacher", arguments.teacher.is_some()),
-        ("--shards", arguments.shards > 1),
         ("--replicas", arguments.replicas.is_some()),
         ("--label-smoothing", arguments.label_smoothing.is_some()),
         ("--dropout-keep", arguments.dropout_keep.is_some()),
@@ -116,7 +113,7 @@ fn recipe(arguments: &Train, data: &AnnotatedPhotos) -> Result<Recipe> {
     let steps = arguments.steps.unwrap_or(epochs * steps_per_epoch);
     let mut recipe = Recipe::detection(steps, steps_per_epoch, batch_size, resolution);
     let usual = recipe.clipping;
-    shared_settings(arguments, &mut recipe, steps_per_epoch);
+    shared_settings(arguments, &mut recipe, steps_per_epoch)?;
     recipe.clipping = recipe.clipping.or(usual);
     let loss = match arguments.class_loss {
         ClassLossName::HardNegatives => DetectorLoss::default(),
@@ -138,9 +135,12 @@ fn recipe(arguments: &Train, data: &AnnotatedPhotos) -> Result<Recipe> {
 }
 
 /// The classifier whose body the detector begins with.
-fn backbone(arguments: &Train, recipe: &Recipe) -> Result<Checkpoint> {
-    if let Some(name) = &arguments.init {
-        let init = load(name)?;
+fn backbone(
+    arguments: &Train,
+    recipe: &Recipe,
+    communicator: &mut dyn Communicator,
+) -> Result<Checkpoint> {
+    if let Some(init) = init(arguments, communicator)? {
         let network = init.metadata.network;
         if !network.is_mobilenet() {
             bail!("a detector begins with mobilenet; --init is {network}");
@@ -153,7 +153,9 @@ fn backbone(arguments: &Train, recipe: &Recipe) -> Result<Checkpoint> {
         }
         return Ok(init);
     }
-    eprintln!("no --init: the body begins with random weights, which needs far more photos");
+    if communicator.rank() == 0 {
+        eprintln!("no --init: the body begins with random weights, which needs far more photos");
+    }
     let metadata = Metadata {
         width: arguments.width.unwrap_or(1.0),
         classes: Some(1),

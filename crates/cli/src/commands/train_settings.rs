@@ -3,19 +3,36 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use mobilenet::model::checkpoint::{Checkpoint, LoadReport, Metadata};
+use mobilenet::model::initialize::initial_parameters;
 use mobilenet::train::TrainError;
 use mobilenet::train::moving_average::MovingAverageConfig;
 use mobilenet::train::optimizer::{GradientClipping, OptimizerConfig};
+use mobilenet::train::parallel::{Communicator, Wire, broadcast};
 use mobilenet::train::recipe::{Recipe, Trainable};
 use mobilenet::train::run::RunOptions;
 use mobilenet::train::schedule::{Cosine, ExponentialDecay, Schedule};
 
-use crate::args::{OptimizerName, ScheduleName, Train};
+use super::load;
+use crate::args::{OptimizerName, ScheduleName, Train, WireName};
 use crate::version::version;
 
 /// The user's changes of a recipe.
-pub(super) fn shared_settings(arguments: &Train, recipe: &mut Recipe, steps_per_epoch: u64) {
+pub(super) fn shared_settings(
+    arguments: &Train,
+    recipe: &mut Recipe,
+    steps_per_epoch: u64,
+) -> Result<()> {
+    let (shards, batch_size) = (arguments.shards as usize, recipe.batch_size);
+    if !batch_size.is_multiple_of(shards) {
+        bail!("--shards {shards} is no divisor of --batch-size {batch_size}");
+    }
+    recipe.shards = shards;
+    recipe.wire = match arguments.wire {
+        WireName::F32 => Wire::F32,
+        WireName::Bf16 => Wire::Bf16,
+    };
     recipe.seed = arguments.seed;
     if let Some(optimizer) = arguments.optimizer {
         recipe.optimizer = match optimizer {
@@ -41,6 +58,43 @@ pub(super) fn shared_settings(arguments: &Train, recipe: &mut Recipe, steps_per_
         recipe.trainable = Trainable::Scopes(arguments.train_only.clone());
     }
     recipe.frozen_batch_norm = arguments.freeze_batch_norm;
+    Ok(())
+}
+
+/// Threads of the network on each rank. With shards or ranks the result is not to depend on the machine.
+pub(super) fn threads(
+    arguments: &Train,
+    recipe: &Recipe,
+    communicator: &dyn Communicator,
+) -> usize {
+    match arguments.threads {
+        Some(threads) => threads as usize,
+        None if recipe.shards > 1 || communicator.ranks() > 1 => 1,
+        None => std::thread::available_parallelism().map_or(1, usize::from),
+    }
+}
+
+/// The weights of `--init`, which rank 0 reads. Others get their description, and values later.
+pub(super) fn init(
+    arguments: &Train,
+    communicator: &mut dyn Communicator,
+) -> Result<Option<Checkpoint>> {
+    let Some(name) = &arguments.init else {
+        return Ok(None);
+    };
+    if communicator.rank() == 0 {
+        let init = load(name)?;
+        broadcast(communicator, &mut serde_json::to_vec(&init.metadata)?)?;
+        return Ok(Some(init));
+    }
+    let mut bytes = Vec::new();
+    broadcast(communicator, &mut bytes)?;
+    let metadata: Metadata = serde_json::from_slice(&bytes)?;
+    Ok(Some(Checkpoint {
+        parameters: initial_parameters(&metadata.config(), arguments.seed)?,
+        metadata,
+        report: LoadReport::default(),
+    }))
 }
 
 /// Folders, threads and so on.
@@ -92,10 +146,6 @@ pub(super) fn with_last_checkpoint(error: TrainError, options: &RunOptions) -> a
         )),
         None => error,
     }
-}
-
-pub(super) fn available() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn sgd(momentum: f64) -> OptimizerConfig {

@@ -150,7 +150,7 @@ fn trains_evaluates_and_detects() {
 fn options_of_classifiers_are_wrong_usage() {
     let folder = Folder::new();
     let (data, out) = (write_data(&folder), folder.path("out"));
-    for option in [&["--quantize"][..], &["--head"], &["--shards", "2"]] {
+    for option in [&["--quantize"][..], &["--head"], &["--replicas", "async"]] {
         let output = run(&[&train(&data, &out)[..], option].concat());
         let text = stderr(&output);
         assert_eq!(output.status.code(), Some(2), "{text}");
@@ -178,4 +178,21 @@ fn options_of_classifiers_are_wrong_usage() {
         text.contains("VOC's .xml, COCO's .json or YOLO's .txt"),
         "{text}"
     );
+}
+
+#[test]
+fn the_photos_of_a_step_fall_into_shards() {
+    let folder = Folder::new();
+    let (data, out) = (write_data(&folder), folder.path("out"));
+    let text = error(&[&train(&data, &out)[..], &["--shards", "3"]].concat());
+    assert!(
+        text.contains("--shards 3 is no divisor of --batch-size 2"),
+        "{text}"
+    );
+    let two = [&train(&data, &out)[..], &["--shards", "2", "--steps", "1"]].concat();
+    let output = run(&two);
+    assert!(output.status.success(), "{}", stderr(&output));
+    // The number is a part of the recipe.
+    let text = error(&[&train(&data, &out)[..], &["--steps", "1", "--resume"]].concat());
+    assert!(text.contains("shards was 2"), "{text}");
 }

@@ -7,6 +7,7 @@ use mobilenet_photos::{DecodeLimits, Photo, open};
 
 use super::folder::Unit;
 use super::read::Description;
+use crate::identity::{counted, with_name};
 use crate::{DataError, MOST_CLASSES};
 
 /// An object's class from 0 on, and its box, from 0 to 1 of the image's sides.
@@ -111,6 +112,27 @@ impl AnnotatedPhotos {
     /// Number of objects of all photos.
     pub fn objects(&self) -> usize {
         self.photos.iter().map(|photo| photo.objects.len()).sum()
+    }
+
+    /// Number of photos, and a checksum of their names, boxes and classes, as [`crate::identity()`] of
+    /// photos with labels.
+    pub fn identity(&self) -> String {
+        let mut sum = 0;
+        for photo in &self.photos {
+            sum = with_name(sum, &photo.path);
+            for object in &photo.objects {
+                let flags = [object.crowd, object.difficult].map(u8::from);
+                sum = crc32c::crc32c_append(sum, &(object.class as u64).to_le_bytes());
+                sum = crc32c::crc32c_append(sum, &flags);
+                for value in object.corners.iter().chain(&object.area) {
+                    sum = crc32c::crc32c_append(sum, &value.to_le_bytes());
+                }
+            }
+        }
+        for name in &self.class_names {
+            sum = crc32c::crc32c_append(sum, name.as_bytes());
+        }
+        counted(self.photos.len(), sum)
     }
 
     /// The photo's file.

@@ -1,6 +1,7 @@
 //! Evaluates a detector on annotated photos: COCO's numbers and Pascal VOC's.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
@@ -9,10 +10,12 @@ use mobilenet_detect::average_precision::{CocoMetrics, FoundBox, TrueBox, evalua
 use mobilenet_detect::voc_precision::{VocMetrics, evaluate as voc};
 use mobilenet_detect::{DetectError, DetectorPlan, DetectorWeights, PostProcess, Suppression};
 
+use super::compared::{Compared, Comparison};
 use super::mistakes::{Mistakes, mistakes};
 use crate::data::annotations::AnnotatedPhotos;
-use crate::data::{DataError, Skipped, SkippedList, Tolerance};
+use crate::data::{DataError, Part, Skipped, SkippedList, Tolerance};
 use crate::error::TrainError;
+use crate::parallel::Communicator;
 
 /// Most detections of a photo, and of a class in it, that COCO's rule looks at.
 const MOST: usize = 100;
@@ -84,45 +87,92 @@ pub fn same_classes(
     Ok(found)
 }
 
-/// What was found in one photo, and what is there.
-struct Compared {
-    truth: Vec<TrueBox>,
-    difficult: Vec<bool>,
-    found: Vec<FoundBox>,
-}
-
 enum Told {
-    Compared(usize, Compared),
+    Compared(Compared),
     Skipped(Skipped),
     Failed(DetectError),
 }
 
-/// Evaluates a detector on all photos.
+/// Evaluates a detector on all photos, which ranks share out. Average precision depends on the order of
+/// all scores, so rank 0 hears of all boxes and computes it: it has the outcome.
 ///
 /// # Errors
-/// If no class is the same, too many photos are unusable, or the network computes what is no number.
+/// If no class is the same, too many photos are unusable, the network computes what is no number, or a
+/// rank cannot be reached.
 pub fn evaluate(
     weights: &DetectorWeights,
     data: &AnnotatedPhotos,
     options: &DetectionOptions,
+    communicator: &mut dyn Communicator,
     progress: &mut dyn FnMut(),
-) -> Result<DetectionOutcome, TrainError> {
+) -> Result<Option<DetectionOutcome>, TrainError> {
+    let part = Part {
+        rank: communicator.rank(),
+        world: communicator.ranks(),
+    };
+    let photos = part.of(0..data.len());
+    let own = compare(weights, data, photos, options, progress)?;
+    let Some(all) = own.of_all(communicator)? else {
+        return Ok(None);
+    };
+    let mut skipped = SkippedList::new(Tolerance::new(data.len(), options.max_skipped_share)?);
+    skipped.add(all.skipped)?;
+    let compared = || all.photos.iter();
+    let mut worst: Vec<Mistakes> = compared()
+        .map(|one| mistakes(one.image, &one.truth, &one.found))
+        .collect();
+    worst.sort_by_key(|one| std::cmp::Reverse(one.count()));
+    worst.truncate(options.worst);
+    let truth: Vec<TrueBox> = compared()
+        .flat_map(|one| one.truth.iter().copied())
+        .collect();
+    let found: Vec<FoundBox> = compared()
+        .flat_map(|one| one.found.iter().copied())
+        .collect();
+    let difficult = compared().flat_map(|one| one.difficult.iter().copied());
+    // What is difficult counts in COCO's rule, and not in VOC's.
+    let of_voc = truth.iter().zip(difficult).map(|(one, difficult)| TrueBox {
+        crowd: one.crowd || difficult,
+        ..*one
+    });
+    let (mean, classes) = voc(&of_voc.collect::<Vec<_>>(), &found);
+    Ok(Some(DetectionOutcome {
+        coco: coco(&truth, &found),
+        voc: mean,
+        classes,
+        photos: all.photos.len(),
+        objects: truth.len(),
+        worst,
+        skipped: skipped.as_slice().to_vec(),
+        elapsed: all.elapsed,
+    }))
+}
+
+/// Finds what is in some photos.
+fn compare(
+    weights: &DetectorWeights,
+    data: &AnnotatedPhotos,
+    photos: Range<usize>,
+    options: &DetectionOptions,
+    progress: &mut dyn FnMut(),
+) -> Result<Comparison, TrainError> {
     let classes = same_classes(weights, data.class_names())?;
     let start = Instant::now();
     let rule = rule(weights.post_process());
-    let threads = options.threads.clamp(1, data.len().max(1));
+    let threads = options.threads.clamp(1, photos.len().max(1));
     let plans: Vec<DetectorPlan> = (0..threads)
         .map(|_| weights.plan(1))
         .collect::<Result<_, DetectError>>()?;
-    let next = AtomicUsize::new(0);
     let mut skipped = SkippedList::new(Tolerance::new(data.len(), options.max_skipped_share)?);
-    let mut compared: BTreeMap<usize, Compared> = BTreeMap::new();
+    let mut compared = Vec::with_capacity(photos.len());
+    let (next, end) = (AtomicUsize::new(photos.start), photos.end);
     let work = Work {
         weights,
         data,
         classes: &classes,
         rule: &rule,
         next: &next,
+        end,
     };
     std::thread::scope(|scope| {
         let (sender, receiver) = channel();
@@ -135,8 +185,8 @@ pub fn evaluate(
         for told in receiver {
             progress();
             let result = match told {
-                Told::Compared(index, one) => {
-                    compared.insert(index, one);
+                Told::Compared(one) => {
+                    compared.push(one);
                     Ok(())
                 }
                 Told::Skipped(one) => skipped.add(vec![one]).map_err(TrainError::Data),
@@ -144,42 +194,15 @@ pub fn evaluate(
             };
             if result.is_err() && outcome.is_ok() {
                 // No more photos.
-                next.store(data.len(), Ordering::Relaxed);
+                next.store(end, Ordering::Relaxed);
                 outcome = result;
             }
         }
         outcome
     })?;
-    let mut worst: Vec<Mistakes> = compared
-        .iter()
-        .map(|(&image, one)| mistakes(image, &one.truth, &one.found))
-        .collect();
-    worst.sort_by_key(|one| std::cmp::Reverse(one.count()));
-    worst.truncate(options.worst);
-    let truth: Vec<TrueBox> = compared
-        .values()
-        .flat_map(|one| one.truth.iter().copied())
-        .collect();
-    let found: Vec<FoundBox> = compared
-        .values()
-        .flat_map(|one| one.found.iter().copied())
-        .collect();
-    let difficult = compared
-        .values()
-        .flat_map(|one| one.difficult.iter().copied());
-    // What is difficult counts in COCO's rule, and not in VOC's.
-    let of_voc = truth.iter().zip(difficult).map(|(one, difficult)| TrueBox {
-        crowd: one.crowd || difficult,
-        ..*one
-    });
-    let (mean, classes) = voc(&of_voc.collect::<Vec<_>>(), &found);
-    Ok(DetectionOutcome {
-        coco: coco(&truth, &found),
-        voc: mean,
-        classes,
-        photos: compared.len(),
-        objects: truth.len(),
-        worst,
+    compared.sort_by_key(|one: &Compared| one.image);
+    Ok(Comparison {
+        photos: compared,
         skipped: skipped.as_slice().to_vec(),
         elapsed: start.elapsed(),
     })
@@ -207,17 +230,18 @@ struct Work<'a> {
     classes: &'a [Option<usize>],
     rule: &'a PostProcess,
     next: &'a AtomicUsize,
+    end: usize,
 }
 
 impl Work<'_> {
     fn run(&self, mut plan: DetectorPlan, sender: &Sender<Told>) {
         loop {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
-            if index >= self.data.len() {
+            if index >= self.end {
                 return;
             }
             let told = match self.compare(index, &mut plan) {
-                Ok(compared) => Told::Compared(index, compared),
+                Ok(compared) => Told::Compared(compared),
                 Err(TrainError::Detect(error)) => Told::Failed(error),
                 Err(error) => Told::Skipped(Skipped {
                     index,
@@ -273,6 +297,7 @@ impl Work<'_> {
             }
         });
         Ok(Compared {
+            image: index,
             truth: truth.collect(),
             difficult: objects.iter().map(|object| object.difficult).collect(),
             found: found.collect(),

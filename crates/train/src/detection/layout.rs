@@ -157,6 +157,12 @@ impl SsdLayout {
         found.map_or(0..0, SsdParameter::range)
     }
 
+    /// Ranges of all running statistics, in order.
+    pub fn running_statistics(&self) -> Vec<Range<usize>> {
+        let statistics = self.parameters.iter().filter(|one| !one.is_trainable());
+        statistics.map(SsdParameter::range).collect()
+    }
+
     /// Number of first layers of the body that a recipe does not train.
     pub fn frozen_layers(&self, recipe: &Recipe) -> usize {
         let of_layer = |index: &usize| {

@@ -15,6 +15,7 @@
 //! | [`settings`] | what a recipe says of detectors |
 
 pub mod augment;
+mod compared;
 pub mod evaluation;
 mod heads;
 pub mod layout;

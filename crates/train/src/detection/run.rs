@@ -8,26 +8,30 @@
 //! ```
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::sync::atomic::AtomicBool;
 
-use mobilenet_detect::{Computation, DetectorDescription, DetectorWeights};
-use mobilenet_model::checkpoint::Checkpoint;
+use mobilenet_detect::{DetectorDescription, DetectorWeights};
+use mobilenet_model::checkpoint::{Checkpoint, CheckpointError, Format, ReadLimits};
 
 use super::evaluation::{DetectionOptions, DetectionOutcome, evaluate};
 use super::network::SsdNetwork;
 use super::photos::DetectionPhotos;
-use super::save::save;
+use super::save::to_bytes;
 use super::trainer::DetectorTrainer;
 use crate::augment::MeanStd;
 use crate::data::annotations::AnnotatedPhotos;
-use crate::data::{Batch, Loader, LoaderConfig, Part, Skipped};
+use crate::data::{Batch, Loader, Part, Skipped};
 use crate::error::TrainError;
-use crate::log::{DetectionRecord, Record, StepRecord};
+use crate::file::write_atomically;
+use crate::layout::ParameterLayout;
+use crate::log::{DetectionRecord, Record};
+use crate::parallel::{Communicator, Shares, same_on_all};
 use crate::recipe::Recipe;
-use crate::run::output::{Output, stored};
+use crate::run::output::first_state;
+use crate::run::terms;
+use crate::run::training::{Learner, Start, Task, Training, loader_config};
 use crate::run::{Observer, RunOptions};
-use crate::trainer::State;
+use crate::trainer::{Agree, State, StepOutcome};
 
 /// Number of photos with mistakes in the report.
 const WORST: usize = 12;
@@ -36,7 +40,8 @@ const WORST: usize = 12;
 pub struct DetectorJob<'a> {
     /// The settings.
     pub recipe: Recipe,
-    /// A classifier's weights, whose body the detector begins with, and their metadata.
+    /// A classifier's weights, whose body the detector begins with, which count on rank 0 only; and
+    /// their metadata.
     pub backbone: Checkpoint,
     /// The network and its classes.
     pub description: DetectorDescription,
@@ -55,222 +60,196 @@ pub struct DetectorRun {
     pub step: u64,
     /// Whether it was asked to stop. It can then be resumed.
     pub interrupted: bool,
-    /// The last evaluation.
+    /// The last evaluation, on rank 0.
     pub evaluation: Option<DetectionOutcome>,
     /// Unusable photos.
     pub skipped: Vec<Skipped>,
 }
 
-/// Trains. If `stop` is set, it finishes the step, saves and returns.
+/// Trains. If `stop` is set on any rank, all of them finish the step, rank 0 saves, and they return.
 ///
 /// # Errors
 /// If settings, data or files cannot be used, or the training diverges. Earlier checkpoints stay valid.
+/// A rank that learns of another one's error returns [`TrainError::OtherRank`].
 pub fn run(
     job: DetectorJob<'_>,
+    communicator: &mut dyn Communicator,
     stop: &AtomicBool,
     observer: &mut dyn Observer,
 ) -> Result<DetectorRun, TrainError> {
-    let mut training = Training::new(job, observer)?;
+    let mut training = start(job, communicator, observer)?;
     let interrupted = training.steps(stop)?;
     let evaluation = match interrupted {
         true => None,
-        false => Some(training.finish()?),
+        false => training.finish()?,
     };
+    #[cfg(feature = "report")]
+    if let (Some(outcome), Some(output)) = (&evaluation, &training.output) {
+        super::report::DetectionReport {
+            title: &training.task.description.source,
+            recipe: Some(training.trainer.recipe()),
+            history: &output.history,
+            outcome,
+            data: &training.task.test,
+        }
+        .write(&training.options.out.join("report"))?;
+    }
     Ok(DetectorRun {
         step: training.trainer.state().step,
         interrupted,
         evaluation,
-        skipped: training.loader.skipped().to_vec(),
+        skipped: training.skipped.as_slice().to_vec(),
     })
 }
 
-struct Training<'a> {
-    job: DetectorJob<'a>,
-    trainer: DetectorTrainer,
-    loader: Loader,
-    output: Output<'a>,
-    evaluated_at: Option<(u64, DetectionOutcome)>,
+impl Learner for DetectorTrainer {
+    fn recipe(&self) -> &Recipe {
+        self.recipe()
+    }
+
+    fn state(&self) -> &State {
+        self.state()
+    }
+
+    fn layout(&self) -> &dyn ParameterLayout {
+        self.layout()
+    }
+
+    fn compute(
+        &mut self,
+        batch: &Batch,
+        _: usize,
+        communicator: &mut dyn Communicator,
+        agree: &mut Agree<'_>,
+    ) -> Result<bool, TrainError> {
+        self.compute_together(&batch.images, &batch.objects, communicator, agree)
+    }
+
+    fn apply(&mut self, losses: &[f64]) -> Result<StepOutcome, TrainError> {
+        self.apply(losses)
+    }
+
+    fn forget_rounding(&mut self) {
+        self.forget_rounding();
+    }
 }
 
-impl<'a> Training<'a> {
-    fn new(job: DetectorJob<'a>, observer: &'a mut dyn Observer) -> Result<Self, TrainError> {
-        let (recipe, options) = (&job.recipe, job.options);
-        let settings = recipe.detection.unwrap_or_default();
-        let config = job.description.config();
-        let layout = SsdNetwork::layout_of(&config)?;
-        let state = match stored(recipe, &layout, &job.backbone.metadata, options, observer)? {
-            Some(state) => state,
-            None => {
-                let (backbone, loss) = (&job.backbone.parameters, &settings.loss.classes);
-                let weights = layout.initial(&config, backbone, loss, recipe.seed)?;
-                State::new(recipe, &layout, weights)?
-            }
-        };
-        let step = state.step;
-        let photos = DetectionPhotos {
-            data: job.train.clone(),
-            augmentation: settings.augmentation,
-        };
-        let batches = LoaderConfig {
-            batch_size: recipe.batch_size,
-            part: Part::WHOLE,
-            resolution: recipe.resolution,
-            seed: recipe.seed,
-            workers: options.workers,
-            augmentation: recipe.augmentation,
-            normalization: MeanStd {
-                mean: job.description.mean,
-                std: job.description.std,
-            },
-            drop_last: true,
-            max_skipped_share: options.max_skipped_share,
-        };
-        let loader = Loader::of(Arc::new(photos), batches, step, 1)?;
-        let output = Output::open(
-            options,
-            step,
-            recipe.steps,
-            loader.steps_per_epoch(),
-            observer,
-        )?;
-        Ok(Self {
-            trainer: DetectorTrainer::new(recipe.clone(), &config, state, options.threads)?,
-            job,
-            loader,
-            output,
-            evaluated_at: None,
-        })
+/// The photos, and what is to be found in them.
+struct Annotated {
+    description: DetectorDescription,
+    train: Arc<AnnotatedPhotos>,
+    test: Arc<AnnotatedPhotos>,
+}
+
+impl Task for Annotated {
+    type Learner = DetectorTrainer;
+    type Evaluation = DetectionOutcome;
+
+    fn photos(&self) -> usize {
+        self.train.len()
     }
 
-    /// Does the remaining steps. Returns whether it was asked to stop.
-    fn steps(&mut self, stop: &AtomicBool) -> Result<bool, TrainError> {
-        let of_epoch = self.loader.steps_per_epoch();
-        let options = self.job.options;
-        let (save_every, log_every) = (
-            options.save_every.unwrap_or(of_epoch).max(1),
-            options.log_every.max(1),
-        );
-        let first = self.trainer.state().step;
-        if self.output.misses_evaluation(first, of_epoch) {
-            self.evaluate()?;
+    fn name(&self, photo: usize) -> String {
+        self.train.name(photo)
+    }
+
+    /// Evaluates the detector as it is used, from its file, which other ranks have in memory only.
+    fn evaluate(training: &mut Training<'_, Self>) -> Result<Option<DetectionOutcome>, TrainError> {
+        let (trainer, task) = (&training.trainer, &training.task);
+        let path = training.options.out.join("model.safetensors");
+        let weights = trainer.state().best_weights();
+        let file = to_bytes(&path, trainer.layout(), weights, &task.description)?;
+        if training.output.is_some() {
+            write_atomically(&path, &file)?;
         }
-        let (mut since, mut losses) = (Instant::now(), (0.0, 0u32));
-        while self.trainer.state().step < self.job.recipe.steps {
-            if stop.load(Ordering::SeqCst) {
-                self.save()?;
-                return Ok(true);
-            }
-            let batch = self.loader.next_batch()?;
-            self.report_skips();
-            let outcome = self.trainer.step(&batch.images, &batch.objects);
-            let (outcome, _) = outcome.map_err(|error| self.named(error, &batch))?;
-            self.loader.give_back(batch);
-            let step = self.trainer.state().step;
-            losses = (losses.0 + outcome.total_loss, losses.1 + 1);
-            self.output.observer.step(step, outcome.total_loss);
-            if step.is_multiple_of(log_every) || step == self.job.recipe.steps {
-                let images = f64::from(losses.1) * self.job.recipe.batch_size as f64;
-                let record = StepRecord {
-                    step,
-                    loss: losses.0 / f64::from(losses.1),
-                    learning_rate: outcome.learning_rate,
-                    images_per_second: images / since.elapsed().as_secs_f64(),
-                    staleness: None,
-                };
-                self.output.record(step, Record::Step(record))?;
-                (since, losses) = (Instant::now(), (0.0, 0));
-            }
-            if step.is_multiple_of(save_every) {
-                self.save()?;
-            }
-            if step.is_multiple_of(of_epoch) {
-                let before = Instant::now();
-                self.evaluate()?;
-                since += before.elapsed();
-            }
-        }
-        Ok(false)
-    }
-
-    /// Adds the names of a diverged step's photos to the error.
-    fn named(&self, error: TrainError, batch: &Batch) -> TrainError {
-        const NAMED: usize = 4;
-        let TrainError::NotFinite { step, what } = error else {
-            return error;
-        };
-        let named = batch.indices.iter().take(NAMED);
-        let names: Vec<String> = named.map(|&index| self.job.train.name(index)).collect();
-        let more = batch.len().saturating_sub(NAMED);
-        let photos = format!("{} and {more} more", names.join(", "));
-        TrainError::Diverged { step, what, photos }
-    }
-
-    fn report_skips(&mut self) {
-        let skipped = self.loader.skipped();
-        for photo in skipped.iter().skip(self.output.reported_skips) {
-            let text = format!("skipped {}: {}", photo.name, photo.reason);
-            self.output.observer.message(&text);
-        }
-        self.output.reported_skips = skipped.len();
-    }
-
-    fn save(&self) -> Result<(), TrainError> {
-        let (trainer, metadata) = (&self.trainer, &self.job.backbone.metadata);
-        let checkpoints = &self.output.checkpoints;
-        checkpoints.save(
-            trainer.state(),
-            trainer.recipe(),
-            trainer.layout(),
-            metadata,
-        )?;
-        Ok(())
-    }
-
-    /// Saves the detector, and evaluates it as it is used: from its file.
-    fn evaluate(&mut self) -> Result<(), TrainError> {
-        let step = self.trainer.state().step;
-        if matches!(self.evaluated_at, Some((at, _)) if at == step) {
-            return Ok(());
-        }
-        let path = self.job.options.out.join("model.safetensors");
-        let weights = self.trainer.state().best_weights();
-        save(&path, self.trainer.layout(), weights, &self.job.description)?;
-        let detector = DetectorWeights::open(&path, Computation::default())?;
+        let tensors = Format::Safetensors.read(&file, ReadLimits::default());
+        let tensors = tensors.map_err(|source| {
+            let path = path.clone();
+            CheckpointError::Read { path, source }
+        })?;
+        let detector = DetectorWeights::of_tensors(&path.display().to_string(), &tensors)?;
         let options = DetectionOptions {
-            threads: self.job.options.threads,
-            max_skipped_share: self.job.options.max_skipped_share,
+            threads: training.options.threads,
+            max_skipped_share: training.options.max_skipped_share,
             worst: WORST,
         };
-        let outcome = evaluate(&detector, &self.job.test, &options, &mut || ())?;
-        let record = DetectionRecord {
-            epoch: step.div_ceil(self.loader.steps_per_epoch()),
-            ap: outcome.coco.ap,
-            ap_50: outcome.coco.ap_50,
-        };
-        self.output.record(step, Record::Detection(record))?;
-        self.evaluated_at = Some((step, outcome));
-        Ok(())
-    }
-
-    /// Writes the last checkpoint, evaluates, and writes the report.
-    fn finish(&mut self) -> Result<DetectionOutcome, TrainError> {
-        self.save()?;
-        self.evaluate()?;
-        let evaluated = self.evaluated_at.take();
-        let (_, outcome) = evaluated.ok_or(TrainError::Setting {
-            setting: "the evaluation",
-            range: "done at the end",
-            found: "none".to_string(),
-        })?;
-        #[cfg(feature = "report")]
-        super::report::DetectionReport {
-            title: &self.job.description.source,
-            recipe: Some(&self.job.recipe),
-            history: &self.output.history,
-            outcome: &outcome,
-            data: &self.job.test,
+        let communicator = &mut *training.communicator;
+        let outcome = evaluate(&detector, &task.test, &options, communicator, &mut || ())?;
+        if let Some(outcome) = &outcome {
+            let step = training.trainer.state().step;
+            training.record(Record::Detection(DetectionRecord {
+                epoch: step.div_ceil(training.steps_per_epoch),
+                ap: outcome.coco.ap,
+                ap_50: outcome.coco.ap_50,
+            }))?;
         }
-        .write(&self.job.options.out.join("report"))?;
         Ok(outcome)
     }
+}
+
+/// Starts from the classifier's weights, or from the newest checkpoint.
+fn start<'a>(
+    job: DetectorJob<'a>,
+    communicator: &'a mut dyn Communicator,
+    observer: &'a mut dyn Observer,
+) -> Result<Training<'a, Annotated>, TrainError> {
+    let DetectorJob {
+        recipe,
+        backbone,
+        description,
+        train,
+        test,
+        options,
+    } = job;
+    let Checkpoint {
+        parameters,
+        metadata,
+        ..
+    } = backbone;
+    let settings = recipe.detection.unwrap_or_default();
+    let config = description.config();
+    let layout = SsdNetwork::layout_of(&config)?;
+    let (rank, ranks) = (communicator.rank(), communicator.ranks());
+    let shares = Shares::new(recipe.shards, ranks)?;
+    let photos = [train.identity(), test.identity()];
+    let terms = terms::of_training(&recipe, &(&metadata, &description), photos, options)?;
+    same_on_all(communicator, &terms)?;
+    let initial = || {
+        let weights = layout.initial(&config, &parameters, &settings.loss.classes, recipe.seed)?;
+        State::new(&recipe, &layout, weights)
+    };
+    let state = first_state(
+        communicator,
+        &recipe,
+        &layout,
+        &metadata,
+        options,
+        observer,
+        initial,
+    )?;
+    let photos = DetectionPhotos {
+        data: train.clone(),
+        augmentation: settings.augmentation,
+    };
+    let normalization = MeanStd {
+        mean: description.mean,
+        std: description.std,
+    };
+    let part = Part { rank, world: ranks };
+    let batches = loader_config(&recipe, normalization, options, part);
+    let loader = Loader::of(Arc::new(photos), batches, state.step, 1)?;
+    let start = Start {
+        steps_per_epoch: loader.steps_per_epoch(),
+        task: Annotated {
+            description,
+            train,
+            test,
+        },
+        learner: DetectorTrainer::new(recipe, &config, state, options.threads)?,
+        loader,
+        metadata,
+        options,
+        shares,
+    };
+    Training::new(start, communicator, observer)
 }

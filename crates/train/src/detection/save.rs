@@ -26,6 +26,16 @@ pub fn save(
     weights: &[f32],
     description: &DetectorDescription,
 ) -> Result<(), TrainError> {
+    write_atomically(path, &to_bytes(path, layout, weights, description)?)
+}
+
+/// The bytes of that file.
+pub(super) fn to_bytes(
+    path: &Path,
+    layout: &SsdLayout,
+    weights: &[f32],
+    description: &DetectorDescription,
+) -> Result<Vec<u8>, TrainError> {
     TrainError::check_length("parameters", layout.values(), weights.len())?;
     let tensors = layout.parameters().iter().map(|parameter| {
         let (shape, values) = in_tensorflows_order(parameter, &weights[parameter.range()]);
@@ -43,8 +53,7 @@ pub fn save(
     }
     let text = serde_json::to_string(description).map_err(TrainError::write(path))?;
     let metadata = HashMap::from([(KEY.to_string(), text)]);
-    let bytes = safetensors::serialize(views, Some(metadata)).map_err(TrainError::write(path))?;
-    write_atomically(path, &bytes)
+    safetensors::serialize(views, Some(metadata)).map_err(TrainError::write(path))
 }
 
 /// Weights as `[rows, columns, in, out]`, or `[rows, columns, channels, 1]` of a depthwise layer.

@@ -1,17 +1,29 @@
 //! One detector in training, one step at a time, without data sets, files or clocks.
+//!
+//! ```text
+//! compute    of each shard: images -> network -> loss -> gradients, running statistics; and the sum
+//!            over this rank's shards
+//! compute_together   then over all ranks
+//! apply      mean over all shards -> clipping -> optimiser; running statistics -> moving average
+//! ```
+//!
+//! The loss of a shard is divided by the anchors with an object in that shard, as each replica of
+//! TensorFlow's Object Detection API divides its own. So a shard computes what a batch of its photos
+//! would, and needs no message from the others before its backward pass. The step's loss is the mean of
+//! its shards': with several shards an object among few others counts more than one among many.
 
 use mobilenet_detect::SsdConfig;
 use mobilenet_detect::coder::BoxCoder;
 
 use super::layout::SsdLayout;
-use super::loss::{BatchLoss, DetectorLoss};
+use super::loss::DetectorLoss;
 use super::network::{NetworkOptions, SsdNetwork};
 use super::targets::{Matcher, Targets};
 use crate::data::annotations::Object;
 use crate::error::TrainError;
-use crate::optimizer::l2_loss;
+use crate::parallel::{Communicator, Exchange, TreeSum};
 use crate::recipe::Recipe;
-use crate::trainer::{State, StepOutcome};
+use crate::trainer::{Agree, Share, State, StepOutcome};
 
 /// A detector, its recipe and its state.
 #[derive(Debug)]
@@ -21,7 +33,9 @@ pub struct DetectorTrainer {
     network: SsdNetwork,
     matcher: Matcher,
     state: State,
-    gradients: Vec<f32>,
+    share: Share,
+    tree: TreeSum,
+    exchange: Exchange,
 }
 
 impl DetectorTrainer {
@@ -39,12 +53,6 @@ impl DetectorTrainer {
         let settings = recipe
             .detection
             .ok_or_else(|| refused("the recipe", "that of a detector"))?;
-        if recipe.shards != 1 {
-            return Err(refused(
-                "the number of shards of a detector's training",
-                "1",
-            ));
-        }
         if recipe.quantization.is_some() {
             return Err(refused("training for integers", "that of a classifier"));
         }
@@ -53,7 +61,7 @@ impl DetectorTrainer {
         }
         let layout = SsdNetwork::layout_of(config)?;
         let options = NetworkOptions {
-            batch: recipe.batch_size,
+            batch: recipe.shard_size(),
             threads,
             frozen_layers: layout.frozen_layers(&recipe),
             frozen_batch_norm: recipe.frozen_batch_norm,
@@ -62,7 +70,9 @@ impl DetectorTrainer {
         let network = SsdNetwork::new(config, options)?;
         let matcher = Matcher::new(config.anchors()?, BoxCoder::default(), settings.overlap)?;
         Ok(Self {
-            gradients: vec![0.0; state.weights.len()],
+            exchange: Exchange::new(recipe.wire, layout.running_statistics()),
+            share: Share::default(),
+            tree: TreeSum::default(),
             loss: settings.loss,
             recipe,
             network,
@@ -86,8 +96,7 @@ impl DetectorTrainer {
         self.network.layout()
     }
 
-    /// Does one step on images `[batch, resolution, resolution, 3]` with their objects. Also returns the
-    /// two parts of the loss.
+    /// Does one step on images `[batch, resolution, resolution, 3]` with their objects.
     ///
     /// # Errors
     /// [`TrainError::NotFinite`] if the loss or the gradients' norm is not finite. Also if a slice has
@@ -96,43 +105,95 @@ impl DetectorTrainer {
         &mut self,
         images: &[f32],
         objects: &[Vec<Object>],
-    ) -> Result<(StepOutcome, BatchLoss), TrainError> {
-        TrainError::check_length("images", self.network.images_len(), images.len())?;
-        TrainError::check_length("photos with objects", self.recipe.batch_size, objects.len())?;
-        let targets: Vec<Targets> = objects
-            .iter()
-            .map(|one| self.matcher.targets(one))
-            .collect();
+    ) -> Result<StepOutcome, TrainError> {
+        self.compute(images, objects)?;
+        let losses = std::mem::take(&mut self.share.losses);
+        self.apply(&losses)
+    }
+
+    /// Computes the shards whose images these are. The state stays as it is.
+    ///
+    /// # Errors
+    /// If a slice has the wrong length, or a class is none of the network's.
+    pub fn compute(&mut self, images: &[f32], objects: &[Vec<Object>]) -> Result<(), TrainError> {
+        let (pixels, photos) = (self.network.images_len(), self.recipe.shard_size());
+        let shards = objects.len() / photos;
+        TrainError::check_length("photos with objects", shards * photos, objects.len())?;
+        TrainError::check_length("images", shards * pixels, images.len())?;
+        let last = std::mem::take(&mut self.share.values);
+        self.tree.give_back(last);
+        self.tree.clear();
+        self.share.losses.clear();
+        let shards = images
+            .chunks_exact(pixels)
+            .zip(objects.chunks_exact(photos));
+        for (images, objects) in shards {
+            let mut values = self.tree.take();
+            values.resize(self.state.weights.len(), 0.0);
+            let loss = self.shard(images, objects, &mut values)?;
+            self.share.losses.push(loss);
+            self.tree.push(values);
+        }
+        self.share.values = self.tree.finish();
+        Ok(())
+    }
+
+    /// The loss of a shard. Writes its gradients, and running statistics in their places.
+    fn shard(
+        &mut self,
+        images: &[f32],
+        objects: &[Vec<Object>],
+        values: &mut [f32],
+    ) -> Result<f64, TrainError> {
         let (loss, matcher) = (&self.loss, &self.matcher);
-        let weights = &self.state.weights;
-        let of_batch = self.network.gradients(
-            weights,
+        let targets: Vec<Targets> = objects.iter().map(|one| matcher.targets(one)).collect();
+        let of_shard = self.network.gradients(
+            &self.state.weights,
             images,
             |predictions, gradients| loss.of_batch(matcher, &targets, predictions, gradients),
-            &mut self.gradients,
+            values,
         )?;
-        let (step, groups) = (self.state.step, self.state.optimizer.groups());
-        let total_loss = of_batch.total() + l2_loss(weights, groups)?;
-        if !total_loss.is_finite() {
-            return Err(TrainError::NotFinite { step, what: "loss" });
+        Ok(of_shard.total())
+    }
+
+    /// As [`Self::compute`], and then sums over all ranks if `agree`, which gets the losses, wants it.
+    ///
+    /// # Errors
+    /// As [`Self::compute`] before `agree` was asked, on this rank alone. Later if a rank cannot be
+    /// reached.
+    pub fn compute_together(
+        &mut self,
+        images: &[f32],
+        objects: &[Vec<Object>],
+        communicator: &mut dyn Communicator,
+        agree: &mut Agree<'_>,
+    ) -> Result<bool, TrainError> {
+        self.compute(images, objects)?;
+        if !agree(communicator, &self.share.losses)? {
+            return Ok(false);
         }
-        if let Some(clipping) = self.recipe.clipping {
-            let norm = clipping.apply(&mut self.gradients, groups)?;
-            if !norm.is_finite() {
-                let what = "norm of the gradients";
-                return Err(TrainError::NotFinite { step, what });
-            }
+        if communicator.ranks() > 1 {
+            self.exchange.sum(communicator, &mut self.share.values)?;
         }
-        let learning_rate = self.recipe.schedule.learning_rate(step);
-        let statistics = self.network.statistics();
-        self.state
-            .update(&self.gradients, statistics, learning_rate)?;
-        let outcome = StepOutcome {
-            loss: of_batch.total(),
-            total_loss,
-            learning_rate,
-        };
-        Ok((outcome, of_batch))
+        Ok(true)
+    }
+
+    /// Updates the state by the sum over all shards, and by the losses of all shards.
+    ///
+    /// # Errors
+    /// [`TrainError::NotFinite`] if the loss or the gradients' norm is not finite. Also if the number
+    /// of losses is wrong. The state stays as it is then.
+    pub fn apply(&mut self, losses: &[f64]) -> Result<StepOutcome, TrainError> {
+        let outcome = self.share.prepare(&self.recipe, &self.state, losses)?;
+        let (values, rate) = (&self.share.values, outcome.learning_rate);
+        self.state.update(values, self.network.statistics(), rate)?;
+        Ok(outcome)
+    }
+
+    /// Forgets what rounding between ranks has lost, as a training does that goes on from a
+    /// checkpoint.
+    pub fn forget_rounding(&mut self) {
+        self.exchange.forget();
     }
 }
 

@@ -6,17 +6,17 @@ use mobilenet_model::checkpoint::{self, Checkpoint, LoadReport, WeightsDtype};
 use mobilenet_model::quantized::{Arithmetic, Freeze, IntegerNetwork};
 use mobilenet_model::{NetworkWeights, PlanWeights, QuantizedWeights};
 
-use super::training::Training;
+use super::labelled::LabelledTraining;
 use crate::data::{ImageDataset, Part};
 use crate::error::TrainError;
-use crate::evaluation::{EvaluationOptions, evaluate_network};
+use crate::evaluation::{EvaluationOptions, EvaluationOutcome, evaluate_network};
 use crate::heads;
 use crate::log::{EpochRecord, MeasureRecord, Record};
 
 /// Number of evaluated photos that are kept for the report.
 const WORST: usize = 12;
 
-impl Training<'_> {
+impl LabelledTraining<'_> {
     /// The weights as they would be used now.
     pub(super) fn weights(&self) -> Result<Checkpoint, TrainError> {
         if let Some(small) = self.trainer.compressed(&self.metadata)? {
@@ -51,11 +51,8 @@ impl Training<'_> {
     }
 
     /// Saves the weights, and evaluates them if there is a test part.
-    pub(super) fn evaluate(&mut self) -> Result<(), TrainError> {
+    pub(super) fn evaluate_weights(&mut self) -> Result<Option<EvaluationOutcome>, TrainError> {
         let step = self.trainer.state().step;
-        if matches!(self.evaluated_at, Some((at, _)) if at == step) {
-            return Ok(());
-        }
         let weights = self.weights()?;
         let is_first = self.output.is_some();
         if is_first {
@@ -79,8 +76,8 @@ impl Training<'_> {
             None => NetworkWeights::F32(PlanWeights::new(&config, &weights.parameters)?),
         };
         let mut outcome = None;
-        self.measured = None;
-        if let Some(test) = &self.data.test {
+        self.task.measured = None;
+        if let Some(test) = &self.task.data.test {
             let options = EvaluationOptions {
                 batch_size: self.trainer.recipe().batch_size.min(64),
                 part: Part {
@@ -94,7 +91,8 @@ impl Training<'_> {
                 keep_answers: false,
             };
             if !self.metadata.head.is_classes() {
-                return self.measure(&network, test.clone(), &options);
+                self.measure(&network, test.clone(), &options)?;
+                return Ok(None);
             }
             let evaluated = evaluate_network(
                 &network,
@@ -115,8 +113,7 @@ impl Training<'_> {
             });
             self.record(record)?;
         }
-        self.evaluated_at = Some((step, outcome));
-        Ok(())
+        Ok(outcome)
     }
 
     /// Evaluates what is no classifier.
@@ -137,8 +134,7 @@ impl Training<'_> {
                 value,
             }))?;
         }
-        self.measured = outcome;
-        self.evaluated_at = Some((step, None));
+        self.task.measured = outcome;
         Ok(())
     }
 }

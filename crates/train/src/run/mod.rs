@@ -9,13 +9,14 @@
 //! ```
 
 mod evaluate;
+mod labelled;
 mod options;
 pub(crate) mod output;
 mod replicas;
 #[cfg(feature = "report")]
 mod report;
-mod terms;
-mod training;
+pub(crate) mod terms;
+pub(crate) mod training;
 mod word;
 
 pub use options::{Job, Observer, Replicas, RunOptions, RunOutcome};
@@ -26,7 +27,6 @@ use mobilenet_model::InferencePlan;
 
 use crate::error::TrainError;
 use crate::parallel::Communicator;
-use training::Training;
 
 /// Trains. If `stop` is set on any rank, all of them finish the step, rank 0 saves, and they return.
 ///
@@ -41,15 +41,10 @@ pub fn run(
     observer: &mut dyn Observer,
 ) -> Result<RunOutcome, TrainError> {
     let replicas = job.replicas;
-    let mut training = Training::new(job, teacher, communicator, observer)?;
+    let mut training = labelled::start(job, teacher, communicator, observer)?;
     let interrupted = match replicas {
         None => training.steps(stop)?,
         Some(replicas) => replicas::steps(&mut training, replicas, stop)?,
     };
-    let evaluation = if interrupted {
-        None
-    } else {
-        training.finish()?
-    };
-    Ok(training.outcome(interrupted, evaluation))
+    training.outcome(interrupted)
 }

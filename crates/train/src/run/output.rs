@@ -5,10 +5,11 @@ use std::fs::File;
 use mobilenet_model::checkpoint::Metadata;
 
 use super::options::{Observer, RunOptions};
-use crate::checkpoint::Checkpoints;
+use crate::checkpoint::{Checkpoints, broadcast_state};
 use crate::error::TrainError;
 use crate::layout::ParameterLayout;
 use crate::log::{History, JsonLines, Record, TensorBoard};
+use crate::parallel::Communicator;
 use crate::recipe::Recipe;
 use crate::trainer::State;
 
@@ -23,8 +24,29 @@ pub(crate) struct Output<'a> {
     pub(crate) reported_skips: usize,
 }
 
+/// The state that all ranks begin with, which rank 0 gives them: that of the newest checkpoint if the
+/// training goes on, otherwise the initial one.
+pub(crate) fn first_state(
+    communicator: &mut dyn Communicator,
+    recipe: &Recipe,
+    layout: &dyn ParameterLayout,
+    network: &Metadata,
+    options: &RunOptions,
+    observer: &mut dyn Observer,
+    initial: impl FnOnce() -> Result<State, TrainError>,
+) -> Result<State, TrainError> {
+    let state = match communicator.rank() {
+        0 => match stored(recipe, layout, network, options, observer)? {
+            Some(state) => Some(state),
+            None => Some(initial()?),
+        },
+        _ => None,
+    };
+    broadcast_state(communicator, state, recipe, layout, network)
+}
+
 /// The state of the newest checkpoint, if the training goes on.
-pub(crate) fn stored(
+fn stored(
     recipe: &Recipe,
     layout: &dyn ParameterLayout,
     network: &Metadata,

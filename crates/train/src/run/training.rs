@@ -1,140 +1,150 @@
-//! The sequence of a training: steps, logs, checkpoints, evaluations.
+//! The sequence of a training, whatever it is of: steps, logs, checkpoints, evaluations.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use mobilenet_model::checkpoint::Metadata;
-use mobilenet_model::{FlatLayout, InferencePlan};
 
-use super::options::{Job, Observer, RunOptions, RunOutcome};
-use super::output::{Output, stored};
-use super::terms;
+use super::options::{Observer, RunOptions};
+use super::output::Output;
 use super::word::{Agreement, Loss, Word, agree};
 use crate::augment::MeanStd;
-use crate::checkpoint::broadcast_state;
-use crate::data::{
-    Batch, DataError, ImageDataset, Loader, LoaderConfig, OpenData, Part, SkippedList, Tolerance,
-};
+use crate::data::{Batch, Loader, LoaderConfig, Part, SkippedList, Tolerance};
 use crate::error::TrainError;
-use crate::evaluation::EvaluationOutcome;
-use crate::heads::HeadOutcome;
+use crate::layout::ParameterLayout;
 use crate::log::{Record, StepRecord};
 use crate::parallel::{Communicator, Shares, broadcast, gather, same_on_all};
 use crate::recipe::Recipe;
-use crate::trainer::{State, Trainer};
+use crate::trainer::{Agree, State, StepOutcome};
 
-/// A training in progress, as one rank sees it.
-pub(super) struct Training<'a> {
-    pub(super) trainer: Trainer,
-    pub(super) loader: Loader,
-    pub(super) metadata: Metadata,
-    pub(super) data: &'a OpenData,
-    pub(super) options: &'a RunOptions,
-    pub(super) communicator: &'a mut dyn Communicator,
-    shares: Shares,
-    /// On rank 0.
-    pub(super) output: Option<Output<'a>>,
-    /// Photos that no rank could use.
-    pub(super) skipped: SkippedList,
-    /// Number of the loader's skipped photos that the other ranks know of.
-    told_skips: usize,
-    /// Steps of an epoch, also where a step has several batches.
-    pub(super) steps_per_epoch: u64,
-    /// Whether the previous run stopped before an evaluation.
-    evaluate_first: bool,
-    pub(super) evaluated_at: Option<(u64, Option<EvaluationOutcome>)>,
-    /// The last evaluation of what is no classifier.
-    pub(super) measured: Option<HeadOutcome>,
+/// A network in training, of whose steps each rank computes some shards.
+pub(crate) trait Learner {
+    fn recipe(&self) -> &Recipe;
+    fn state(&self) -> &State;
+    fn layout(&self) -> &dyn ParameterLayout;
+
+    /// Computes the shards of a batch, the first of which has the number `first`, and their sum over
+    /// all ranks. What `agree` refuses is not summed. The state stays as it is.
+    ///
+    /// # Errors
+    /// Before `agree` was asked, on this rank alone. Later if a rank cannot be reached.
+    fn compute(
+        &mut self,
+        batch: &Batch,
+        first: usize,
+        communicator: &mut dyn Communicator,
+        agree: &mut Agree<'_>,
+    ) -> Result<bool, TrainError>;
+
+    /// Updates the state by that sum and the losses of all shards.
+    ///
+    /// # Errors
+    /// If the loss or the gradients' norm is not finite. The state stays as it is then.
+    fn apply(&mut self, losses: &[f64]) -> Result<StepOutcome, TrainError>;
+
+    /// Forgets what rounding between ranks has lost.
+    fn forget_rounding(&mut self);
 }
 
-impl<'a> Training<'a> {
-    /// Starts from the initial weights, or from the newest checkpoint.
-    pub(super) fn new(
-        job: Job<'a>,
-        teacher: Option<InferencePlan>,
+/// What a training is of.
+pub(crate) trait Task: Sized {
+    type Learner: Learner;
+    type Evaluation;
+
+    /// Number of the photos to train on.
+    fn photos(&self) -> usize;
+
+    /// Name of such a photo.
+    fn name(&self, photo: usize) -> String;
+
+    /// Saves the weights, and evaluates them if there are photos for that. Rank 0 has the result.
+    fn evaluate(training: &mut Training<'_, Self>) -> Result<Option<Self::Evaluation>, TrainError>;
+}
+
+/// What a training begins with.
+pub(crate) struct Start<'a, T: Task> {
+    pub(crate) task: T,
+    pub(crate) learner: T::Learner,
+    pub(crate) loader: Loader,
+    pub(crate) metadata: Metadata,
+    pub(crate) options: &'a RunOptions,
+    pub(crate) shares: Shares,
+    /// Steps of an epoch, also where a step has several batches.
+    pub(crate) steps_per_epoch: u64,
+}
+
+/// A training in progress, as one rank sees it.
+pub(crate) struct Training<'a, T: Task> {
+    pub(crate) task: T,
+    pub(crate) trainer: T::Learner,
+    pub(crate) loader: Loader,
+    pub(crate) metadata: Metadata,
+    pub(crate) options: &'a RunOptions,
+    pub(crate) communicator: &'a mut dyn Communicator,
+    shares: Shares,
+    /// On rank 0.
+    pub(crate) output: Option<Output<'a>>,
+    /// Photos that no rank could use.
+    pub(crate) skipped: SkippedList,
+    /// Number of the loader's skipped photos that the other ranks know of.
+    told_skips: usize,
+    pub(crate) steps_per_epoch: u64,
+    /// Whether the previous run stopped before an evaluation.
+    evaluate_first: bool,
+    /// The last evaluation, and the steps that were done before it.
+    evaluated_at: Option<(u64, Option<T::Evaluation>)>,
+}
+
+impl<'a, T: Task> Training<'a, T> {
+    /// Opens the files on rank 0.
+    pub(crate) fn new(
+        start: Start<'a, T>,
         communicator: &'a mut dyn Communicator,
         observer: &'a mut dyn Observer,
     ) -> Result<Self, TrainError> {
-        let Job {
-            recipe,
-            initial,
-            data,
-            replicas,
-            options,
-        } = job;
-        let metadata = initial.metadata;
-        let config = recipe.network(metadata.config());
-        let layout = FlatLayout::new(&config)?;
-        let (rank, ranks) = (communicator.rank(), communicator.ranks());
-        check_head(&metadata, &recipe)?;
-        let shares = match replicas {
-            None => Shares::new(recipe.shards, ranks)?,
-            // A worker computes whole batches.
-            Some(replicas) => {
-                replicas.check(ranks, &recipe)?;
-                Shares::new(recipe.shards, 1)?
-            }
-        };
-        let mut terms = terms::of_training(&recipe, &metadata, data, options)?;
-        terms.push(("servers and workers".into(), format!("{replicas:?}")));
-        same_on_all(communicator, &terms)?;
-        let is_first = communicator.rank() == 0;
-        let state = match is_first {
-            false => None,
-            true => match stored(&recipe, &layout, &metadata, options, observer)? {
-                Some(state) => Some(state),
-                None => {
-                    let weights = layout.flatten(&initial.parameters)?;
-                    Some(State::new(&recipe, &layout, weights)?)
-                }
-            },
-        };
-        let state = broadcast_state(communicator, state, &recipe, &layout, &metadata)?;
-        let (step, steps) = (state.step, recipe.steps);
-        let batches = replicas
-            .and_then(|replicas| replicas.aggregate)
-            .unwrap_or(1) as u64;
-        let (part, first, every) = match replicas {
-            None => (Part { rank, world: ranks }, step, 1),
-            // Workers take turns.
-            Some(replicas) => {
-                let worker = rank.saturating_sub(replicas.servers) as u64;
-                let workers = (ranks - replicas.servers) as u64;
-                (Part::WHOLE, step * batches + worker, workers)
-            }
-        };
-        let batches_of = loader_config(&recipe, &metadata, options, part)?;
-        let loader = Loader::every(data.train.clone(), batches_of, first, every)?;
-        let of_epoch = (loader.steps_per_epoch() / batches).max(1);
-        let output = match is_first {
-            true => Some(Output::open(options, step, steps, of_epoch, observer)?),
-            false => None,
-        };
-        let misses = |output: &Output<'_>| output.misses_evaluation(step, of_epoch);
-        let mut evaluate_first = vec![u8::from(output.as_ref().is_some_and(misses))];
-        broadcast(communicator, &mut evaluate_first)?;
-        let tolerance = Tolerance::new(data.train.len(), options.max_skipped_share)?;
-        Ok(Self {
-            trainer: Trainer::new(recipe, &config, state, teacher, options.threads)?
-                .with_targets(data.train.targets().cloned()),
+        let Start {
+            task,
+            learner: trainer,
             loader,
             metadata,
-            data,
+            options,
+            shares,
+            steps_per_epoch,
+        } = start;
+        let (step, steps) = (trainer.state().step, trainer.recipe().steps);
+        let output = match communicator.rank() {
+            0 => Some(Output::open(
+                options,
+                step,
+                steps,
+                steps_per_epoch,
+                observer,
+            )?),
+            _ => None,
+        };
+        let misses = |output: &Output<'_>| output.misses_evaluation(step, steps_per_epoch);
+        let mut evaluate_first = vec![u8::from(output.as_ref().is_some_and(misses))];
+        broadcast(communicator, &mut evaluate_first)?;
+        let tolerance = Tolerance::new(task.photos(), options.max_skipped_share)?;
+        Ok(Self {
+            task,
+            trainer,
+            loader,
+            metadata,
             options,
             communicator,
             shares,
             output,
             skipped: SkippedList::new(tolerance),
             told_skips: 0,
-            steps_per_epoch: of_epoch,
+            steps_per_epoch,
             evaluate_first: evaluate_first == [1],
             evaluated_at: None,
-            measured: None,
         })
     }
 
     /// Does the remaining steps. Returns whether it was asked to stop.
-    pub(super) fn steps(&mut self, stop: &AtomicBool) -> Result<bool, TrainError> {
+    pub(crate) fn steps(&mut self, stop: &AtomicBool) -> Result<bool, TrainError> {
         let (steps_per_epoch, save_every) = (self.steps_per_epoch, self.save_every());
         let log_every = self.options.log_every.max(1);
         if self.evaluate_first {
@@ -188,7 +198,7 @@ impl<'a> Training<'a> {
     }
 
     /// Steps between checkpoints.
-    pub(super) fn save_every(&self) -> u64 {
+    pub(crate) fn save_every(&self) -> u64 {
         let save_every = self.options.save_every;
         save_every.unwrap_or(self.steps_per_epoch).max(1)
     }
@@ -220,10 +230,9 @@ impl<'a> Training<'a> {
             agreement = Some(of_all);
             Ok(goes_on)
         };
-        let (images, labels) = (&batch.images, &batch.labels);
-        let computed =
-            self.trainer
-                .compute_together(images, labels, first, self.communicator, &mut agreed);
+        let computed = self
+            .trainer
+            .compute(&batch, first, self.communicator, &mut agreed);
         let agreement = match (agreement, computed) {
             // It has failed before it could say so.
             (None, computed) => {
@@ -250,7 +259,7 @@ impl<'a> Training<'a> {
         let mut ranks = 0..self.communicator.ranks();
         let rank = ranks.find(|rank| self.shares.of(*rank).contains(&shard));
         let rank = rank.unwrap_or(0);
-        let own = photos(batch, &*self.data.train).into_bytes();
+        let own = self.photos(batch).into_bytes();
         let all = match gather(self.communicator, own) {
             Ok(all) => all,
             Err(error) => return error,
@@ -264,10 +273,10 @@ impl<'a> Training<'a> {
     }
 
     /// The same for a batch of this rank alone.
-    pub(super) fn named(&self, error: TrainError, batch: &Batch) -> TrainError {
+    pub(crate) fn named(&self, error: TrainError, batch: &Batch) -> TrainError {
         match error {
             TrainError::NotFinite { step, what } => {
-                let photos = photos(batch, &*self.data.train);
+                let photos = self.photos(batch);
                 TrainError::Diverged { step, what, photos }
             }
             other => other,
@@ -275,7 +284,7 @@ impl<'a> Training<'a> {
     }
 
     /// Writes a checkpoint, if all ranks have the same weights.
-    pub(super) fn save(&mut self) -> Result<(), TrainError> {
+    pub(crate) fn save(&mut self) -> Result<(), TrainError> {
         let state = self.trainer.state();
         if self.communicator.ranks() > 1 {
             let bytes = |sum, value: &f32| crc32c::crc32c_append(sum, &value.to_le_bytes());
@@ -288,7 +297,7 @@ impl<'a> Training<'a> {
     }
 
     /// Writes a checkpoint, on rank 0.
-    pub(super) fn write_checkpoint(&self, state: &State) -> Result<(), TrainError> {
+    pub(crate) fn write_checkpoint(&self, state: &State) -> Result<(), TrainError> {
         if let Some(output) = &self.output {
             let (recipe, layout) = (self.trainer.recipe(), self.trainer.layout());
             let checkpoints = &output.checkpoints;
@@ -297,53 +306,23 @@ impl<'a> Training<'a> {
         Ok(())
     }
 
-    /// Writes the last checkpoint, evaluates, and writes the report.
-    pub(super) fn finish(&mut self) -> Result<Option<EvaluationOutcome>, TrainError> {
+    /// Saves the weights, and evaluates them, if that was not done after this step.
+    pub(crate) fn evaluate(&mut self) -> Result<(), TrainError> {
+        let step = self.trainer.state().step;
+        if !matches!(self.evaluated_at, Some((at, _)) if at == step) {
+            self.evaluated_at = Some((step, T::evaluate(self)?));
+        }
+        Ok(())
+    }
+
+    /// Writes the last checkpoint, and evaluates.
+    pub(crate) fn finish(&mut self) -> Result<Option<T::Evaluation>, TrainError> {
         self.save()?;
         self.evaluate()?;
-        let evaluation = self.evaluated_at.take().and_then(|(_, outcome)| outcome);
-        #[cfg(feature = "report")]
-        if let (Some(outcome), Some(test), Some(output)) =
-            (&evaluation, &self.data.test, &self.output)
-        {
-            super::report::write(
-                &self.options.out.join("report"),
-                &self.metadata.source,
-                self.trainer.recipe(),
-                &output.history,
-                outcome,
-                &**test,
-                &self.weights()?,
-            )?;
-        }
-        #[cfg(feature = "report")]
-        if let (Some(outcome), Some(output)) = (&self.measured, &self.output) {
-            crate::report::HeadReport {
-                title: &self.metadata.source,
-                recipe: Some(self.trainer.recipe()),
-                history: &output.history,
-                outcome,
-            }
-            .write(&self.options.out.join("report"))?;
-        }
-        Ok(evaluation)
+        Ok(self.evaluated_at.take().and_then(|(_, outcome)| outcome))
     }
 
-    pub(super) fn outcome(
-        &self,
-        interrupted: bool,
-        evaluation: Option<EvaluationOutcome>,
-    ) -> RunOutcome {
-        RunOutcome {
-            step: self.trainer.state().step,
-            interrupted,
-            evaluation,
-            measured: self.measured.clone(),
-            skipped: self.skipped.as_slice().to_vec(),
-        }
-    }
-
-    pub(super) fn record(&mut self, record: Record) -> Result<(), TrainError> {
+    pub(crate) fn record(&mut self, record: Record) -> Result<(), TrainError> {
         let step = self.trainer.state().step;
         match &mut self.output {
             Some(output) => output.record(step, record),
@@ -351,7 +330,7 @@ impl<'a> Training<'a> {
         }
     }
 
-    pub(super) fn report_skips(&mut self) {
+    pub(crate) fn report_skips(&mut self) {
         let (skipped, Some(output)) = (self.skipped.as_slice(), &mut self.output) else {
             return;
         };
@@ -361,19 +340,25 @@ impl<'a> Training<'a> {
         }
         output.reported_skips = skipped.len();
     }
+
+    /// The first photos of a batch.
+    fn photos(&self, batch: &Batch) -> String {
+        const NAMED: usize = 4;
+        let named = batch.indices.iter().take(NAMED);
+        let names: Vec<String> = named.map(|&index| self.task.name(index)).collect();
+        let more = batch.len().saturating_sub(NAMED);
+        format!("{} and {more} more", names.join(", "))
+    }
 }
 
-fn loader_config(
+/// What batches a training has.
+pub(crate) fn loader_config(
     recipe: &Recipe,
-    metadata: &Metadata,
+    normalization: MeanStd,
     options: &RunOptions,
     part: Part,
-) -> Result<LoaderConfig, TrainError> {
-    let normalization = MeanStd::of(&metadata.preprocessing).ok_or_else(|| {
-        let channels = metadata.preprocessing.channels();
-        DataError::Settings(format!("photos have 3 channels, the network {channels}"))
-    })?;
-    Ok(LoaderConfig {
+) -> LoaderConfig {
+    LoaderConfig {
         batch_size: recipe.batch_size,
         resolution: recipe.resolution,
         seed: recipe.seed,
@@ -383,26 +368,5 @@ fn loader_config(
         part,
         drop_last: true,
         max_skipped_share: options.max_skipped_share,
-    })
-}
-
-/// What is no classifier is evaluated in f32.
-fn check_head(metadata: &Metadata, recipe: &Recipe) -> Result<(), TrainError> {
-    match metadata.head.is_classes() || recipe.quantization.is_none() {
-        true => Ok(()),
-        false => Err(TrainError::Setting {
-            setting: "the training",
-            range: "in f32 for attributes and embeddings",
-            found: "for integers".to_string(),
-        }),
     }
-}
-
-/// The first photos of a batch.
-fn photos(batch: &Batch, data: &dyn ImageDataset) -> String {
-    const NAMED: usize = 4;
-    let named = batch.indices.iter().take(NAMED);
-    let names: Vec<String> = named.map(|&index| data.name(index)).collect();
-    let more = batch.len().saturating_sub(NAMED);
-    format!("{} and {more} more", names.join(", "))
 }

@@ -14,7 +14,7 @@ mod shared_values;
 mod state;
 mod statistics;
 
-pub use share::Share;
+pub use share::{Share, StepOutcome};
 pub use state::State;
 
 use std::ops::Range;
@@ -28,23 +28,11 @@ use mobilenet_model::{
 
 use crate::data::Targets;
 use crate::error::TrainError;
-use crate::optimizer::l2_loss;
 use crate::parallel::{Communicator, Exchange, Shares, TreeSum, gather};
 use crate::recipe::Recipe;
 use guide::Guide;
 use shared_values::SharedValues;
 use statistics::{moving_statistics, never_rounded};
-
-/// Losses and learning rate of one step.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StepOutcome {
-    /// Mean loss of the batch, without L2.
-    pub loss: f64,
-    /// With L2 (slim's `total_loss`).
-    pub total_loss: f64,
-    /// Learning rate.
-    pub learning_rate: f64,
-}
 
 /// A network, its recipe and its state.
 #[derive(Debug)]
@@ -401,35 +389,7 @@ impl Trainer {
     /// # Errors
     /// As [`Self::apply`].
     pub(crate) fn prepare(&mut self, losses: &[f64]) -> Result<StepOutcome, TrainError> {
-        let (state, values) = (&self.state, &mut self.share.values);
-        let ranges = state.ranges.as_ref();
-        let averages = ranges.map_or(0, |ranges| ranges.biased.len());
-        let expected = state.weights.len() + averages;
-        TrainError::check_length("gradients", expected, values.len())?;
-        TrainError::check_length("losses of shards", self.recipe.shards, losses.len())?;
-        if self.recipe.shards > 1 {
-            let shards = self.recipe.shards as f32;
-            values.iter_mut().for_each(|value| *value /= shards);
-        }
-        let loss = losses.iter().sum::<f64>() / losses.len() as f64;
-        let (step, groups) = (state.step, state.optimizer.groups());
-        let total_loss = loss + l2_loss(&state.weights, groups)?;
-        if !total_loss.is_finite() {
-            return Err(TrainError::NotFinite { step, what: "loss" });
-        }
-        if let Some(clipping) = self.recipe.clipping {
-            let (gradients, _) = values.split_at_mut(state.weights.len());
-            let norm = clipping.apply(gradients, groups)?;
-            if !norm.is_finite() {
-                let what = "norm of the gradients";
-                return Err(TrainError::NotFinite { step, what });
-            }
-        }
-        Ok(StepOutcome {
-            loss,
-            total_loss,
-            learning_rate: self.recipe.schedule.learning_rate(step),
-        })
+        self.share.prepare(&self.recipe, &self.state, losses)
     }
 
     /// Ranges of the running statistics that steps move.

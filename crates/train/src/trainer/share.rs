@@ -1,5 +1,10 @@
 //! What a rank contributes to a step.
 
+use super::state::State;
+use crate::error::TrainError;
+use crate::optimizer::l2_loss;
+use crate::recipe::Recipe;
+
 /// The sum over the shards of one rank, and the loss of each.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Share {
@@ -9,4 +14,60 @@ pub struct Share {
     pub values: Vec<f32>,
     /// Mean loss of each shard's images, without L2.
     pub losses: Vec<f64>,
+}
+
+/// Losses and learning rate of one step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepOutcome {
+    /// Mean loss of the batch, without L2.
+    pub loss: f64,
+    /// With L2 (slim's `total_loss`).
+    pub total_loss: f64,
+    /// Learning rate.
+    pub learning_rate: f64,
+}
+
+impl Share {
+    /// Makes the values, which are now the sum over all shards, those that the optimiser takes: the
+    /// mean, clipped. `losses` are those of all shards.
+    ///
+    /// # Errors
+    /// [`TrainError::NotFinite`] if the loss or the gradients' norm is not finite. Also if the
+    /// number of values or losses is wrong.
+    pub(crate) fn prepare(
+        &mut self,
+        recipe: &Recipe,
+        state: &State,
+        losses: &[f64],
+    ) -> Result<StepOutcome, TrainError> {
+        let values = &mut self.values;
+        let ranges = state.ranges.as_ref();
+        let averages = ranges.map_or(0, |ranges| ranges.biased.len());
+        let expected = state.weights.len() + averages;
+        TrainError::check_length("gradients", expected, values.len())?;
+        TrainError::check_length("losses of shards", recipe.shards, losses.len())?;
+        if recipe.shards > 1 {
+            let shards = recipe.shards as f32;
+            values.iter_mut().for_each(|value| *value /= shards);
+        }
+        let loss = losses.iter().sum::<f64>() / losses.len() as f64;
+        let (step, groups) = (state.step, state.optimizer.groups());
+        let total_loss = loss + l2_loss(&state.weights, groups)?;
+        if !total_loss.is_finite() {
+            return Err(TrainError::NotFinite { step, what: "loss" });
+        }
+        if let Some(clipping) = recipe.clipping {
+            let (gradients, _) = values.split_at_mut(state.weights.len());
+            let norm = clipping.apply(gradients, groups)?;
+            if !norm.is_finite() {
+                let what = "norm of the gradients";
+                return Err(TrainError::NotFinite { step, what });
+            }
+        }
+        Ok(StepOutcome {
+            loss,
+            total_loss,
+            learning_rate: recipe.schedule.learning_rate(step),
+        })
+    }
 }

@@ -7,7 +7,6 @@ mod formula;
 #[allow(dead_code, unreachable_pub, reason = "shared with the model's tests")]
 #[path = "../../../model/tests/support/golden.rs"]
 mod golden;
-#[cfg(feature = "report")]
 #[allow(unreachable_pub, reason = "an example uses the module, too")]
 #[path = "../support/shapes.rs"]
 mod shapes;

@@ -20,8 +20,8 @@ use std::time::Instant;
 
 use self::message::slices;
 use self::server::{Event, Server};
+use super::labelled::LabelledTraining;
 use super::options::Replicas;
-use super::training::Training;
 use crate::checkpoint::broadcast_state;
 use crate::data::{Batch, Skipped};
 use crate::error::TrainError;
@@ -31,7 +31,7 @@ use crate::trainer::State;
 
 /// Does the remaining steps. Returns whether it was asked to stop.
 pub(super) fn steps(
-    training: &mut Training<'_>,
+    training: &mut LabelledTraining<'_>,
     replicas: Replicas,
     stop: &AtomicBool,
 ) -> Result<bool, TrainError> {
@@ -75,11 +75,12 @@ pub(super) fn steps(
     finish(training, whole)
 }
 
-type Whole<'w> = dyn FnMut(&mut Training<'_>, &Server<'_>) -> Result<State, TrainError> + 'w;
+type Whole<'w> =
+    dyn FnMut(&mut LabelledTraining<'_>, &Server<'_>) -> Result<State, TrainError> + 'w;
 
 /// The first server, which also logs and saves.
 fn lead(
-    training: &mut Training<'_>,
+    training: &mut LabelledTraining<'_>,
     server: &mut Server<'_>,
     whole: &mut Whole<'_>,
     stop: &AtomicBool,
@@ -133,7 +134,7 @@ fn lead(
 }
 
 /// Gives all ranks the state, so that they evaluate together.
-fn finish(training: &mut Training<'_>, whole: Option<State>) -> Result<bool, TrainError> {
+fn finish(training: &mut LabelledTraining<'_>, whole: Option<State>) -> Result<bool, TrainError> {
     let trainer = &training.trainer;
     let (recipe, layout) = (trainer.recipe().clone(), trainer.layout().clone());
     let metadata = &training.metadata;

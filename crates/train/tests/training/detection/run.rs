@@ -16,6 +16,7 @@ use mobilenet_train::detection::settings::DetectionSettings;
 use mobilenet_train::layout::ParameterLayout;
 use mobilenet_train::log::{History, Record};
 use mobilenet_train::optimizer::OptimizerConfig;
+use mobilenet_train::parallel::Alone;
 use mobilenet_train::recipe::Trainable;
 use mobilenet_train::run::{Observer, RunOptions};
 use mobilenet_train::schedule::Schedule;
@@ -97,7 +98,7 @@ fn train(
         after,
         losses: Vec::new(),
     };
-    let run = run(job, &stop, &mut observer).unwrap();
+    let run = run(job, &mut Alone, &stop, &mut observer).unwrap();
     (run, observer.losses)
 }
 
@@ -165,7 +166,8 @@ fn a_training_learns_stops_and_goes_on_with_the_same_bits() {
         worst: 2,
     };
     let test = open(&data).unwrap().test;
-    let again = evaluate(&detector, &test, &options, &mut || ()).unwrap();
+    let again = evaluate(&detector, &test, &options, &mut Alone, &mut || ()).unwrap();
+    let again = again.unwrap();
     assert_eq!((again.coco, again.voc), (evaluation.coco, evaluation.voc));
     assert_eq!(again.worst.len(), 2);
 
@@ -200,7 +202,8 @@ fn a_training_learns_stops_and_goes_on_with_the_same_bits() {
         after: u64::MAX,
         losses: Vec::new(),
     };
-    let error = mobilenet_train::detection::run::run(job, &stop, &mut observer).unwrap_err();
+    let error = mobilenet_train::detection::run::run(job, &mut Alone, &stop, &mut observer);
+    let error = error.unwrap_err();
     assert!(matches!(error, TrainError::OtherRecipe { .. }), "{error}");
 }
 

@@ -1,6 +1,7 @@
 //! Training by several ranks, as threads of one process.
 
 mod case;
+mod detection;
 mod failures;
 mod heads;
 mod same_files;
