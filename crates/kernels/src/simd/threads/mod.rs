@@ -3,6 +3,7 @@
 mod cores;
 #[cfg_attr(target_arch = "wasm32", path = "host_wasm.rs")]
 mod host;
+#[cfg_attr(target_arch = "wasm32", path = "once_wasm.rs")]
 mod once;
 pub(crate) mod team;
 

@@ -7,7 +7,7 @@ use std::thread;
 const MOST: usize = 3;
 
 /// What `call` makes of each item, in order. The first items are begun first. If no thread can be
-/// started, as in a browser, this one does all.
+/// started, this one does all.
 pub(crate) fn on_all_cores<T: Send, R: Send>(
     items: Vec<T>,
     call: impl Fn(T) -> R + Sync,
