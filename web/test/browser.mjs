@@ -378,8 +378,10 @@ await check('threads give the numbers of one thread, where memory may be shared'
   const kinds = [first, models.find(({ precision }) => precision === 'integers')].filter(Boolean);
   const notes = [];
   for (const { file, precision } of kinds) {
-    const found = await tab.evaluate(async (url) => {
+    const found = await tab.evaluate(async ([url, numberType]) => {
       const { load } = await import('./index.js');
+      const { threadsFor } = await import('./engine.js');
+      const possible = threadsFor(2, numberType);
       const image = new ImageData(40, 30);
       image.data.forEach((_, index, data) => { data[index] = (index * 7919) % 256; });
       const [one, two] = [await load({ modelUrl: url }), await load({ modelUrl: url, threads: 2 })];
@@ -397,13 +399,15 @@ await check('threads give the numbers of one thread, where memory may be shared'
       const { threads } = two;
       one.dispose();
       two.dispose();
-      return { threads, error, wrong, time, fastest, refused };
-    }, file);
-    expect(found.threads === 2, `${found.threads} threads`);
+      return { threads, possible, error, wrong, time, fastest, refused };
+    }, [file, Number(precision === 'integers')]);
+    // Threads of integers need exact relaxed products, which processors without VNNI lack.
+    const expected = precision === 'integers' ? found.possible : 2;
+    expect(found.threads === expected, `${found.threads} threads`);
     expect(found.error === 0, `${precision}: off by ${found.error}`);
     expect(found.wrong === 0, `${found.wrong} of 200 runs have other numbers`);
     expect(found.refused !== 'accepted', 'broken weights were accepted');
-    notes.push(`${precision}: ${found.fastest.toFixed(2)} ms instead of ${found.time.toFixed(2)}`);
+    notes.push(`${precision}: ${found.fastest.toFixed(2)} ms instead of ${found.time.toFixed(2)}, ${found.threads} threads`);
   }
   return notes.join(', ');
 });
