@@ -1,7 +1,7 @@
 //! Photos decoded at a reduced size: the answers are those of whole photos, within 0.01.
 //!
-//! The photos are enlarged to a camera's size, so that each reduction occurs. Two decoders that decode all their pixels differ by
-//! as much: they round chroma differently.
+//! The photos are enlarged to a camera's size, so that each reduction occurs. Two decoders that
+//! decode all their pixels differ by as much: they round chroma differently.
 
 use std::path::Path;
 
