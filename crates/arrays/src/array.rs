@@ -7,6 +7,7 @@ use half::{bf16, f16};
 
 use crate::buffer::Buffer;
 use crate::element::Element;
+use crate::little_endian;
 
 /// A shape, and values in row-major order.
 #[derive(Debug, Clone, PartialEq)]
@@ -201,27 +202,20 @@ macro_rules! each {
 impl Values {
     /// Values from little-endian bytes. An incomplete value at the end is ignored.
     pub fn from_le_bytes(dtype: Dtype, bytes: &[u8]) -> Self {
-        macro_rules! read {
-            ($kind:ident, $type:ty) => {{
-                let (chunks, _) = bytes.as_chunks();
-                let values = chunks.iter().map(|b| <$type>::from_le_bytes(*b));
-                Self::$kind(values.collect::<Vec<_>>().into())
-            }};
-        }
         match dtype {
-            Dtype::F16 => read!(F16, f16),
-            Dtype::BF16 => read!(BF16, bf16),
-            Dtype::F32 => read!(F32, f32),
-            Dtype::F64 => read!(F64, f64),
+            Dtype::F16 => Self::F16(little_endian::values_of(bytes)),
+            Dtype::BF16 => Self::BF16(little_endian::values_of(bytes)),
+            Dtype::F32 => Self::F32(little_endian::values_of(bytes).into()),
+            Dtype::F64 => Self::F64(little_endian::values_of(bytes)),
             Dtype::U8 => Self::U8(bytes.to_vec()),
-            Dtype::I8 => read!(I8, i8),
-            Dtype::I32 => read!(I32, i32),
+            Dtype::I8 => Self::I8(little_endian::values_of(bytes)),
+            Dtype::I32 => Self::I32(little_endian::values_of(bytes)),
         }
     }
 
     /// The values as little-endian bytes.
     pub fn to_le_bytes(&self) -> Vec<u8> {
-        each!(self, values => values.iter().flat_map(|v| v.to_le_bytes()).collect())
+        each!(self, values => little_endian::bytes_of(values))
     }
 
     /// Number of values.

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`mod@array`] | shape and values |
 //! | [`buffer`] | values that are owned or shared |
+//! | [`little_endian`] | values as bytes |
 //! | [`quantized`] | what integers and symbols mean |
 //! | [`mapped_file`] | a file's bytes in place |
 //! | [`npy`] | NumPy's array files |
@@ -18,6 +19,7 @@ pub mod buffer;
 mod candle;
 mod element;
 pub mod file;
+pub mod little_endian;
 pub mod mapped_file;
 pub mod npy;
 pub mod quantized;

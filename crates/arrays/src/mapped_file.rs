@@ -102,13 +102,14 @@ impl AsRef<[f32]> for Floats {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::little_endian::bytes_of;
 
     #[test]
     fn a_large_file_is_mapped_and_its_values_are_read_in_place() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("values");
         let values: Vec<f32> = (0..100_000).map(|v| v as f32).collect();
-        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let bytes = bytes_of(&values);
         std::fs::write(&path, &bytes).unwrap();
         let file = Arc::new(MappedFile::open(&path, u64::MAX).unwrap());
         assert!(matches!(*file, MappedFile::Map(_)));

@@ -62,7 +62,7 @@ pub use endpoint::{Endpoint, LayerKind};
 pub use error::ModelError;
 pub use flat::FlatLayout;
 pub use head::Head;
-pub use mobilenet_arrays::{Array, array, buffer, file, mapped_file, npy};
+pub use mobilenet_arrays::{Array, array, buffer, file, little_endian, mapped_file, npy};
 pub use mobilenet_kernels::Normalizer;
 pub use mobilenet_photos as preprocess;
 pub use network::{NetworkPlan, NetworkWeights};

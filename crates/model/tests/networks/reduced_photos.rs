@@ -6,8 +6,9 @@
 use std::path::Path;
 
 use crate::support::skipped;
+use image::DynamicImage;
 use image::codecs::jpeg::JpegEncoder;
-use image::imageops::{self, FilterType};
+use image::imageops::FilterType;
 use mobilenet_model::Head;
 use mobilenet_model::checkpoint::{ReadLimits, load};
 use mobilenet_model::preprocess::{
@@ -70,12 +71,10 @@ fn answers_are_those_of_whole_photos() {
         let photo = open(&data.join("photos").join(name), DecodeLimits::default()).unwrap();
         let large = |side: u32| enlarged * side / 8 * 8;
         let (width, height) = (large(photo.width()), large(photo.height()));
-        let bytes = jpeg(&imageops::resize(
-            &photo,
-            width,
-            height,
-            FilterType::Triangle,
-        ));
+        // The method of this type is compiled with the codecs, with optimisation.
+        let photo = DynamicImage::ImageRgb8(photo);
+        let photo = photo.resize_exact(width, height, FilterType::Triangle);
+        let bytes = jpeg(&photo.into_rgb8());
         let size = EncodedPhoto::new("x", bytes.as_slice()).unwrap().size();
         assert_eq!(rule.reduction(size), reduction, "{name}");
         let whole = probabilities(&mut plan, &rule, &bytes, Reduction::None);

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use mobilenet_model::checkpoint::{METADATA_KEY, Metadata};
+use mobilenet_model::little_endian::{bytes_of, values_of};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
@@ -59,10 +60,6 @@ fn vectors(state: &State) -> Vec<(&str, &[f32])> {
     vectors
 }
 
-fn little_endian(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|v| v.to_le_bytes()).collect()
-}
-
 fn tensor_name(parameter: &str, suffix: &str) -> String {
     if suffix.is_empty() {
         parameter.to_string()
@@ -85,10 +82,10 @@ pub(super) fn to_bytes(
     };
     let bytes: Vec<(&str, Vec<u8>)> = vectors(state)
         .into_iter()
-        .map(|(suffix, values)| (suffix, little_endian(values)))
+        .map(|(suffix, values)| (suffix, bytes_of(values)))
         .collect();
     let ranges = state.ranges.as_ref();
-    let range_bytes = ranges.map(|ranges| little_endian(&ranges.biased));
+    let range_bytes = ranges.map(|ranges| bytes_of(&ranges.biased));
     let append = |sum, (_, bytes): &(_, Vec<u8>)| crc32c::crc32c_append(sum, bytes);
     let entry = Entry {
         step: state.step,
@@ -209,8 +206,7 @@ pub(super) fn parse(
                 return Err(TrainError::read(path)(problem));
             }
             found = crc32c::crc32c_append(found, view.data());
-            let (chunks, _) = view.data().as_chunks::<4>();
-            values.extend(chunks.iter().map(|chunk| f32::from_le_bytes(*chunk)));
+            values.extend(values_of::<f32>(view.data()));
             debug_assert_eq!(values.len(), place.range.end);
         }
         vectors.push((suffix, values));
@@ -227,9 +223,7 @@ pub(super) fn parse(
             return Err(TrainError::read(path)(problem));
         }
         found = crc32c::crc32c_append(found, view.data());
-        let (chunks, _) = view.data().as_chunks::<4>();
-        let values = chunks.iter().map(|chunk| f32::from_le_bytes(*chunk));
-        vectors.push((RANGES.to_string(), values.collect()));
+        vectors.push((RANGES.to_string(), values_of(view.data())));
     }
     if found != entry.checksum {
         let expected = entry.checksum;

@@ -8,6 +8,7 @@ use mobilenet_detect::DetectorDescription;
 use mobilenet_detect::description::KEY;
 use mobilenet_kernels::ConvKind;
 use mobilenet_model::architecture::Part;
+use mobilenet_model::little_endian::bytes_of;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
@@ -39,11 +40,7 @@ pub(super) fn to_bytes(
     TrainError::check_length("parameters", layout.values(), weights.len())?;
     let tensors = layout.parameters().iter().map(|parameter| {
         let (shape, values) = in_tensorflows_order(parameter, &weights[parameter.range()]);
-        let bytes: Vec<u8> = values
-            .iter()
-            .flat_map(|value| value.to_le_bytes())
-            .collect();
-        (parameter.name(), shape, bytes)
+        (parameter.name(), shape, bytes_of(&values))
     });
     let tensors: Vec<(&str, Vec<usize>, Vec<u8>)> = tensors.collect();
     let mut views = Vec::with_capacity(tensors.len());

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mobilenet_model::checkpoint::Metadata;
+use mobilenet_model::little_endian::bytes_of;
 use mobilenet_model::{NetworkWeights, PlanOutput};
 
 use crate::data::{EvaluationBatches, EvaluationConfig, ImageDataset, Skipped};
 use crate::error::TrainError;
 use crate::evaluation::EvaluationOptions;
-use crate::parallel::{Communicator, bytes_of, gather_on_first, write};
+use crate::parallel::{Communicator, gather_on_first, write};
 
 /// A row of outputs for each photo that could be used.
 pub(super) struct Outputs {

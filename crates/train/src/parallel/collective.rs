@@ -112,16 +112,6 @@ fn one(messages: Vec<Vec<u8>>) -> Result<Vec<u8>, TrainError> {
     Ok(messages.into_iter().next().unwrap_or_default())
 }
 
-/// Values as bytes of a message.
-pub(crate) fn bytes_of(values: &[f32]) -> Vec<u8> {
-    let mut bytes = vec![0; 4 * values.len()];
-    let (chunks, _) = bytes.as_chunks_mut::<4>();
-    for (chunk, value) in chunks.iter_mut().zip(values) {
-        *chunk = value.to_le_bytes();
-    }
-    bytes
-}
-
 /// Writes the values of a message, which must be as many as there is room for.
 pub(crate) fn write(bytes: &[u8], values: &mut [f32]) -> Result<(), TrainError> {
     TrainError::check_length("a message's bytes", 4 * values.len(), bytes.len())?;

@@ -20,8 +20,8 @@ mod threads;
 mod tree;
 mod wire;
 
+pub(crate) use collective::write;
 pub use collective::{broadcast, gather, gather_on_first};
-pub(crate) use collective::{bytes_of, write};
 pub use exchange::Exchange;
 pub use shares::Shares;
 pub use terms::{Terms, same_on_all};

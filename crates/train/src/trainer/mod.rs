@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use mobilenet_compress::codes::Compressed;
 use mobilenet_model::checkpoint::Metadata;
+use mobilenet_model::little_endian::{bytes_of, values_of};
 use mobilenet_model::{
     FlatLayout, InferencePlan, MobileNetV1Config, TrainingPlan, TrainingPlanOptions,
 };
@@ -163,10 +164,7 @@ impl Trainer {
         let first = shares.of(communicator.rank()).start;
         let mut losses = Vec::new();
         let mut agree = |communicator: &mut dyn Communicator, own: &[f64]| {
-            let own = own.iter().flat_map(|loss| loss.to_le_bytes()).collect();
-            let all = gather(communicator, own)?.concat();
-            let all = all.as_chunks().0.iter();
-            losses = all.map(|loss| f64::from_le_bytes(*loss)).collect();
+            losses = values_of(&gather(communicator, bytes_of(own))?.concat());
             Ok(true)
         };
         self.compute_together(images, labels, first, communicator, &mut agree)?;

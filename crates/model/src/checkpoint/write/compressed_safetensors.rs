@@ -18,6 +18,7 @@ use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::metadata::KEY;
 use crate::checkpoint::model::Checkpoint;
 use crate::file::write_atomically;
+use crate::little_endian::bytes_of;
 
 /// Of deflate's levels any but 0, which stores.
 const LEVEL: u8 = 9;
@@ -70,33 +71,22 @@ fn serialize(checkpoint: &Checkpoint, coded: &CodedTensors) -> Result<Vec<u8>, S
     let (halves, floats): (Vec<_>, Vec<_>) =
         plain.partition(|(_, tensor)| tensor.values().iter().all(|&v| is_half(v)));
     for (name, tensor) in floats {
-        header.add(
-            name,
-            Dtype::F32,
-            tensor.shape(),
-            &of_floats(tensor.values()),
-        );
+        header.add(name, Dtype::F32, tensor.shape(), &bytes_of(tensor.values()));
     }
     for (name, tensor) in &coded.tensors {
         if let Levels::Palette(palette) = &tensor.levels {
             let name = format!("{name}{PALETTE}");
-            header.add(&name, Dtype::F32, &[palette.len()], &of_floats(palette));
+            header.add(&name, Dtype::F32, &[palette.len()], &bytes_of(palette));
         }
     }
     for (name, tensor) in halves {
-        let values = tensor.values().iter();
-        let bytes: Vec<u8> = values
-            .flat_map(|&v| f16::from_f32(v).to_le_bytes())
-            .collect();
-        header.add(name, Dtype::F16, tensor.shape(), &bytes);
+        let values: Vec<f16> = tensor.values().iter().map(|&v| f16::from_f32(v)).collect();
+        header.add(name, Dtype::F16, tensor.shape(), &bytes_of(&values));
     }
     for (name, tensor) in &coded.tensors {
-        let scales = tensor.scales.iter();
-        let bytes: Vec<u8> = scales
-            .flat_map(|&v| bf16::from_f32(v).to_le_bytes())
-            .collect();
+        let scales: Vec<bf16> = tensor.scales.iter().map(|&v| bf16::from_f32(v)).collect();
         let name = format!("{name}{SCALE}");
-        header.add(&name, Dtype::BF16, &[tensor.scales.len()], &bytes);
+        header.add(&name, Dtype::BF16, &[scales.len()], &bytes_of(&scales));
     }
     for (name, tensor) in &coded.tensors {
         let bytes = deflate(&tensor.symbols)?;
@@ -127,9 +117,4 @@ fn deflate(symbols: &[u8]) -> Result<Vec<u8>, String> {
 
 fn is_half(value: f32) -> bool {
     f16::from_f32(value).to_f32().to_bits() == value.to_bits()
-}
-
-fn of_floats(values: &[f32]) -> Vec<u8> {
-    let bytes = values.iter().flat_map(|value| value.to_le_bytes());
-    bytes.collect()
 }

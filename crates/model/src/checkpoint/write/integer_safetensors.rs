@@ -18,6 +18,7 @@ use crate::checkpoint::integer_structure::{
 use crate::checkpoint::layout::Layout;
 use crate::checkpoint::metadata::{KEY, Metadata};
 use crate::file::write_atomically;
+use crate::little_endian::bytes_of;
 
 /// Writes a network of integers and its metadata, which has the rule from a photo to the input. The
 /// same network always gives the same bytes. An existing file is replaced atomically.
@@ -71,7 +72,7 @@ fn serialize(network: &IntegerNetwork, metadata: &Metadata) -> Result<Vec<u8>, S
         ACTIVATION_SCALES,
         Dtype::F32,
         &[scales.len()],
-        &floats(&scales),
+        &bytes_of(&scales),
     );
 
     let (mut input, mut channels) = (network.input, channels);
@@ -119,9 +120,9 @@ fn add(
         &format!("{name}.weight.scale"),
         Dtype::F32,
         &[count],
-        &floats(&weights.scales),
+        &bytes_of(&weights.scales),
     );
-    let zero_points = integers(&weights.zero_points);
+    let zero_points = bytes_of(&weights.zero_points);
     header.add(
         &format!("{name}.weight.zero_point"),
         Dtype::I32,
@@ -132,27 +133,13 @@ fn add(
         &format!("{name}.bias"),
         Dtype::I32,
         &[outputs],
-        &integers(&convolution.bias),
+        &bytes_of(&convolution.bias),
     );
     header.add(
         &format!("{name}.bias.scale"),
         Dtype::F32,
         &[count],
-        &floats(&unit),
+        &bytes_of(&unit),
     );
     Ok(())
-}
-
-fn floats(values: &[f32]) -> Vec<u8> {
-    values
-        .iter()
-        .flat_map(|value| value.to_le_bytes())
-        .collect()
-}
-
-fn integers(values: &[i32]) -> Vec<u8> {
-    values
-        .iter()
-        .flat_map(|value| value.to_le_bytes())
-        .collect()
 }

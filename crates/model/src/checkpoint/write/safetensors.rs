@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use half::{bf16, f16};
 use safetensors::Dtype;
 use serde_json::{Map, Value, json};
 
@@ -15,6 +16,7 @@ use crate::checkpoint::metadata::KEY;
 use crate::checkpoint::model::Checkpoint;
 use crate::checkpoint::name_map::{BATCHES, Framework, NameMap, Names};
 use crate::file::write_atomically;
+use crate::little_endian::bytes_of;
 
 /// The type in which values are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,20 +39,25 @@ impl WeightsDtype {
         }
     }
 
-    /// Appends the little-endian bytes of a value. `None`: a finite value would become infinite.
-    fn push(self, value: f32, bytes: &mut Vec<u8>) -> Option<()> {
+    /// The bytes of values, which fail as f16 if they are larger than its range.
+    fn bytes_of(self, values: &[f32]) -> Result<Vec<u8>, String> {
         match self {
-            Self::F32 => bytes.extend(value.to_le_bytes()),
+            Self::F32 => Ok(bytes_of(values)),
             Self::F16 => {
-                let half = half::f16::from_f32(value);
-                if half.is_infinite() {
-                    return None;
+                let halves: Vec<f16> = values.iter().map(|&v| f16::from_f32(v)).collect();
+                match halves.iter().position(|half| half.is_infinite()) {
+                    None => Ok(bytes_of(&halves)),
+                    Some(index) => Err(format!(
+                        "{} does not fit f16; bf16 and f32 hold it",
+                        values[index]
+                    )),
                 }
-                bytes.extend(half.to_le_bytes());
             }
-            Self::Bf16 => bytes.extend(half::bf16::from_f32(value).to_le_bytes()),
+            Self::Bf16 => {
+                let halves: Vec<bf16> = values.iter().map(|&v| bf16::from_f32(v)).collect();
+                Ok(bytes_of(&halves))
+            }
         }
-        Some(())
     }
 }
 
@@ -132,7 +139,7 @@ fn serialize(
         let tensor = layout
             .to_source(tensor.clone(), metadata.channel_multiplier)
             .map_err(|error| problem(error.to_string()))?;
-        let bytes = to_bytes(tensor.values(), dtype).map_err(problem)?;
+        let bytes = dtype.bytes_of(tensor.values()).map_err(problem)?;
         header.add(&name, dtype.safetensors(), tensor.shape(), &bytes);
     }
     header.finish()
@@ -177,14 +184,4 @@ impl Header {
         bytes.extend(self.values);
         Ok(bytes)
     }
-}
-
-fn to_bytes(values: &[f32], dtype: WeightsDtype) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::with_capacity(4 * values.len());
-    for &value in values {
-        dtype
-            .push(value, &mut bytes)
-            .ok_or_else(|| format!("{value} does not fit f16; bf16 and f32 hold it"))?;
-    }
-    Ok(bytes)
 }

@@ -1,9 +1,10 @@
 //! What workers and servers tell each other, as bytes.
 
+use mobilenet_model::little_endian::bytes_of;
 use std::ops::Range;
 
 use crate::error::TrainError;
-use crate::parallel::{bytes_of, write};
+use crate::parallel::write;
 
 /// What one server holds: a range of all parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,11 +1,12 @@
 //! A server: it holds a slice of the weights with slots, average and step, and changes it as workers
 //! send what their batches contribute.
 
+use mobilenet_model::little_endian::bytes_of;
 use std::collections::VecDeque;
 
 use super::message::{Push, Slice, ToServer, weights};
 use crate::error::TrainError;
-use crate::parallel::{Communicator, TreeSum, bytes_of, write};
+use crate::parallel::{Communicator, TreeSum, write};
 use crate::recipe::Recipe;
 use crate::trainer::State;
 

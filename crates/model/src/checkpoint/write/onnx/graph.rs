@@ -7,6 +7,7 @@ use super::messages::{
     ValueInfo,
 };
 use crate::checkpoint::metadata::{KEY, Metadata};
+use crate::little_endian::bytes_of;
 
 /// IR version of ONNX 1.12, which all current engines read.
 const IR_VERSION: i64 = 8;
@@ -111,10 +112,7 @@ pub(super) fn initial(name: &str, shape: &[usize], values: &[f32]) -> Initialize
         dims: shape.iter().map(|&size| size as i64).collect(),
         data_type: FLOAT,
         name: name.to_string(),
-        raw_data: values
-            .iter()
-            .flat_map(|value| value.to_le_bytes())
-            .collect(),
+        raw_data: bytes_of(values),
     }
 }
 

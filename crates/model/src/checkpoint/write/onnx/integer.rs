@@ -14,6 +14,7 @@ use super::messages::{Graph, Initializer, Model};
 use crate::array::Array;
 use crate::checkpoint::layout::Layout;
 use crate::checkpoint::metadata::Metadata;
+use crate::little_endian::bytes_of;
 
 /// The first with scales per channel.
 const OPSET: i64 = 13;
@@ -191,11 +192,7 @@ impl Writer {
     }
 
     fn bias(&mut self, name: &str, conv: &QuantizedConvolution, input: &Quantized) -> String {
-        let bytes: Vec<u8> = conv
-            .bias
-            .iter()
-            .flat_map(|bias| bias.to_le_bytes())
-            .collect();
+        let bytes = bytes_of(&conv.bias);
         let bias = constant(&format!("{name}.bias"), &[conv.out_channels], INT32, bytes);
         let scales = conv.weights.scales.iter().map(|scale| input.scale * scale);
         let scales: Vec<f32> = scales.collect();

@@ -6,6 +6,7 @@ use super::schema::{
     Form, FusedActivation, Kind, Model, Operator, Tensor, TensorType, WindowPadding,
 };
 use crate::checkpoint::readers::Quantization;
+use crate::little_endian::bytes_of;
 
 /// Type and meaning of an activation's numbers.
 #[derive(Debug, Clone)]
@@ -62,7 +63,7 @@ impl Constant {
         Self {
             shape: vec![values.len()],
             numbers: Numbers::INTEGER,
-            data: values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            data: bytes_of(values),
         }
     }
 }

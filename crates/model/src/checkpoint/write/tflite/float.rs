@@ -12,6 +12,7 @@ use crate::checkpoint::model::Checkpoint;
 use crate::endpoint::{LayerKind, head};
 use crate::error::ModelError;
 use crate::fold::{FoldedLayer, folded_layers, folded_logits};
+use crate::little_endian::bytes_of;
 use crate::pooling::{POOL_STRIDE, POOL_WINDOW, pooling};
 
 /// Name of the input.
@@ -106,6 +107,6 @@ fn floats(shape: &[usize], values: &[f32]) -> Constant {
     Constant {
         shape: shape.to_vec(),
         numbers: Numbers::FLOAT,
-        data: values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        data: bytes_of(values),
     }
 }

@@ -10,6 +10,7 @@ use super::chain::{Chain, Constant, Convolution, Numbers};
 use super::schema::{Form, Model, TensorType};
 use crate::checkpoint::metadata::{KEY, Metadata};
 use crate::checkpoint::readers::Quantization;
+use crate::little_endian::bytes_of;
 
 /// Name of the input.
 const INPUT: &str = "pixels";
@@ -131,11 +132,7 @@ fn convolution(
                     axis: 0,
                 }),
             },
-            data: conv
-                .bias
-                .iter()
-                .flat_map(|bias| bias.to_le_bytes())
-                .collect(),
+            data: bytes_of(&conv.bias),
         },
         numbers,
     }
