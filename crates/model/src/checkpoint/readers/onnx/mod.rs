@@ -35,10 +35,13 @@ pub(super) fn looks_like(bytes: &[u8]) -> bool {
         return false;
     }
     loop {
+        let begins_graph = rest.first() == Some(&(7 << 3 | 2));
         match next_field(&mut rest, "") {
             Ok(Some(Field::Bytes(7, graph))) => return !graph.is_empty(),
             Ok(Some(Field::Bytes(2..=8 | 14 | 20 | 25 | 26, _) | Field::Varint(5, _))) => {}
-            _ => return false,
+            Ok(_) => return false,
+            // A graph that is cut off: the reader says so.
+            Err(_) => return begins_graph,
         }
     }
 }
