@@ -18,7 +18,7 @@
 //! | `rounding`, `softmax`, `tables` | the arithmetic of the frameworks, to the last bit |
 //! | `weights` | the weights of one output channel |
 //! | `constant` | channels that are the same in every image, and are left out |
-//! | `packed`, `pack` | weights in the order in which kernels read them |
+//! | `packed`, `pack`, `pack_matrix` | weights in the order in which kernels read them |
 //! | `branches` | layers beside the chain, which read one in its middle |
 //! | `map` | where an activation is in the arena, and its border |
 //! | `images` | what goes in and comes out |
@@ -38,6 +38,7 @@ mod images;
 mod map;
 mod network;
 mod pack;
+mod pack_matrix;
 mod packed;
 mod program;
 mod rounding;

@@ -6,17 +6,17 @@ use super::network::{
     Arithmetic, IntegerLayer, IntegerNetwork, IntegerOperation, Quantized, QuantizedConvolution,
     ValueKind,
 };
+use super::pack_matrix::pack_matrix;
 use super::packed::{
-    PackedDepthwise, PackedIntegers, PackedLayer, PackedMatrix, PackedOperation, PackedPanel,
-    PackedSums,
+    PackedDepthwise, PackedIntegers, PackedLayer, PackedMatrix, PackedOperation, PackedSums,
 };
 use super::rounding::{Bounds, ByteScale, Factors};
 use super::softmax::{Exponentials, FIXED_SCALE};
 use super::weights::{each, weights_of};
 use crate::error::KernelError;
 use crate::network::ConvKind;
+use crate::simd::integer::Weight;
 use crate::simd::integer::depthwise::tap_pairs;
-use crate::simd::integer::{IntegerKernel, IntegerSimd, Products, Weight, dispatch};
 use crate::simd::{AlignedBuffer, IntegerIsa, on_all_cores};
 
 impl PackedIntegers {
@@ -206,14 +206,14 @@ fn pack(
 }
 
 /// Values of a buffer with room for `count` weights.
-fn room_for<W: Weight>(count: usize) -> usize {
+pub(super) fn room_for<W: Weight>(count: usize) -> usize {
     count
         .saturating_mul(size_of::<W>())
         .div_ceil(size_of::<f32>())
 }
 
 /// A buffer as weights.
-fn weights_in<W: Weight>(buffer: &mut AlignedBuffer) -> &mut [W] {
+pub(super) fn weights_in<W: Weight>(buffer: &mut AlignedBuffer) -> &mut [W] {
     let values = buffer.as_mut_slice();
     let count = size_of_val(values) / size_of::<W>();
     // SAFETY: a weight is an i8 or an i16, so it is no larger than an f32 and needs no stricter
@@ -240,226 +240,3 @@ fn pack_depthwise(convolution: &QuantizedConvolution, lanes: usize) -> AlignedBu
     }
     buffer
 }
-
-/// Packs a matrix for one way to multiply.
-struct PackMatrix<'a> {
-    convolution: &'a QuantizedConvolution,
-    products: Products,
-    /// More weights than these, with those of extra steps, are of no use: it stops.
-    most: usize,
-}
-
-/// The packed weights of a matrix.
-struct Panels {
-    products: Products,
-    stride: usize,
-    panels: Vec<PackedPanel>,
-    extra: Vec<u32>,
-    weights: AlignedBuffer,
-    /// What is subtracted from left operands.
-    offset: i32,
-    /// Whether all weights are there.
-    complete: bool,
-}
-
-/// Packs a matrix for the fastest way to multiply.
-fn pack_matrix(isa: IntegerIsa, convolution: &QuantizedConvolution) -> Panels {
-    let plain = isa.products();
-    if let Some(small) = isa.products_of_small() {
-        // The plain kernel needs no extra steps.
-        let count = dispatch(plain, CountWeights { convolution });
-        let packed = PackMatrix {
-            convolution,
-            products: small,
-            most: (count as f64 * plain.cost() / small.cost()) as usize,
-        };
-        let packed = dispatch(small, packed);
-        if packed.complete {
-            return packed;
-        }
-    }
-    let matrix = PackMatrix {
-        convolution,
-        products: plain,
-        most: usize::MAX,
-    };
-    dispatch(plain, matrix)
-}
-
-/// Counts the weights of a matrix without extra steps.
-struct CountWeights<'a> {
-    convolution: &'a QuantizedConvolution,
-}
-
-impl IntegerKernel for CountWeights<'_> {
-    type Output = usize;
-
-    #[inline(always)]
-    fn run<S: IntegerSimd>(self, _: S) -> usize {
-        let lanes = self.convolution.out_channels.next_multiple_of(S::LANES);
-        lanes * each(self.convolution).next_multiple_of(S::DEPTH)
-    }
-}
-
-impl IntegerKernel for PackMatrix<'_> {
-    type Output = Panels;
-
-    #[inline(always)]
-    fn run<S: IntegerSimd>(self, simd: S) -> Panels {
-        let convolution = self.convolution;
-        let out_channels = convolution.out_channels;
-        let each = each(convolution);
-        let stride = each.next_multiple_of(S::DEPTH);
-        let (mut extra, mut panels) = (Vec::new(), Vec::new());
-        let mut weights = Weights::new(CountWeights { convolution }.run(simd));
-        let width = S::PANEL * S::LANES;
-        for first in (0..out_channels).step_by(width) {
-            let channels = (out_channels - first).min(width);
-            let lanes = channels.next_multiple_of(S::LANES);
-            let start = (weights.len, extra.len());
-            let all = weights.add(lanes * stride);
-            let mut panel = PanelWeights::<S> {
-                rest: Vec::new(),
-                stride,
-                simd: std::marker::PhantomData,
-            };
-            let mut left = vec![false; stride / S::DEPTH];
-            let mut row = [0; BLOCK];
-            for block in (0..stride).step_by(BLOCK) {
-                let steps = (stride - block).min(BLOCK) / S::DEPTH;
-                let to = &mut all[block * lanes..];
-                for lane in 0..channels {
-                    let count = (each - block).min(BLOCK);
-                    row[count..].fill(0);
-                    weights_of(convolution, first + lane, block, &mut row[..count]);
-                    let largest = row.iter().fold(0, |most, weight| weight.abs().max(most));
-                    // Loops without iterators, which are compiled for the instruction set.
-                    if largest <= S::WHOLE {
-                        for step in 0..steps {
-                            let row = &row[step * S::DEPTH..][..S::DEPTH];
-                            put::<S>(lane, row, &mut to[step * lanes * S::DEPTH..]);
-                        }
-                        continue;
-                    }
-                    if panel.rest.is_empty() {
-                        panel.rest.resize(lanes * stride, 0);
-                    }
-                    let rest = lane * stride + block;
-                    let values = steps * S::DEPTH;
-                    panel.rest[rest..][..values].copy_from_slice(&row[..values]);
-                    for step in 0..steps {
-                        let index = block / S::DEPTH + step;
-                        let to = &mut to[step * lanes * S::DEPTH..];
-                        left[index] |= panel.take(lane, index, to);
-                    }
-                }
-            }
-            for (step, _) in left.iter().enumerate().filter(|(_, left)| **left) {
-                let mut left = true;
-                while left {
-                    extra.push((step * S::DEPTH) as u32);
-                    let to = weights.add(lanes * S::DEPTH);
-                    left = false;
-                    for lane in 0..channels {
-                        left |= panel.take(lane, step, to);
-                    }
-                }
-            }
-            panels.push(PackedPanel {
-                first,
-                channels,
-                weights: start.0,
-                extra: start.1..extra.len(),
-            });
-            if weights.len > self.most {
-                break;
-            }
-        }
-        Panels {
-            products: self.products,
-            stride,
-            panels,
-            extra,
-            complete: weights.len <= self.most,
-            weights: weights.all(),
-            offset: S::OFFSET,
-        }
-    }
-}
-
-/// Packed weights whose number is not known before they are packed.
-struct Weights<W> {
-    buffer: AlignedBuffer,
-    len: usize,
-    weight: std::marker::PhantomData<W>,
-}
-
-impl<W: Weight> Weights<W> {
-    /// For `count` weights and some extra steps: memory that is not touched costs nothing.
-    fn new(count: usize) -> Self {
-        Self {
-            buffer: AlignedBuffer::zeros(room_for::<W>(count.saturating_add(count / 2))),
-            len: 0,
-            weight: std::marker::PhantomData,
-        }
-    }
-
-    /// Adds `count` zeros, and returns them.
-    fn add(&mut self, count: usize) -> &mut [W] {
-        let start = self.len;
-        self.len += count;
-        let room = room_for::<W>(self.len);
-        if room > self.buffer.as_slice().len() {
-            let mut larger = AlignedBuffer::zeros(2 * room);
-            let values = self.buffer.as_slice();
-            larger.as_mut_slice()[..values.len()].copy_from_slice(values);
-            self.buffer = larger;
-        }
-        &mut weights_in(&mut self.buffer)[start..self.len]
-    }
-
-    /// All that were added.
-    fn all(mut self) -> AlignedBuffer {
-        self.buffer.truncate(room_for::<W>(self.len));
-        self.buffer
-    }
-}
-
-/// Puts a lane's weights of a step, which it takes whole, among the step's weights.
-#[inline(always)]
-fn put<S: IntegerSimd>(lane: usize, row: &[i32], to: &mut [S::Weight]) {
-    let to = &mut to[lane / S::LANES * S::LANES * S::DEPTH..][..S::LANES * S::DEPTH];
-    for depth in 0..S::DEPTH {
-        to[S::packed(lane % S::LANES, depth)] = S::Weight::nearest(row[depth]);
-    }
-}
-
-/// Weights of a channel that are packed at a time: so few that a panel's stay in the nearest cache.
-const BLOCK: usize = 64;
-
-/// What is still to be packed of a panel's weights.
-struct PanelWeights<S: IntegerSimd> {
-    /// `[lanes, stride]`, or nothing where all were taken whole.
-    rest: Vec<i32>,
-    stride: usize,
-    simd: std::marker::PhantomData<S>,
-}
-
-impl<S: IntegerSimd> PanelWeights<S> {
-    /// Takes what a step can of a lane's weights, and puts it into the step's weights. Whether
-    /// something is left.
-    #[inline(always)]
-    fn take(&mut self, lane: usize, step: usize, to: &mut [S::Weight]) -> bool {
-        let row = &mut self.rest[lane * self.stride + step * S::DEPTH..][..S::DEPTH];
-        let mut taken = [S::Weight::default(); MOST_DEPTH];
-        S::take(row, &mut taken[..S::DEPTH]);
-        let vector = lane / S::LANES * S::LANES * S::DEPTH;
-        for (depth, weight) in taken[..S::DEPTH].iter().enumerate() {
-            to[vector + S::packed(lane % S::LANES, depth)] = *weight;
-        }
-        row.iter().any(|&weight| weight != 0)
-    }
-}
-
-/// Most products of a step.
-const MOST_DEPTH: usize = 8;

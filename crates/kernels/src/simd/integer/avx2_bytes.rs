@@ -94,6 +94,15 @@ impl IntegerSimd for Avx2Bytes {
     }
 
     #[inline(always)]
+    fn least_steps(weights: &[i32]) -> i32 {
+        let mut sums = [0; 2];
+        for depth in 0..Self::DEPTH {
+            sums[depth / 2 % 2] += weights[depth].abs();
+        }
+        (sums[0].max(sums[1]) + CAPACITY - 1) / CAPACITY
+    }
+
+    #[inline(always)]
     fn packed(lane: usize, depth: usize) -> usize {
         depth / 4 * 4 * Self::LANES + 4 * lane + depth % 4
     }

@@ -96,6 +96,12 @@ pub(crate) trait IntegerSimd: Copy + Send + Sync + 'static {
         }
     }
 
+    /// Steps that a lane's `DEPTH` weights need at least.
+    #[inline(always)]
+    fn least_steps(_weights: &[i32]) -> i32 {
+        1
+    }
+
     /// Where the weight `depth` of lane `lane` is among the `DEPTH * LANES` weights of a step.
     #[inline(always)]
     fn packed(lane: usize, depth: usize) -> usize {
