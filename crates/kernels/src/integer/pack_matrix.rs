@@ -93,6 +93,9 @@ impl IntegerKernel for EstimateWeights<'_> {
             steps.fill(1);
             for channel in first..first + channels {
                 weights_of(convolution, channel, 0, &mut row[..each(convolution)]);
+                if largest(&row) <= S::WHOLE {
+                    continue;
+                }
                 // A loop without iterators, which is compiled for the instruction set.
                 for step in 0..steps.len() {
                     let least = S::least_steps(&row[step * S::DEPTH..][..S::DEPTH]);
@@ -137,9 +140,8 @@ impl IntegerKernel for PackMatrix<'_> {
                     let count = (each - block).min(BLOCK);
                     row[count..].fill(0);
                     weights_of(convolution, first + lane, block, &mut row[..count]);
-                    let largest = row.iter().fold(0, |most, weight| weight.abs().max(most));
                     // Loops without iterators, which are compiled for the instruction set.
-                    if largest <= S::WHOLE {
+                    if largest(&row) <= S::WHOLE {
                         for step in 0..steps {
                             let row = &row[step * S::DEPTH..][..S::DEPTH];
                             put::<S>(lane, row, &mut to[step * lanes * S::DEPTH..]);
@@ -228,6 +230,13 @@ impl<W: Weight> Weights<W> {
         self.buffer.truncate(room_for::<W>(self.len));
         self.buffer
     }
+}
+
+/// The largest magnitude.
+#[inline(always)]
+fn largest(row: &[i32]) -> i32 {
+    row.iter()
+        .fold(0, |largest, weight| weight.abs().max(largest))
 }
 
 /// Puts a lane's weights of a step, which it takes whole, among the step's weights.
