@@ -6,7 +6,7 @@ use super::network::{
     Arithmetic, IntegerLayer, IntegerNetwork, IntegerOperation, Quantized, QuantizedConvolution,
     ValueKind,
 };
-use super::pack_matrix::pack_matrix;
+use super::pack_matrix::{pack_matrix, room_for, weights_in};
 use super::packed::{
     PackedDepthwise, PackedIntegers, PackedLayer, PackedMatrix, PackedOperation, PackedSums,
 };
@@ -15,7 +15,6 @@ use super::softmax::{Exponentials, FIXED_SCALE};
 use super::weights::{each, weights_of};
 use crate::error::KernelError;
 use crate::network::ConvKind;
-use crate::simd::integer::Weight;
 use crate::simd::integer::depthwise::tap_pairs;
 use crate::simd::{AlignedBuffer, IntegerIsa, on_all_cores};
 
@@ -203,22 +202,6 @@ fn pack(
             })
         }
     }
-}
-
-/// Values of a buffer with room for `count` weights.
-pub(super) fn room_for<W: Weight>(count: usize) -> usize {
-    count
-        .saturating_mul(size_of::<W>())
-        .div_ceil(size_of::<f32>())
-}
-
-/// A buffer as weights.
-pub(super) fn weights_in<W: Weight>(buffer: &mut AlignedBuffer) -> &mut [W] {
-    let values = buffer.as_mut_slice();
-    let count = size_of_val(values) / size_of::<W>();
-    // SAFETY: a weight is an i8 or an i16, so it is no larger than an f32 and needs no stricter
-    // alignment, and every bit pattern is valid for both. The buffer is borrowed mutably.
-    unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), count) }
 }
 
 fn pack_depthwise(convolution: &QuantizedConvolution, lanes: usize) -> AlignedBuffer {

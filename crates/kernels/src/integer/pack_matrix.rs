@@ -2,7 +2,6 @@
 //! channels, step by step, and extra steps for what a step cannot multiply exactly.
 
 use super::network::QuantizedConvolution;
-use super::pack::{room_for, weights_in};
 use super::packed::PackedPanel;
 use super::weights::{each, weights_of};
 use crate::simd::integer::{IntegerKernel, IntegerSimd, Products, Weight, dispatch};
@@ -192,6 +191,22 @@ impl IntegerKernel for PackMatrix<'_> {
             offset: S::OFFSET,
         }
     }
+}
+
+/// Values of a buffer with room for `count` weights.
+pub(super) fn room_for<W: Weight>(count: usize) -> usize {
+    count
+        .saturating_mul(size_of::<W>())
+        .div_ceil(size_of::<f32>())
+}
+
+/// A buffer as weights.
+pub(super) fn weights_in<W: Weight>(buffer: &mut AlignedBuffer) -> &mut [W] {
+    let values = buffer.as_mut_slice();
+    let count = size_of_val(values) / size_of::<W>();
+    // SAFETY: a weight is an i8 or an i16, so it is no larger than an f32 and needs no stricter
+    // alignment, and every bit pattern is valid for both. The buffer is borrowed mutably.
+    unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), count) }
 }
 
 /// Packed weights whose number is not known before they are packed.
