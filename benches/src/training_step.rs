@@ -3,6 +3,7 @@
 use mobilenet::model::initialize::initial_parameters;
 use mobilenet::model::{FlatLayout, MobileNetV1Config};
 use mobilenet::train::optimizer::OptimizerConfig;
+use mobilenet::train::quantization::Quantization;
 use mobilenet::train::recipe::{Recipe, Target};
 use mobilenet::train::schedule::Schedule;
 use mobilenet::train::trainer::{State, Trainer};
@@ -14,7 +15,8 @@ use crate::AnyError;
 /// Number of classes.
 const CLASSES: usize = 1000;
 
-/// Returns a function that does one step of RMSProp and returns its loss.
+/// Returns a function that does one step of RMSProp and returns its loss. With `quantization`, values
+/// are rounded as it says.
 ///
 /// # Errors
 /// If the network cannot take images of this size.
@@ -23,6 +25,7 @@ pub fn training_step(
     resolution: usize,
     batch: usize,
     threads: usize,
+    quantization: Option<Quantization>,
 ) -> Result<impl FnMut() -> Result<f32, AnyError>, AnyError> {
     let config = MobileNetV1Config {
         num_classes: Some(CLASSES),
@@ -36,6 +39,7 @@ pub fn training_step(
             learning_rate: 0.001,
         },
         dropout_keep_prob: 1.0,
+        quantization,
         target: Target::Labels {
             label_smoothing: 0.0,
         },

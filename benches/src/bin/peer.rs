@@ -1,6 +1,6 @@
 //! One of our engines, or the candle baseline, as a process for `cargo xtask report`:
 //! `peer plan|eager|candle FOLDER BATCH THREADS`. Our training step:
-//! `peer train WIDTH RESOLUTION BATCH THREADS`. A network of integers:
+//! `peer train|quantize WIDTH RESOLUTION BATCH THREADS`. A network of integers:
 //! `peer integers FOLDER THREADS`. A detector: `peer detector f32|uint8 FOLDER THREADS`. A process
 //! that takes a core: `peer spin`.
 
@@ -19,6 +19,7 @@ use mobilenet::model::quantized::{
     IntegerType, QuantizedWeights, ValueKind,
 };
 use mobilenet::model::{InferencePlan, PlanOptions, PlanWeights};
+use mobilenet::train::quantization::Quantization;
 use mobilenet_benches::{AnyError, CandleBaseline, random_ssd, serve, training_step};
 use safetensors::SafeTensors;
 
@@ -30,9 +31,14 @@ fn main() -> Result<(), AnyError> {
         .num_threads(threads.unwrap_or(1))
         .build()?;
     pool.install(|| match *arguments.as_slice() {
-        ["train", width, resolution, batch, threads] => {
+        [kind @ ("train" | "quantize"), width, resolution, batch, threads] => {
+            let quantization = (kind == "quantize").then(Quantization::default);
             let (width, resolution) = (width.parse()?, resolution.parse()?);
-            train(width, resolution, batch.parse()?, threads.parse()?)
+            let (batch, threads) = (batch.parse()?, threads.parse()?);
+            serve(env!("CARGO_PKG_VERSION"), || {
+                let mut step = training_step(width, resolution, batch, threads, quantization)?;
+                Ok(move || Ok(vec![step()?]))
+            })
         }
         ["spin"] => spin(),
         ["integers", folder, threads] => integers(Path::new(folder), threads.parse()?),
@@ -41,15 +47,8 @@ fn main() -> Result<(), AnyError> {
             run(engine, Path::new(folder), batch.parse()?, threads.parse()?)
         }
         _ => Err("usage: peer plan|eager|candle FOLDER BATCH THREADS, or \
-                  peer train WIDTH RESOLUTION BATCH THREADS"
+                  peer train|quantize WIDTH RESOLUTION BATCH THREADS"
             .into()),
-    })
-}
-
-fn train(width: f64, resolution: usize, batch: usize, threads: usize) -> Result<(), AnyError> {
-    serve(env!("CARGO_PKG_VERSION"), || {
-        let mut step = training_step(width, resolution, batch, threads)?;
-        Ok(move || Ok(vec![step()?]))
     })
 }
 

@@ -143,6 +143,11 @@ impl Panel {
         self.width * self.depth
     }
 
+    /// Its columns, and those that fill up the last vector.
+    pub(crate) fn all_columns(&self) -> Range<usize> {
+        self.first..self.first + self.width
+    }
+
     /// Range of its values in the packed matrix.
     pub(crate) fn range(&self) -> Range<usize> {
         self.offset()..self.offset() + self.len()

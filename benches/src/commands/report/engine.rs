@@ -180,7 +180,7 @@ impl Engine {
             _ => {
                 let mut command = Command::new(environment.ours());
                 command
-                    .args(["train", &width.to_string(), &resolution.to_string()])
+                    .args([name, &width.to_string(), &resolution.to_string()])
                     .args([&batch.to_string(), &threads]);
                 command
             }

@@ -102,12 +102,22 @@ pub(crate) struct Outer {
     /// Number of pixels, and the number that the block has room for.
     pub(crate) count: usize,
     pub(crate) block: usize,
-    /// Layout of the sums. Columns are the channels of `right`; `k` runs over all lanes of `left`.
+    /// Layout of the sums. Columns are the channels of `right`, rows those of `left`.
     pub(crate) layout: PanelLayout,
+    pub(crate) rows: OuterRows,
     pub(crate) panels: Range<usize>,
     pub(crate) sums: *mut f32,
     /// Whether to add to the values that are there, or to overwrite them.
     pub(crate) add: bool,
+}
+
+/// Which rows of sums are computed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum OuterRows {
+    /// Those from this one on, which is for the first lane of `left`, to the last.
+    From(usize),
+    /// Those up to the last column of a panel. For symmetric sums these are enough.
+    Triangle,
 }
 
 impl Outer {
@@ -127,9 +137,15 @@ impl Outer {
                     .wrapping_add((panel.first / S::LANES + j) * vector);
             }
             let sums = self.sums.wrapping_add(panel.offset());
-            for k in (0..panel.depth).step_by(S::OUTER_ROWS) {
+            let rows = match self.rows {
+                OuterRows::From(first) => first..panel.depth,
+                OuterRows::Triangle => 0..panel.first + panel.width,
+            };
+            for k in rows.clone().step_by(S::OUTER_ROWS) {
+                let lane = k - rows.start;
+                let first = lane / S::LANES * vector + lane % S::LANES;
                 let job = outer::Outer {
-                    left: self.left.wrapping_add(k / S::LANES * vector + k % S::LANES),
+                    left: self.left.wrapping_add(first),
                     left_stride: S::LANES,
                     right: &columns[..size],
                     right_stride: S::LANES,

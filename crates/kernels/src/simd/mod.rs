@@ -23,7 +23,9 @@ pub(crate) use memory::SharedBuffer;
 pub use micro::weight::WeightType;
 pub(crate) use micro::{ahead, depthwise, pool, strassen, tile, transpose, weight};
 #[cfg(feature = "training")]
-pub(crate) use micro::{depthwise_weight_gradient, elementwise, normalization, outer, rounding};
+pub(crate) use micro::{
+    depthwise_weight_gradient, elementwise, normalization, outer, part, rounding,
+};
 #[cfg(target_arch = "wasm32")]
 pub use threads::lend_thread;
 pub(crate) use threads::{on_all_cores, team};

@@ -16,6 +16,7 @@
 use std::ops::Range;
 
 use super::context::PassContext;
+use super::covariance::Covariance;
 use super::input_gradient::InputGradient;
 use super::network::{TrainingLayer, TrainingOptions};
 use super::offsets::{Offsets, Vectors};
@@ -25,7 +26,7 @@ use super::rounded_weights::RoundedWeights;
 use super::source::{LayerActivation, MapGradient, gate_gradient};
 use super::statistics::Partial;
 use crate::geometry::ConvSize;
-use crate::layer::matrix::{LARGEST_BLOCK, Outer, Product, UNBOUNDED};
+use crate::layer::matrix::{LARGEST_BLOCK, Outer, OuterRows, Product, UNBOUNDED};
 use crate::layer::rows::{Patches, Rows, Target};
 use crate::layer::{SCRATCH, gap};
 use crate::panels::PanelLayout;
@@ -34,7 +35,7 @@ use crate::simd::Simd;
 
 /// Most sums, 512 KiB, of which each thread has its own copy. Larger ones would not stay in its L2
 /// cache from block to block.
-const LARGEST_OWN_SUMS: usize = 1 << 17;
+pub(super) const LARGEST_OWN_SUMS: usize = 1 << 17;
 
 /// A layer that is a matrix product.
 #[derive(Debug)]
@@ -72,6 +73,7 @@ impl MatrixLayer {
         layer: &TrainingLayer,
         before: Option<&PlannedLayer>,
         branches: usize,
+        covariance: Option<&Covariance>,
         size: &ConvSize,
         vectors: Vectors,
         options: &TrainingOptions,
@@ -89,7 +91,8 @@ impl MatrixLayer {
         let largest = (SCRATCH / (depth_width + all)).clamp(14, LARGEST_BLOCK);
         let blocks = parts(pixels, largest, options.threads);
         let layout = vectors.panels(columns, depth);
-        let transposed_layout = vectors.panels(depth, all);
+        let through_covariance = covariance.map_or(0, |_| depth_width);
+        let transposed_layout = vectors.panels(depth, all + through_covariance);
         Self {
             taps,
             tap,
@@ -242,9 +245,12 @@ impl MatrixLayer {
         before: Option<&PlannedLayer>,
         thread: usize,
     ) {
+        let partial = Partial::cleared(context, layer.width, thread);
+        if let Some(covariance) = &layer.covariance {
+            return self.forward_with(simd, context, layer, before, covariance, &partial, thread);
+        }
         let scratch = context.scratch(thread);
         let row = self.depth_width + gap(self.depth_width);
-        let partial = Partial::cleared(context, layer.width, thread);
         let mut seen = 0;
         for block in part(self.blocks, thread, context.threads) {
             let pixels = self.block(layer, block);
@@ -272,6 +278,83 @@ impl MatrixLayer {
         }
     }
 
+    /// The same where the statistics come from the covariance of the input.
+    #[inline(always)]
+    #[expect(clippy::too_many_arguments, reason = "one value each")]
+    fn forward_with<S: Simd>(
+        &self,
+        simd: S,
+        context: &PassContext<'_>,
+        layer: &PlannedLayer,
+        before: Option<&PlannedLayer>,
+        covariance: &Covariance,
+        partial: &Partial,
+        thread: usize,
+    ) {
+        let input = context.scratch(thread);
+        let target = Target::by_vectors(input, self.block, S::LANES);
+        let segments: Vec<_> = (0..self.depth_width / S::LANES)
+            .map(|v| input.wrapping_add(v * self.block * S::LANES).cast_const())
+            .collect();
+        let divided = covariance.own_panels(thread, context.threads).is_some();
+        let own = part(self.blocks, thread, context.threads);
+        let mut seen = 0;
+        for block in own.clone() {
+            let pixels = self.block(layer, block);
+            let size = [pixels.len(), self.block];
+            let product = Product {
+                input: &segments,
+                length: S::LANES,
+                stride: S::LANES,
+                layout: self.layout,
+                panels: 0..self.layout.count(),
+                weights: context.pointer(self.weights),
+                next: None,
+                bias: None,
+                bounds: UNBOUNDED,
+                output: context.pointer(layer.output(pixels.start)),
+                output_stride: layer.pixel(),
+            };
+            // SAFETY: scratch, means, sums, and the block of the map are this thread's.
+            unsafe {
+                self.load(simd, context, layer, before, pixels.clone(), target);
+                product.run(simd, pixels.len());
+                covariance.add_means(simd, context, input, size, seen, thread);
+                if !divided {
+                    let add = block != own.start;
+                    covariance.add_products(simd, context, input, size, add, thread);
+                }
+            }
+            partial.add(simd, context, layer, &pixels, &mut seen);
+        }
+        for block in (0..self.blocks).filter(|_| divided) {
+            let pixels = self.block(layer, block);
+            let size = [pixels.len(), self.block];
+            // SAFETY: scratch and the panels' sums are this thread's.
+            unsafe {
+                self.load(simd, context, layer, before, pixels, target);
+                covariance.add_products(simd, context, input, size, block > 0, thread);
+            }
+        }
+    }
+
+    /// Packs the thread's share of what the gradient of the input gets through `z`, after the weights
+    /// of `y`.
+    #[inline(always)]
+    pub(super) fn pack_gradient<S: Simd>(
+        &self,
+        simd: S,
+        context: &PassContext<'_>,
+        layer: &PlannedLayer,
+        thread: usize,
+    ) {
+        if let Some(covariance) = &layer.covariance {
+            let to = context.pointer(self.transposed);
+            let packed = (to, self.transposed_layout, self.width);
+            covariance.pack_gradient(simd, context, layer, packed, thread);
+        }
+    }
+
     /// Computes the thread's part of the gradients of input and weights.
     #[inline(always)]
     pub(super) fn backward<S: Simd>(
@@ -293,6 +376,7 @@ impl MatrixLayer {
             count,
             block: self.block,
             layout: self.sums,
+            rows: OuterRows::From(0),
             panels,
             sums,
             add,
@@ -311,19 +395,16 @@ impl MatrixLayer {
                     let all = 0..self.branches * layer.vectors;
                     self.load_gradient(simd, context, layer, pixels.clone(), all, right);
                 }
+                let reads_input = needs_input && layer.covariance.is_some();
+                if reads_input || !self.splits_panels {
+                    let left = by_vectors(left);
+                    self.load(simd, context, layer, before, pixels.clone(), left);
+                }
                 if let (true, Some(before), Some(partial)) = (needs_input, before, &partial) {
                     self.input_gradient(simd, context, layer, before, &pixels, right);
                     gate_gradient(simd, context, before, pixels.clone(), partial);
                 }
                 if !self.splits_panels {
-                    self.load(
-                        simd,
-                        context,
-                        layer,
-                        before,
-                        pixels.clone(),
-                        by_vectors(left),
-                    );
                     let (sums, add) = (context.weight_sums(thread), block != own.start);
                     outer(pixels.len(), 0..self.sums.count(), sums, add).run(simd);
                 }
@@ -389,8 +470,8 @@ impl MatrixLayer {
     }
 
     /// # Safety
-    /// `right` must hold the gradient of the pixels by vectors. It and the pixels must be this
-    /// thread's.
+    /// `right` must hold the gradient of the pixels by vectors, and with a covariance the input after
+    /// it. Both and the pixels must be this thread's.
     #[inline(always)]
     unsafe fn input_gradient<S: Simd>(
         &self,
@@ -402,9 +483,10 @@ impl MatrixLayer {
         right: *const f32,
     ) {
         let vector = self.block * S::LANES;
-        let segments: Vec<_> = (0..self.branches * layer.vectors)
+        let segments: Vec<_> = (0..self.transposed_layout.depth() / S::LANES)
             .map(|v| right.wrapping_add(v * vector))
             .collect();
+        let bias = context.pointer(context.shared.input_bias).cast_const();
         let product = Product {
             input: &segments,
             length: S::LANES,
@@ -413,7 +495,7 @@ impl MatrixLayer {
             panels: 0..self.transposed_layout.count(),
             weights: context.pointer(self.transposed),
             next: None,
-            bias: None,
+            bias: layer.covariance.as_ref().map(|_| bias),
             bounds: UNBOUNDED,
             output: context
                 .gradient_before(layer)
@@ -447,9 +529,13 @@ impl MatrixLayer {
                     let (first, step) = columns[branch];
                     sum(first + self.value(weight) * step)
                 };
-                let of_plain = |weight| match self.branches {
-                    1 => 0.0,
-                    _ => of(1, weight),
+                let covariance = layer.covariance.as_ref();
+                let of_plain =
+                    covariance.map(|of| of.weight_gradient(context, layer, channel));
+                let of_plain = |weight| match (&of_plain, self.branches) {
+                    (Some(of_plain), _) => of_plain(weight),
+                    (None, 1) => 0.0,
+                    (None, _) => of(1, weight),
                 };
                 let grid = grids.get(channel);
                 weights.write_gradient(&grid, channel, |weight| of(0, weight), of_plain);

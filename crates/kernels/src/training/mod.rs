@@ -26,12 +26,15 @@
 //! gradients ([`Pass::backward_from`]), which are added where the layer's own gradient is.
 //!
 //! With fake quantisation ([`FakeQuantization`]), as TensorFlow's `create_training_graph` does it, a
-//! layer computes two convolutions of its input as one with twice the channels:
+//! layer is two convolutions of its input, computed as one with twice the channels:
 //!
 //! ```text
 //! y = conv(a of the layer before, rounded weights)          a = round(clamp(y * scale + shift))
 //! z = conv(a of the layer before, weights as they are)      only its statistics are used
 //! ```
+//!
+//! Where a pointwise layer has many pixels, the statistics of `z` come from the covariance of its input
+//! instead (`covariance`).
 //!
 //! Weights are rounded after batch normalisation is folded into them with the running variance;
 //! `scale` corrects that to the batch's variance. A layer with fixed statistics needs no `z`.
@@ -42,6 +45,7 @@
 mod activation_range;
 mod batch;
 mod context;
+mod covariance;
 mod depthwise;
 mod head;
 mod input_gradient;

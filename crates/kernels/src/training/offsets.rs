@@ -88,4 +88,9 @@ pub(super) struct SharedBuffers {
     /// Sums of weight gradients: a copy per thread, or one copy whose panels the threads divide.
     pub(super) weight_sums: PerThread,
     pub(super) scratch: PerThread,
+    /// Means and deviations of a layer's input, its covariance, and what its gradient gets at every
+    /// pixel.
+    pub(super) input_means: PerThread,
+    pub(super) covariance: usize,
+    pub(super) input_bias: usize,
 }

@@ -1,6 +1,7 @@
 //! All layers of a training program, and an arena offset for everything that they keep.
 
 use super::context::PassContext;
+use super::covariance::Covariance;
 use super::depthwise::DepthwiseLayer;
 use super::head::PlannedHead;
 use super::matrix::MatrixLayer;
@@ -58,16 +59,30 @@ impl PlannedNetwork {
         let first_trained = options.frozen_layers.min(network.layers.len());
         let (mut scratch, mut largest_map, mut largest_width) = (0, 0, 0);
         let mut weight_sums = 0;
+        let (mut covariances, mut input_means) = (0, 0);
         for (index, &layer) in network.layers.iter().enumerate() {
             let size = layer.geometry.resolve(options.batch, height, width)?;
             (height, width) = (size.rows.output, size.columns.output);
             let fixed_statistics =
                 options.frozen_batch_norm || options.integers().is_some() || index < first_trained;
             let rounding = options.rounding();
-            let branches = match rounding.is_some() && !fixed_statistics {
+            let pixels = size.output_rows() * size.columns.output;
+            let needs_plain = rounding.is_some() && !fixed_statistics;
+            let channels = [layer.in_channels, layer.out_channels];
+            let covariance = match needs_plain && index > 0 && layer.geometry.is_pointwise() {
+                true => Covariance::new(channels, pixels, threads, vectors, &mut offsets),
+                false => None,
+            };
+            let branches = match needs_plain && covariance.is_none() {
                 true => 2,
                 false => 1,
             };
+            if let Some(covariance) = &covariance {
+                scratch = scratch.max(covariance.scratch());
+                weight_sums = weight_sums.max(covariance.sums(threads));
+                covariances = covariances.max(covariance.len());
+                input_means = input_means.max(covariance.input_means());
+            }
             convolutions.push(match layer.kind {
                 ConvKind::Conv => {
                     let before = layers.last();
@@ -75,6 +90,7 @@ impl PlannedNetwork {
                         &layer,
                         before,
                         branches,
+                        covariance.as_ref(),
                         &size,
                         vectors,
                         options,
@@ -102,7 +118,6 @@ impl PlannedNetwork {
                     Convolution::Depthwise(depthwise)
                 }
             });
-            let pixels = size.output_rows() * size.columns.output;
             let map_width = vectors.width(layer.out_channels);
             let length = crate::error::volume("map", &[pixels, branches, map_width])?;
             largest_map = largest_map.max(pixels * map_width);
@@ -115,6 +130,7 @@ impl PlannedNetwork {
                 vectors: vectors.count(layer.out_channels),
                 width: map_width,
                 branches,
+                covariance,
                 map: offsets.take(length),
                 coefficients: offsets.take(COEFFICIENTS * map_width),
                 rounded: rounding
@@ -152,6 +168,9 @@ impl PlannedNetwork {
             partials: PerThread::take(&mut offsets, threads, partial),
             weight_sums: PerThread::take(&mut offsets, threads, weight_sums),
             scratch: PerThread::take(&mut offsets, threads, scratch),
+            input_means: PerThread::take(&mut offsets, threads, input_means),
+            covariance: offsets.take(covariances),
+            input_bias: offsets.take(input_means / 2),
         };
         Ok(Self {
             image: network.image,
@@ -218,6 +237,24 @@ impl PlannedNetwork {
             }
             // `TrainingNetwork::check` refuses a depthwise first layer.
             (Convolution::Depthwise(_), None) => {}
+        }
+    }
+
+    /// Packs the thread's share of what the gradient of a layer's input gets through `z`, where its
+    /// statistics come from the covariance.
+    #[inline(always)]
+    pub(super) fn pack_gradient<S: Simd>(
+        &self,
+        simd: S,
+        context: &PassContext<'_>,
+        layer: &PlannedLayer,
+        thread: usize,
+    ) {
+        let needs_input = layer.index > self.first_trained;
+        if let (Convolution::Matrix(matrix), true) =
+            (&self.convolutions[layer.index], needs_input)
+        {
+            matrix.pack_gradient(simd, context, layer, thread);
         }
     }
 

@@ -48,6 +48,9 @@ impl Kernel for Forward<'_> {
         for layer in &plan.layers {
             plan.forward(simd, context, layer, thread);
             context.wait();
+            if let Some(covariance) = &layer.covariance {
+                covariance.finish(simd, context, layer, thread);
+            }
             let before = layer.index.checked_sub(1).map(|index| &plan.layers[index]);
             statistics::finish(context, layer, before, thread);
             context.wait();
@@ -92,6 +95,10 @@ impl Kernel for Backward<'_> {
         for layer in plan.layers[layers].iter().rev() {
             statistics::finish_gradient(context, layer, thread);
             context.wait();
+            if layer.covariance.is_some() {
+                plan.pack_gradient(simd, context, layer, thread);
+                context.wait();
+            }
             plan.backward(simd, context, layer, thread);
             context.wait();
             plan.finish(context, layer, thread);

@@ -60,7 +60,8 @@ impl Partial {
         pixels: &Range<usize>,
         seen: &mut usize,
     ) {
-        if !pixels.is_empty() && !layer.fixed_statistics {
+        let measures = !layer.fixed_statistics && layer.covariance.is_none();
+        if !pixels.is_empty() && measures {
             // SAFETY: no thread writes these pixels now; the sums are this thread's.
             unsafe {
                 normalization::statistics(
@@ -104,12 +105,18 @@ impl Partial {
         }
     }
 
+    /// Number of pixels.
+    pub(super) fn pixels(&self) -> f64 {
+        // SAFETY: all threads have written their counts before the barrier.
+        f64::from(unsafe { self.count.read() })
+    }
+
     /// Reads the count and the sums of a channel.
     fn read(&self, channel: usize) -> (f64, f64, f64) {
         // SAFETY: all threads have written their sums before the barrier.
         unsafe {
             (
-                f64::from(self.count.read()),
+                self.pixels(),
                 f64::from(self.first.add(channel).read()),
                 f64::from(self.second.add(channel).read()),
             )
@@ -168,6 +175,8 @@ pub(super) fn finish(
                 f64::from(context.parameters[spec.running_mean + channel]),
                 f64::from(context.parameters[spec.running_variance + channel]),
             )
+        } else if let Some(covariance) = &layer.covariance {
+            covariance.moments(context, layer, channel)
         } else {
             batch_moments(context, layer, channel)
         };

@@ -22,7 +22,8 @@ images of 9 x 7. Parameters are those of the metadata's `parameters` ("name leng
 the other in the tensor `parameters`; weights are OIHW. `images` is NHWC, `biased` holds the smallest
 and largest value of each range before the step, `steps` in the metadata counts its updates.
 
-For each RUN (`per_tensor`, `per_channel`, `frozen` which is per tensor after freeze_bn_delay, and
+For each RUN (`per_tensor`, `per_channel`, `one_image` which is per tensor for the first image alone,
+so that the last map has fewer pixels than channels, `frozen` which is per tensor after freeze_bn_delay, and
 `integers`, which is `frozen` without an update of the ranges and with all else rounded that integers
 round: the biases to multiples of the input's scale (1/128 of the images) times the weights' scale,
 and the mean over the last map, to the values of the last activation):
@@ -158,13 +159,13 @@ class Network:
         check(levels - torch.floor(levels) - 0.5, 5e-3)
         return bias + (torch.round(levels) * unit - bias).detach()
 
-    def run(self, per_channel=False, frozen=False, update=True):
+    def run(self, per_channel=False, frozen=False, update=True, images=BATCH):
         self.rounded, self.updated = [], []
         p = {
             name: value.clone().requires_grad_(not name.endswith((".mean", ".variance")))
             for name, value in self.values.items()
         }
-        x = self.images.permute(0, 3, 1, 2)
+        x = self.images[:images].permute(0, 3, 1, 2)
         for name, _, _, stride in LAYERS:
             kernel = p[f"{name}.weight"]
             pads = []
@@ -211,7 +212,7 @@ class Network:
         bias = p["logits.bias"] if update else self.round_bias(p["logits.bias"])
         logits = features @ weights.T + bias
         logits = self.round_activation(logits, update)
-        loss = F.cross_entropy(logits, self.labels)
+        loss = F.cross_entropy(logits, self.labels[:images])
         trained = [name for name in self.layout if p[name].requires_grad]
         gradients = dict(zip(trained, torch.autograd.grad(loss, [p[name] for name in trained]), strict=True))
         gradients = [gradients.get(name, torch.zeros_like(p[name])) for name in self.layout]
@@ -226,6 +227,7 @@ class Network:
 RUNS = {
     "per_tensor": {},
     "per_channel": {"per_channel": True},
+    "one_image": {"images": 1},
     "frozen": {"frozen": True},
     "integers": {"frozen": True, "update": False},
 }

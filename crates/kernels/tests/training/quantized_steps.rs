@@ -136,6 +136,7 @@ struct Step {
 fn step(isa: Isa, golden: &Golden, options: &TrainingOptions) -> Step {
     let mut program = TrainingProgram::new(isa, &golden.network(), options).unwrap();
     let (parameters, images) = (&golden.tensors["parameters"], &golden.tensors["images"]);
+    let images = &images[..program.images_len()];
     let mut logits = vec![0.0; program.logits_len()];
     let mut gradients = vec![f32::NAN; parameters.len()];
     let (mut loss, mut biased) = (0.0, Vec::new());
@@ -150,8 +151,8 @@ fn step(isa: Isa, golden: &Golden, options: &TrainingOptions) -> Step {
         };
         let pass = pass.unwrap();
         biased = pass.ranges().to_vec();
-        let labels = golden.labels();
-        let cross_entropy = CrossEntropy::new(&logits, &labels, CLASSES, 0.0).unwrap();
+        let labels = &golden.labels()[..options.batch];
+        let cross_entropy = CrossEntropy::new(&logits, labels, CLASSES, 0.0).unwrap();
         loss = cross_entropy.loss();
         let mut of_logits = vec![0.0; logits.len()];
         cross_entropy.gradient(1.0, &mut of_logits).unwrap();
@@ -168,10 +169,10 @@ fn step(isa: Isa, golden: &Golden, options: &TrainingOptions) -> Step {
 fn options(
     quantization: Option<FakeQuantization>,
     frozen: bool,
-    threads: usize,
+    [batch, threads]: [usize; 2],
 ) -> TrainingOptions {
     TrainingOptions {
-        batch: BATCH,
+        batch,
         threads,
         frozen_layers: 0,
         frozen_batch_norm: frozen,
@@ -201,14 +202,15 @@ fn steps_equal_pytorch(isa: Isa) {
         scheme: PerTensor,
         pixel: 1.0 / 128.0,
     };
-    for (run, quantization, frozen) in [
-        ("per_tensor", Round(PerTensor), false),
-        ("per_channel", Round(PerChannel), false),
-        ("frozen", Round(PerTensor), true),
-        ("integers", integers, false),
+    for (run, quantization, frozen, batch) in [
+        ("per_tensor", Round(PerTensor), false, BATCH),
+        ("per_channel", Round(PerChannel), false, BATCH),
+        ("one_image", Round(PerTensor), false, 1),
+        ("frozen", Round(PerTensor), true, BATCH),
+        ("integers", integers, false, BATCH),
     ] {
         for threads in [1, 3] {
-            let options = options(Some(quantization), frozen, threads);
+            let options = options(Some(quantization), frozen, [batch, threads]);
             let found = step(isa, &golden, &options);
             let expected = |what: &str| &golden.tensors[&format!("{run}.{what}")];
             let what = |what: &str| format!("{isa}, {run}, {threads} threads: {what}");
@@ -229,9 +231,9 @@ fn steps_equal_pytorch(isa: Isa) {
 
 fn measuring_changes_nothing_but_the_ranges(isa: Isa) {
     let golden = Golden::open();
-    let plain = step(isa, &golden, &options(None, false, 2));
+    let plain = step(isa, &golden, &options(None, false, [BATCH, 2]));
     let measure = Some(FakeQuantization::Measure);
-    let measured = step(isa, &golden, &options(measure, false, 2));
+    let measured = step(isa, &golden, &options(measure, false, [BATCH, 2]));
     assert!(measured.biased != golden.tensors["biased"]);
     let biased = Vec::new();
     assert_eq!(Step { biased, ..measured }, plain);
@@ -246,7 +248,7 @@ on_each_instruction_set! {
 fn a_program_with_fake_quantisation_needs_ranges() {
     let golden = Golden::open();
     let measure = Some(FakeQuantization::Measure);
-    let options = options(measure, false, 1);
+    let options = options(measure, false, [BATCH, 1]);
     let mut program = TrainingProgram::new(Isa::Scalar, &golden.network(), &options).unwrap();
     let (parameters, images) = (&golden.tensors["parameters"], &golden.tensors["images"]);
     let mut logits = vec![0.0; program.logits_len()];

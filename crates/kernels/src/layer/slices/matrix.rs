@@ -7,7 +7,7 @@ use super::weights::Weights;
 use super::{Epilogue, Output, for_each_task};
 use crate::error::{KernelError, check_length};
 use crate::geometry::ConvSize;
-use crate::layer::matrix::{LARGEST_BLOCK, Outer, Product};
+use crate::layer::matrix::{LARGEST_BLOCK, Outer, OuterRows, Product};
 use crate::layer::rows::{Patches, Pixels, Rows, Target};
 use crate::layer::{SCRATCH, gap};
 use crate::panels::PanelLayout;
@@ -379,6 +379,7 @@ impl Kernel for OuterTask<'_> {
                 count: block.len(),
                 block: job.block,
                 layout: job.layout,
+                rows: OuterRows::From(0),
                 panels: panels.clone(),
                 sums: job.sums.at(pixel_task * job.layout.len()),
                 add: true,

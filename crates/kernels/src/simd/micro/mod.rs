@@ -10,7 +10,7 @@ pub(crate) mod elementwise;
 pub(crate) mod normalization;
 #[cfg(feature = "training")]
 pub(crate) mod outer;
-mod part;
+pub(crate) mod part;
 pub(crate) mod pool;
 mod product;
 #[cfg(feature = "training")]

@@ -1,0 +1,370 @@
+//! Statistics of a pointwise layer's `z` where nothing else needs `z`: with rounded weights. As `z` is
+//! linear in the layer's input `a`, they follow from the mean `m` and the covariance `C` of `a` over
+//! the `n` pixels of the batch. So `z` is never computed:
+//!
+//! ```text
+//! forward   V = W C                mean(z) = W m        variance(z[o]) = V[o] . w[o]
+//! backward  dz = slope * z + offset, with one slope and offset a channel:
+//!           M = W^T slope W        da[p] = a[p] M + offset W
+//!                                  dw[o] = n slope V[o] + n (offset + slope * mean(z)) m
+//! ```
+//!
+//! Of the symmetric sums over pixels only one triangle is computed. That takes `n k k / 2` products for
+//! `k` channels, and `da` takes `n k k`, where convolutions of `o` channels take `3 n k o`.
+
+use std::ops::Range;
+
+use super::context::PassContext;
+use super::matrix::LARGEST_OWN_SUMS;
+use super::offsets::{Offsets, Vectors};
+use super::planned_layer::{Coefficient, PlannedLayer};
+use super::statistics::Partial;
+use crate::layer::matrix::{Outer, OuterRows, Product, UNBOUNDED};
+use crate::panels::{Panel, PanelLayout};
+use crate::partition::part;
+use crate::simd::part::load_part;
+use crate::simd::{Simd, normalization};
+
+/// Output channels whose weights are summed at once for `M`.
+const BLOCK: usize = 64;
+
+/// What is kept of a layer's input.
+#[derive(Debug)]
+pub(super) struct Covariance {
+    /// Input channels; in whole vectors; output channels.
+    channels: usize,
+    width: usize,
+    outputs: usize,
+    /// Layout of the sums of products, and of the covariance.
+    layout: PanelLayout,
+    /// Whether threads divide the sums by panels. Otherwise each has its own.
+    splits_panels: bool,
+    /// Offsets of `m`, and of `V`, whose rows are of `width` values.
+    means: usize,
+    product: usize,
+}
+
+impl Covariance {
+    /// For a pointwise layer of `pixels` pixels, if that costs less than convolutions.
+    pub(super) fn new(
+        [channels, outputs]: [usize; 2],
+        pixels: usize,
+        threads: usize,
+        vectors: Vectors,
+        offsets: &mut Offsets,
+    ) -> Option<Self> {
+        // Multiply-adds, in fifths: two products of weights, which are slower than those of pixels,
+        // and the sums with the gradient of the input, against three convolutions.
+        let cost = 15 * outputs * channels + 8 * pixels * channels;
+        if cost >= 15 * pixels * outputs || pixels < threads {
+            return None;
+        }
+        let width = vectors.width(channels);
+        let layout = vectors.panels(channels, width);
+        Some(Self {
+            channels,
+            width,
+            outputs,
+            layout,
+            splits_panels: layout.len() > LARGEST_OWN_SUMS && layout.count() >= threads,
+            means: offsets.take(width),
+            product: offsets.take(outputs * width),
+        })
+    }
+
+    /// Values of a thread's sums of products.
+    pub(super) fn sums(&self, threads: usize) -> usize {
+        match self.splits_panels {
+            true => self.layout.len().div_ceil(threads),
+            false => self.layout.len(),
+        }
+    }
+
+    /// Values of the covariance, and of the thread's means and deviations.
+    pub(super) fn len(&self) -> usize {
+        self.layout.len()
+    }
+
+    pub(super) fn input_means(&self) -> usize {
+        2 * self.width
+    }
+
+    /// The thread's panels of sums, if threads divide them. Later panels have more rows.
+    pub(super) fn own_panels(&self, thread: usize, threads: usize) -> Option<Range<usize>> {
+        let bound = |thread: usize| {
+            let share = (thread as f64 / threads as f64).sqrt();
+            (share * self.layout.count() as f64).round() as usize
+        };
+        self.splits_panels
+            .then(|| bound(thread)..bound(thread + 1))
+    }
+
+    /// Adds a block of pixels of the input, which is stored by vectors, to the thread's means, after
+    /// `seen` others.
+    ///
+    /// # Safety
+    /// The block must be readable.
+    #[inline(always)]
+    pub(super) unsafe fn add_means<S: Simd>(
+        &self,
+        simd: S,
+        context: &PassContext<'_>,
+        input: *const f32,
+        [count, block]: [usize; 2],
+        seen: usize,
+        thread: usize,
+    ) {
+        let means = context.pointer(context.shared.input_means.of(thread));
+        let deviations = means.wrapping_add(self.width);
+        for channel in (0..self.width).step_by(S::LANES) {
+            // SAFETY: the caller guarantees the input; the means are this thread's, with room for the
+            // widest input.
+            unsafe {
+                normalization::statistics(
+                    simd,
+                    input.wrapping_add(channel * block),
+                    S::LANES,
+                    count,
+                    1,
+                    seen as f32,
+                    means.wrapping_add(channel),
+                    deviations.wrapping_add(channel),
+                );
+            }
+        }
+    }
+
+    /// Adds the products of a block of pixels, which is stored by vectors, to the sums of some panels.
+    ///
+    /// # Safety
+    /// The block must be readable, and the sums of these panels this thread's.
+    #[inline(always)]
+    pub(super) unsafe fn add_products<S: Simd>(
+        &self,
+        simd: S,
+        context: &PassContext<'_>,
+        input: *const f32,
+        [count, block]: [usize; 2],
+        add: bool,
+        thread: usize,
+    ) {
+        let own = self.own_panels(thread, context.threads);
+        let sums = Outer {
+            left: input,
+            right: input,
+            count,
+            block,
+            layout: self.layout,
+            rows: OuterRows::Triangle,
+            sums: context.weight_sums(if own.is_some() { 0 } else { thread }),
+            panels: own.unwrap_or(0..self.layout.count()),
+            add,
+        };
+        // SAFETY: the caller guarantees the block and the sums.
+        unsafe { sums.run(simd) }
+    }
+
+    /// Computes the means, the covariance and `V`, after all threads have added their blocks. Threads
+    /// wait for each other.
+    #[inline(always)]
+    pub(super) fn finish<S: Simd>(
+        &self,
+        simd: S,
+        context: &PassContext<'_>,
+        layer: &PlannedLayer,
+        thread: usize,
+    ) {
+        for index in part(self.layout.count(), thread, context.threads) {
+            self.finish_panel(context, layer, self.layout.panel(index));
+        }
+        context.wait();
+        let own = part(self.outputs, thread, context.threads);
+        let weights = context.plain_weights(layer)[own.start * self.channels..].as_ptr();
+        let product = Product {
+            input: &[weights],
+            length: self.channels,
+            stride: self.channels,
+            layout: self.layout,
+            panels: 0..self.layout.count(),
+            weights: context.pointer(context.shared.covariance),
+            next: None,
+            bias: None,
+            bounds: UNBOUNDED,
+            output: context.pointer(self.product + own.start * self.width),
+            output_stride: self.width,
+        };
+        // SAFETY: the weights have these rows, the covariance as many columns, and these rows of `V`
+        // are this thread's.
+        unsafe { product.run(simd, own.len()) }
+        context.wait();
+    }
+
+    /// Means and covariance of a panel's channels.
+    fn finish_panel(&self, context: &PassContext<'_>, layer: &PlannedLayer, panel: Panel) {
+        let count = layer.pixels as f64;
+        let copies = if self.splits_panels { 1 } else { context.threads };
+        let to = context.pointer(context.shared.covariance + panel.offset());
+        let mean = |channel| self.mean_of_threads(context, layer, channel);
+        let means: Vec<f64> = (0..self.width).map(mean).collect();
+        panel.for_each(|column, k, index| {
+            // Of a pair, the sum is in the column of the later channel.
+            let (first, step) = self.layout.column(column.max(k));
+            let offset = first + column.min(k) * step;
+            // SAFETY: all threads have written their sums before the barrier.
+            let of = |copy| f64::from(unsafe { context.weight_sums(copy).add(offset).read() });
+            let sum: f64 = (0..copies).map(of).sum();
+            let value = sum / count - means[column] * means[k];
+            // SAFETY: the panel of the covariance is this thread's.
+            unsafe { to.add(index).write(value as f32) }
+        });
+        for (channel, &mean) in means.iter().enumerate().skip(panel.first).take(panel.columns) {
+            // SAFETY: the channel's mean is this thread's.
+            unsafe { context.pointer(self.means + channel).write(mean as f32) }
+        }
+    }
+
+    /// The mean of an input channel, before it is stored.
+    fn mean_of_threads(
+        &self,
+        context: &PassContext<'_>,
+        layer: &PlannedLayer,
+        channel: usize,
+    ) -> f64 {
+        let sums = (0..context.threads).map(|thread| {
+            let pixels = Partial::of(context, layer.width, thread).pixels();
+            let means = context.pointer(context.shared.input_means.of(thread));
+            match pixels > 0.0 {
+                // SAFETY: all threads that have pixels have written their means before the barrier.
+                true => pixels * f64::from(unsafe { means.add(channel).read() }),
+                false => 0.0,
+            }
+        });
+        sums.sum::<f64>() / layer.pixels as f64
+    }
+
+    /// Values that all threads wrote before the last barrier, and none writes later in this pass.
+    fn read<'a>(&self, context: &'a PassContext<'_>, offset: usize) -> &'a [f32] {
+        let start = context.pointer(offset).cast_const();
+        // SAFETY: as above; the offsets of `m` and of the rows of `V` have that many values.
+        unsafe { std::slice::from_raw_parts(start, self.channels) }
+    }
+
+    fn means<'a>(&self, context: &'a PassContext<'_>) -> &'a [f32] {
+        self.read(context, self.means)
+    }
+
+    /// A row of `V`.
+    fn product<'a>(&self, context: &'a PassContext<'_>, output: usize) -> &'a [f32] {
+        self.read(context, self.product + output * self.width)
+    }
+
+    /// The weights of an output channel.
+    fn weights<'a>(
+        &self,
+        context: &'a PassContext<'_>,
+        layer: &PlannedLayer,
+        output: usize,
+    ) -> &'a [f32] {
+        &context.plain_weights(layer)[output * self.channels..][..self.channels]
+    }
+
+    /// Mean and variance of an output channel's `z`.
+    pub(super) fn moments(
+        &self,
+        context: &PassContext<'_>,
+        layer: &PlannedLayer,
+        output: usize,
+    ) -> (f64, f64) {
+        let weights = self.weights(context, layer, output);
+        let dot = |values: &[f32]| -> f64 {
+            let products = weights.iter().zip(values);
+            products.map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+        };
+        // Of a channel that is the same everywhere, rounding may leave less than 0.
+        let variance = dot(self.product(context, output)).max(0.0);
+        (dot(self.means(context)), variance)
+    }
+
+    /// Writes the thread's panels of `M`, as rows from `first` on of the packed weights at `to`, and of
+    /// the biases `offset W`.
+    #[inline(always)]
+    pub(super) fn pack_gradient<S: Simd>(
+        &self,
+        simd: S,
+        context: &PassContext<'_>,
+        layer: &PlannedLayer,
+        (to, packed, first): (*mut f32, PanelLayout, usize),
+        thread: usize,
+    ) {
+        let panels = part(packed.count(), thread, context.threads);
+        let left = context.scratch(thread);
+        let right = left.wrapping_add(BLOCK * self.width);
+        let coefficient = |which, output| {
+            // SAFETY: all threads have written the coefficients before the barrier.
+            unsafe { context.coefficient(layer, which).add(output).read() }
+        };
+        for start in (0..self.outputs).step_by(BLOCK) {
+            let count = BLOCK.min(self.outputs - start);
+            for row in 0..count {
+                let weights = self.weights(context, layer, start + row);
+                let slope = simd.splat(coefficient(Coefficient::Slope, start + row));
+                for (vector, weights) in weights.chunks(S::LANES).enumerate() {
+                    let place = (vector * BLOCK + row) * S::LANES;
+                    // SAFETY: scratch is this thread's and has room for both blocks.
+                    unsafe {
+                        let values = load_part(simd, weights.as_ptr(), weights.len());
+                        simd.store(left.add(place), values);
+                        let scaled = simd.mul_add(values, slope, simd.splat(0.0));
+                        simd.store(right.add(place), scaled);
+                    }
+                }
+            }
+            let sums = Outer {
+                left,
+                right,
+                count,
+                block: BLOCK,
+                layout: packed,
+                rows: OuterRows::From(first),
+                panels: panels.clone(),
+                sums: to,
+                add: start > 0,
+            };
+            // SAFETY: the rows were just written, and the panels are this thread's.
+            unsafe { sums.run(simd) }
+        }
+        for channel in panels.flat_map(|index| packed.panel(index).all_columns()) {
+            let products = (0..self.outputs).map(|output| {
+                let weight = self.weights(context, layer, output).get(channel);
+                coefficient(Coefficient::Offset, output) * weight.copied().unwrap_or(0.0)
+            });
+            let bias = context.pointer(context.shared.input_bias + channel);
+            // SAFETY: the channel is this thread's.
+            unsafe { bias.write(products.sum()) }
+        }
+    }
+
+    /// The part of the gradient of an output channel's weights that comes through `z`, as a function
+    /// of the input channel.
+    pub(super) fn weight_gradient<'a>(
+        &self,
+        context: &'a PassContext<'_>,
+        layer: &PlannedLayer,
+        output: usize,
+    ) -> impl Fn(usize) -> f32 + use<'a> {
+        let count = layer.pixels as f64;
+        let get = |which| {
+            // SAFETY: all threads have written the coefficients before the barrier.
+            f64::from(unsafe { context.coefficient(layer, which).add(output).read() })
+        };
+        let slope = count * get(Coefficient::Slope);
+        let constant = count * get(Coefficient::Offset) + slope * get(Coefficient::Mean);
+        let (product, means) = (self.product(context, output), self.means(context));
+        move |k| (slope * f64::from(product[k]) + constant * f64::from(means[k])) as f32
+    }
+
+    /// Values of scratch per thread.
+    pub(super) fn scratch(&self) -> usize {
+        2 * BLOCK * self.width
+    }
+}
