@@ -31,7 +31,13 @@ fn main() -> Result<(), AnyError> {
         .num_threads(threads.unwrap_or(1))
         .build()?;
     pool.install(|| match *arguments.as_slice() {
-        [kind @ ("train" | "quantize"), width, resolution, batch, threads] => {
+        [
+            kind @ ("train" | "quantize"),
+            width,
+            resolution,
+            batch,
+            threads,
+        ] => {
             let quantization = (kind == "quantize").then(Quantization::default);
             let (width, resolution) = (width.parse()?, resolution.parse()?);
             let (batch, threads) = (batch.parse()?, threads.parse()?);

@@ -15,7 +15,7 @@
 use std::ops::Range;
 
 use super::context::PassContext;
-use super::matrix::LARGEST_OWN_SUMS;
+use super::matrix::splits_panels;
 use super::offsets::{Offsets, Vectors};
 use super::planned_layer::{Coefficient, PlannedLayer};
 use super::statistics::Partial;
@@ -66,7 +66,7 @@ impl Covariance {
             width,
             outputs,
             layout,
-            splits_panels: layout.len() > LARGEST_OWN_SUMS && layout.count() >= threads,
+            splits_panels: splits_panels(&layout, threads),
             means: offsets.take(width),
             product: offsets.take(outputs * width),
         })
@@ -95,8 +95,7 @@ impl Covariance {
             let share = (thread as f64 / threads as f64).sqrt();
             (share * self.layout.count() as f64).round() as usize
         };
-        self.splits_panels
-            .then(|| bound(thread)..bound(thread + 1))
+        self.splits_panels.then(|| bound(thread)..bound(thread + 1))
     }
 
     /// Adds a block of pixels of the input, which is stored by vectors, to the thread's means, after
@@ -202,7 +201,11 @@ impl Covariance {
     /// Means and covariance of a panel's channels.
     fn finish_panel(&self, context: &PassContext<'_>, layer: &PlannedLayer, panel: Panel) {
         let count = layer.pixels as f64;
-        let copies = if self.splits_panels { 1 } else { context.threads };
+        let copies = if self.splits_panels {
+            1
+        } else {
+            context.threads
+        };
         let to = context.pointer(context.shared.covariance + panel.offset());
         let mean = |channel| self.mean_of_threads(context, layer, channel);
         let means: Vec<f64> = (0..self.width).map(mean).collect();
@@ -217,7 +220,12 @@ impl Covariance {
             // SAFETY: the panel of the covariance is this thread's.
             unsafe { to.add(index).write(value as f32) }
         });
-        for (channel, &mean) in means.iter().enumerate().skip(panel.first).take(panel.columns) {
+        for (channel, &mean) in means
+            .iter()
+            .enumerate()
+            .skip(panel.first)
+            .take(panel.columns)
+        {
             // SAFETY: the channel's mean is this thread's.
             unsafe { context.pointer(self.means + channel).write(mean as f32) }
         }
@@ -299,23 +307,29 @@ impl Covariance {
         let panels = part(packed.count(), thread, context.threads);
         let left = context.scratch(thread);
         let right = left.wrapping_add(BLOCK * self.width);
+        let biases = right.wrapping_add(BLOCK * self.width);
+        // SAFETY: scratch is this thread's and has room for both blocks and the biases.
+        unsafe { biases.write_bytes(0, self.width) }
         let coefficient = |which, output| {
             // SAFETY: all threads have written the coefficients before the barrier.
-            unsafe { context.coefficient(layer, which).add(output).read() }
+            simd.splat(unsafe { context.coefficient(layer, which).add(output).read() })
         };
         for start in (0..self.outputs).step_by(BLOCK) {
             let count = BLOCK.min(self.outputs - start);
             for row in 0..count {
                 let weights = self.weights(context, layer, start + row);
-                let slope = simd.splat(coefficient(Coefficient::Slope, start + row));
+                let slope = coefficient(Coefficient::Slope, start + row);
+                let offset = coefficient(Coefficient::Offset, start + row);
                 for (vector, weights) in weights.chunks(S::LANES).enumerate() {
                     let place = (vector * BLOCK + row) * S::LANES;
-                    // SAFETY: scratch is this thread's and has room for both blocks.
+                    // SAFETY: as above.
                     unsafe {
                         let values = load_part(simd, weights.as_ptr(), weights.len());
                         simd.store(left.add(place), values);
                         let scaled = simd.mul_add(values, slope, simd.splat(0.0));
                         simd.store(right.add(place), scaled);
+                        let bias = biases.add(vector * S::LANES);
+                        simd.store(bias, simd.mul_add(values, offset, simd.load(bias)));
                     }
                 }
             }
@@ -334,13 +348,9 @@ impl Covariance {
             unsafe { sums.run(simd) }
         }
         for channel in panels.flat_map(|index| packed.panel(index).all_columns()) {
-            let products = (0..self.outputs).map(|output| {
-                let weight = self.weights(context, layer, output).get(channel);
-                coefficient(Coefficient::Offset, output) * weight.copied().unwrap_or(0.0)
-            });
-            let bias = context.pointer(context.shared.input_bias + channel);
-            // SAFETY: the channel is this thread's.
-            unsafe { bias.write(products.sum()) }
+            let to = context.pointer(context.shared.input_bias + channel);
+            // SAFETY: the channel is this thread's, and the biases were just written.
+            unsafe { to.write(biases.add(channel).read()) }
         }
     }
 
@@ -365,6 +375,6 @@ impl Covariance {
 
     /// Values of scratch per thread.
     pub(super) fn scratch(&self) -> usize {
-        2 * BLOCK * self.width
+        (2 * BLOCK + 1) * self.width
     }
 }

@@ -251,8 +251,7 @@ impl PlannedNetwork {
         thread: usize,
     ) {
         let needs_input = layer.index > self.first_trained;
-        if let (Convolution::Matrix(matrix), true) =
-            (&self.convolutions[layer.index], needs_input)
+        if let (Convolution::Matrix(matrix), true) = (&self.convolutions[layer.index], needs_input)
         {
             matrix.pack_gradient(simd, context, layer, thread);
         }

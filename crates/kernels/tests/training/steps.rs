@@ -322,6 +322,29 @@ fn equals_reference(case: &Case, seed: u64) -> Result<(), TestCaseError> {
 }
 
 #[test]
+fn threads_without_pixels_add_nothing() {
+    let options = |threads| TrainingOptions {
+        batch: 1,
+        threads,
+        frozen_layers: 0,
+        frozen_batch_norm: true,
+        quantization: None,
+    };
+    let case = |threads| {
+        let size = ([7, 16, 9], [4, 4], [2, 1]);
+        case(size.0, size.1, size.2, Padding::Same, options(threads))
+    };
+    let [images, dropout, logit_gradients] = inputs(&case(1), 5);
+    for isa in available() {
+        let of = |threads| found(isa, &case(threads), &images, &dropout, &logit_gradients);
+        let expected: Vec<f64> = of(1).1.iter().copied().map(f64::from).collect();
+        for threads in 2..=4 {
+            close("gradient", &of(threads).1, &expected, 0.0).unwrap();
+        }
+    }
+}
+
+#[test]
 fn the_same_threads_give_the_same_bits() {
     let options = TrainingOptions {
         batch: 3,
