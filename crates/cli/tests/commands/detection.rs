@@ -1,38 +1,7 @@
 //! `train --task detection`, `eval --task detection`, and `detect` with what was trained.
 
-use crate::support::{Folder, error, json, run, stderr, stdout};
+use crate::support::{Folder, error, json, run, stderr, stdout, write_boxes};
 use serde_json::Value;
-
-/// Photos of 64 pixels with one bright box each, and YOLO's text files.
-fn write_data(folder: &Folder) -> String {
-    for (part, count) in [("train", 6u32), ("val", 2)] {
-        for kind in ["images", "labels"] {
-            std::fs::create_dir_all(folder.path(&format!("data/{kind}/{part}"))).unwrap();
-        }
-        for number in 0..count {
-            let (left, class) = (8 * number % 32, number % 2);
-            let colour = if class == 0 {
-                [250, 40, 40]
-            } else {
-                [40, 40, 250]
-            };
-            let inside = |x: u32, y: u32| (left..left + 24).contains(&x) && (16..48).contains(&y);
-            let pixel = |x, y| image::Rgb(if inside(x, y) { colour } else { [120; 3] });
-            let photo = image::RgbImage::from_fn(64, 64, pixel);
-            photo
-                .save(folder.path(&format!("data/images/{part}/{number}.png")))
-                .unwrap();
-            let text = format!("{class} {} 0.5 0.375 0.5\n", f64::from(left + 12) / 64.0);
-            std::fs::write(
-                folder.path(&format!("data/labels/{part}/{number}.txt")),
-                text,
-            )
-            .unwrap();
-        }
-    }
-    std::fs::write(folder.path("data/data.yaml"), "names: [red, blue]\n").unwrap();
-    folder.path("data")
-}
 
 fn train<'a>(data: &'a str, out: &'a str) -> Vec<&'a str> {
     let fixed = "train --task detection --width 0.25 --resolution 64 --batch-size 2 --threads 2";
@@ -44,7 +13,7 @@ fn train<'a>(data: &'a str, out: &'a str) -> Vec<&'a str> {
 #[test]
 fn trains_evaluates_and_detects() {
     let folder = Folder::new();
-    let (data, out) = (write_data(&folder), folder.path("out"));
+    let (data, out) = (write_boxes(&folder), folder.path("out"));
     let lines = json(
         &[
             &train(&data, &out)[..],
@@ -149,7 +118,7 @@ fn trains_evaluates_and_detects() {
 #[test]
 fn options_of_classifiers_are_wrong_usage() {
     let folder = Folder::new();
-    let (data, out) = (write_data(&folder), folder.path("out"));
+    let (data, out) = (write_boxes(&folder), folder.path("out"));
     for option in [&["--quantize"][..], &["--head"], &["--replicas", "async"]] {
         let output = run(&[&train(&data, &out)[..], option].concat());
         let text = stderr(&output);
@@ -183,7 +152,7 @@ fn options_of_classifiers_are_wrong_usage() {
 #[test]
 fn the_photos_of_a_step_fall_into_shards() {
     let folder = Folder::new();
-    let (data, out) = (write_data(&folder), folder.path("out"));
+    let (data, out) = (write_boxes(&folder), folder.path("out"));
     let text = error(&[&train(&data, &out)[..], &["--shards", "3"]].concat());
     assert!(
         text.contains("--shards 3 is no divisor of --batch-size 2"),

@@ -1,7 +1,7 @@
 //! The bytes of one process, whatever the number of processes and the network between them.
 
 use crate::runs::{PROGRAM, Runs, mpirun};
-use crate::support::{self, json};
+use crate::support::{self, Folder, json, run, write_boxes};
 
 #[test]
 fn any_number_of_processes_writes_the_same_file() {
@@ -129,5 +129,52 @@ fn an_evaluation_by_parts_has_the_same_counts() {
     assert_eq!(found.len(), 1, "only one rank prints");
     for key in ["images", "accuracy", "recall_5"] {
         assert_eq!(found[0][key], expected[key], "{key}");
+    }
+}
+
+#[test]
+fn detectors_train_and_are_evaluated_alike() {
+    let folder = Folder::new();
+    let data = write_boxes(&folder);
+    let ranks = |arguments: &[&str]| {
+        let output = mpirun()
+            .args(["-n", "2", PROGRAM])
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        output
+    };
+    let fixed = "train --task detection --width 0.25 --resolution 64 --batch-size 4 --shards 2 \
+                 --steps 4 --rank-timeout 60";
+    let train = |out: &str| {
+        let mut arguments: Vec<String> = fixed.split_whitespace().map(String::from).collect();
+        arguments.extend(["--data", &data, "--out", out].map(String::from));
+        arguments
+    };
+    let (one, two) = (folder.path("one"), folder.path("two"));
+    let arguments = train(&one);
+    let alone = run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(alone.status.success(), "{alone:?}");
+    let arguments = train(&two);
+    ranks(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    let model = |out: &str| std::fs::read(format!("{out}/model.safetensors")).unwrap();
+    assert!(model(&one) == model(&two));
+
+    let weights = format!("{two}/model.safetensors");
+    let eval = [
+        "eval",
+        "--task",
+        "detection",
+        "--json",
+        "-w",
+        &weights,
+        "-d",
+        &data,
+    ];
+    let found = support::lines(&ranks(&eval));
+    assert_eq!(found.len(), 1, "only one rank prints");
+    for key in ["images", "objects", "ap", "ap_50", "ar_100", "voc_ap"] {
+        assert_eq!(found[0][key], json(&eval)[0][key], "{key}");
     }
 }

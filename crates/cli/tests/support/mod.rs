@@ -142,6 +142,37 @@ pub fn random_weights(path: &str, classes: Option<usize>, labels: Labels) {
     save(path.as_ref(), &checkpoint, WeightsDtype::F32).unwrap();
 }
 
+/// Photos of 64 pixels with one bright box each, and YOLO's text files. Returns their folder.
+pub fn write_boxes(folder: &Folder) -> String {
+    for (part, count) in [("train", 6u32), ("val", 2)] {
+        for kind in ["images", "labels"] {
+            std::fs::create_dir_all(folder.path(&format!("data/{kind}/{part}"))).unwrap();
+        }
+        for number in 0..count {
+            let (left, class) = (8 * number % 32, number % 2);
+            let colour = if class == 0 {
+                [250, 40, 40]
+            } else {
+                [40, 40, 250]
+            };
+            let inside = |x: u32, y: u32| (left..left + 24).contains(&x) && (16..48).contains(&y);
+            let pixel = |x, y| image::Rgb(if inside(x, y) { colour } else { [120; 3] });
+            let photo = image::RgbImage::from_fn(64, 64, pixel);
+            photo
+                .save(folder.path(&format!("data/images/{part}/{number}.png")))
+                .unwrap();
+            let text = format!("{class} {} 0.5 0.375 0.5\n", f64::from(left + 12) / 64.0);
+            std::fs::write(
+                folder.path(&format!("data/labels/{part}/{number}.txt")),
+                text,
+            )
+            .unwrap();
+        }
+    }
+    std::fs::write(folder.path("data/data.yaml"), "names: [red, blue]\n").unwrap();
+    folder.path("data")
+}
+
 /// Writes a photo of waves, 96x88, with its folders; every seed gives another photo.
 pub fn write_photo(path: impl AsRef<Path>, seed: u32) {
     made_photo(seed, 96, 88)
