@@ -92,11 +92,16 @@ fn weight(
     }
 }
 
-/// A standard normal value (Box-Muller), redrawn while it is beyond two standard deviations.
+/// A standard normal value (Box-Muller).
+pub(crate) fn normal(rng: &mut ChaCha8Rng) -> f64 {
+    let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
+    radius * (std::f64::consts::TAU * rng.random::<f64>()).cos()
+}
+
+/// The same, redrawn while it is beyond two standard deviations.
 fn truncated_normal(rng: &mut ChaCha8Rng) -> f64 {
     loop {
-        let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
-        let value = radius * (std::f64::consts::TAU * rng.random::<f64>()).cos();
+        let value = normal(rng);
         if value.abs() <= 2.0 {
             return value;
         }

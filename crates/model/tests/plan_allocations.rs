@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use mobilenet_model::initialize::random_parameters;
 use mobilenet_model::quantized::{
     Arithmetic, IntegerImages, IntegerOutput, IntegerPlan, IntegerPlanOptions, QuantizedWeights,
-    random_integers,
+    RandomWeights, random_integers,
 };
 use mobilenet_model::{InferencePlan, MobileNetV1Config, PlanOptions, PlanWeights};
 
@@ -71,7 +71,7 @@ fn a_warm_run_allocates_nothing() {
         };
         assert_eq!(allocations(run), 0, "{threads} threads");
     }
-    let network = random_integers(&config, [96, 96], 0).unwrap();
+    let network = random_integers(&config, [96, 96], RandomWeights::Uniform, 0).unwrap();
     let weights = QuantizedWeights::new(network, Arithmetic::Xnnpack).unwrap();
     for threads in [1, 2] {
         let options = IntegerPlanOptions::new(&weights, threads);

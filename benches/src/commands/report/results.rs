@@ -63,7 +63,7 @@ pub(super) struct Measurement {
 impl Measurement {
     /// Whether it is an engine of this project, and no peer.
     pub(super) fn is_ours(&self) -> bool {
-        ["plan", "eager", "integers", "train"].contains(&self.engine.as_str())
+        ["plan", "eager", "integers", "train", "quantize"].contains(&self.engine.as_str())
     }
 }
 

@@ -12,7 +12,7 @@ use mobilenet::model::initialize::random_parameters;
 use mobilenet::model::inspect::summary;
 use mobilenet::model::quantized::{
     Arithmetic, IntegerImages, IntegerOutput, IntegerPlan, IntegerPlanOptions, QuantizedWeights,
-    random_integers,
+    RandomWeights, random_integers,
 };
 use mobilenet::model::{InferencePlan, MobileNetV1Config, PlanOptions, PlanWeights};
 use serde::Serialize;
@@ -157,7 +157,7 @@ pub fn plan(arguments: &Bench, weight_type: WeightType) -> Result<Measured> {
 /// A plan of integers with random weights: signed, with a scale for each channel.
 fn integers(arguments: &Bench) -> Result<Measured> {
     let Size(size) = arguments.resolution;
-    let network = random_integers(&config(arguments), size, 0)?;
+    let network = random_integers(&config(arguments), size, RandomWeights::Normal, 0)?;
     let start = Instant::now();
     let weights = QuantizedWeights::new(network, Arithmetic::Xnnpack)?;
     let options = IntegerPlanOptions::new(&weights, arguments.threads as usize);

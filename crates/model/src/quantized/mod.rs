@@ -20,6 +20,6 @@ pub use mobilenet_kernels::integer::{
 };
 pub use output_stride::with_output_stride;
 pub use plan::{IntegerPlan, IntegerPlanOptions, IntegerPlanOutput};
-pub use random::random_integers;
+pub use random::{RandomWeights, random_integers};
 pub use summary::{IntegerSummary, WeightsSummary, integer_summary};
 pub use weights::QuantizedWeights;

@@ -16,7 +16,7 @@ use mobilenet_kernels::simd::IntegerIsa;
 use mobilenet_model::MobileNetV1Config;
 use mobilenet_model::checkpoint::ReadLimits;
 use mobilenet_model::checkpoint::readers::read_integers;
-use mobilenet_model::quantized::random_integers;
+use mobilenet_model::quantized::{RandomWeights, random_integers};
 use sha2::{Digest, Sha256};
 use zip::ZipArchive;
 
@@ -156,7 +156,7 @@ fn random_networks_have_the_same_bits_on_every_instruction_set() {
             num_classes: Some(37),
             ..MobileNetV1Config::with_width(width)
         };
-        let network = random_integers(&config, size, seed).unwrap();
+        let network = random_integers(&config, size, RandomWeights::Uniform, seed).unwrap();
         let last = network.layers.len() - 1;
         for arithmetic in [Arithmetic::Xnnpack, Arithmetic::Reference] {
             let on = |isa: IntegerIsa, threads: usize| {

@@ -3,7 +3,7 @@
 use mobilenet_model::MobileNetV1Config;
 use mobilenet_model::quantized::{
     Arithmetic, IntegerImages, IntegerNetwork, IntegerOutput, IntegerPlan, IntegerPlanOptions,
-    IntegerPlanOutput, QuantizedWeights, random_integers, with_output_stride,
+    IntegerPlanOutput, QuantizedWeights, RandomWeights, random_integers, with_output_stride,
 };
 
 const LAST: &str = "Conv2d_13_pointwise";
@@ -28,7 +28,7 @@ fn endpoint(network: IntegerNetwork, name: &str) -> ([usize; 3], Vec<i8>) {
 #[test]
 fn dilated_layers_compute_what_strided_ones_do_and_more() {
     let mut config = MobileNetV1Config::with_width(0.25);
-    let network = random_integers(&config, [65, 65], 5).unwrap();
+    let network = random_integers(&config, [65, 65], RandomWeights::Uniform, 5).unwrap();
     let ([rows, columns, channels], strided) = endpoint(network.clone(), LAST);
     assert_eq!([rows, columns, channels], [3, 3, 256]);
     for (stride, step, size) in [(16, 2, 5), (8, 4, 9)] {
@@ -51,7 +51,7 @@ fn dilated_layers_compute_what_strided_ones_do_and_more() {
 #[test]
 fn impossible_strides_are_errors() {
     let mut config = MobileNetV1Config::with_width(0.25);
-    let network = random_integers(&config, [64, 64], 5).unwrap();
+    let network = random_integers(&config, [64, 64], RandomWeights::Uniform, 5).unwrap();
     config.base.output_stride = Some(12);
     let error = with_output_stride(network.clone(), &config).unwrap_err();
     assert!(error.to_string().contains("12"), "{error}");

@@ -7,7 +7,7 @@ use mobilenet::model::initialize::random_parameters;
 use mobilenet::model::inspect::{Summary, summary};
 use mobilenet::model::quantized::{
     Arithmetic, IntegerImages, IntegerOutput, IntegerPlan, IntegerPlanOptions, QuantizedWeights,
-    random_integers,
+    RandomWeights, random_integers,
 };
 use mobilenet::model::{InferencePlan, MobileNetV1Config, PlanOptions, PlanWeights};
 
@@ -53,7 +53,7 @@ pub(super) fn network(
             Network { run, memory }
         }
         Precision::Int8 => {
-            let integers = random_integers(&config, size, 0)?;
+            let integers = random_integers(&config, size, RandomWeights::Normal, 0)?;
             let weights = QuantizedWeights::new(integers, Arithmetic::Xnnpack)?;
             let mut plan = IntegerPlan::new(&weights, &IntegerPlanOptions::new(&weights, threads))?;
             let memory = weights.bytes() + plan.arena_bytes();
