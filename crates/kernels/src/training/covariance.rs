@@ -12,92 +12,38 @@
 //! Of the symmetric sums over pixels only one triangle is computed. That takes `n k k / 2` products for
 //! `k` channels, and `da` takes `n k k`, where convolutions of `o` channels take `3 n k o`.
 
-use std::ops::Range;
-
 use super::context::PassContext;
-use super::matrix::splits_panels;
-use super::offsets::{Offsets, Vectors};
+use super::planned_covariance::{BLOCK, PlannedCovariance};
 use super::planned_layer::{Coefficient, PlannedLayer};
-use super::statistics::Partial;
 use crate::layer::matrix::{Outer, OuterRows, Product, UNBOUNDED};
 use crate::panels::{Panel, PanelLayout};
 use crate::partition::part;
 use crate::simd::part::load_part;
 use crate::simd::{Simd, normalization};
 
-/// Output channels whose weights are summed at once for `M`.
-const BLOCK: usize = 64;
-
-/// What is kept of a layer's input.
-#[derive(Debug)]
-pub(super) struct Covariance {
-    /// Input channels; in whole vectors; output channels.
-    channels: usize,
-    width: usize,
-    outputs: usize,
-    /// Layout of the sums of products, and of the covariance.
-    layout: PanelLayout,
-    /// Whether threads divide the sums by panels. Otherwise each has its own.
-    splits_panels: bool,
-    /// Offsets of `m`, and of `V`, whose rows are of `width` values.
-    means: usize,
-    product: usize,
+/// The covariance of a layer's input during a pass.
+#[derive(Clone, Copy)]
+pub(super) struct Covariance<'a> {
+    context: &'a PassContext<'a>,
+    layer: &'a PlannedLayer,
+    planned: &'a PlannedCovariance,
 }
 
-impl Covariance {
-    /// For a pointwise layer of `pixels` pixels, if that costs less than convolutions.
-    pub(super) fn new(
-        [channels, outputs]: [usize; 2],
-        pixels: usize,
-        threads: usize,
-        vectors: Vectors,
-        offsets: &mut Offsets,
-    ) -> Option<Self> {
-        // Multiply-adds, in fifths: two products of weights, which are slower than those of pixels,
-        // and the sums with the gradient of the input, against three convolutions.
-        let cost = 15 * outputs * channels + 8 * pixels * channels;
-        if cost >= 15 * pixels * outputs || pixels < threads {
-            return None;
-        }
-        let width = vectors.width(channels);
-        let layout = vectors.panels(channels, width);
+impl<'a> Covariance<'a> {
+    /// Of a layer whose `z` is not computed.
+    pub(super) fn of(context: &'a PassContext<'a>, layer: &'a PlannedLayer) -> Option<Self> {
+        let planned = layer.covariance.as_ref()?;
         Some(Self {
-            channels,
-            width,
-            outputs,
-            layout,
-            splits_panels: splits_panels(&layout, threads),
-            means: offsets.take(width),
-            product: offsets.take(outputs * width),
+            context,
+            layer,
+            planned,
         })
     }
 
-    /// Values of a thread's sums of products.
-    pub(super) fn sums(&self, threads: usize) -> usize {
-        match self.splits_panels {
-            true => self.layout.len().div_ceil(threads),
-            false => self.layout.len(),
-        }
+    /// Whether threads divide the sums by panels, so that each needs all pixels.
+    pub(super) fn is_divided(&self) -> bool {
+        self.planned.splits_panels
     }
-
-    /// Values of the covariance, and of the thread's means and deviations.
-    pub(super) fn len(&self) -> usize {
-        self.layout.len()
-    }
-
-    pub(super) fn input_means(&self) -> usize {
-        2 * self.width
-    }
-
-    /// The thread's panels of sums, if threads divide them. Later panels have more rows.
-    pub(super) fn own_panels(&self, thread: usize, threads: usize) -> Option<Range<usize>> {
-        let bound = |thread: usize| {
-            let share = (thread as f64 / threads as f64).sqrt();
-            (share * self.layout.count() as f64).round() as usize
-        };
-        self.splits_panels.then(|| bound(thread)..bound(thread + 1))
-    }
-
     /// Adds a block of pixels of the input, which is stored by vectors, to the thread's means, after
     /// `seen` others.
     ///
@@ -107,15 +53,23 @@ impl Covariance {
     pub(super) unsafe fn add_means<S: Simd>(
         &self,
         simd: S,
-        context: &PassContext<'_>,
         input: *const f32,
         [count, block]: [usize; 2],
         seen: usize,
         thread: usize,
     ) {
+        let Self {
+            context, planned, ..
+        } = *self;
         let means = context.pointer(context.shared.input_means.of(thread));
-        let deviations = means.wrapping_add(self.width);
-        for channel in (0..self.width).step_by(S::LANES) {
+        let deviations = means.wrapping_add(planned.width);
+        // SAFETY: the count is this thread's.
+        unsafe {
+            means
+                .add(planned.count_place())
+                .write((seen + count) as f32)
+        }
+        for channel in (0..planned.width).step_by(S::LANES) {
             // SAFETY: the caller guarantees the input; the means are this thread's, with room for the
             // widest input.
             unsafe {
@@ -141,22 +95,24 @@ impl Covariance {
     pub(super) unsafe fn add_products<S: Simd>(
         &self,
         simd: S,
-        context: &PassContext<'_>,
         input: *const f32,
         [count, block]: [usize; 2],
         add: bool,
         thread: usize,
     ) {
-        let own = self.own_panels(thread, context.threads);
+        let Self {
+            context, planned, ..
+        } = *self;
+        let own = planned.own_panels(thread, context.threads);
         let sums = Outer {
             left: input,
             right: input,
             count,
             block,
-            layout: self.layout,
+            layout: planned.layout,
             rows: OuterRows::Triangle,
             sums: context.weight_sums(if own.is_some() { 0 } else { thread }),
-            panels: own.unwrap_or(0..self.layout.count()),
+            panels: own.unwrap_or(0..planned.layout.count()),
             add,
         };
         // SAFETY: the caller guarantees the block and the sums.
@@ -166,31 +122,30 @@ impl Covariance {
     /// Computes the means, the covariance and `V`, after all threads have added their blocks. Threads
     /// wait for each other.
     #[inline(always)]
-    pub(super) fn finish<S: Simd>(
-        &self,
-        simd: S,
-        context: &PassContext<'_>,
-        layer: &PlannedLayer,
-        thread: usize,
-    ) {
-        for index in part(self.layout.count(), thread, context.threads) {
-            self.finish_panel(context, layer, self.layout.panel(index));
+    pub(super) fn finish<S: Simd>(&self, simd: S, thread: usize) {
+        let Self {
+            context,
+            layer,
+            planned,
+        } = *self;
+        for index in part(planned.layout.count(), thread, context.threads) {
+            self.finish_panel(planned.layout.panel(index));
         }
         context.wait();
-        let own = part(self.outputs, thread, context.threads);
-        let weights = context.plain_weights(layer)[own.start * self.channels..].as_ptr();
+        let own = part(planned.outputs, thread, context.threads);
+        let weights = context.plain_weights(layer)[own.start * planned.channels..].as_ptr();
         let product = Product {
             input: &[weights],
-            length: self.channels,
-            stride: self.channels,
-            layout: self.layout,
-            panels: 0..self.layout.count(),
+            length: planned.channels,
+            stride: planned.channels,
+            layout: planned.layout,
+            panels: 0..planned.layout.count(),
             weights: context.pointer(context.shared.covariance),
             next: None,
             bias: None,
             bounds: UNBOUNDED,
-            output: context.pointer(self.product + own.start * self.width),
-            output_stride: self.width,
+            output: context.pointer(planned.product + own.start * planned.width),
+            output_stride: planned.width,
         };
         // SAFETY: the weights have these rows, the covariance as many columns, and these rows of `V`
         // are this thread's.
@@ -199,19 +154,24 @@ impl Covariance {
     }
 
     /// Means and covariance of a panel's channels.
-    fn finish_panel(&self, context: &PassContext<'_>, layer: &PlannedLayer, panel: Panel) {
+    fn finish_panel(&self, panel: Panel) {
+        let Self {
+            context,
+            layer,
+            planned,
+        } = *self;
         let count = layer.pixels as f64;
-        let copies = if self.splits_panels {
+        let copies = if planned.splits_panels {
             1
         } else {
             context.threads
         };
         let to = context.pointer(context.shared.covariance + panel.offset());
-        let mean = |channel| self.mean_of_threads(context, layer, channel);
-        let means: Vec<f64> = (0..self.width).map(mean).collect();
+        let mean = |channel| self.mean_of_threads(channel);
+        let means: Vec<f64> = (0..planned.width).map(mean).collect();
         panel.for_each(|column, k, index| {
             // Of a pair, the sum is in the column of the later channel.
-            let (first, step) = self.layout.column(column.max(k));
+            let (first, step) = planned.layout.column(column.max(k));
             let offset = first + column.min(k) * step;
             // SAFETY: all threads have written their sums before the barrier.
             let of = |copy| f64::from(unsafe { context.weight_sums(copy).add(offset).read() });
@@ -227,70 +187,67 @@ impl Covariance {
             .take(panel.columns)
         {
             // SAFETY: the channel's mean is this thread's.
-            unsafe { context.pointer(self.means + channel).write(mean as f32) }
+            unsafe { context.pointer(planned.means + channel).write(mean as f32) }
         }
     }
 
-    /// The mean of an input channel, before it is stored.
-    fn mean_of_threads(
-        &self,
-        context: &PassContext<'_>,
-        layer: &PlannedLayer,
-        channel: usize,
-    ) -> f64 {
+    /// The mean of an input channel, before it is stored. Every thread has pixels.
+    fn mean_of_threads(&self, channel: usize) -> f64 {
+        let Self {
+            context,
+            layer,
+            planned,
+        } = *self;
         let sums = (0..context.threads).map(|thread| {
-            let pixels = Partial::of(context, layer.width, thread).pixels();
             let means = context.pointer(context.shared.input_means.of(thread));
-            match pixels > 0.0 {
-                // SAFETY: all threads that have pixels have written their means before the barrier.
-                true => pixels * f64::from(unsafe { means.add(channel).read() }),
-                false => 0.0,
-            }
+            // SAFETY: all threads have written their means and counts before the barrier.
+            let get = |place| f64::from(unsafe { means.add(place).read() });
+            get(planned.count_place()) * get(channel)
         });
         sums.sum::<f64>() / layer.pixels as f64
     }
 
     /// Values that all threads wrote before the last barrier, and none writes later in this pass.
-    fn read<'a>(&self, context: &'a PassContext<'_>, offset: usize) -> &'a [f32] {
+    fn read(&self, offset: usize) -> &'a [f32] {
+        let Self {
+            context, planned, ..
+        } = *self;
         let start = context.pointer(offset).cast_const();
         // SAFETY: as above; the offsets of `m` and of the rows of `V` have that many values.
-        unsafe { std::slice::from_raw_parts(start, self.channels) }
+        unsafe { std::slice::from_raw_parts(start, planned.channels) }
     }
 
-    fn means<'a>(&self, context: &'a PassContext<'_>) -> &'a [f32] {
-        self.read(context, self.means)
+    fn means(&self) -> &'a [f32] {
+        let Self { planned, .. } = *self;
+        self.read(planned.means)
     }
 
     /// A row of `V`.
-    fn product<'a>(&self, context: &'a PassContext<'_>, output: usize) -> &'a [f32] {
-        self.read(context, self.product + output * self.width)
+    fn product(&self, output: usize) -> &'a [f32] {
+        let Self { planned, .. } = *self;
+        self.read(planned.product + output * planned.width)
     }
 
     /// The weights of an output channel.
-    fn weights<'a>(
-        &self,
-        context: &'a PassContext<'_>,
-        layer: &PlannedLayer,
-        output: usize,
-    ) -> &'a [f32] {
-        &context.plain_weights(layer)[output * self.channels..][..self.channels]
+    fn weights(&self, output: usize) -> &'a [f32] {
+        let Self {
+            context,
+            layer,
+            planned,
+        } = *self;
+        &context.plain_weights(layer)[output * planned.channels..][..planned.channels]
     }
 
     /// Mean and variance of an output channel's `z`.
-    pub(super) fn moments(
-        &self,
-        context: &PassContext<'_>,
-        layer: &PlannedLayer,
-        output: usize,
-    ) -> (f64, f64) {
-        let weights = self.weights(context, layer, output);
+    pub(super) fn moments(&self, output: usize) -> (f64, f64) {
+        let weights = self.weights(output);
         let dot = |values: &[f32]| -> f64 {
             let products = weights.iter().zip(values);
             products.map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
         };
         // Of a channel that is the same everywhere, rounding may leave less than 0.
-        let variance = dot(self.product(context, output)).max(0.0);
-        (dot(self.means(context)), variance)
+        let variance = dot(self.product(output)).max(0.0);
+        (dot(self.means()), variance)
     }
 
     /// Writes the thread's panels of `M`, as rows from `first` on of the packed weights at `to`, and of
@@ -299,25 +256,28 @@ impl Covariance {
     pub(super) fn pack_gradient<S: Simd>(
         &self,
         simd: S,
-        context: &PassContext<'_>,
-        layer: &PlannedLayer,
         (to, packed, first): (*mut f32, PanelLayout, usize),
         thread: usize,
     ) {
+        let Self {
+            context,
+            layer,
+            planned,
+        } = *self;
         let panels = part(packed.count(), thread, context.threads);
         let left = context.scratch(thread);
-        let right = left.wrapping_add(BLOCK * self.width);
-        let biases = right.wrapping_add(BLOCK * self.width);
+        let right = left.wrapping_add(BLOCK * planned.width);
+        let biases = right.wrapping_add(BLOCK * planned.width);
         // SAFETY: scratch is this thread's and has room for both blocks and the biases.
-        unsafe { biases.write_bytes(0, self.width) }
+        unsafe { biases.write_bytes(0, planned.width) }
         let coefficient = |which, output| {
             // SAFETY: all threads have written the coefficients before the barrier.
             simd.splat(unsafe { context.coefficient(layer, which).add(output).read() })
         };
-        for start in (0..self.outputs).step_by(BLOCK) {
-            let count = BLOCK.min(self.outputs - start);
+        for start in (0..planned.outputs).step_by(BLOCK) {
+            let count = BLOCK.min(planned.outputs - start);
             for row in 0..count {
-                let weights = self.weights(context, layer, start + row);
+                let weights = self.weights(start + row);
                 let slope = coefficient(Coefficient::Slope, start + row);
                 let offset = coefficient(Coefficient::Offset, start + row);
                 for (vector, weights) in weights.chunks(S::LANES).enumerate() {
@@ -356,12 +316,8 @@ impl Covariance {
 
     /// The part of the gradient of an output channel's weights that comes through `z`, as a function
     /// of the input channel.
-    pub(super) fn weight_gradient<'a>(
-        &self,
-        context: &'a PassContext<'_>,
-        layer: &PlannedLayer,
-        output: usize,
-    ) -> impl Fn(usize) -> f32 + use<'a> {
+    pub(super) fn weight_gradient(&self, output: usize) -> impl Fn(usize) -> f32 + use<'a> {
+        let Self { context, layer, .. } = *self;
         let count = layer.pixels as f64;
         let get = |which| {
             // SAFETY: all threads have written the coefficients before the barrier.
@@ -369,12 +325,7 @@ impl Covariance {
         };
         let slope = count * get(Coefficient::Slope);
         let constant = count * get(Coefficient::Offset) + slope * get(Coefficient::Mean);
-        let (product, means) = (self.product(context, output), self.means(context));
+        let (product, means) = (self.product(output), self.means());
         move |k| (slope * f64::from(product[k]) + constant * f64::from(means[k])) as f32
-    }
-
-    /// Values of scratch per thread.
-    pub(super) fn scratch(&self) -> usize {
-        (2 * BLOCK + 1) * self.width
     }
 }

@@ -54,6 +54,7 @@ mod network;
 mod offsets;
 mod pass;
 mod patches;
+mod planned_covariance;
 mod planned_layer;
 mod planned_network;
 mod planned_weights;

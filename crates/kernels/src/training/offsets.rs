@@ -75,6 +75,16 @@ impl PerThread {
     }
 }
 
+/// Most sums, 512 KiB, of which each thread has its own copy. Larger ones would not stay in its L2
+/// cache from block to block.
+const LARGEST_OWN_SUMS: usize = 1 << 17;
+
+/// Whether threads divide sums by panels of columns, and each reads all pixels. Otherwise they divide
+/// them by pixels, and each has its own sums.
+pub(super) fn splits_panels(sums: &PanelLayout, threads: usize) -> bool {
+    threads > 1 && sums.len() > LARGEST_OWN_SUMS && sums.count() >= threads
+}
+
 /// Ranges that all layers use, one after the other.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SharedBuffers {

@@ -4,8 +4,8 @@
 //! output that counts, and `z` that of the weights as they are. Without, they are the same. `g` is the gradient of `a`
 //! after it was taken back through the activation, `dz` the gradient of `z`.
 
-use super::covariance::Covariance;
 use super::network::TrainingLayer;
+use super::planned_covariance::PlannedCovariance;
 use super::planned_weights::PlannedWeights;
 use super::ranges::PlannedRange;
 use crate::geometry::ConvSize;
@@ -46,7 +46,7 @@ pub(super) struct PlannedLayer {
     /// Convolutions of the input: 2 for `y` and `z`, otherwise 1.
     pub(super) branches: usize,
     /// From which the statistics of `z` follow, if it is not computed.
-    pub(super) covariance: Option<Covariance>,
+    pub(super) covariance: Option<PlannedCovariance>,
     /// Offset of the map, whose pixels hold `y`, or `y` and `z`.
     pub(super) map: usize,
     /// The weights of `y`, if they are rounded.

@@ -1,12 +1,12 @@
 //! All layers of a training program, and an arena offset for everything that they keep.
 
 use super::context::PassContext;
-use super::covariance::Covariance;
 use super::depthwise::DepthwiseLayer;
 use super::head::PlannedHead;
 use super::matrix::MatrixLayer;
 use super::network::{TrainingNetwork, TrainingOptions};
 use super::offsets::{Offsets, PerThread, SharedBuffers, Vectors};
+use super::planned_covariance::PlannedCovariance;
 use super::planned_layer::{COEFFICIENTS, PlannedLayer};
 use super::planned_weights::PlannedWeights;
 use super::ranges::{GRID, PlannedRange};
@@ -70,7 +70,7 @@ impl PlannedNetwork {
             let needs_plain = rounding.is_some() && !fixed_statistics;
             let channels = [layer.in_channels, layer.out_channels];
             let covariance = match needs_plain && index > 0 && layer.geometry.is_pointwise() {
-                true => Covariance::new(channels, pixels, threads, vectors, &mut offsets),
+                true => PlannedCovariance::new(channels, pixels, threads, vectors, &mut offsets),
                 false => None,
             };
             let branches = match needs_plain && covariance.is_none() {

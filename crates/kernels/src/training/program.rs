@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::activation_range;
 use super::batch::Batch;
 use super::context::{GradientPointer, PassContext};
+use super::covariance::Covariance;
 use super::network::{MapGradient, TrainingNetwork, TrainingOptions};
 use super::offsets::Vectors;
 use super::planned_layer::{Coefficient, PlannedLayer};
@@ -48,8 +49,8 @@ impl Kernel for Forward<'_> {
         for layer in &plan.layers {
             plan.forward(simd, context, layer, thread);
             context.wait();
-            if let Some(covariance) = &layer.covariance {
-                covariance.finish(simd, context, layer, thread);
+            if let Some(covariance) = Covariance::of(context, layer) {
+                covariance.finish(simd, thread);
             }
             let before = layer.index.checked_sub(1).map(|index| &plan.layers[index]);
             statistics::finish(context, layer, before, thread);

@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use super::context::PassContext;
+use super::covariance::Covariance;
 use super::planned_layer::{Coefficient, PlannedLayer};
 use super::rounded_biases::RoundedBiases;
 use crate::partition::part;
@@ -105,18 +106,12 @@ impl Partial {
         }
     }
 
-    /// Number of pixels.
-    pub(super) fn pixels(&self) -> f64 {
-        // SAFETY: all threads have written their counts before the barrier.
-        f64::from(unsafe { self.count.read() })
-    }
-
     /// Reads the count and the sums of a channel.
     fn read(&self, channel: usize) -> (f64, f64, f64) {
         // SAFETY: all threads have written their sums before the barrier.
         unsafe {
             (
-                self.pixels(),
+                f64::from(self.count.read()),
                 f64::from(self.first.add(channel).read()),
                 f64::from(self.second.add(channel).read()),
             )
@@ -175,8 +170,8 @@ pub(super) fn finish(
                 f64::from(context.parameters[spec.running_mean + channel]),
                 f64::from(context.parameters[spec.running_variance + channel]),
             )
-        } else if let Some(covariance) = &layer.covariance {
-            covariance.moments(context, layer, channel)
+        } else if let Some(covariance) = Covariance::of(context, layer) {
+            covariance.moments(channel)
         } else {
             batch_moments(context, layer, channel)
         };

@@ -8,6 +8,7 @@ use crate::layer::rows::{Rows, Target};
 use crate::partition::part;
 use crate::simd::Simd;
 use crate::training::context::PassContext;
+use crate::training::covariance::Covariance;
 use crate::training::planned_layer::PlannedLayer;
 use crate::training::rounded_weights::RoundedWeights;
 use crate::training::source::{MapGradient, gate_gradient};
@@ -201,8 +202,8 @@ impl MatrixLayer {
                     let (first, step) = columns[branch];
                     sum(first + self.value(weight) * step)
                 };
-                let covariance = layer.covariance.as_ref();
-                let of_plain = covariance.map(|of| of.weight_gradient(context, layer, channel));
+                let covariance = Covariance::of(context, layer);
+                let of_plain = covariance.map(|of| of.weight_gradient(channel));
                 let of_plain = |weight| match (&of_plain, self.branches) {
                     (Some(of_plain), _) => of_plain(weight),
                     (None, 1) => 0.0,

@@ -28,21 +28,12 @@ use crate::training::context::PassContext;
 use crate::training::covariance::Covariance;
 use crate::training::input_gradient::InputGradient;
 use crate::training::network::{TrainingLayer, TrainingOptions};
-use crate::training::offsets::{Offsets, Vectors};
+use crate::training::offsets::{Offsets, Vectors, splits_panels};
 use crate::training::patches::{MapPatches, Side};
+use crate::training::planned_covariance::PlannedCovariance;
 use crate::training::planned_layer::PlannedLayer;
 use crate::training::source::LayerActivation;
 use crate::training::statistics::Partial;
-
-/// Most sums, 512 KiB, of which each thread has its own copy. Larger ones would not stay in its L2
-/// cache from block to block.
-const LARGEST_OWN_SUMS: usize = 1 << 17;
-
-/// Whether threads divide sums by panels of columns, and each reads all pixels. Otherwise they divide
-/// them by pixels, and each has its own sums.
-pub(in crate::training) fn splits_panels(sums: &PanelLayout, threads: usize) -> bool {
-    threads > 1 && sums.len() > LARGEST_OWN_SUMS && sums.count() >= threads
-}
 
 /// A layer that is a matrix product.
 #[derive(Debug)]
@@ -75,11 +66,12 @@ pub(in crate::training) struct MatrixLayer {
 }
 
 impl MatrixLayer {
+    #[expect(clippy::too_many_arguments, reason = "one value each")]
     pub(in crate::training) fn new(
         layer: &TrainingLayer,
         before: Option<&PlannedLayer>,
         branches: usize,
-        covariance: Option<&Covariance>,
+        covariance: Option<&PlannedCovariance>,
         size: &ConvSize,
         vectors: Vectors,
         options: &TrainingOptions,
@@ -252,7 +244,7 @@ impl MatrixLayer {
         thread: usize,
     ) {
         let partial = Partial::cleared(context, layer.width, thread);
-        if let Some(covariance) = &layer.covariance {
+        if let Some(covariance) = Covariance::of(context, layer) {
             return self.forward_with(simd, context, layer, before, covariance, &partial, thread);
         }
         let scratch = context.scratch(thread);
@@ -293,7 +285,7 @@ impl MatrixLayer {
         context: &PassContext<'_>,
         layer: &PlannedLayer,
         before: Option<&PlannedLayer>,
-        covariance: &Covariance,
+        covariance: Covariance<'_>,
         partial: &Partial,
         thread: usize,
     ) {
@@ -302,7 +294,7 @@ impl MatrixLayer {
         let segments: Vec<_> = (0..self.depth_width / S::LANES)
             .map(|v| input.wrapping_add(v * self.block * S::LANES).cast_const())
             .collect();
-        let divided = covariance.own_panels(thread, context.threads).is_some();
+        let divided = covariance.is_divided();
         let own = part(self.blocks, thread, context.threads);
         let mut seen = 0;
         for block in own.clone() {
@@ -325,10 +317,10 @@ impl MatrixLayer {
             unsafe {
                 self.load(simd, context, layer, before, pixels.clone(), target);
                 product.run(simd, pixels.len());
-                covariance.add_means(simd, context, input, size, seen, thread);
+                covariance.add_means(simd, input, size, seen, thread);
                 if !divided {
                     let add = block != own.start;
-                    covariance.add_products(simd, context, input, size, add, thread);
+                    covariance.add_products(simd, input, size, add, thread);
                 }
             }
             partial.add(simd, context, layer, &pixels, &mut seen);
@@ -339,7 +331,7 @@ impl MatrixLayer {
             // SAFETY: scratch and the panels' sums are this thread's.
             unsafe {
                 self.load(simd, context, layer, before, pixels, target);
-                covariance.add_products(simd, context, input, size, block > 0, thread);
+                covariance.add_products(simd, input, size, block > 0, thread);
             }
         }
     }
@@ -354,10 +346,10 @@ impl MatrixLayer {
         layer: &PlannedLayer,
         thread: usize,
     ) {
-        if let Some(covariance) = &layer.covariance {
+        if let Some(covariance) = Covariance::of(context, layer) {
             let to = context.pointer(self.transposed);
             let packed = (to, self.transposed_layout, self.width);
-            covariance.pack_gradient(simd, context, layer, packed, thread);
+            covariance.pack_gradient(simd, packed, thread);
         }
     }
 }

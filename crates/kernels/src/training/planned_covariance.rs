@@ -1,0 +1,91 @@
+//! Offsets of the covariance of a layer's input.
+
+use std::ops::Range;
+
+use super::offsets::{Offsets, Vectors, splits_panels};
+use crate::panels::PanelLayout;
+
+/// Output channels whose weights are summed at once for the gradient of the input.
+pub(super) const BLOCK: usize = 64;
+
+/// What is kept of a layer's input.
+#[derive(Debug)]
+pub(super) struct PlannedCovariance {
+    /// Input channels; in whole vectors; output channels.
+    pub(super) channels: usize,
+    pub(super) width: usize,
+    pub(super) outputs: usize,
+    /// Layout of the sums of products, and of the covariance.
+    pub(super) layout: PanelLayout,
+    /// Whether threads divide the sums by panels. Otherwise each has its own.
+    pub(super) splits_panels: bool,
+    /// Offsets of `m`, and of `V`, whose rows are of `width` values.
+    pub(super) means: usize,
+    pub(super) product: usize,
+}
+
+impl PlannedCovariance {
+    /// For a pointwise layer of `pixels` pixels, if that costs less than convolutions.
+    pub(super) fn new(
+        [channels, outputs]: [usize; 2],
+        pixels: usize,
+        threads: usize,
+        vectors: Vectors,
+        offsets: &mut Offsets,
+    ) -> Option<Self> {
+        // Multiply-adds, in fifths: two products of weights, which are slower than those of pixels,
+        // and the sums with the gradient of the input, against three convolutions.
+        let cost = 15 * outputs * channels + 8 * pixels * channels;
+        if cost >= 15 * pixels * outputs || pixels < threads {
+            return None;
+        }
+        let width = vectors.width(channels);
+        let layout = vectors.panels(channels, width);
+        Some(Self {
+            channels,
+            width,
+            outputs,
+            layout,
+            splits_panels: splits_panels(&layout, threads),
+            means: offsets.take(width),
+            product: offsets.take(outputs * width),
+        })
+    }
+
+    /// Values of a thread's sums of products.
+    pub(super) fn sums(&self, threads: usize) -> usize {
+        match self.splits_panels {
+            true => self.layout.len().div_ceil(threads),
+            false => self.layout.len(),
+        }
+    }
+
+    /// Values of the covariance.
+    pub(super) fn len(&self) -> usize {
+        self.layout.len()
+    }
+
+    /// Values of a thread's means, deviations, and count of pixels.
+    pub(super) fn input_means(&self) -> usize {
+        self.count_place() + 1
+    }
+
+    /// Where the count is among them.
+    pub(super) fn count_place(&self) -> usize {
+        2 * self.width
+    }
+
+    /// The thread's panels of sums, if threads divide them. Later panels have more rows.
+    pub(super) fn own_panels(&self, thread: usize, threads: usize) -> Option<Range<usize>> {
+        let bound = |thread: usize| {
+            let share = (thread as f64 / threads as f64).sqrt();
+            (share * self.layout.count() as f64).round() as usize
+        };
+        self.splits_panels.then(|| bound(thread)..bound(thread + 1))
+    }
+
+    /// Values of scratch per thread.
+    pub(super) fn scratch(&self) -> usize {
+        (2 * BLOCK + 1) * self.width
+    }
+}
