@@ -44,6 +44,7 @@ impl<'a> Covariance<'a> {
     pub(super) fn is_divided(&self) -> bool {
         self.planned.splits_panels
     }
+
     /// Adds a block of pixels of the input, which is stored by vectors, to the thread's means, after
     /// `seen` others.
     ///

@@ -3,7 +3,8 @@
 //!
 //! `a` is the layer's input and `z` its output before normalisation. `da`, `dz` and `dw` are the
 //! gradients of `a`, `z` and the weights `w`. With rounded weights, the outputs `o` are those of `y`
-//! and then those of `z`: one product with twice the columns.
+//! and then those of `z`: one product with twice the columns. Where the statistics of `z` come from
+//! [`Covariance`], they are those of `y` alone.
 //!
 //! ```text
 //! forward   z[p, o]  = sum over k of a[p, k] * w[o, k]
@@ -233,6 +234,32 @@ impl MatrixLayer {
         }
     }
 
+    /// The product that writes some pixels of the map, for an input in segments of some length, and
+    /// with some distance from a pixel to the next.
+    #[inline(always)]
+    fn product<'a>(
+        &self,
+        context: &PassContext<'_>,
+        layer: &PlannedLayer,
+        pixels: &Range<usize>,
+        input: &'a [*const f32],
+        [length, stride]: [usize; 2],
+    ) -> Product<'a> {
+        Product {
+            input,
+            length,
+            stride,
+            layout: self.layout,
+            panels: 0..self.layout.count(),
+            weights: context.pointer(self.weights),
+            next: None,
+            bias: None,
+            bounds: UNBOUNDED,
+            output: context.pointer(layer.output(pixels.start)),
+            output_stride: layer.pixel(),
+        }
+    }
+
     /// Computes the thread's blocks of `z`, and their statistics.
     #[inline(always)]
     pub(in crate::training) fn forward<S: Simd>(
@@ -252,19 +279,8 @@ impl MatrixLayer {
         let mut seen = 0;
         for block in part(self.blocks, thread, context.threads) {
             let pixels = self.block(layer, block);
-            let product = Product {
-                input: &[scratch],
-                length: self.depth,
-                stride: row,
-                layout: self.layout,
-                panels: 0..self.layout.count(),
-                weights: context.pointer(self.weights),
-                next: None,
-                bias: None,
-                bounds: UNBOUNDED,
-                output: context.pointer(layer.output(pixels.start)),
-                output_stride: layer.pixel(),
-            };
+            let input = [scratch.cast_const()];
+            let product = self.product(context, layer, &pixels, &input, [self.depth, row]);
             // SAFETY: scratch is this thread's and has room for the rows. The packed weights have
             // this size. The block of the map is this thread's.
             unsafe {
@@ -300,19 +316,7 @@ impl MatrixLayer {
         for block in own.clone() {
             let pixels = self.block(layer, block);
             let size = [pixels.len(), self.block];
-            let product = Product {
-                input: &segments,
-                length: S::LANES,
-                stride: S::LANES,
-                layout: self.layout,
-                panels: 0..self.layout.count(),
-                weights: context.pointer(self.weights),
-                next: None,
-                bias: None,
-                bounds: UNBOUNDED,
-                output: context.pointer(layer.output(pixels.start)),
-                output_stride: layer.pixel(),
-            };
+            let product = self.product(context, layer, &pixels, &segments, [S::LANES; 2]);
             // SAFETY: scratch, means, sums, and the block of the map are this thread's.
             unsafe {
                 self.load(simd, context, layer, before, pixels.clone(), target);
