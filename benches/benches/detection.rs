@@ -31,10 +31,15 @@ fn bench(criterion: &mut Criterion) {
         score: fast.score,
         ..regular.clone()
     };
+    let hundred = PostProcess {
+        most: 100,
+        ..every.clone()
+    };
     for (name, rule, scores) in [
         ("best class", fast, &few),
         ("regular", regular, &few),
         ("regular, all above the threshold", every, &all),
+        ("regular, 100 of them", hundred, &all),
     ] {
         group.bench_function(name, |bencher| {
             bencher.iter(|| rule.run(black_box(&encodings), black_box(scores), &anchors));

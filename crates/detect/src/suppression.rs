@@ -6,6 +6,7 @@
 //! it ends with the last detection that is wanted, and not once for each class.
 
 use std::cmp::Ordering;
+use std::collections::binary_heap::PeekMut;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::ops::ControlFlow;
 
@@ -95,27 +96,24 @@ pub fn suppress_in_classes<'a>(
     limits: &Limits,
     mut keep: impl FnMut(usize, Bounds, f32) -> ControlFlow<()>,
 ) {
-    let good = |score: f32| score >= limits.score;
-    // A box is a candidate with its best class. After that its other classes are candidates, too.
+    // A box is a candidate with its best class; when that was looked at, with the next one.
     let best = (0..boxes).filter_map(|index| {
-        let scores = scores(index);
-        let score = largest(scores);
-        let class = scores.iter().position(|&other| other == score);
-        let class = class.filter(|_| good(score))?;
-        Some(Candidate::new(score, class, index))
+        let (class, score) = best_class(scores(index))?;
+        (score >= limits.score).then(|| Candidate::new(score, class, index))
     });
     let mut heap = BinaryHeap::from(best.collect::<Vec<_>>());
     let mut decoded: Vec<Option<Bounds>> = vec![None; boxes];
     let mut kept: BTreeMap<usize, Vec<Bounds>> = BTreeMap::new();
-    while let Some(candidate) = heap.pop() {
+    while let Some(mut candidate) = heap.peek_mut() {
         let (score, class) = (candidate.score, candidate.class as usize);
         let index = candidate.index as usize;
-        let own = *decoded[index].get_or_insert_with(|| {
-            let others = scores(index).iter().enumerate();
-            let others = others.filter(|&(other, &score)| good(score) && other != class);
-            heap.extend(others.map(|(other, &score)| Candidate::new(score, other, index)));
-            bounds(index)
-        });
+        match next_class(scores(index), class, score) {
+            Some((class, score)) if score >= limits.score => {
+                *candidate = Candidate::new(score, class, index);
+            }
+            _ => drop(PeekMut::pop(candidate)),
+        }
+        let own = *decoded[index].get_or_insert_with(|| bounds(index));
         let kept = kept.entry(class).or_default();
         let hidden = |&better: &Bounds| overlap(better, own) > limits.overlap;
         if kept.len() < limits.most && !kept.iter().any(hidden) {
@@ -125,6 +123,22 @@ pub fn suppress_in_classes<'a>(
             }
         }
     }
+}
+
+/// The best of a box's classes, of equal ones the first.
+fn best_class(scores: &[f32]) -> Option<(usize, f32)> {
+    let score = largest(scores);
+    Some((position(scores, score)?, score))
+}
+
+/// The best of a box's classes after one of them.
+fn next_class(scores: &[f32], class: usize, score: f32) -> Option<(usize, f32)> {
+    if let Some(more) = position(&scores[class + 1..], score) {
+        return Some((class + 1 + more, score));
+    }
+    let next = largest_of(scores, |other| other < score);
+    let class = position(scores, next)?;
+    (next < score).then_some((class, next))
 }
 
 /// Soft suppression, as TensorFlow's `NonMaxSuppressionV5`: a box that overlaps a better one loses
@@ -164,10 +178,17 @@ pub fn suppress_softly(
     kept
 }
 
-/// The largest of some numbers, of which none is NaN. Eight at a time, so that they are compared in
-/// vectors.
+/// The largest of some numbers, of which none is NaN.
 pub(crate) fn largest(values: &[f32]) -> f32 {
-    let larger = |a: f32, b: f32| if a > b { a } else { b };
+    largest_of(values, |_| true)
+}
+
+/// The largest of those that count. Eight at a time, so that they are compared in vectors.
+fn largest_of(values: &[f32], counts: impl Fn(f32) -> bool) -> f32 {
+    let larger = |best: f32, value: f32| match value > best && counts(value) {
+        true => value,
+        false => best,
+    };
     let mut best = [f32::NEG_INFINITY; 8];
     let (chunks, rest) = values.as_chunks::<8>();
     for chunk in chunks {
@@ -176,6 +197,19 @@ pub(crate) fn largest(values: &[f32]) -> f32 {
     best.into_iter()
         .chain(rest.iter().copied())
         .fold(f32::NEG_INFINITY, larger)
+}
+
+/// The first of some numbers that is this one. Eight at a time, too.
+fn position(values: &[f32], value: f32) -> Option<usize> {
+    let (chunks, _) = values.as_chunks::<8>();
+    let among = |chunk: &[f32; 8]| {
+        chunk
+            .iter()
+            .fold(false, |any, &other| any | (other == value))
+    };
+    let before = 8 * chunks.iter().take_while(|chunk| !among(chunk)).count();
+    let rest = values[before..].iter().position(|&other| other == value);
+    rest.map(|index| before + index)
 }
 
 fn candidates(
