@@ -38,6 +38,9 @@ function suppressed(candidates, boxAt, most, mostOverlap) {
   return kept;
 }
 
+/** The part of a box inside the image. */
+const clipped = (box) => box.map((side) => Math.min(Math.max(side, 0), 1));
+
 /** What stays, with shares of the image's sides. */
 function survivors(encodings, scores, detector, least, most) {
   const { anchors, rule } = detector;
@@ -46,12 +49,14 @@ function survivors(encodings, scores, detector, least, most) {
   const scoreAt = (index, category) => scores[index * columns + columns - rule.classes + category];
   const boxAt = (index) => decoded(encodings, detector, index);
   const mostOverlap = f32(rule.overlap);
+  // TensorFlow's own rule: scores must be above the threshold, and boxes end with the image.
+  const isOfGraph = rule.suppression === 'per class';
   const categories = Array.from({ length: rule.classes }, (_, category) => category);
   const above = (scoreOf) => {
     const candidates = [];
     for (let index = 0; index < count; index++) {
       const score = scoreOf(index);
-      if (score >= least) candidates.push({ score, index });
+      if (isOfGraph ? score > least : score >= least) candidates.push({ score, index });
     }
     return candidates;
   };
@@ -66,9 +71,18 @@ function survivors(encodings, scores, detector, least, most) {
   return categories
     .flatMap((category) =>
       suppressed(above((index) => scoreAt(index, category)), boxAt, rule.each, mostOverlap)
-        .map(({ score, box }) => ({ category, score, box })))
+        .map(({ score, box }) => ({ category, score, box: isOfGraph ? clipped(box) : box })))
+    .filter(({ box }) => !isOfGraph || area(box) > 0)
     .sort((a, b) => b.score - a.score)
     .slice(0, most);
+}
+
+/** Rows and columns that the network sees of an image: more than it has, if it was made to fit into a size. */
+function region(fits, image) {
+  if (!fits) return image;
+  const scale = Math.min(fits[0] / image[0], fits[1] / image[1]);
+  const resized = image.map((side, axis) => Math.min(Math.max(Math.round(side * scale), 1), fits[axis]));
+  return image.map((side, axis) => (fits[axis] * side) / resized[axis]);
 }
 
 /**
@@ -82,11 +96,12 @@ export function objects({ features, logits }, detector, labels, [rows, columns],
     throw new Error('The network gives no numbers for this image.');
   }
   const found = survivors(features, logits, detector, f32(threshold), most ?? detector.rule.most);
-  const sides = [rows, columns, rows, columns];
+  const ends = [rows, columns, rows, columns];
+  const seen = region(detector.fits, [rows, columns]);
   return found
     .map(({ category, score, box }) => {
       const index = category + detector.firstClass;
-      const inside = box.map((share, side) => f32(Math.min(Math.max(share * sides[side], 0), sides[side])));
+      const inside = box.map((share, side) => f32(Math.min(Math.max(share * seen[side % 2], 0), ends[side])));
       return { className: labels[category] || `class ${index}`, score, index, box: inside };
     })
     // A box may lie outside the image altogether.
@@ -96,12 +111,13 @@ export function objects({ features, logits }, detector, labels, [rows, columns],
 /** What a file of weights says of its detector, checked; undefined if it is none. */
 export function readDetector(own) {
   if (own === undefined) return undefined;
-  const { anchors, first_class: firstClass, rule } = own;
+  const { anchors, first_class: firstClass, fits, rule } = own;
   const isCount = (number) => Number.isInteger(number) && number >= 0 && number <= 65536;
   const areNumbers = (numbers) => Array.isArray(numbers) && numbers.length > 0 && numbers.every(Number.isFinite);
   const isSound = areNumbers(anchors) && anchors.length % 4 === 0 && isCount(firstClass)
     && [rule?.classes, rule?.each, rule?.most].every((number) => isCount(number) && number > 0)
     && areNumbers(rule.scales) && rule.scales.length === 4 && rule.scales.every((scale) => scale > 0)
-    && ['best', 'regular'].includes(rule.suppression) && rule.overlap >= 0 && rule.overlap <= 1;
-  return isSound ? { anchors: Float32Array.from(anchors), firstClass, rule } : null;
+    && (fits == null || (areNumbers(fits) && fits.length === 2 && fits.every((side) => isCount(side) && side > 0)))
+    && ['best', 'regular', 'per class'].includes(rule.suppression) && rule.overlap >= 0 && rule.overlap <= 1;
+  return isSound ? { anchors: Float32Array.from(anchors), firstClass, fits, rule } : null;
 }

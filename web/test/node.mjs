@@ -111,11 +111,14 @@ for (const [name, modulesOf] of Object.entries(kinds)) {
         const found = objects(engine.run(), about.detector, about.labels, [rows, columns], { threshold: 0 });
         const right = expectedObjects(original, [rows, columns], rgb);
         expect(found.length === right.length && right.length > 0, `${found.length} objects, expected ${right.length}`);
-        found.forEach(({ index, score, box }, place) => {
-          const { class: category, score: share, box: bounds } = right[place];
-          expect(index === category && score === Math.fround(share), `object ${place} is ${index}, ${score}; expected ${category}, ${share}`);
-          const largest = Math.max(...box.map((side, at) => Math.abs(side - bounds[at])));
-          expect(largest <= 1e-3, `box ${place} is off by ${largest} pixels`);
+        const isSame = ({ index, score, box }, other) =>
+          index === other.class && Math.abs(score - Math.fround(other.score)) <= (isIntegers ? 0 : 1e-5)
+          && Math.max(...box.map((side, at) => Math.abs(side - other.box[at]))) <= 1e-3;
+        found.forEach((own, place) => {
+          // Of numbers, those that are nearly equal may change places, and the last ones be others.
+          const isThere = isIntegers ? isSame(own, right[place])
+            : own.score <= right.at(-1).score + 1e-5 || right.some((other) => isSame(own, other));
+          expect(isThere, `object ${place} is ${JSON.stringify(own)}, expected ${JSON.stringify(right[place])}`);
         });
         return `${found.length} objects`;
       });

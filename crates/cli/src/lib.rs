@@ -20,7 +20,7 @@ use anyhow::Result;
 
 use args::Task;
 pub use args::{Bench, BenchEngine, Cli, Command, Common, Precision, WeightType};
-pub use commands::{bench, load};
+pub use commands::{bench, detector_file, load};
 pub use failure::exit_code;
 pub use output::{json, line};
 pub use table::{grouped, markdown};

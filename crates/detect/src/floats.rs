@@ -25,6 +25,28 @@ pub struct FloatPredictor {
     pub scores: FloatLayer,
 }
 
+impl FloatPredictor {
+    /// Both layers as one, the boxes first.
+    pub fn joint(&self) -> FloatLayer {
+        let both = |one: fn(&FloatLayer) -> &[f32]| [one(&self.boxes), one(&self.scores)].concat();
+        FloatLayer {
+            name: self.scores.name.clone(),
+            shape: self.joint_shape(),
+            weights: both(|layer| &layer.weights),
+            bias: both(|layer| &layer.bias),
+        }
+    }
+
+    fn joint_shape(&self) -> LayerShape {
+        let [boxes, scores] = [&self.boxes, &self.scores].map(|layer| layer.shape.out_channels);
+        LayerShape {
+            out_channels: boxes.saturating_add(scores),
+            activation: Activation::Identity,
+            ..self.boxes.shape
+        }
+    }
+}
+
 /// A detector's layers with their weights.
 #[derive(Debug, Clone)]
 pub struct FloatNetwork {
@@ -110,19 +132,11 @@ impl FloatNetwork {
             check(name, size, shape.out_channels)?;
             sizes.push(size);
         }
-        for FloatPredictor {
-            reads,
-            boxes,
-            scores,
-        } in &self.predictors
-        {
-            let channels = boxes
-                .shape
-                .out_channels
-                .saturating_add(scores.shape.out_channels);
+        for predictor in &self.predictors {
+            let channels = predictor.joint_shape().out_channels;
             // Whether the layer exists is checked when the weights are packed.
-            let size = sizes.get(*reads).copied().unwrap_or([1, 1]);
-            check(&scores.name, size, channels)?;
+            let size = sizes.get(predictor.reads).copied().unwrap_or([1, 1]);
+            check(&predictor.scores.name, size, channels)?;
         }
         Ok(())
     }
@@ -157,15 +171,19 @@ impl FloatWeights {
         }
         network.check_sizes()?;
         let shapes: Vec<LayerShape> = network.layers.iter().map(|layer| layer.shape).collect();
-        let branches: Vec<BranchShape> = network.predictors.iter().map(joint_shape).collect();
+        let branches = network.predictors.iter().map(|one| BranchShape {
+            reads: one.reads,
+            shape: one.joint_shape(),
+        });
+        let branches: Vec<BranchShape> = branches.collect();
         let isa = Isa::best().map_err(KernelError::from)?;
         let mut packer = Packer::with_branches(WeightType::F32, isa, &shapes, &branches, None)?;
         for layer in &network.layers {
             packer.layer(&layer.weights, &layer.bias)?;
         }
-        for FloatPredictor { boxes, scores, .. } in &network.predictors {
-            let joint = |one: fn(&FloatLayer) -> &[f32]| [one(boxes), one(scores)].concat();
-            packer.layer(&joint(|layer| &layer.weights), &joint(|layer| &layer.bias))?;
+        for predictor in &network.predictors {
+            let joint = predictor.joint();
+            packer.layer(&joint.weights, &joint.bias)?;
         }
         let cells = network.predictors.iter();
         let cells = cells.map(|one| [&one.boxes, &one.scores].map(|one| one.shape.out_channels));
@@ -180,27 +198,6 @@ impl FloatWeights {
     /// Rows and columns of an image.
     pub fn size(&self) -> [usize; 2] {
         self.size
-    }
-}
-
-/// Boxes and scores as one convolution.
-fn joint_shape(predictor: &FloatPredictor) -> BranchShape {
-    let FloatPredictor {
-        reads,
-        boxes,
-        scores,
-    } = predictor;
-    let out_channels = boxes
-        .shape
-        .out_channels
-        .saturating_add(scores.shape.out_channels);
-    BranchShape {
-        reads: *reads,
-        shape: LayerShape {
-            out_channels,
-            activation: Activation::Identity,
-            ..boxes.shape
-        },
     }
 }
 

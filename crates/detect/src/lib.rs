@@ -19,6 +19,7 @@
 //! | [`voc_precision`] | the same by Pascal VOC's rule |
 //! | [`labels`] | names of the classes |
 //! | [`draw`] | boxes and labels on a photo |
+//! | [`unpacked`] | a detector as files have it |
 //! | [`weights`] | weights, anchors and rules together; plans that compute with them |
 //! | `candle` | the network on candle (with the feature `candle`) |
 
@@ -43,6 +44,7 @@ mod predictors;
 pub mod ssd;
 pub mod suppression;
 pub mod tflite;
+pub mod unpacked;
 pub mod variables;
 pub mod voc_precision;
 pub mod weights;
@@ -53,4 +55,5 @@ pub use description::DetectorDescription;
 pub use error::DetectError;
 pub use post_process::{Detection, PostProcess, Suppression};
 pub use ssd::SsdConfig;
+pub use unpacked::{UnpackedDetector, UnpackedFloats};
 pub use weights::{Computation, DetectorPlan, DetectorWeights};

@@ -4,24 +4,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mobilenet_kernels::integer::{Arithmetic, IntegerImages, ValueKind};
-use mobilenet_model::checkpoint::readers::{
-    NamedTensors, has_custom_operator, has_integers, read_branches, read_float_branches,
-};
-use mobilenet_model::checkpoint::{Format, ReadLimits, load_tensors, read_file};
-use mobilenet_model::preprocess::{Filter, Preprocessing, Resize};
+use mobilenet_model::checkpoint::ReadLimits;
+use mobilenet_model::checkpoint::readers::NamedTensors;
+use mobilenet_model::preprocess::Preprocessing;
 
-use crate::anchors::{Anchor, AnchorOrder};
-use crate::description::DetectorDescription;
+use crate::anchors::Anchor;
 use crate::error::DetectError;
-use crate::floats::{FloatDetectorPlan, FloatNetwork, FloatWeights};
-use crate::graph::SsdGraph;
+use crate::floats::{FloatDetectorPlan, FloatWeights};
 use crate::integers::{IntegerDetectorPlan, IntegerWeights};
 use crate::labels::ClassNames;
-use crate::options::OPERATOR;
-use crate::post_process::{Detection, PostProcess, Suppression};
-use crate::ssd::SsdConfig;
-use crate::tflite::{FloatDetector, QuantizedDetector};
-use crate::variables::SsdVariables;
+use crate::post_process::{Detection, PostProcess};
+use crate::tflite::QuantizedDetector;
+use crate::unpacked::{UnpackedDetector, UnpackedFloats, no_detector};
 
 /// How a quantised detector is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,148 +52,17 @@ enum Network {
 }
 
 impl DetectorWeights {
-    /// Loads a detector: a TFLite file, quantised or not, that ends in `TFLite_Detection_PostProcess`, whose
-    /// anchors and options are its own; or the variables of an SSD of TensorFlow's Object Detection
-    /// API in any format ([`crate::variables`]), for 300x300 pixels and with TensorFlow's rules, or as a
-    /// training of this project describes them; or its graph in ONNX ([`crate::graph`]); or face-api's
-    /// manifest.
+    /// Loads a detector's file: see [`UnpackedDetector::open`].
     ///
     /// # Errors
     /// If the file cannot be read, or is no such detector.
     pub fn open(path: &Path, computation: Computation) -> Result<Self, DetectError> {
-        let limits = ReadLimits::default();
-        let file = path.display().to_string();
-        let is_tflite = |bytes: &[u8]| Format::detect(bytes) == Some(Format::Tflite);
-        if path.is_file()
-            && let bytes = read_file(path, limits)?
-            && is_tflite(&bytes)
-        {
-            return Self::of_bytes(&file, &bytes, limits, computation);
-        }
-        Self::of_tensors(&file, &load_tensors(path, limits)?)
+        let found = UnpackedDetector::open(path)?;
+        let found = found.ok_or_else(|| no_detector(&path.display().to_string()))?;
+        Self::packed(found, computation)
     }
 
-    /// The same of tensors of a file that is no TFLite file.
-    ///
-    /// # Errors
-    /// If they are no detector.
-    pub fn of_tensors(file: &str, tensors: &NamedTensors) -> Result<Self, DetectError> {
-        let Some(variables) = SsdVariables::find(tensors) else {
-            let graph = SsdGraph::find(file, tensors)?.ok_or_else(|| no_detector(file))?;
-            return Self::graph(&graph, &graph.config([SIDE; 2])?);
-        };
-        if let Some(description) = DetectorDescription::of_metadata(&tensors.metadata)? {
-            return Self::trained(&variables, &description);
-        }
-        match variables.anchors()? {
-            Some(anchors) => Self::faces(&variables, anchors),
-            None => {
-                let config = variables.config([SIDE; 2], AnchorOrder::default())?;
-                Self::variables(&variables, &config)
-            }
-        }
-    }
-
-    /// The weights of a detector that this project has trained.
-    ///
-    /// # Errors
-    /// As [`Self::variables`].
-    pub fn trained(
-        variables: &SsdVariables<'_>,
-        description: &DetectorDescription,
-    ) -> Result<Self, DetectError> {
-        let config = description.config();
-        let weights = Self::variables(variables, &config)?;
-        Ok(Self {
-            preprocessing: Preprocessing {
-                mean: description.mean.to_vec(),
-                std: description.std.to_vec(),
-                ..weights.preprocessing.clone()
-            },
-            names: Arc::new(ClassNames::new(
-                Some(description.classes.clone()),
-                config.classes,
-            )),
-            ..weights
-        })
-    }
-
-    /// The weights of face-api's network, by its rules. `anchors` are the file's.
-    ///
-    /// # Errors
-    /// As [`Self::variables`], and if there is no SSD with so many anchors.
-    pub fn faces(variables: &SsdVariables<'_>, anchors: Vec<Anchor>) -> Result<Self, DetectError> {
-        let side = variables.side(anchors.len())?;
-        let config = variables.config([side; 2], AnchorOrder::default())?;
-        let weights = Self::variables(variables, &config)?;
-        let faces = Self {
-            anchors: Arc::new(anchors),
-            post_process: PostProcess {
-                overlap: 0.5,
-                ..weights.post_process.clone()
-            },
-            preprocessing: Preprocessing {
-                resize: Resize::LongestEdge {
-                    filter: Filter::Bilinear,
-                },
-                ..weights.preprocessing.clone()
-            },
-            names: Arc::new(ClassNames::faces(config.classes)),
-            ..weights
-        };
-        faces.checked()
-    }
-
-    /// The weights of an SSD's variables.
-    ///
-    /// # Errors
-    /// If a variable is missing or has another shape.
-    pub fn variables(
-        variables: &SsdVariables<'_>,
-        config: &SsdConfig,
-    ) -> Result<Self, DetectError> {
-        Self::of_network(&variables.network(config)?, config)
-    }
-
-    /// The weights of an SSD's graph.
-    ///
-    /// # Errors
-    /// If a convolution has another shape.
-    pub fn graph(graph: &SsdGraph, config: &SsdConfig) -> Result<Self, DetectError> {
-        let mut weights = Self::of_network(&graph.network(config)?, config)?;
-        if let Some([mean, std]) = graph.normalization() {
-            (weights.preprocessing.mean, weights.preprocessing.std) = (mean, std);
-        }
-        Ok(weights)
-    }
-
-    /// A network with TensorFlow's rules.
-    fn of_network(network: &FloatNetwork, config: &SsdConfig) -> Result<Self, DetectError> {
-        let [rows, _] = config.size;
-        let weights = Self {
-            network: Network::Floats(Arc::new(FloatWeights::new(network)?)),
-            anchors: Arc::new(config.anchors()?),
-            post_process: PostProcess {
-                suppression: Suppression::PerClass {
-                    per_class: MOST_OF_GRAPH,
-                    soft: None,
-                },
-                most: MOST_OF_GRAPH,
-                ..PostProcess::new(config.classes)
-            },
-            preprocessing: Preprocessing {
-                size: config.size,
-                // All of the photo, by TensorFlow 1's interpolation.
-                resize: Resize::CentralCrop { fraction: 1.0 },
-                ..Preprocessing::slim(rows)
-            },
-            names: Arc::new(ClassNames::new(None, config.classes)),
-            first_class: 1,
-        };
-        weights.checked()
-    }
-
-    /// As [`Self::open`], from a file's bytes. `file` is its name in errors.
+    /// As [`Self::open`], from a TFLite file's bytes. `file` is its name in errors.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -209,30 +72,44 @@ impl DetectorWeights {
         limits: ReadLimits,
         computation: Computation,
     ) -> Result<Self, DetectError> {
-        let broken = |source| DetectError::Read {
-            file: file.to_string(),
-            source,
-        };
-        let is_detector = Format::detect(bytes) == Some(Format::Tflite)
-            && has_custom_operator(bytes, OPERATOR).map_err(broken)?;
-        if !is_detector {
-            return Err(no_detector(file));
+        let found = UnpackedDetector::of_bytes(file, bytes, limits)?;
+        Self::packed(found.ok_or_else(|| no_detector(file))?, computation)
+    }
+
+    /// The same of tensors of a file that is no TFLite file.
+    ///
+    /// # Errors
+    /// If they are no detector.
+    pub fn of_tensors(file: &str, tensors: &NamedTensors) -> Result<Self, DetectError> {
+        let found = UnpackedFloats::of_tensors(file, tensors)?;
+        Self::floats(found.ok_or_else(|| no_detector(file))?)
+    }
+
+    /// Packs what was read.
+    ///
+    /// # Errors
+    /// As [`Self::quantized`] and [`Self::floats`].
+    pub fn packed(
+        detector: UnpackedDetector,
+        computation: Computation,
+    ) -> Result<Self, DetectError> {
+        match detector {
+            UnpackedDetector::Integers(detector) => Self::quantized(*detector, computation),
+            UnpackedDetector::Floats(detector) => Self::floats(*detector),
         }
-        if has_integers(bytes, limits).map_err(broken)? {
-            let file = read_branches(bytes, limits).map_err(broken)?;
-            return Self::quantized(QuantizedDetector::new(file)?, computation);
-        }
-        let file = read_float_branches(bytes, limits).map_err(broken)?;
-        let FloatDetector { network, rules } = FloatDetector::new(file)?;
+    }
+
+    /// The weights of a detector in f32.
+    ///
+    /// # Errors
+    /// If its layers do not go together, or its predictors do not have a box for each anchor.
+    pub fn floats(detector: UnpackedFloats) -> Result<Self, DetectError> {
         let weights = Self {
-            preprocessing: Preprocessing {
-                size: network.size,
-                ..Preprocessing::plain(network.size[0])
-            },
-            network: Network::Floats(Arc::new(FloatWeights::new(&network)?)),
-            anchors: Arc::new(rules.anchors),
-            post_process: rules.post_process,
-            names: Arc::new(rules.names),
+            network: Network::Floats(Arc::new(FloatWeights::new(&detector.network)?)),
+            anchors: Arc::new(detector.anchors),
+            post_process: detector.post_process,
+            preprocessing: detector.preprocessing,
+            names: Arc::new(detector.names),
             first_class: 0,
         };
         weights.checked()
@@ -348,22 +225,6 @@ impl DetectorWeights {
             network,
             anchors: Arc::clone(&self.anchors),
         })
-    }
-}
-
-/// Rows and columns of the images of most SSDs.
-const SIDE: usize = 300;
-
-/// Most boxes of a class, and of all, in TensorFlow's configurations.
-const MOST_OF_GRAPH: usize = 100;
-
-fn no_detector(file: &str) -> DetectError {
-    DetectError::NoDetector {
-        file: file.to_string(),
-        problem: format!(
-            "no detector: neither a TFLite file with the operator {OPERATOR} nor the variables or \
-             the graph of an SSD"
-        ),
     }
 }
 

@@ -39,7 +39,7 @@ pub(crate) struct Taps {
 
 impl Taps {
     /// Taps for a side of `from` samples that becomes `to` samples, of which `count` from `first`
-    /// on are wanted.
+    /// on are wanted. What is beyond the last sample has no taps.
     pub(crate) fn new(filter: Filter, from: usize, to: usize, first: usize, count: usize) -> Self {
         let scale = from as f64 / to as f64;
         let width = scale.max(1.0);
@@ -48,7 +48,10 @@ impl Taps {
         for output in first..first + count {
             let centre = (output as f64 + 0.5) * scale;
             let low = (centre - support + 0.5).max(0.0) as usize;
-            let high = ((centre + support + 0.5) as usize).min(from);
+            let high = match output < to {
+                true => ((centre + support + 0.5) as usize).min(from),
+                false => low,
+            };
             let of = |input: usize| filter.at((input as f64 - centre + 0.5) / width);
             let sum: f64 = (low..high).map(of).sum();
             starts.push((low, weights.len()));

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use half::f16;
 use mobilenet_kernels::KernelError;
 use mobilenet_kernels::inference::{
-    ConvKind, ImageLayout, Images, LayerShape, Output, PackedWeights, Packer, Pooling, Program,
-    ProgramConfig, WeightType,
+    BranchShape, ConvKind, ImageLayout, Images, LayerShape, Output, PackedWeights, Packer, Pooling,
+    Program, ProgramConfig, WeightType,
 };
 use mobilenet_kernels::simd::Isa;
 
 use crate::error::{WebError, check_size};
-use crate::network::{Layers, MOST_LAYERS, Network, floats, lengths, possible, resolve};
+use crate::float_predictors::{Predictions, Predictors};
+use crate::network::{DETECTS, Layers, MOST_LAYERS, Network, floats, lengths, possible, resolve};
 use crate::words::{MOST_CHANNELS, Words};
 
 /// A network whose layers are still to come.
@@ -19,6 +20,8 @@ use crate::words::{MOST_CHANNELS, Words};
 pub(crate) struct FloatLayers {
     packing: Packing,
     shapes: Vec<LayerShape>,
+    /// A detector's, which come after the layers.
+    predictors: Predictors,
     classes: usize,
     pooling: Pooling,
     size: [usize; 2],
@@ -27,7 +30,8 @@ pub(crate) struct FloatLayers {
 /// How far the weights are packed.
 #[derive(Debug)]
 enum Packing {
-    /// The layer of this index is next; the classifier comes after the last one.
+    /// The layer of this index is next, where branches are counted after the layers; the classifier
+    /// comes after the last one.
     Layer(Packer, usize),
     Done(PackedWeights),
     Failed,
@@ -35,8 +39,8 @@ enum Packing {
 
 impl FloatLayers {
     /// Reads a description: pooled rows and columns (0 for all), classes (0 for none), number of
-    /// layers, then for each its kind, output channels, window and activation. `bytes` is how many
-    /// bytes all weights have.
+    /// layers, then for each its kind, output channels, window and activation; a detector's branches.
+    /// `bytes` is how many bytes all weights have.
     pub(crate) fn read(
         words: &mut Words<'_>,
         [rows, columns, channels]: [usize; 3],
@@ -51,13 +55,21 @@ impl FloatLayers {
         let layers = words.size("the number of layers", MOST_LAYERS)?;
         let mut shapes = Vec::with_capacity(layers);
         let (mut map, mut inputs) = ([rows, columns], channels);
-        let mut weights = 0usize;
+        let (mut maps, mut weights) = (Vec::with_capacity(layers), 0usize);
         for _ in 0..layers {
             let shape = shape(words, inputs)?;
             map = resolve(&shape.geometry, map, shape.out_channels)?;
             weights = weights.saturating_add(count(&shape));
             inputs = shape.out_channels;
             shapes.push(shape);
+            maps.push((map, inputs));
+        }
+        let predictors = Predictors::read(words, &maps)?;
+        if classes > 0 && !predictors.branches.is_empty() {
+            return Err(WebError::Order("a detector has no classifier"));
+        }
+        for branch in &predictors.branches {
+            weights = weights.saturating_add(count(&branch.shape));
         }
         let weights = weights.saturating_add(classes.saturating_mul(inputs));
         // Before memory is allocated for them.
@@ -65,15 +77,16 @@ impl FloatLayers {
             return Err(WebError::Weights { weights, bytes });
         }
         let isa = Isa::best().map_err(KernelError::from)?;
-        let packer = Packer::new(
-            WeightType::F32,
-            isa,
-            &shapes,
-            (classes > 0).then_some(classes),
-        )?;
+        let classifier = (classes > 0).then_some(classes);
+        let branches: &[BranchShape] = match DETECTS {
+            true => &predictors.branches,
+            false => &[],
+        };
+        let packer = Packer::with_branches(WeightType::F32, isa, &shapes, branches, classifier)?;
         Ok(Self {
             packing: Packing::Layer(packer, 0),
             shapes,
+            predictors,
             classes,
             pooling,
             size: [rows, columns],
@@ -89,7 +102,11 @@ impl Layers for FloatLayers {
         let Packing::Layer(mut packer, index) = packing else {
             return Err(WebError::Order("the network has no more layers"));
         };
-        let Some(shape) = self.shapes.get(index) else {
+        let branches = &self.predictors.branches;
+        let branch = |index: usize| branches.get(index).map(|branch| &branch.shape);
+        let layers = self.shapes.len();
+        let shape = self.shapes.get(index);
+        let Some(shape) = shape.or_else(|| branch(index.checked_sub(layers)?)) else {
             let features = self.shapes.last().map_or(0, |shape| shape.out_channels);
             let (weights, bias) = decode(kind, bytes, self.classes, features, index)?;
             self.packing = Packing::Done(packer.head(&weights, &bias)?);
@@ -98,7 +115,7 @@ impl Layers for FloatLayers {
         let depth = count(shape) / shape.out_channels.max(1);
         let (weights, bias) = decode(kind, bytes, shape.out_channels, depth, index)?;
         packer.layer(&weights, &bias)?;
-        let is_last = index + 1 == self.shapes.len() && self.classes == 0;
+        let is_last = index + 1 == layers + branches.len() && self.classes == 0;
         self.packing = match is_last {
             true => Packing::Done(packer.finish()?),
             false => Packing::Layer(packer, index + 1),
@@ -110,10 +127,12 @@ impl Layers for FloatLayers {
         let Packing::Done(weights) = self.packing else {
             return Err(WebError::Order("layers of the network are missing"));
         };
-        let mut outputs = vec![Output::Features];
-        if self.classes > 0 {
-            outputs.push(Output::Logits);
-        }
+        let is_detector = DETECTS && !self.predictors.branches.is_empty();
+        let outputs = match (is_detector, self.classes) {
+            (true, _) => self.predictors.outputs(),
+            (false, 0) => vec![Output::Features],
+            (false, _) => vec![Output::Features, Output::Logits],
+        };
         let config = ProgramConfig {
             height: self.size[0],
             width: self.size[1],
@@ -125,7 +144,12 @@ impl Layers for FloatLayers {
             normalization: None,
         };
         let program = Program::new(Arc::new(weights), &config)?;
-        Ok(Box::new(FloatNetwork { program }))
+        let predictors = self.predictors;
+        let predictions = is_detector.then(|| predictors.predictions(program.output_shapes()));
+        Ok(Box::new(FloatNetwork {
+            program,
+            predictions,
+        }))
     }
 }
 
@@ -133,11 +157,16 @@ impl Layers for FloatLayers {
 #[derive(Debug)]
 struct FloatNetwork {
     program: Program,
+    /// A detector's, whose features are the encodings of boxes, and whose logits are scores.
+    predictions: Option<Predictions>,
 }
 
 impl Network for FloatNetwork {
     fn outputs(&self) -> [usize; 2] {
-        lengths(self.program.output_shapes())
+        match self.predictions.as_ref().filter(|_| DETECTS) {
+            None => lengths(self.program.output_shapes()),
+            Some(predictions) => predictions.lengths(),
+        }
     }
 
     fn run(
@@ -147,6 +176,11 @@ impl Network for FloatNetwork {
         logits: &mut [f32],
     ) -> Result<(), WebError> {
         let images = Images::F32(input, ImageLayout::Nhwc);
+        if let Some(predictions) = self.predictions.as_mut().filter(|_| DETECTS) {
+            self.program.run_all(&images, &mut predictions.outputs())?;
+            predictions.write(features, logits);
+            return Ok(());
+        }
         let outputs: &mut [&mut [f32]] = match logits.is_empty() {
             true => &mut [features],
             false => &mut [features, logits],

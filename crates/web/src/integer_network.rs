@@ -12,9 +12,12 @@ use mobilenet_kernels::integer::{
 };
 use mobilenet_kernels::simd::IntegerIsa;
 
-use crate::error::{WebError, check_size};
-use crate::network::{Layers, MOST_LAYERS, Network, floats, lengths, possible, resolve};
-use crate::predictors::{BYTES_OF_NUMBERS, DETECTS, Predictions, Predictors};
+use crate::error::WebError;
+use crate::integer_predictors::{BYTES_OF_NUMBERS, Predictions, Predictors};
+use crate::network::{
+    DETECTS, Layers, MOST_LAYERS, Network, add_predictions, count_branches, floats, lengths,
+    possible, resolve,
+};
 use crate::words::{MOST_CHANNELS, Words};
 
 /// A network whose weights are still to come.
@@ -84,14 +87,9 @@ impl IntegerLayers {
             maps.push((map, inputs));
         }
         let mut predictors = Predictors::default();
-        let branches = words.count()?;
-        if branches > 0 && !DETECTS {
-            return Err(WebError::Order(
-                "a detector is for a module without threads",
-            ));
-        }
+        let branches = count_branches(words)?;
         if DETECTS && branches > 0 {
-            check_size("the number of branches", branches, MOST_LAYERS)?;
+            let mut values = 0;
             for index in 0..branches {
                 let reads = words.count()?;
                 let Some(&(map, inputs)) = maps.get(reads) else {
@@ -100,7 +98,7 @@ impl IntegerLayers {
                 let operation = operation(words)?;
                 if let IntegerOperation::Convolution(convolution) = &operation {
                     let outputs = convolution.out_channels;
-                    resolve(&convolution.geometry, map, outputs)?;
+                    add_predictions(&mut values, &convolution.geometry, map, outputs)?;
                     let depth = depth(convolution, inputs);
                     weights = weights.saturating_add(depth.saturating_mul(outputs));
                     coming.push((count + index, depth, convolution.weights.scales.len()));

@@ -18,13 +18,15 @@ pub mod exports;
 mod filter;
 #[cfg(feature = "floats")]
 mod float_network;
+#[cfg(feature = "floats")]
+mod float_predictors;
 #[cfg(feature = "integers")]
 mod integer_network;
+#[cfg(feature = "integers")]
+mod integer_predictors;
 mod module;
 mod network;
 mod photo;
-#[cfg(feature = "integers")]
-mod predictors;
 mod rule;
 mod words;
 pub mod write;

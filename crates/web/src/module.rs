@@ -18,7 +18,7 @@ const MOST_BYTES: usize = 1 << 29;
 /// Most threads of a network.
 const MOST_THREADS: usize = 64;
 /// The version of descriptions.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 /// A network and what it computes.
 #[derive(Default)]

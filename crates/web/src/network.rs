@@ -3,11 +3,30 @@
 use mobilenet_kernels::ConvGeometry;
 
 use crate::error::{WebError, check_size};
+use crate::words::Words;
 
 /// Most layers of a network.
 pub(crate) const MOST_LAYERS: usize = 1 << 10;
-/// Most values of a map.
+/// Most values of a map, and of all predictors of a detector.
 const MOST_VALUES: usize = 1 << 26;
+
+/// Whether the module has detectors. Those with threads have none: they would be larger than a page
+/// should have to load.
+pub(crate) const DETECTS: bool = cfg!(not(all(target_arch = "wasm32", target_feature = "atomics")));
+
+/// Number of a detector's branches; 0 if it is none.
+pub(crate) fn count_branches(words: &mut Words<'_>) -> Result<usize, WebError> {
+    match words.count()? {
+        0 => Ok(0),
+        _ if !DETECTS => Err(WebError::Order(
+            "a detector is for a module without threads",
+        )),
+        branches => {
+            check_size("the number of branches", branches, MOST_LAYERS)?;
+            Ok(branches)
+        }
+    }
+}
 
 /// A network whose layers are still to come. (With `Debug`, each file of the module would have code
 /// that prints all of a network, which nobody calls.)
@@ -61,6 +80,18 @@ pub(crate) fn resolve(
     let values = rows.saturating_mul(columns).saturating_mul(channels);
     check_size("the values of a map", values, MOST_VALUES)?;
     Ok([rows, columns])
+}
+
+/// Adds a predictor's values to those of the others, which must not be too many to keep.
+pub(crate) fn add_predictions(
+    values: &mut usize,
+    geometry: &ConvGeometry,
+    map: [usize; 2],
+    channels: usize,
+) -> Result<(), WebError> {
+    let [rows, columns] = resolve(geometry, map, channels)?;
+    *values += rows * columns * channels;
+    check_size("the values of all predictors", *values, MOST_VALUES)
 }
 
 /// Little-endian numbers.

@@ -3,7 +3,7 @@
 
 use crate::error::{WebError, check_size};
 use crate::filter::{Filter, Taps, rounded};
-use crate::rule::{LONGEST_SIDE, Resize, Rule, central, edges};
+use crate::rule::{LONGEST_SIDE, Resize, Rule, central, edges, fitting};
 
 /// A photo whose rows are coming.
 #[derive(Debug)]
@@ -67,6 +67,10 @@ impl Photo {
             },
             Resize::Squeeze(filter) => {
                 Way::filter(filter, [height, width], size, [0, 0], size, channels)
+            }
+            Resize::LongestEdge(filter) => {
+                let inner = fitting([height, width], size);
+                Way::filter(filter, [height, width], inner, [0, 0], size, channels)
             }
             Resize::ShortestEdge {
                 edge,

@@ -34,6 +34,8 @@ pub enum Resize {
         /// Whether half a pixel of offset is rounded to even, or down.
         to_even: bool,
     },
+    /// The whole photo in its shape, so that it just fits; below or right of it all is black.
+    LongestEdge(Filter),
 }
 
 impl Rule {
@@ -54,6 +56,7 @@ impl Rule {
                 filter: filter(words)?,
                 to_even: words.next()? != 0,
             },
+            3 => Resize::LongestEdge(filter(words)?),
             found => {
                 let what = "a rule for photos";
                 return Err(WebError::Unknown { what, found });
@@ -89,6 +92,13 @@ fn filter(words: &mut Words<'_>) -> Result<Filter, WebError> {
 pub(crate) fn central(side: usize, fraction: f64) -> (usize, usize) {
     let start = ((side as f64 - side as f64 * fraction) / 2.0) as usize;
     (start, side - 2 * start)
+}
+
+/// Rows and columns of a photo that is resized to fit a size.
+pub(crate) fn fitting(photo: [usize; 2], size: [usize; 2]) -> [usize; 2] {
+    let scale = |axis: usize| size[axis] as f64 / photo[axis] as f64;
+    let scale = scale(0).min(scale(1));
+    [0, 1].map(|axis| ((photo[axis] as f64 * scale).round() as usize).clamp(1, size[axis].max(1)))
 }
 
 /// Rows and columns of a photo that is resized so that its short edge has a length, or so that it

@@ -11,9 +11,49 @@ use crate::filter::Filter;
 use crate::module::VERSION;
 use crate::rule::{Resize, Rule};
 
+/// A predictor of a detector of f32.
+#[derive(Debug, Clone, Copy)]
+pub struct FloatBranch {
+    /// The layer that it reads.
+    pub reads: usize,
+    /// Channels for boxes and for scores.
+    pub cell: [usize; 2],
+    /// Its window.
+    pub geometry: ConvGeometry,
+}
+
+/// The description of a detector of f32: rows, columns and channels of its input; the layers; the
+/// branches.
+pub fn float_detector(
+    input: [usize; 3],
+    layers: &[LayerShape],
+    branches: &[FloatBranch],
+) -> Vec<u32> {
+    let mut words = float_chain(input, None, None, layers);
+    words.push(word(branches.len()));
+    for branch in branches {
+        words.push(word(branch.reads));
+        words.extend(branch.cell.map(word));
+        window(&mut words, &branch.geometry);
+    }
+    words
+}
+
 /// The description of a network of f32: rows, columns and channels of its input; pooled rows and
 /// columns, or all; classes, or none; the layers.
 pub fn float_network(
+    input: [usize; 3],
+    pooling: Option<[usize; 2]>,
+    classes: Option<usize>,
+    layers: &[LayerShape],
+) -> Vec<u32> {
+    let mut words = float_chain(input, pooling, classes, layers);
+    // No branches.
+    words.push(0);
+    words
+}
+
+fn float_chain(
     input: [usize; 3],
     pooling: Option<[usize; 2]>,
     classes: Option<usize>,
@@ -108,6 +148,7 @@ pub fn rule(rule: &Rule) -> Vec<u32> {
             vec![0, bits as u32, (bits >> 32) as u32]
         }
         Resize::Squeeze(used) => vec![1, filter(used)],
+        Resize::LongestEdge(used) => vec![3, filter(used)],
         Resize::ShortestEdge {
             edge,
             filter: used,

@@ -1,9 +1,11 @@
 //! The file of weights: safetensors whose tensors are in the order of the layers, so that a browser
 //! can use each layer when it comes. (The format's own crate would sort them.)
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use half::f16;
 use mobilenet::kernels::integer::{Integers, QuantizedConvolution};
 use serde_json::{Map, Value, json};
+use xtask::WebType;
 
 /// Tensors, one after another.
 #[derive(Default)]
@@ -30,6 +32,77 @@ impl Container {
             "data_offsets": [start, self.data.len()],
         });
         self.entries.insert(format!("{layer:03}.{part}"), entry);
+    }
+
+    /// Adds a layer's biases, scales and weights, `[out, ...]`.
+    pub(super) fn add_floats(
+        &mut self,
+        layer: usize,
+        dtype: WebType,
+        shape: &[usize],
+        weights: &[f32],
+        bias: &[f32],
+    ) -> Result<()> {
+        if weights.iter().chain(bias).any(|value| !value.is_finite()) {
+            bail!("a weight of layer {layer} is no finite number");
+        }
+        self.add(
+            layer,
+            "bias",
+            "F32",
+            &[bias.len()],
+            &le(bias, f32::to_le_bytes),
+        );
+        match dtype {
+            WebType::F32 => self.add(
+                layer,
+                "weight",
+                "F32",
+                shape,
+                &le(weights, f32::to_le_bytes),
+            ),
+            WebType::F16 => {
+                let halves: Vec<f16> = weights
+                    .iter()
+                    .map(|&weight| f16::from_f32(weight))
+                    .collect();
+                if halves.iter().any(|half| !half.is_finite()) {
+                    bail!("a weight of layer {layer} is beyond the range of f16");
+                }
+                self.add(
+                    layer,
+                    "weight",
+                    "F16",
+                    shape,
+                    &le(&halves, f16::to_le_bytes),
+                );
+            }
+            WebType::Int8 => {
+                let depth = weights.len() / bias.len().max(1);
+                let (mut scales, mut steps) = (Vec::new(), Vec::new());
+                for channel in weights.chunks(depth.max(1)) {
+                    let largest = channel
+                        .iter()
+                        .fold(0f32, |most, weight| most.max(weight.abs()));
+                    let scale = if largest > 0.0 { largest / 127.0 } else { 1.0 };
+                    scales.push(scale);
+                    steps.extend(
+                        channel
+                            .iter()
+                            .map(|weight| (weight / scale).round_ties_even() as i8 as u8),
+                    );
+                }
+                self.add(
+                    layer,
+                    "scale",
+                    "F32",
+                    &[scales.len()],
+                    &le(&scales, f32::to_le_bytes),
+                );
+                self.add(layer, "weight", "I8", shape, &steps);
+            }
+        }
+        Ok(())
     }
 
     /// Adds a convolution's biases, scales, zero points and weights.

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail};
 use mobilenet::model::checkpoint::exists;
 use mobilenet::model::preprocess::{self, CropRounding, Preprocessing};
 use mobilenet_web::{Filter, Resize, Rule};
+use xtask::WebType;
 
 /// A file for browsers.
 pub(super) struct Converted {
@@ -46,7 +46,7 @@ pub(super) fn short_name(weights: &str) -> String {
 }
 
 /// The rule for photos, in the module's type.
-pub(super) fn rule(preprocessing: &Preprocessing) -> Result<Rule> {
+pub(super) fn rule(preprocessing: &Preprocessing) -> Rule {
     let filter = |filter| match filter {
         preprocess::Filter::Bilinear => Filter::Bilinear,
         preprocess::Filter::Bicubic => Filter::Bicubic,
@@ -63,13 +63,20 @@ pub(super) fn rule(preprocessing: &Preprocessing) -> Result<Rule> {
             filter: filter(used),
             to_even: rounding == CropRounding::HalfToEven,
         },
-        preprocess::Resize::LongestEdge { .. } => {
-            bail!("the page does not know the rule of the longest edge, which detectors have")
-        }
+        preprocess::Resize::LongestEdge { filter: used } => Resize::LongestEdge(filter(used)),
     };
-    Ok(Rule {
+    Rule {
         resize,
         mean: preprocessing.mean.clone(),
         std: preprocessing.std.clone(),
-    })
+    }
+}
+
+/// What the page calls a type of weights.
+pub(super) fn precision(dtype: WebType) -> &'static str {
+    match dtype {
+        WebType::F32 => "f32",
+        WebType::F16 => "f16",
+        WebType::Int8 => "int8",
+    }
 }

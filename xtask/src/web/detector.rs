@@ -1,55 +1,68 @@
-//! A detector's file for browsers: a quantised TFLite file's integers, its anchors and its rules.
+//! A detector's file for browsers: its layers in integers or f32, its anchors and its rules.
 
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use mobilenet::detect::options::OPERATOR;
+use mobilenet::detect::anchors::Anchor;
+use mobilenet::detect::floats::FloatLayer;
 use mobilenet::detect::tflite::{Joint, QuantizedDetector};
-use mobilenet::detect::{Computation, DetectorWeights, PostProcess, Suppression};
+use mobilenet::detect::{
+    Computation, DetectorWeights, PostProcess, Suppression, UnpackedDetector, UnpackedFloats,
+};
+use mobilenet::hub::DETECTORS;
+use mobilenet::kernels::inference::{ConvKind, LayerShape};
 use mobilenet::kernels::integer::{IntegerLayer, IntegerOperation};
-use mobilenet::model::checkpoint::readers::{has_custom_operator, has_integers, read_branches};
-use mobilenet::model::checkpoint::{Format, ReadLimits, read_file};
+use mobilenet::model::checkpoint::exists;
+use mobilenet::model::preprocess::Resize;
 use mobilenet::model::quantized::Arithmetic;
-use mobilenet_web::write;
+use mobilenet_web::write::{self, FloatBranch};
 use serde_json::{Value, json};
+use xtask::WebType;
 
 use super::container::{Container, le};
-use super::converted::{Converted, rule, short_name};
+use super::converted::{Converted, precision, rule, short_name};
 
-/// Converts a detector; `None` for other weights.
-pub(super) fn convert(weights: &str) -> Result<Option<Converted>> {
-    let path = Path::new(weights);
-    let limits = ReadLimits::default();
-    if !path.is_file() {
+/// Converts a detector: a file or folder, or a known name; `None` for other weights.
+pub(super) fn convert(weights: &str, dtype: WebType) -> Result<Option<Converted>> {
+    let is_known = DETECTORS.iter().any(|known| known.name == weights);
+    if !exists(Path::new(weights)) && !is_known {
         return Ok(None);
     }
-    let bytes = read_file(path, limits)?;
-    let broken = || format!("cannot read {weights}");
-    if Format::detect(&bytes) != Some(Format::Tflite)
-        || !has_custom_operator(&bytes, OPERATOR).with_context(broken)?
-    {
+    let path = mobilenet_cli::detector_file(weights)?;
+    let found = UnpackedDetector::open(&path).with_context(|| format!("cannot read {weights}"))?;
+    let Some(detector) = found else {
         return Ok(None);
-    }
-    if !has_integers(&bytes, limits).with_context(broken)? {
-        bail!("{weights} is a detector in f32; the page takes quantised ones");
-    }
-    let detector = QuantizedDetector::new(read_branches(&bytes, limits).with_context(broken)?)?;
+    };
     // Checks that the parts go together.
-    let checked = DetectorWeights::quantized(detector.clone(), Computation::default())?;
-    let classes = checked.post_process().classes;
+    let checked = DetectorWeights::packed(detector.clone(), Computation::default())?;
+    let about = About {
+        checked: &checked,
+        source: path.file_name().and_then(|name| name.to_str()),
+    };
+    let (precision, bytes) = match &detector {
+        UnpackedDetector::Integers(detector) => ("integers", of_integers(detector, &about)?),
+        UnpackedDetector::Floats(detector) => {
+            (precision(dtype), of_floats(detector, dtype, &about)?)
+        }
+    };
     Ok(Some(Converted {
         name: short_name(weights),
-        precision: "integers",
+        precision,
         size: checked.preprocessing().size,
-        classes,
+        classes: checked.post_process().classes,
         detects: true,
-        bytes: file(&detector, &checked, weights)?,
+        bytes,
     }))
 }
 
-fn file(detector: &QuantizedDetector, checked: &DetectorWeights, source: &str) -> Result<Vec<u8>> {
+fn of_integers(detector: &QuantizedDetector, about: &About<'_>) -> Result<Vec<u8>> {
     let mut container = Container::default();
     let chain = &detector.chain.layers;
+    let add = |container: &mut Container, index: usize, layer: &IntegerLayer| {
+        if let IntegerOperation::Convolution(convolution) = &layer.operation {
+            container.add_integers(index, convolution);
+        }
+    };
     for (index, layer) in chain.iter().enumerate() {
         add(&mut container, index, layer);
     }
@@ -59,37 +72,13 @@ fn file(detector: &QuantizedDetector, checked: &DetectorWeights, source: &str) -
         let numbers = numbers(detector, branch)
             .with_context(|| format!("{}: nothing reads this predictor", own.layer.name))?;
         let shape = [numbers.len()];
-        container.add(
-            index,
-            "numbers",
-            "F32",
-            &shape,
-            &le(&numbers, f32::to_le_bytes),
-        );
+        let bytes = le(&numbers, f32::to_le_bytes);
+        container.add(index, "numbers", "F32", &shape, &bytes);
     }
     let joined = [&detector.boxes, &detector.scores].map(|joint| joint.branches.as_slice());
     let arithmetic = Arithmetic::default();
     let network = write::integer_detector(&detector.chain, arithmetic, &detector.branches, joined);
-    let name = |class| checked.names().name(class).unwrap_or_default();
-    let names = (0..checked.post_process().classes).map(name);
-    let source = Path::new(source).file_name().and_then(|name| name.to_str());
-    container.into_bytes(&json!({
-        "network": network,
-        "rule": write::rule(&rule(checked.preprocessing())?),
-        "labels": names.collect::<Vec<_>>(),
-        "detector": {
-            "anchors": detector.rules.anchors.as_flattened(),
-            "first_class": checked.first_class(),
-            "rule": post_process(checked.post_process())?,
-        },
-        "source": source,
-    }))
-}
-
-fn add(container: &mut Container, index: usize, layer: &IntegerLayer) {
-    if let IntegerOperation::Convolution(convolution) = &layer.operation {
-        container.add_integers(index, convolution);
-    }
+    container.into_bytes(&about.json(&network, &detector.rules.anchors)?)
 }
 
 /// The number that each byte of a predictor means in the end.
@@ -108,12 +97,82 @@ fn numbers(detector: &QuantizedDetector, branch: usize) -> Option<Vec<f32>> {
     of(&detector.boxes).or_else(|| of(&detector.scores))
 }
 
+fn of_floats(detector: &UnpackedFloats, dtype: WebType, about: &About<'_>) -> Result<Vec<u8>> {
+    let network = &detector.network;
+    let mut container = Container::default();
+    let joints: Vec<FloatLayer> = network.predictors.iter().map(|own| own.joint()).collect();
+    for (index, layer) in network.layers.iter().chain(&joints).enumerate() {
+        let FloatLayer {
+            shape,
+            weights,
+            bias,
+            ..
+        } = layer;
+        // As for a classifier: the others are few, and affect more of the result.
+        let is_large = index > 0 && shape.kind == ConvKind::Conv;
+        let dtype = if is_large { dtype } else { WebType::F32 };
+        container.add_floats(index, dtype, &weight_shape(shape), weights, bias)?;
+    }
+    let shapes: Vec<LayerShape> = network.layers.iter().map(|layer| layer.shape).collect();
+    let branches = network.predictors.iter().map(|own| FloatBranch {
+        reads: own.reads,
+        cell: [&own.boxes, &own.scores].map(|layer| layer.shape.out_channels),
+        geometry: own.boxes.shape.geometry,
+    });
+    let [rows, columns] = network.size;
+    let branches: Vec<FloatBranch> = branches.collect();
+    let words = write::float_detector([rows, columns, 3], &shapes, &branches);
+    container.into_bytes(&about.json(&words, &detector.anchors)?)
+}
+
+fn weight_shape(shape: &LayerShape) -> [usize; 4] {
+    let inputs = match shape.kind {
+        ConvKind::Conv => shape.in_channels,
+        ConvKind::Depthwise => 1,
+    };
+    let [rows, columns] = shape.geometry.kernel;
+    [shape.out_channels, inputs, rows, columns]
+}
+
+/// What the file says beside the layers.
+struct About<'a> {
+    checked: &'a DetectorWeights,
+    source: Option<&'a str>,
+}
+
+impl About<'_> {
+    fn json(&self, network: &[u32], anchors: &[Anchor]) -> Result<Value> {
+        let checked = self.checked;
+        let preprocessing = checked.preprocessing();
+        let name = |class| checked.names().name(class).unwrap_or_default();
+        let names = (0..checked.post_process().classes).map(name);
+        // The photo is only a part of the image then.
+        let fits = matches!(preprocessing.resize, Resize::LongestEdge { .. });
+        Ok(json!({
+            "network": network,
+            "rule": write::rule(&rule(preprocessing)),
+            "labels": names.collect::<Vec<_>>(),
+            "detector": {
+                "anchors": anchors.as_flattened(),
+                "first_class": checked.first_class(),
+                "fits": fits.then_some(preprocessing.size),
+                "rule": post_process(checked.post_process())?,
+            },
+            "source": self.source,
+        }))
+    }
+}
+
 /// How boxes are chosen, as `web/detect.js` reads it.
 fn post_process(rule: &PostProcess) -> Result<Value> {
     let (kind, each) = match rule.suppression {
         Suppression::BestClass { classes } => ("best", classes),
         Suppression::Regular { per_class } => ("regular", per_class),
-        Suppression::PerClass { .. } => bail!("no TFLite file has the rule of TensorFlow's graphs"),
+        Suppression::PerClass {
+            per_class,
+            soft: None,
+        } => ("per class", per_class),
+        Suppression::PerClass { .. } => bail!("the page has no soft suppression"),
     };
     Ok(json!({
         "classes": rule.classes,

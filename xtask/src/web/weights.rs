@@ -4,7 +4,6 @@
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use half::f16;
 use mobilenet::kernels::integer::{IntegerNetwork, IntegerOperation};
 use mobilenet::model::checkpoint::{
     Checkpoint, Metadata, ReadLimits, exists, is_quantized, load_integers,
@@ -15,8 +14,8 @@ use mobilenet_web::write;
 use serde_json::{Value, json};
 use xtask::WebType;
 
-use super::container::{Container, le};
-use super::converted::{Converted, rule, short_name};
+use super::container::Container;
+use super::converted::{Converted, precision, rule, short_name};
 use super::detector;
 
 /// slim's pooling window.
@@ -24,7 +23,7 @@ const POOL_WINDOW: [usize; 2] = [7, 7];
 
 /// Converts weights: a file or folder, a known name, or `hf:OWNER/REPO`.
 pub(super) fn convert(weights: &str, dtype: WebType) -> Result<Converted> {
-    if let Some(converted) = detector::convert(weights)? {
+    if let Some(converted) = detector::convert(weights, dtype)? {
         return Ok(converted);
     }
     let checkpoint = mobilenet_cli::load(weights)?;
@@ -39,12 +38,7 @@ pub(super) fn convert(weights: &str, dtype: WebType) -> Result<Converted> {
             of_integers(&load_integers(path, limits)?, &checkpoint.metadata)?,
         )
     } else {
-        let precision = match dtype {
-            WebType::F32 => "f32",
-            WebType::F16 => "f16",
-            WebType::Int8 => "int8",
-        };
-        (precision, of_floats(&checkpoint, dtype)?)
+        (precision(dtype), of_floats(&checkpoint, dtype)?)
     };
     let metadata = &checkpoint.metadata;
     Ok(Converted {
@@ -73,8 +67,7 @@ fn of_floats(checkpoint: &Checkpoint, dtype: WebType) -> Result<Vec<u8>> {
         // Of the others, each weight affects more of the result, and they are few.
         let is_pointwise = index > 0 && shape.geometry.kernel == [1, 1];
         let dtype = if is_pointwise { dtype } else { WebType::F32 };
-        add(
-            &mut container,
+        container.add_floats(
             index,
             dtype,
             &layer.layer.weight_shape(),
@@ -85,14 +78,7 @@ fn of_floats(checkpoint: &Checkpoint, dtype: WebType) -> Result<Vec<u8>> {
     }
     if let Some(head) = folded_logits(&config, &checkpoint.parameters)? {
         let shape = [head.classes, head.weights.len() / head.classes.max(1)];
-        add(
-            &mut container,
-            shapes.len(),
-            dtype,
-            &shape,
-            &head.weights,
-            &head.bias,
-        )?;
+        container.add_floats(shapes.len(), dtype, &shape, &head.weights, &head.bias)?;
     }
     let [rows, columns] = metadata.preprocessing.size;
     let pooling = (!config.global_pool).then_some(POOL_WINDOW);
@@ -103,77 +89,6 @@ fn of_floats(checkpoint: &Checkpoint, dtype: WebType) -> Result<Vec<u8>> {
         &shapes,
     );
     container.into_bytes(&about(metadata, &network)?)
-}
-
-/// Adds a layer's biases, scales and weights, `[out, ...]`.
-fn add(
-    container: &mut Container,
-    layer: usize,
-    dtype: WebType,
-    shape: &[usize],
-    weights: &[f32],
-    bias: &[f32],
-) -> Result<()> {
-    if weights.iter().chain(bias).any(|value| !value.is_finite()) {
-        bail!("a weight of layer {layer} is no finite number");
-    }
-    container.add(
-        layer,
-        "bias",
-        "F32",
-        &[bias.len()],
-        &le(bias, f32::to_le_bytes),
-    );
-    match dtype {
-        WebType::F32 => container.add(
-            layer,
-            "weight",
-            "F32",
-            shape,
-            &le(weights, f32::to_le_bytes),
-        ),
-        WebType::F16 => {
-            let halves: Vec<f16> = weights
-                .iter()
-                .map(|&weight| f16::from_f32(weight))
-                .collect();
-            if halves.iter().any(|half| !half.is_finite()) {
-                bail!("a weight of layer {layer} is beyond the range of f16");
-            }
-            container.add(
-                layer,
-                "weight",
-                "F16",
-                shape,
-                &le(&halves, f16::to_le_bytes),
-            );
-        }
-        WebType::Int8 => {
-            let depth = weights.len() / bias.len().max(1);
-            let (mut scales, mut steps) = (Vec::new(), Vec::new());
-            for channel in weights.chunks(depth.max(1)) {
-                let largest = channel
-                    .iter()
-                    .fold(0f32, |most, weight| most.max(weight.abs()));
-                let scale = if largest > 0.0 { largest / 127.0 } else { 1.0 };
-                scales.push(scale);
-                steps.extend(
-                    channel
-                        .iter()
-                        .map(|weight| (weight / scale).round_ties_even() as i8 as u8),
-                );
-            }
-            container.add(
-                layer,
-                "scale",
-                "F32",
-                &[scales.len()],
-                &le(&scales, f32::to_le_bytes),
-            );
-            container.add(layer, "weight", "I8", shape, &steps);
-        }
-    }
-    Ok(())
 }
 
 fn of_integers(network: &IntegerNetwork, metadata: &Metadata) -> Result<Vec<u8>> {
@@ -217,7 +132,7 @@ fn about(metadata: &Metadata, network: &[u32]) -> Result<Value> {
     };
     Ok(json!({
         "network": network,
-        "rule": write::rule(&rule(&metadata.preprocessing)?),
+        "rule": write::rule(&rule(&metadata.preprocessing)),
         "labels": (0..classes).map(label).collect::<Vec<_>>(),
         "least_probability": metadata.least_probability,
         "source": metadata.source,

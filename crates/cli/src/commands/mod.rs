@@ -65,7 +65,10 @@ fn load_with(weights: &str, options: &LoadOptions) -> Result<Checkpoint, HubErro
 }
 
 /// The file of a detector: a file or folder, or a known name, which is fetched on first use.
-fn detector_file(weights: &str) -> Result<PathBuf> {
+///
+/// # Errors
+/// As [`mobilenet::hub::resolve_detector`].
+pub fn detector_file(weights: &str) -> Result<PathBuf> {
     // A file needs no cache.
     if exists(Path::new(weights)) {
         return Ok(PathBuf::from(weights));

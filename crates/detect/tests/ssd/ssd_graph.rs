@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mobilenet_detect::anchors::AnchorOrder;
 use mobilenet_detect::suppression::{Limits, suppress, suppress_softly};
 use mobilenet_detect::variables::SsdVariables;
-use mobilenet_detect::{DetectError, DetectorWeights, SsdConfig};
+use mobilenet_detect::{DetectError, DetectorWeights, SsdConfig, UnpackedFloats};
 use mobilenet_kernels::ConvKind;
 use mobilenet_model::array::Values;
 use mobilenet_model::checkpoint::readers::{NamedTensors, RawTensor};
@@ -127,7 +127,7 @@ fn variables(config: &SsdConfig) -> NamedTensors {
 fn load(file: &NamedTensors) -> Result<DetectorWeights, DetectError> {
     let variables = SsdVariables::find(file).unwrap();
     let config = variables.config([SIDE; 2], AnchorOrder::Last)?;
-    DetectorWeights::variables(&variables, &config)
+    DetectorWeights::floats(UnpackedFloats::variables(&variables, &config)?)
 }
 
 #[test]
@@ -419,18 +419,22 @@ fn face_apis_names() {
         raw(&[1, anchors.len(), 4], corners.collect()),
     );
 
+    let faces_of = |variables: &SsdVariables<'_>, own| {
+        DetectorWeights::floats(UnpackedFloats::faces(variables, own)?)
+    };
     let variables = SsdVariables::find(&faces).unwrap();
     let own = variables.anchors().unwrap().unwrap();
     for (own, expected) in own.iter().flatten().zip(anchors.iter().flatten()) {
         assert!((own - expected).abs() < 1e-6);
     }
-    let weights = DetectorWeights::faces(&variables, own).unwrap();
+    let weights = faces_of(&variables, own).unwrap();
     assert_eq!(weights.preprocessing().size, [512, 512]);
     assert_eq!(weights.names().name(0), Some("face"));
     let image = image([512; 2]);
     let found = weights.plan(2).unwrap().predict(&image).unwrap();
     let same = SsdVariables::find(&file).unwrap();
-    let same = DetectorWeights::variables(&same, &config).unwrap();
+    let same = UnpackedFloats::variables(&same, &config);
+    let same = DetectorWeights::floats(same.unwrap()).unwrap();
     let expected = same.plan(2).unwrap().predict(&image).unwrap();
     for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
         assert!((found - expected).abs() < 1e-4, "{found}, {expected}");
@@ -442,7 +446,7 @@ fn face_apis_names() {
             .insert("Output/extra_dim".to_string(), raw(shape, values));
         let variables = SsdVariables::find(&faces).unwrap();
         let own = variables.anchors().map(Option::unwrap);
-        own.and_then(|own| DetectorWeights::faces(&variables, own))
+        own.and_then(|own| faces_of(&variables, own))
             .unwrap_err()
             .to_string()
     };

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use mobilenet_detect::graph::SsdGraph;
-use mobilenet_detect::{Computation, DetectError, Detection, DetectorWeights, PostProcess};
+use mobilenet_detect::{
+    Computation, DetectError, Detection, DetectorWeights, PostProcess, UnpackedFloats,
+};
 use mobilenet_model::checkpoint::{ReadLimits, load_tensors};
 
 use crate::ssd_graph::{SIDE, golden, uniform};
@@ -18,7 +20,7 @@ fn the_graph_in_onnx() {
     let ssd = SsdGraph::find("ssd", &tensors).unwrap().unwrap();
     let config = ssd.config([SIDE; 2]).unwrap();
     assert_eq!((config.width, config.classes), (1.0 / 16.0, 3));
-    let weights = DetectorWeights::graph(&ssd, &config).unwrap();
+    let weights = DetectorWeights::floats(UnpackedFloats::graph(&ssd, &config).unwrap()).unwrap();
     let preprocessing = weights.preprocessing();
     for half in preprocessing.mean.iter().chain(&preprocessing.std) {
         assert!((half - 0.5).abs() < 1e-6, "{half}");
@@ -74,7 +76,7 @@ fn the_graph_in_onnx() {
         let tensors = load_tensors(&broken, ReadLimits::default())?;
         let ssd = SsdGraph::find("ssd", &tensors)?;
         let ssd = ssd.ok_or(DetectError::Missing { name: "ssd".into() })?;
-        DetectorWeights::graph(&ssd, &ssd.config([SIDE; 2])?)
+        DetectorWeights::floats(UnpackedFloats::graph(&ssd, &ssd.config([SIDE; 2])?)?)
     };
     assert!(open(&bytes).is_ok());
     let errors = (0..40_000).step_by(1_009).filter(|&at| {

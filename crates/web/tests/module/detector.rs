@@ -1,21 +1,25 @@
 //! A detector in the browser's module predicts what it predicts natively, and a broken description is
 //! an error.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use mobilenet_detect::floats::{FloatDetectorPlan, FloatNetwork, FloatWeights};
 use mobilenet_detect::integers::{IntegerDetectorPlan, IntegerWeights};
-use mobilenet_detect::tflite::{Joint, QuantizedDetector};
+use mobilenet_detect::tflite::{FloatDetector, Joint, QuantizedDetector};
 use mobilenet_kernels::integer::{Arithmetic, IntegerImages, IntegerOperation, Integers};
 use mobilenet_model::checkpoint::ReadLimits;
-use mobilenet_model::checkpoint::readers::read_branches;
-use mobilenet_web::{Module, WebError, write};
+use mobilenet_model::checkpoint::readers::{read_branches, read_float_branches};
+use mobilenet_web::write::{self, FloatBranch};
+use mobilenet_web::{Module, WebError};
+
+fn golden(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../detect/tests/golden");
+    folder.join(name)
+}
 
 fn detector() -> QuantizedDetector {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../detect/tests/golden/tiny_ssd.tflite"
-    );
-    let bytes = std::fs::read(path).unwrap();
+    let bytes = std::fs::read(golden("tiny_ssd.tflite")).unwrap();
     QuantizedDetector::new(read_branches(&bytes, ReadLimits::default()).unwrap()).unwrap()
 }
 
@@ -91,17 +95,22 @@ fn load(words: &[u32], layers: &[Vec<u8>]) -> Result<Module, WebError> {
     Ok(module)
 }
 
-#[test]
-fn predicts_what_the_native_plan_predicts() {
-    let detector = detector();
-    let mut module = load(&description(&detector), &layers(&detector)).unwrap();
+/// An image for a module, which has run.
+fn run(module: &mut Module) -> Vec<f32> {
     let length = module.input().len();
     let image: Vec<f32> = (0..length)
         .map(|index| (index * 7919 % 1000) as f32 / 500.0 - 1.0)
         .collect();
     module.input().copy_from_slice(&image);
     module.run().unwrap();
+    image
+}
 
+#[test]
+fn predicts_what_the_native_plan_predicts() {
+    let detector = detector();
+    let mut module = load(&description(&detector), &layers(&detector)).unwrap();
+    let image = run(&mut module);
     let anchors = detector.rules.anchors.len();
     let joints = [detector.boxes, detector.scores];
     let arithmetic = Arithmetic::Xnnpack;
@@ -114,16 +123,58 @@ fn predicts_what_the_native_plan_predicts() {
     assert!(scores.iter().any(|&score| score != scores[0]));
 }
 
+/// The description of a detector in f32, its layers' bytes, and the detector.
+fn float_detector() -> (Vec<u32>, Vec<Vec<u8>>, FloatNetwork) {
+    let bytes = std::fs::read(golden("tiny_ssd_float.tflite")).unwrap();
+    let network = read_float_branches(&bytes, ReadLimits::default()).unwrap();
+    let network = FloatDetector::new(network).unwrap().network;
+    let shapes: Vec<_> = network.layers.iter().map(|layer| layer.shape).collect();
+    let branches = network.predictors.iter().map(|one| FloatBranch {
+        reads: one.reads,
+        cell: [&one.boxes, &one.scores].map(|layer| layer.shape.out_channels),
+        geometry: one.boxes.shape.geometry,
+    });
+    let branches: Vec<_> = branches.collect();
+    let [rows, columns] = network.size;
+    let words = write::float_detector([rows, columns, 3], &shapes, &branches);
+    let joints: Vec<_> = network.predictors.iter().map(|one| one.joint()).collect();
+    let layers = network.layers.iter().chain(&joints).map(|layer| {
+        let numbers = layer.bias.iter().chain(&layer.weights);
+        numbers.flat_map(|number| number.to_le_bytes()).collect()
+    });
+    let layers = layers.collect();
+    (words, layers, network)
+}
+
+#[test]
+fn predicts_in_f32_what_the_native_plan_predicts() {
+    let (words, layers, network) = float_detector();
+    let mut module = load(&words, &layers).unwrap();
+    let image = run(&mut module);
+    let anchors = module.features().len() / 4;
+    let weights = FloatWeights::new(&network).unwrap();
+    let mut plan = FloatDetectorPlan::new(Arc::new(weights), anchors, 1).unwrap();
+    let [boxes, scores] = plan.run(&image).unwrap();
+    assert_eq!(module.features(), boxes);
+    assert_eq!(module.logits(), scores);
+    assert!(scores.iter().any(|&score| score != scores[0]));
+}
+
 #[test]
 fn every_changed_word_is_an_error_or_a_network() {
     let detector = detector();
-    let (words, layers) = (description(&detector), layers(&detector));
+    change_every_word(&description(&detector), &layers(&detector));
+    let (words, layers, _) = float_detector();
+    change_every_word(&words, &layers);
+}
+
+fn change_every_word(words: &[u32], layers: &[Vec<u8>]) {
     let mut refused = 0;
     for at in 0..words.len() {
         for value in [0, 1, 1 << 20, u32::MAX] {
-            let mut changed = words.clone();
+            let mut changed = words.to_vec();
             changed[at] = value;
-            match load(&changed, &layers) {
+            match load(&changed, layers) {
                 Ok(mut module) => module.run().unwrap(),
                 Err(error) => {
                     assert!(!error.to_string().is_empty());
@@ -132,7 +183,7 @@ fn every_changed_word_is_an_error_or_a_network() {
             }
         }
         assert!(
-            load(&words[..at], &layers).is_err(),
+            load(&words[..at], layers).is_err(),
             "a description of {at} words"
         );
     }

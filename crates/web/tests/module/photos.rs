@@ -34,7 +34,7 @@ fn rule_of(rule: &Preprocessing) -> Rule {
                 filter: filter(used),
                 to_even: rounding == CropRounding::HalfToEven,
             },
-            preprocess::Resize::LongestEdge { .. } => panic!("the module has no such rule"),
+            preprocess::Resize::LongestEdge { filter: used } => Resize::LongestEdge(filter(used)),
         },
         mean: rule.mean.clone(),
         std: rule.std.clone(),
@@ -96,6 +96,12 @@ fn every_rule_gives_the_input_of_the_library() {
             ..Preprocessing::timm(21, 0.9)
         },
         Preprocessing::timm(28, 0.875).at_size([28, 41]),
+        Preprocessing {
+            resize: preprocess::Resize::LongestEdge {
+                filter: preprocess::Filter::Bilinear,
+            },
+            ..Preprocessing::plain(32).at_size([32, 27])
+        },
     ];
     for rule in rules {
         let shape = [rule.size[0], rule.size[1], rule.channels()];

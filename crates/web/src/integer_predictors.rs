@@ -8,10 +8,6 @@ use crate::error::{WebError, check_size};
 use crate::network::{MOST_LAYERS, floats};
 use crate::words::Words;
 
-/// Whether the module has detectors. Those with threads have none: they would be larger than a page
-/// should have to load.
-pub(crate) const DETECTS: bool = cfg!(not(all(target_arch = "wasm32", target_feature = "atomics")));
-
 /// Numbers of the values of a byte.
 const VALUES: usize = 1 << 8;
 /// Their bytes in the file.
