@@ -71,6 +71,17 @@ macro_rules! sums_of_avx2 {
         }
 
         #[inline(always)]
+        unsafe fn store_pixel<const V: usize>(
+            self,
+            to: *mut u8,
+            sums: [Self::Sums; V],
+            channels: usize,
+        ) {
+            // SAFETY: as above.
+            unsafe { self.0.store_pixel(to, sums, channels) }
+        }
+
+        #[inline(always)]
         unsafe fn store_values(self, to: *mut u8, sums: Self::Sums, count: usize) {
             // SAFETY: left operands are bytes.
             unsafe { self.0.store_bytes(to, sums, count) }
@@ -105,6 +116,7 @@ impl IntegerSimd for Avx2 {
     const LANES: usize = 8;
     const DEPTH: usize = 2;
     const TILE: usize = 6;
+    const UNROLLED: usize = 4;
     const PANEL: usize = 2;
     const WHOLE: i32 = i16::MAX as i32;
 
@@ -198,6 +210,34 @@ impl IntegerSimd for Avx2 {
                 let bytes = _mm_cvtsi128_si64(bytes).to_le_bytes();
                 to.copy_from_nonoverlapping(bytes.as_ptr(), count.min(bytes.len()));
             }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_pixel<const V: usize>(
+        self,
+        to: *mut u8,
+        sums: [Self::Sums; V],
+        channels: usize,
+    ) {
+        if let ([first, second], true) = (sums.as_slice(), channels == 2 * Self::LANES) {
+            // SAFETY: the caller guarantees 16 writable bytes; `self` proves the instruction set.
+            unsafe {
+                // Each half has four bytes of the first vector, then four of the second.
+                let words = _mm256_packs_epi32(*first, *second);
+                let bytes = _mm256_packus_epi16(words, words);
+                let (low, high) = (
+                    _mm256_castsi256_si128(bytes),
+                    _mm256_extracti128_si256::<1>(bytes),
+                );
+                _mm_storeu_si128(to.cast(), _mm_unpacklo_epi32(low, high));
+            }
+            return;
+        }
+        for (v, sums) in sums.into_iter().enumerate() {
+            let count = (channels - v * Self::LANES).min(Self::LANES);
+            // SAFETY: the caller's guarantee.
+            unsafe { self.store_bytes(to.add(v * Self::LANES), sums, count) }
         }
     }
 

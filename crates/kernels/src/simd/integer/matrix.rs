@@ -106,27 +106,45 @@ unsafe fn tile<S: IntegerSimd, const P: usize, const V: usize>(
     let step = S::DEPTH * S::LANES;
     // SAFETY: pixels, weights and starts have these sizes.
     unsafe {
-        let rows: [*const S::Value; P] =
-            std::array::from_fn(|p| panel.values.add((pixel + p) * panel.stride));
+        let mut values = panel.values.add(pixel * panel.stride);
+        let rows = values;
         let start: [S::Sums; V] = std::array::from_fn(|v| simd.load(panel.start.add(v * S::LANES)));
         let mut sums = [start; P];
         let mut weights = panel.weights;
-        for offset in (0..panel.stride).step_by(S::DEPTH) {
-            add_step(simd, &mut sums, &rows, offset, weights);
-            weights = weights.add(V * step);
+        // The end is looked for after each step of a turn, too. In one block of code, the compiler would add
+        // the products of several steps to each other first, for which there are not enough registers.
+        let mut steps = panel.stride / S::DEPTH;
+        'steps: loop {
+            for next in 0..S::UNROLLED {
+                if steps == 0 {
+                    break 'steps;
+                }
+                let own = (values.add(next * S::DEPTH), weights.add(next * V * step));
+                add_step(simd, &mut sums, own.0, panel.stride, own.1);
+                steps -= 1;
+            }
+            values = values.add(S::UNROLLED * S::DEPTH);
+            weights = weights.add(S::UNROLLED * V * step);
         }
+        let mut weights = panel.weights.add(panel.stride / S::DEPTH * V * step);
         for &offset in panel.extra {
-            add_step(simd, &mut sums, &rows, offset as usize, weights);
+            add_step(
+                simd,
+                &mut sums,
+                rows.add(offset as usize),
+                panel.stride,
+                weights,
+            );
             weights = weights.add(V * step);
         }
         for sums in sums {
             let to = output.next();
-            for (v, sums) in sums.into_iter().enumerate() {
+            let bytes = std::array::from_fn(|v| {
                 let count = (panel.channels - v * S::LANES).min(S::LANES);
                 let channel = panel.first + v * S::LANES;
-                let bytes = panel.rounding.bytes(simd, sums, channel, count);
-                simd.store_bytes(to.add(v * S::LANES), bytes, count);
-            }
+                panel.rounding.bytes(simd, sums[v], channel, count)
+            });
+            simd.store_pixel::<V>(to, bytes, panel.channels);
         }
     }
     P
@@ -135,21 +153,22 @@ unsafe fn tile<S: IntegerSimd, const P: usize, const V: usize>(
 /// Adds the products of a step to the sums of all pixels.
 ///
 /// # Safety
-/// `DEPTH` values must be readable from `offset` of each row on, and the step's weights.
+/// `DEPTH` values must be readable of each of the rows, which are `stride` apart, and the step's
+/// weights.
 #[inline(always)]
 unsafe fn add_step<S: IntegerSimd, const P: usize, const V: usize>(
     simd: S,
     sums: &mut [[S::Sums; V]; P],
-    rows: &[*const S::Value; P],
-    offset: usize,
+    values: *const S::Value,
+    stride: usize,
     weights: *const S::Weight,
 ) {
     let step = S::DEPTH * S::LANES;
     // SAFETY: the caller's guarantee.
     unsafe {
         let right: [S::Right; V] = std::array::from_fn(|v| simd.right(weights.add(v * step)));
-        for (sums, row) in sums.iter_mut().zip(rows) {
-            let left = simd.left(row.add(offset));
+        for (p, sums) in sums.iter_mut().enumerate() {
+            let left = simd.left(values.add(p * stride));
             for (sums, right) in sums.iter_mut().zip(right) {
                 *sums = simd.dot(*sums, left, right);
             }

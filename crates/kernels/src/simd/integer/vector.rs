@@ -53,6 +53,9 @@ pub(crate) trait IntegerSimd: Copy + Send + Sync + 'static {
     const DEPTH: usize;
     /// Pixels in a full tile of the matrix product.
     const TILE: usize;
+    /// Steps that a turn of the matrix product's loop does: with several, few instructions are left
+    /// that compute addresses.
+    const UNROLLED: usize = 1;
     /// Vectors of output channels in a full panel of the matrix product.
     const PANEL: usize;
     /// A step takes weights whole whose magnitudes are at most this.
@@ -138,6 +141,24 @@ pub(crate) trait IntegerSimd: Copy + Send + Sync + 'static {
     /// # Safety
     /// `count` bytes must be writable at `to`; `count` is at most `LANES`.
     unsafe fn store_bytes(self, to: *mut u8, sums: Self::Sums, count: usize);
+
+    /// Stores the sums of a pixel's first `channels` channels, which are from 0 to 255, as bytes.
+    ///
+    /// # Safety
+    /// `channels` bytes must be writable at `to`; the last vector has one of them.
+    #[inline(always)]
+    unsafe fn store_pixel<const V: usize>(
+        self,
+        to: *mut u8,
+        sums: [Self::Sums; V],
+        channels: usize,
+    ) {
+        for (v, sums) in sums.into_iter().enumerate() {
+            let count = (channels - v * Self::LANES).min(Self::LANES);
+            // SAFETY: the caller's guarantee.
+            unsafe { self.store_bytes(to.add(v * Self::LANES), sums, count) }
+        }
+    }
 
     /// Stores the first `count` sums, which are from 0 to 255, as left operands.
     ///
