@@ -29,8 +29,7 @@ pub(super) fn convert(weights: &str, dtype: WebType) -> Result<Option<Converted>
         return Ok(None);
     }
     let path = mobilenet_cli::detector_file(weights)?;
-    let found = UnpackedDetector::open(&path).with_context(|| format!("cannot read {weights}"))?;
-    let Some(detector) = found else {
+    let Some(detector) = UnpackedDetector::open(&path)? else {
         return Ok(None);
     };
     // Checks that the parts go together.

@@ -24,7 +24,6 @@ const SINGLE: &str = "mobilenet.html";
 pub(crate) fn run(arguments: &Web) -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let root = root.parent().context("this package is in no workspace")?;
-    let modules = compile::modules(root)?;
     let sources = root.join("web");
     let folder = arguments.out.join("weights");
     let mut offered = Vec::new();
@@ -35,6 +34,8 @@ pub(crate) fn run(arguments: &Web) -> Result<()> {
     for dtype in [WebType::F16, WebType::Int8] {
         offered.push(weights::convert(&embedded, dtype)?.called("fashion_mnist"));
     }
+    // After the weights, which may be none: it takes a minute.
+    let modules = compile::modules(root)?;
     if arguments.single_file {
         create(&arguments.out)?;
         let page = single_file::page(&sources, &modules, &offered)?;
