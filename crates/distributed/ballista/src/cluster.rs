@@ -90,10 +90,10 @@ fn classifier(path: &Path, tasks: usize) -> Result<Classifier> {
     let limits = ReadLimits::default();
     let classifier = if is_quantized(path, limits)? {
         let quantized = load_quantized(path, limits)?;
-        Classifier::from_integers(quantized.metadata, quantized.network, tasks)?
+        Classifier::from_integers(quantized.metadata, quantized.network, Some(tasks))?
     } else {
         let engine = Engine::Plan {
-            threads: tasks,
+            threads: Some(tasks),
             weights: WeightType::F32,
         };
         Classifier::from_checkpoint(load(path, limits)?, engine)?
