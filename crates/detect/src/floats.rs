@@ -8,7 +8,7 @@ use mobilenet_kernels::inference::{
     ProgramConfig, WeightType,
 };
 use mobilenet_kernels::simd::Isa;
-use mobilenet_kernels::{Activation, ConvGeometry, KernelError};
+use mobilenet_kernels::{Activation, ConvGeometry, KernelError, logistic};
 pub use mobilenet_model::checkpoint::readers::FloatLayer;
 
 use crate::error::DetectError;
@@ -261,9 +261,7 @@ impl FloatDetectorPlan {
     /// If the image has another size than the network's.
     pub fn run(&mut self, image: &[f32]) -> Result<[Vec<f32>; 2], DetectError> {
         let [encodings, mut scores] = self.logits(image)?;
-        for score in &mut scores {
-            *score = 1.0 / (1.0 + (-*score).exp());
-        }
+        logistic(&mut scores);
         Ok([encodings, scores])
     }
 
@@ -275,7 +273,12 @@ impl FloatDetectorPlan {
         let mut outputs: Vec<&mut [f32]> = self.maps.iter_mut().map(Vec::as_mut_slice).collect();
         let image = Images::F32(image, ImageLayout::Nhwc);
         self.program.run_all(&image, &mut outputs)?;
-        let (mut encodings, mut logits) = (Vec::new(), Vec::new());
+        let cells = self.maps.iter().zip(&self.weights.cells);
+        let lengths = cells.fold([0; 2], |[all, others], (map, &[boxes, scores])| {
+            let cells = map.len() / (boxes + scores);
+            [all + cells * boxes, others + cells * scores]
+        });
+        let [mut encodings, mut logits] = lengths.map(Vec::with_capacity);
         for (map, &[boxes, columns]) in self.maps.iter().zip(&self.weights.cells) {
             for cell in map.chunks_exact(boxes + columns) {
                 let (boxes, columns) = cell.split_at(boxes);

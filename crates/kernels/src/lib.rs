@@ -12,6 +12,7 @@
 //! | [`mod@pointwise`] | 1x1 convolution as a matrix product |
 //! | [`batch_norm`] | inference form as scale and shift, and folding into weights |
 //! | [`activation`] | ReLU and ReLU6 |
+//! | [`mod@logistic`] | the logistic function |
 //! | [`pool`] | average pooling |
 //! | [`fake_quantization`] | rounding to the values of an 8-bit integer, and its gradient |
 //! | [`backward`] | gradients of all these |
@@ -55,6 +56,7 @@ pub mod integer;
     reason = "threads share maps and scratch through pointers"
 )]
 mod layer;
+pub mod logistic;
 mod network;
 #[cfg(feature = "training")]
 mod normalizer;
@@ -75,6 +77,7 @@ pub use error::KernelError;
 pub use geometry::{Axis, ConvGeometry, ConvSize, Padding};
 #[cfg(feature = "training")]
 pub use layer::slices::Epilogue;
+pub use logistic::logistic;
 pub use network::{Activation, ConvKind, Pooling};
 #[cfg(feature = "training")]
 pub use normalizer::{BatchNormConfig, Normalizer};

@@ -1,8 +1,8 @@
 //! A detector's predictors in f32: branches of a network, each of which computes the boxes and the
 //! scores of a map together.
 
-use mobilenet_kernels::Activation;
 use mobilenet_kernels::inference::{BranchShape, ConvKind, LayerShape, Output};
+use mobilenet_kernels::{Activation, logistic};
 
 use crate::error::WebError;
 use crate::network::{add_predictions, count_branches};
@@ -92,17 +92,18 @@ impl Predictions {
 
     /// Writes the numbers of the boxes, and the scores after the logistic function.
     pub(crate) fn write(&self, boxes: &mut [f32], scores: &mut [f32]) {
-        let (mut boxes, mut scores) = (boxes.iter_mut(), scores.iter_mut());
+        let (mut boxes, mut numbers) = (boxes.iter_mut(), scores.iter_mut());
         for (map, [own, others]) in self.maps.iter().zip(&self.cells) {
             for cell in map.chunks_exact(own + others) {
                 let (of_boxes, of_scores) = cell.split_at(*own);
                 for (value, to) in of_boxes.iter().zip(&mut boxes) {
                     *to = *value;
                 }
-                for (value, to) in of_scores.iter().zip(&mut scores) {
-                    *to = 1.0 / (1.0 + (-*value).exp());
+                for (value, to) in of_scores.iter().zip(&mut numbers) {
+                    *to = *value;
                 }
             }
         }
+        logistic(scores);
     }
 }

@@ -1,5 +1,7 @@
 //! Full convolution: a matrix product whose input rows are the windows. It is computed one output
-//! row at a time.
+//! row at a time, or some rows together where weights are more than a near cache holds.
+
+use std::ops::Range;
 
 use super::context::Context;
 use super::feature_map::{FeatureMap, MOST_TAPS};
@@ -10,25 +12,76 @@ use crate::simd::Simd;
 use crate::simd::ahead::Walk;
 use crate::simd::team::Turn;
 
+/// Values that stay in the L2 cache: half of a small one (512 KiB).
+const NEAR_VALUES: usize = 64 << 10;
+
 /// A full convolution.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Convolution {
-    pub(super) input: FeatureMap,
-    pub(super) size: ConvSize,
+    input: FeatureMap,
+    size: ConvSize,
     pub(super) matrix: MatrixProduct,
     /// Whether it reads the image, that is, whether it is the first layer.
-    pub(super) is_first: bool,
+    is_first: bool,
+    /// Rows that are computed by a panel of weights before the next panel.
+    band: usize,
+    /// Whether chunks have their own panels, because there are more weights than pixels. Otherwise
+    /// they have their own rows.
+    by_panels: bool,
 }
 
 impl Convolution {
-    /// Computes a chunk's rows.
+    pub(super) fn new(
+        input: FeatureMap,
+        size: ConvSize,
+        matrix: MatrixProduct,
+        is_first: bool,
+    ) -> Self {
+        let weights = matrix.layout.len();
+        let row = size.rows.stride * input.row();
+        Self {
+            input,
+            size,
+            matrix,
+            is_first,
+            band: match weights <= NEAR_VALUES {
+                true => 1,
+                false => (NEAR_VALUES / row.max(1)).max(1),
+            },
+            by_panels: weights > input.height * input.row(),
+        }
+    }
+
+    /// Computes a chunk's rows or panels.
     #[inline(always)]
     pub(super) fn run<S: Simd>(&self, simd: S, context: &Context<'_>, turn: Turn) {
+        let (output, panels) = (&self.matrix.output, self.matrix.panels());
+        context.zero_columns(output, turn.share(output.height));
+        let (rows, panels) = match self.by_panels {
+            true => (0..output.height, turn.share(panels)),
+            false => (turn.share(output.height), 0..panels),
+        };
+        for start in rows.clone().step_by(self.band) {
+            let band = start..rows.end.min(start + self.band);
+            self.rows(simd, context, band, panels.clone());
+        }
+    }
+
+    /// Computes some panels of a band.
+    #[inline(always)]
+    fn rows<S: Simd>(
+        &self,
+        simd: S,
+        context: &Context<'_>,
+        band: Range<usize>,
+        panels: Range<usize>,
+    ) {
         let Self {
             input,
             size,
             matrix,
             is_first,
+            ..
         } = self;
         let output = &matrix.output;
         let (source, beyond) = match context.frames {
@@ -52,19 +105,17 @@ impl Convolution {
         let length = matrix.layout.depth() / segments.len();
         let stride = size.columns.stride * input.pixel;
         let ahead = Walk::stay(source.weights);
-        let rows = turn.share(output.height);
-        context.zero_columns(output, rows.clone());
-        for y in rows {
-            for (index, segment) in firsts.iter_mut().enumerate() {
-                let (ky, kx) = (index / per_row, index % per_row);
-                let row = match size.rows.source(y, ky) {
-                    Some(y) => context.input_row(input, Some(y)),
-                    None => beyond,
-                };
-                *segment = row.wrapping_add(kx * size.columns.dilation * input.pixel);
-            }
-            for panel in 0..matrix.panels() {
-                let panel = matrix.panel(source, panel, tiles);
+        for panel in panels {
+            let panel = matrix.panel(source, panel, band.len() * tiles);
+            for (order, y) in band.clone().enumerate() {
+                for (index, segment) in firsts.iter_mut().enumerate() {
+                    let (ky, kx) = (index / per_row, index % per_row);
+                    let row = match size.rows.source(y, ky) {
+                        Some(y) => context.input_row(input, Some(y)),
+                        None => beyond,
+                    };
+                    *segment = row.wrapping_add(kx * size.columns.dilation * input.pixel);
+                }
                 for (index, pixels) in each_part(output.width, tiles).enumerate() {
                     for (segment, first) in segments.iter_mut().zip(&*firsts) {
                         *segment = first.wrapping_add(pixels.start * stride);
@@ -75,12 +126,12 @@ impl Convolution {
                         stride,
                         output: context.pointer(output.at(y, pixels.start)),
                         offsets: &offsets[..pixels.len()],
-                        index,
+                        index: order * tiles + index,
                         ahead,
                     };
                     // SAFETY: the segments are in the input map with its padding, or in the row of
-                    // padding. The schedule made these large enough. The output row is this
-                    // chunk's.
+                    // padding. The schedule made these large enough. These channels of the output row
+                    // are this chunk's.
                     unsafe { matrix.tile(simd, &panel, &tile) }
                 }
             }

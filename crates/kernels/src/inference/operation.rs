@@ -206,14 +206,21 @@ fn export(context: &Context<'_>, map: &FeatureMap, output: OutputSlot, turn: Tur
     for y in turn.share(map.height) {
         for x in 0..map.width {
             let pixel = context.pointer::<f32>(map.at(y, x));
-            for c in 0..map.channels {
-                let index = match context.layout {
-                    ImageLayout::Nhwc => (y * map.width + x) * map.channels + c,
-                    ImageLayout::Nchw => (c * map.height + y) * map.width + x,
-                };
-                // SAFETY: the pixel is in the map. The output has room for all values, and those of
-                // this row are this chunk's.
-                unsafe { output.add(index).write(pixel.add(c).read()) }
+            let number = y * map.width + x;
+            // SAFETY: the pixel is in the map. The output has room for all values, and those of this
+            // row are this chunk's.
+            unsafe {
+                match context.layout {
+                    ImageLayout::Nhwc => output
+                        .add(number * map.channels)
+                        .copy_from_nonoverlapping(pixel, map.channels),
+                    ImageLayout::Nchw => {
+                        for c in 0..map.channels {
+                            let index = c * map.height * map.width + number;
+                            output.add(index).write(pixel.add(c).read());
+                        }
+                    }
+                }
             }
         }
     }

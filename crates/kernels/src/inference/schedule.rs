@@ -123,12 +123,10 @@ impl Schedule {
                         start: rooms.offset(*room),
                         ..*branch
                     };
-                    operations.push(Operation::Convolution(Convolution {
-                        input: map.without_zeros(),
-                        size: sized.size,
-                        matrix: sized.matrix(map.pixel, branch, weights),
-                        is_first: false,
-                    }));
+                    let matrix = sized.matrix(map.pixel, branch, weights);
+                    let input = map.without_zeros();
+                    let convolution = Convolution::new(input, sized.size, matrix, false);
+                    operations.push(Operation::Convolution(convolution));
                     operations.push(Operation::Export(branch, slot(*output)));
                 }
             }
@@ -230,12 +228,12 @@ impl Group {
                            depthwise input is an output",
                 })
             }
-            ConvKind::Conv => Ok(Operation::Convolution(Convolution {
-                input,
-                size: first.size,
-                matrix: first.matrix(input.pixel, output, weights),
-                is_first: self.first == 0,
-            })),
+            ConvKind::Conv => {
+                let matrix = first.matrix(input.pixel, output, weights);
+                let is_first = self.first == 0;
+                let convolution = Convolution::new(input, first.size, matrix, is_first);
+                Ok(Operation::Convolution(convolution))
+            }
         }
     }
 }

@@ -25,6 +25,7 @@ fn assert_close(found: &[f32], expected: &[f32], what: &str) {
 on_each_instruction_set! {
     chains_equal_reference
     maps_as_large_as_real_ones_equal_reference
+    convolutions_with_many_weights_equal_reference
     features_logits_layouts_and_batches
     several_outputs_equal_single_ones
     nan_goes_through
@@ -166,6 +167,19 @@ fn maps_as_large_as_real_ones_equal_reference(isa: Isa) {
             threads,
         );
         check(isa, &[depthwise(256, 1), pointwise(256, 96)], 7, 7, threads);
+    }
+}
+
+/// More weights than a near cache holds, and on the smaller map also more than there are pixels: rows are
+/// computed together, and threads have their own panels.
+fn convolutions_with_many_weights_equal_reference(isa: Isa) {
+    let layer = |stride| {
+        let window = window([3, 3], stride, 1, Padding::Same);
+        Owned::new(ConvKind::Conv, window, [88, 104], Activation::Relu6, 8)
+    };
+    for threads in [1, 2, 3] {
+        check(isa, &[layer(2)], 11, 9, threads);
+        check(isa, &[layer(1)], 33, 29, threads);
     }
 }
 
