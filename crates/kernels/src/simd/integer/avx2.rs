@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::vector::{IntegerKernel, IntegerSimd};
+use super::vector::{IntegerKernel, IntegerSimd, store_vectors};
 
 /// Proof that the machine has AVX2.
 #[derive(Debug, Clone, Copy)]
@@ -234,11 +234,8 @@ impl IntegerSimd for Avx2 {
             }
             return;
         }
-        for (v, sums) in sums.into_iter().enumerate() {
-            let count = (channels - v * Self::LANES).min(Self::LANES);
-            // SAFETY: the caller's guarantee.
-            unsafe { self.store_bytes(to.add(v * Self::LANES), sums, count) }
-        }
+        // SAFETY: the caller's guarantee.
+        unsafe { store_vectors(self, to, sums, channels) }
     }
 
     #[inline(always)]

@@ -153,11 +153,8 @@ pub(crate) trait IntegerSimd: Copy + Send + Sync + 'static {
         sums: [Self::Sums; V],
         channels: usize,
     ) {
-        for (v, sums) in sums.into_iter().enumerate() {
-            let count = (channels - v * Self::LANES).min(Self::LANES);
-            // SAFETY: the caller's guarantee.
-            unsafe { self.store_bytes(to.add(v * Self::LANES), sums, count) }
-        }
+        // SAFETY: the caller's guarantee.
+        unsafe { store_vectors(self, to, sums, channels) }
     }
 
     /// Stores the first `count` sums, which are from 0 to 255, as left operands.
@@ -165,4 +162,22 @@ pub(crate) trait IntegerSimd: Copy + Send + Sync + 'static {
     /// # Safety
     /// `count` values must be writable at `to`; `count` is at most `LANES`.
     unsafe fn store_values(self, to: *mut Self::Value, sums: Self::Sums, count: usize);
+}
+
+/// Stores the sums of a pixel, one vector after another.
+///
+/// # Safety
+/// As [`IntegerSimd::store_pixel`].
+#[inline(always)]
+pub(super) unsafe fn store_vectors<S: IntegerSimd, const V: usize>(
+    simd: S,
+    to: *mut u8,
+    sums: [S::Sums; V],
+    channels: usize,
+) {
+    for (v, sums) in sums.into_iter().enumerate() {
+        let count = (channels - v * S::LANES).min(S::LANES);
+        // SAFETY: the caller's guarantee.
+        unsafe { simd.store_bytes(to.add(v * S::LANES), sums, count) }
+    }
 }
