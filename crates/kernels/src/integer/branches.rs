@@ -42,7 +42,7 @@ impl PackedIntegers {
             }
             check_kind(&layer.name, &layer.output)?;
             check_shape(&layer.name, check(&layer, shape, input)?)?;
-            let layer = PackedLayer::new(layer, input, shape[2], arithmetic, isa)?;
+            let layer = PackedLayer::new(layer, input, shape, arithmetic, isa)?;
             packed.layers.push(layer);
             packed.branches.push(reads);
         }

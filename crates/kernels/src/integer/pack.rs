@@ -47,22 +47,23 @@ impl PackedIntegers {
         arithmetic: Arithmetic,
         isa: IntegerIsa,
     ) -> Result<Self, KernelError> {
-        let [_, _, mut channels] = network.input_shape;
+        let mut read = network.input_shape;
         let mut input = network.input;
         let mut unpacked = Vec::new();
         for (layer, (shape, computed)) in
             network.layers.into_iter().zip(shapes.iter().zip(computed))
         {
             let output = layer.output;
-            unpacked.push((layer, input, channels, computed));
+            unpacked.push((layer, input, read, computed));
             let computed = unpacked.last().and_then(|(.., computed)| computed.as_ref());
-            channels = computed.map_or(shape[2], Computed::count);
+            let channels = computed.map_or(shape[2], Computed::count);
+            read = [shape[0], shape[1], channels];
             input = output;
         }
         // The last layers have most weights: begun first, they end with the others.
         unpacked.reverse();
-        let layers = on_all_cores(unpacked, |(layer, input, channels, computed)| {
-            let layer = PackedLayer::new(layer, input, channels, arithmetic, isa)?;
+        let layers = on_all_cores(unpacked, |(layer, input, read, computed)| {
+            let layer = PackedLayer::new(layer, input, read, arithmetic, isa)?;
             Ok(PackedLayer { computed, ..layer })
         });
         let layers = layers
@@ -81,11 +82,11 @@ impl PackedIntegers {
 }
 
 impl PackedLayer {
-    /// Packs a layer that reads `channels` channels of `input`, and that was checked.
+    /// Packs a layer that reads rows, columns and channels of `input`, and that was checked.
     pub(super) fn new(
         layer: IntegerLayer,
         input: ValueKind,
-        channels: usize,
+        read: [usize; 3],
         arithmetic: Arithmetic,
         isa: IntegerIsa,
     ) -> Result<Self, KernelError> {
@@ -104,7 +105,7 @@ impl PackedLayer {
                               256 times the output's or more"
                         .to_string(),
                 })?;
-                pack(isa, &convolution, channels, [input, output], factors)
+                pack(isa, &convolution, read, [input, output], factors)
             }
             (IntegerOperation::Softmax { .. }, _, ValueKind::Quantized(output))
                 if arithmetic == Arithmetic::Reference && output.scale != FIXED_SCALE =>
@@ -174,7 +175,7 @@ fn sums_of_weights(convolution: &QuantizedConvolution) -> Vec<i32> {
 fn pack(
     isa: IntegerIsa,
     convolution: &QuantizedConvolution,
-    in_channels: usize,
+    [rows, columns, in_channels]: [usize; 3],
     meanings: [Quantized; 2],
     factors: Factors,
 ) -> PackedOperation {
@@ -188,7 +189,7 @@ fn pack(
             sums: sums(0),
         }),
         ConvKind::Conv => {
-            let packed = pack_matrix(isa, convolution);
+            let packed = pack_matrix(isa, convolution, rows * columns);
             PackedOperation::Matrix(PackedMatrix {
                 geometry: convolution.geometry,
                 in_channels,

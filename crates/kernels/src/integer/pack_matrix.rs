@@ -28,9 +28,24 @@ pub(super) struct Panels {
     complete: bool,
 }
 
-/// Packs a matrix for the fastest way to multiply.
-pub(super) fn pack_matrix(isa: IntegerIsa, convolution: &QuantizedConvolution) -> Panels {
+/// Packs a matrix for the fastest way to multiply a map of so many pixels.
+pub(super) fn pack_matrix(
+    isa: IntegerIsa,
+    convolution: &QuantizedConvolution,
+    pixels: usize,
+) -> Panels {
     let plain = isa.products();
+    if let (1, Some(products)) = (pixels, isa.products_of_a_pixel()) {
+        let packed = PackMatrix {
+            convolution,
+            products,
+            most: dispatch(products, CountWeights { convolution }),
+        };
+        let packed = dispatch(products, packed);
+        if packed.complete {
+            return packed;
+        }
+    }
     if let Some(small) = isa.products_of_small() {
         // The plain kernel needs no extra steps.
         let count = dispatch(plain, CountWeights { convolution });
@@ -326,6 +341,21 @@ mod tests {
             activation: Activation::Identity,
             fully_connected: false,
         }
+    }
+
+    #[test]
+    fn weights_of_a_single_pixel_are_bytes_if_they_fit() {
+        if !IntegerIsa::Avx2.is_available() {
+            return println!("SKIPPED: this machine has no AVX2");
+        }
+        let mut convolution = convolution(127);
+        let packed = |convolution: &_| pack_matrix(IntegerIsa::Avx2, convolution, 1);
+        assert_eq!(packed(&convolution).products, Products::Avx2Widened);
+        // Minus this, the least of them is less than a byte.
+        convolution.weights.zero_points = vec![3];
+        let wide = packed(&convolution);
+        assert_eq!(wide.products, Products::Avx2);
+        assert!(wide.extra.is_empty());
     }
 
     #[test]

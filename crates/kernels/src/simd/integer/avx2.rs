@@ -20,7 +20,7 @@ fn enter<K: IntegerKernel>(simd: Avx2, kernel: K) -> K::Output {
     kernel.run(simd)
 }
 
-/// What an instruction set with products of bytes does as AVX2 does: all that is not a product.
+/// What other ways to multiply do as this one: all that is neither a product nor its operand.
 macro_rules! sums_of_avx2 {
     () => {
         #[inline(always)]
@@ -79,12 +79,6 @@ macro_rules! sums_of_avx2 {
         ) {
             // SAFETY: as above.
             unsafe { self.0.store_pixel(to, sums, channels) }
-        }
-
-        #[inline(always)]
-        unsafe fn store_values(self, to: *mut u8, sums: Self::Sums, count: usize) {
-            // SAFETY: left operands are bytes.
-            unsafe { self.0.store_bytes(to, sums, count) }
         }
     };
 }

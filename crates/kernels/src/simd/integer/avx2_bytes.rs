@@ -111,4 +111,10 @@ impl IntegerSimd for Avx2Bytes {
     fn dot_pairs(self, sums: Self::Sums, bytes: Self::Pairs, weights: Self::Pairs) -> Self::Sums {
         self.0.dot_pairs(sums, bytes, weights)
     }
+
+    #[inline(always)]
+    unsafe fn store_values(self, to: *mut u8, sums: Self::Sums, count: usize) {
+        // SAFETY: the caller's guarantee.
+        unsafe { self.0.store_bytes(to, sums, count) }
+    }
 }

@@ -66,4 +66,10 @@ impl IntegerSimd for AvxVnni {
         // SAFETY: `self` exists, so the machine has the instruction set.
         unsafe { _mm256_dpwssd_avx_epi32(sums, bytes, weights) }
     }
+
+    #[inline(always)]
+    unsafe fn store_values(self, to: *mut u8, sums: Self::Sums, count: usize) {
+        // SAFETY: the caller's guarantee.
+        unsafe { self.0.store_bytes(to, sums, count) }
+    }
 }

@@ -47,6 +47,31 @@ pub(crate) fn tap_pairs([rows, columns]: [usize; 2]) -> Vec<[usize; 2]> {
     }
 }
 
+impl Row<'_> {
+    /// Rounds and stores sums of `count` channels from `channel` on, and moves on behind their pixels.
+    ///
+    /// # Safety
+    /// There must be room for them.
+    #[inline(always)]
+    unsafe fn put<S: IntegerSimd>(
+        &self,
+        simd: S,
+        pixels: &mut [[S::Sums; 1]],
+        channel: usize,
+        count: usize,
+        target: &mut Target<S::Value>,
+    ) {
+        // SAFETY: there are factors for all channels; otherwise the caller's guarantee.
+        unsafe {
+            let scaling = self.rounding.begin(simd, pixels, channel, count);
+            for sums in pixels {
+                let [bytes] = scaling.bytes(simd, *sums);
+                target.put(simd, bytes, count);
+            }
+        }
+    }
+}
+
 impl<V> Target<V> {
     /// Stores the first `count` sums and moves on to the next pixel.
     ///
@@ -116,8 +141,7 @@ unsafe fn any<S: IntegerSimd>(simd: S, row: &Row<'_>, target: Target<S::Value>) 
                     let bytes = simd.pairs(window.add(*a), window.add(*b));
                     sums = simd.dot_pairs(sums, bytes, weights);
                 }
-                let bytes = row.rounding.bytes(simd, sums, channel, count);
-                target.put(simd, bytes, count);
+                row.put(simd, &mut [[sums]], channel, count, &mut target);
             }
         }
     }
@@ -152,26 +176,31 @@ unsafe fn square<S: IntegerSimd, const STRIDE: usize>(
             let mut upper_1 = upper(window.add(row.pixel));
             let mut lower_0 = lower(window);
             let mut lower_1 = lower(window.add(row.pixel));
-            for pixel in 0..row.pixels {
-                if STRIDE == 2 && pixel > 0 {
-                    upper_1 = upper(window.add(row.pixel));
+            let mut block = [[start]; BLOCK];
+            let mut left = row.pixels;
+            while left > 0 {
+                let block = &mut block[..left.min(BLOCK)];
+                left -= block.len();
+                for [sums] in &mut *block {
+                    if STRIDE == 2 {
+                        upper_1 = upper(window.add(row.pixel));
+                    }
+                    let third = window.add(2 * row.pixel);
+                    let (upper_2, lower_2) = (upper(third), lower(third));
+                    *sums = simd.dot_pairs(start, upper_0, weights[0]);
+                    *sums = simd.dot_pairs(*sums, upper_1, weights[1]);
+                    *sums = simd.dot_pairs(*sums, upper_2, weights[2]);
+                    *sums = simd.dot_pairs(*sums, lower_0, weights[3]);
+                    *sums = simd.dot_pairs(*sums, lower_2, weights[4]);
+                    if STRIDE == 1 {
+                        (upper_0, upper_1) = (upper_1, upper_2);
+                        (lower_0, lower_1) = (lower_1, lower_2);
+                    } else {
+                        (upper_0, lower_0) = (upper_2, lower_2);
+                    }
+                    window = window.wrapping_add(row.step);
                 }
-                let third = window.add(2 * row.pixel);
-                let (upper_2, lower_2) = (upper(third), lower(third));
-                let mut sums = simd.dot_pairs(start, upper_0, weights[0]);
-                sums = simd.dot_pairs(sums, upper_1, weights[1]);
-                sums = simd.dot_pairs(sums, upper_2, weights[2]);
-                sums = simd.dot_pairs(sums, lower_0, weights[3]);
-                sums = simd.dot_pairs(sums, lower_2, weights[4]);
-                let bytes = row.rounding.bytes(simd, sums, channel, count);
-                target.put(simd, bytes, count);
-                if STRIDE == 1 {
-                    (upper_0, upper_1) = (upper_1, upper_2);
-                    (lower_0, lower_1) = (lower_1, lower_2);
-                } else {
-                    (upper_0, lower_0) = (upper_2, lower_2);
-                }
-                window = window.wrapping_add(row.step);
+                row.put(simd, block, channel, count, &mut target);
             }
         }
     }
@@ -179,3 +208,7 @@ unsafe fn square<S: IntegerSimd, const STRIDE: usize>(
 
 /// Pairs of taps in a window of 3 x 3.
 const PAIRS: usize = 5;
+
+/// Pixels whose sums are computed before the first of them is rounded: the loop over them keeps the
+/// weights in registers, which rounding needs, too.
+const BLOCK: usize = 16;

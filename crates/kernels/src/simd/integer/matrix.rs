@@ -137,14 +137,11 @@ unsafe fn tile<S: IntegerSimd, const P: usize, const V: usize>(
             );
             weights = weights.add(V * step);
         }
+        let (first, channels) = (panel.first, panel.channels);
+        let scaling = panel.rounding.begin(simd, &mut sums, first, channels);
         for sums in sums {
-            let to = output.next();
-            let bytes = std::array::from_fn(|v| {
-                let count = (panel.channels - v * S::LANES).min(S::LANES);
-                let channel = panel.first + v * S::LANES;
-                panel.rounding.bytes(simd, sums[v], channel, count)
-            });
-            simd.store_pixel::<V>(to, bytes, panel.channels);
+            let bytes = scaling.bytes(simd, sums);
+            simd.store_pixel::<V>(output.next(), bytes, channels);
         }
     }
     P

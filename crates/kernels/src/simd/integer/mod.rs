@@ -6,6 +6,8 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx2_bytes;
 #[cfg(target_arch = "x86_64")]
+mod avx2_widened;
+#[cfg(target_arch = "x86_64")]
 mod avx_vnni;
 pub(crate) mod depthwise;
 pub(crate) mod matrix;
@@ -133,6 +135,11 @@ impl IntegerIsa {
     pub(crate) fn products_of_small(self) -> Option<Products> {
         (self == Self::Avx2).then_some(Products::Avx2Bytes)
     }
+
+    /// A kernel that is faster where a single pixel is multiplied.
+    pub(crate) fn products_of_a_pixel(self) -> Option<Products> {
+        (self == Self::Avx2).then_some(Products::Avx2Widened)
+    }
 }
 
 impl From<Isa> for IntegerIsa {
@@ -170,6 +177,8 @@ pub(crate) enum Products {
     Avx2,
     /// Bytes: small weights, or extra steps.
     Avx2Bytes,
+    /// Pairs of 16 bits, of weights that are kept as bytes.
+    Avx2Widened,
     AvxVnni,
     Avx512Vnni,
     Neon,
@@ -182,7 +191,7 @@ impl Products {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Scalar => "scalar",
-            Self::Avx2 => "vpmaddwd",
+            Self::Avx2 | Self::Avx2Widened => "vpmaddwd",
             Self::Avx2Bytes => "vpmaddubsw",
             Self::AvxVnni | Self::Avx512Vnni => "vpdpbusd",
             Self::Neon => "smlal",
@@ -223,6 +232,12 @@ pub(crate) fn dispatch<K: IntegerKernel>(products: Products, kernel: K) -> K::Ou
         #[cfg(target_arch = "x86_64")]
         Products::Avx2Bytes => {
             if let Some(simd) = avx2_bytes::Avx2Bytes::detect() {
+                return simd.vectorize(kernel);
+            }
+        }
+        #[cfg(target_arch = "x86_64")]
+        Products::Avx2Widened => {
+            if let Some(simd) = avx2_widened::Avx2Widened::detect() {
                 return simd.vectorize(kernel);
             }
         }

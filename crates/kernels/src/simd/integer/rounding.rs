@@ -24,51 +24,98 @@ pub(crate) trait ExactRounding: Sync {
     fn byte(&self, channel: usize, sum: i32) -> u8;
 }
 
-impl Rounding<'_> {
-    /// Sums of the channels from `channel` on, `count` of them, as integers from 0 to 255.
-    ///
-    /// # Safety
-    /// Factors must be readable for a vector from `channel` on.
-    #[inline(always)]
-    pub(super) unsafe fn bytes<S: IntegerSimd>(
-        &self,
-        simd: S,
-        sums: S::Sums,
-        channel: usize,
-        count: usize,
-    ) -> S::Sums {
-        match *self {
-            Self::F32 {
-                factors,
-                bounds: [low, high],
-                zero_point,
-            } => {
-                // SAFETY: the caller guarantees the factors.
-                let steps = unsafe { simd.scale(sums, factors.add(channel), low, high) };
-                simd.add(steps, zero_point)
-            }
-            Self::Exact(rounding) => exact(simd, sums, rounding, channel, count),
-        }
-    }
+/// What is left to do for each vector, without a choice.
+#[derive(Clone, Copy)]
+pub(super) struct Scaling {
+    factors: *const f32,
+    bounds: [f32; 2],
+    zero_point: i32,
 }
 
 /// Most lanes of a vector.
 const MOST_LANES: usize = 16;
 
+/// Factors of sums that are bytes already, for the vectors of the widest panel.
+static ONES: [f32; 4 * MOST_LANES] = [1.; 4 * MOST_LANES];
+
+impl Rounding<'_> {
+    /// Begins to round the sums of some pixels, `channels` of them from `channel` on, in `V`
+    /// vectors. The choice, and the call of a function, are here for all pixels at once: a loop that
+    /// has a call in it keeps nothing in vector registers.
+    ///
+    /// # Safety
+    /// Factors must be readable for the vectors.
+    #[inline(always)]
+    pub(super) unsafe fn begin<S: IntegerSimd, const V: usize>(
+        &self,
+        simd: S,
+        pixels: &mut [[S::Sums; V]],
+        channel: usize,
+        channels: usize,
+    ) -> Scaling {
+        match *self {
+            Self::F32 {
+                factors,
+                bounds,
+                zero_point,
+            } => Scaling {
+                factors: factors.wrapping_add(channel),
+                bounds,
+                zero_point,
+            },
+            Self::Exact(rounding) => {
+                for sums in pixels {
+                    for (v, sums) in sums.iter_mut().enumerate() {
+                        let first = v * S::LANES;
+                        let count = (channels - first).min(S::LANES);
+                        exact(simd, sums, rounding, channel + first, count);
+                    }
+                }
+                Scaling {
+                    factors: ONES.as_ptr(),
+                    bounds: [0., 255.],
+                    zero_point: 0,
+                }
+            }
+        }
+    }
+}
+
+impl Scaling {
+    /// The sums of a pixel as integers from 0 to 255.
+    ///
+    /// # Safety
+    /// The vectors are those, or some of those, with which the rounding began.
+    #[inline(always)]
+    pub(super) unsafe fn bytes<S: IntegerSimd, const V: usize>(
+        &self,
+        simd: S,
+        mut sums: [S::Sums; V],
+    ) -> [S::Sums; V] {
+        let [low, high] = self.bounds;
+        for (v, sums) in sums.iter_mut().enumerate() {
+            // SAFETY: there are factors for each vector.
+            let steps = unsafe { simd.scale(*sums, self.factors.add(v * S::LANES), low, high) };
+            *sums = simd.add(steps, self.zero_point);
+        }
+        sums
+    }
+}
+
 #[inline(always)]
 fn exact<S: IntegerSimd>(
     simd: S,
-    sums: S::Sums,
+    sums: &mut S::Sums,
     rounding: &dyn ExactRounding,
     channel: usize,
     count: usize,
-) -> S::Sums {
+) {
     let mut lanes = [0i32; MOST_LANES];
     // SAFETY: there is room for the lanes of any instruction set.
-    unsafe { simd.store(lanes.as_mut_ptr(), sums) };
+    unsafe { simd.store(lanes.as_mut_ptr(), *sums) };
     for (lane, sum) in lanes.iter_mut().enumerate().take(count) {
         *sum = rounding.byte(channel + lane, *sum).into();
     }
     // SAFETY: as above.
-    unsafe { simd.load(lanes.as_ptr()) }
+    *sums = unsafe { simd.load(lanes.as_ptr()) };
 }
