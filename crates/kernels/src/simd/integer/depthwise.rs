@@ -52,7 +52,10 @@ impl Row<'_> {
     ///
     /// # Safety
     /// There must be room for them.
-    #[inline(always)]
+    // A browser's module has it once; elsewhere a function that is called has not its caller's
+    // instruction set.
+    #[cfg_attr(target_arch = "wasm32", inline(never))]
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     unsafe fn put<S: IntegerSimd>(
         &self,
         simd: S,
