@@ -68,7 +68,7 @@ impl Rounding<'_> {
                     for (v, sums) in sums.iter_mut().enumerate() {
                         let first = v * S::LANES;
                         let count = (channels - first).min(S::LANES);
-                        exact(simd, sums, rounding, channel + first, count);
+                        *sums = exact(simd, *sums, rounding, channel + first, count);
                     }
                 }
                 Scaling {
@@ -102,20 +102,23 @@ impl Scaling {
     }
 }
 
-#[inline(always)]
+// A browser's module has it once; elsewhere a function that is called has not its caller's instruction
+// set.
+#[cfg_attr(target_arch = "wasm32", inline(never))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 fn exact<S: IntegerSimd>(
     simd: S,
-    sums: &mut S::Sums,
+    sums: S::Sums,
     rounding: &dyn ExactRounding,
     channel: usize,
     count: usize,
-) {
+) -> S::Sums {
     let mut lanes = [0i32; MOST_LANES];
     // SAFETY: there is room for the lanes of any instruction set.
-    unsafe { simd.store(lanes.as_mut_ptr(), *sums) };
+    unsafe { simd.store(lanes.as_mut_ptr(), sums) };
     for (lane, sum) in lanes.iter_mut().enumerate().take(count) {
         *sum = rounding.byte(channel + lane, *sum).into();
     }
     // SAFETY: as above.
-    *sums = unsafe { simd.load(lanes.as_ptr()) };
+    unsafe { simd.load(lanes.as_ptr()) }
 }
