@@ -36,7 +36,10 @@ pub(super) struct Scaling {
 const MOST_LANES: usize = 16;
 
 /// Factors of sums that are bytes already, for the vectors of the widest panel.
-static ONES: [f32; 4 * MOST_LANES] = [1.; 4 * MOST_LANES];
+static ONES: [f32; WIDEST] = [1.; WIDEST];
+
+/// Sums of a pixel in the widest panel.
+const WIDEST: usize = 4 * MOST_LANES;
 
 impl Rounding<'_> {
     /// Begins to round the sums of some pixels, `channels` of them from `channel` on, in `V`
@@ -64,6 +67,7 @@ impl Rounding<'_> {
                 zero_point,
             },
             Self::Exact(rounding) => {
+                const { assert!(V * S::LANES <= WIDEST) };
                 for sums in pixels {
                     for (v, sums) in sums.iter_mut().enumerate() {
                         let first = v * S::LANES;
