@@ -52,16 +52,11 @@ macro_rules! sums_of_avx2 {
             self,
             sums: Self::Sums,
             factors: *const f32,
-            low: f32,
-            high: f32,
+            bounds: [f32; 2],
+            zero_point: i32,
         ) -> Self::Sums {
             // SAFETY: as above.
-            unsafe { self.0.scale(sums, factors, low, high) }
-        }
-
-        #[inline(always)]
-        fn add(self, sums: Self::Sums, value: i32) -> Self::Sums {
-            self.0.add(sums, value)
+            unsafe { self.0.scale(sums, factors, bounds, zero_point) }
         }
 
         #[inline(always)]
@@ -175,21 +170,16 @@ impl IntegerSimd for Avx2 {
         self,
         sums: Self::Sums,
         factors: *const f32,
-        low: f32,
-        high: f32,
+        [low, high]: [f32; 2],
+        zero_point: i32,
     ) -> Self::Sums {
         // SAFETY: the caller guarantees readable factors; `self` proves the instruction set.
         unsafe {
             let numbers = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), _mm256_loadu_ps(factors));
             let numbers = _mm256_max_ps(numbers, _mm256_set1_ps(low));
-            _mm256_cvtps_epi32(_mm256_min_ps(numbers, _mm256_set1_ps(high)))
+            let steps = _mm256_cvtps_epi32(_mm256_min_ps(numbers, _mm256_set1_ps(high)));
+            _mm256_add_epi32(steps, _mm256_set1_epi32(zero_point))
         }
-    }
-
-    #[inline(always)]
-    fn add(self, sums: Self::Sums, value: i32) -> Self::Sums {
-        // SAFETY: `self` exists, so the machine has the instruction set.
-        unsafe { _mm256_add_epi32(sums, _mm256_set1_epi32(value)) }
     }
 
     #[inline(always)]

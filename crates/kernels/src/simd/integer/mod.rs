@@ -100,10 +100,10 @@ impl IntegerIsa {
     pub(crate) fn lanes(self) -> usize {
         match self {
             // What runs there whatever is asked for.
-            _ if WASM_SIMD => 4,
-            Self::Avx2 | Self::AvxVnni | Self::Neon | Self::NeonDot => 8,
+            _ if WASM_SIMD => 8,
+            Self::Avx2 | Self::AvxVnni | Self::Neon | Self::NeonDot | Self::Wasm128 => 8,
             Self::Avx512Vnni => 16,
-            Self::Scalar | Self::Wasm128 => 4,
+            Self::Scalar => 4,
         }
     }
 

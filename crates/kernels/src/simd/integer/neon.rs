@@ -168,23 +168,18 @@ impl IntegerSimd for Neon {
         self,
         [a, b]: Self::Sums,
         factors: *const f32,
-        low: f32,
-        high: f32,
+        [low, high]: [f32; 2],
+        zero_point: i32,
     ) -> Self::Sums {
         // SAFETY: the caller guarantees readable factors; NEON is part of the baseline.
         unsafe {
             [(a, factors), (b, factors.add(4))].map(|(sums, factors)| {
                 let numbers = vmulq_f32(vcvtq_f32_s32(sums), vld1q_f32(factors));
                 let numbers = vmaxq_f32(numbers, vdupq_n_f32(low));
-                vcvtnq_s32_f32(vminq_f32(numbers, vdupq_n_f32(high)))
+                let steps = vcvtnq_s32_f32(vminq_f32(numbers, vdupq_n_f32(high)));
+                vaddq_s32(steps, vdupq_n_s32(zero_point))
             })
         }
-    }
-
-    #[inline(always)]
-    fn add(self, sums: Self::Sums, value: i32) -> Self::Sums {
-        // SAFETY: NEON is part of the baseline.
-        sums.map(|sums| unsafe { vaddq_s32(sums, vdupq_n_s32(value)) })
     }
 
     #[inline(always)]

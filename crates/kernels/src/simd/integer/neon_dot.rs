@@ -109,16 +109,11 @@ impl IntegerSimd for NeonDot {
         self,
         sums: Self::Sums,
         factors: *const f32,
-        low: f32,
-        high: f32,
+        bounds: [f32; 2],
+        zero_point: i32,
     ) -> Self::Sums {
         // SAFETY: as above.
-        unsafe { self.0.scale(sums, factors, low, high) }
-    }
-
-    #[inline(always)]
-    fn add(self, sums: Self::Sums, value: i32) -> Self::Sums {
-        self.0.add(sums, value)
+        unsafe { self.0.scale(sums, factors, bounds, zero_point) }
     }
 
     #[inline(always)]

@@ -96,11 +96,12 @@ impl Scaling {
         simd: S,
         mut sums: [S::Sums; V],
     ) -> [S::Sums; V] {
-        let [low, high] = self.bounds;
         for (v, sums) in sums.iter_mut().enumerate() {
             // SAFETY: there are factors for each vector.
-            let steps = unsafe { simd.scale(*sums, self.factors.add(v * S::LANES), low, high) };
-            *sums = simd.add(steps, self.zero_point);
+            unsafe {
+                let factors = self.factors.add(v * S::LANES);
+                *sums = simd.scale(*sums, factors, self.bounds, self.zero_point);
+            }
         }
         sums
     }

@@ -95,20 +95,15 @@ impl IntegerSimd for Scalar {
         self,
         sums: Self::Sums,
         factors: *const f32,
-        low: f32,
-        high: f32,
+        [low, high]: [f32; 2],
+        zero_point: i32,
     ) -> Self::Sums {
         // SAFETY: the caller guarantees readable factors.
         let factors = unsafe { factors.cast::<[f32; LANES]>().read() };
         std::array::from_fn(|lane| {
             let number = (sums[lane] as f32 * factors[lane]).max(low).min(high);
-            number.round_ties_even() as i32
+            zero_point.wrapping_add(number.round_ties_even() as i32)
         })
-    }
-
-    #[inline(always)]
-    fn add(self, sums: Self::Sums, value: i32) -> Self::Sums {
-        sums.map(|sum| sum.wrapping_add(value))
     }
 
     #[inline(always)]

@@ -126,15 +126,18 @@ pub(crate) trait IntegerSimd: Copy + Send + Sync + 'static {
     /// Adds to each lane the products of two bytes and two weights.
     fn dot_pairs(self, sums: Self::Sums, bytes: Self::Pairs, weights: Self::Pairs) -> Self::Sums;
 
-    /// Each sum as f32, times its factor, limited to `low..=high`, rounded with ties to even.
+    /// Each sum as f32, times its factor, limited to `low..=high`, rounded with ties to even, plus
+    /// the zero point. The bounds' magnitudes are below 2^22.
     ///
     /// # Safety
     /// `LANES` factors must be readable at `factors`.
-    unsafe fn scale(self, sums: Self::Sums, factors: *const f32, low: f32, high: f32)
-    -> Self::Sums;
-
-    /// Each sum plus `value`.
-    fn add(self, sums: Self::Sums, value: i32) -> Self::Sums;
+    unsafe fn scale(
+        self,
+        sums: Self::Sums,
+        factors: *const f32,
+        bounds: [f32; 2],
+        zero_point: i32,
+    ) -> Self::Sums;
 
     /// Stores the first `count` sums, which are from 0 to 255, as bytes.
     ///

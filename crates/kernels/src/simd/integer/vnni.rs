@@ -101,21 +101,16 @@ impl IntegerSimd for Avx512Vnni {
         self,
         sums: Self::Sums,
         factors: *const f32,
-        low: f32,
-        high: f32,
+        [low, high]: [f32; 2],
+        zero_point: i32,
     ) -> Self::Sums {
         // SAFETY: the caller guarantees readable factors; `self` proves the instruction set.
         unsafe {
             let numbers = _mm512_mul_ps(_mm512_cvtepi32_ps(sums), _mm512_loadu_ps(factors));
             let numbers = _mm512_max_ps(numbers, _mm512_set1_ps(low));
-            _mm512_cvtps_epi32(_mm512_min_ps(numbers, _mm512_set1_ps(high)))
+            let steps = _mm512_cvtps_epi32(_mm512_min_ps(numbers, _mm512_set1_ps(high)));
+            _mm512_add_epi32(steps, _mm512_set1_epi32(zero_point))
         }
-    }
-
-    #[inline(always)]
-    fn add(self, sums: Self::Sums, value: i32) -> Self::Sums {
-        // SAFETY: `self` exists, so the machine has the instruction set.
-        unsafe { _mm512_add_epi32(sums, _mm512_set1_epi32(value)) }
     }
 
     #[inline(always)]

@@ -1,4 +1,4 @@
-//! WebAssembly with SIMD: 4 sums, two products of 16 bits at a time. With relaxed SIMD, four products
+//! WebAssembly with SIMD: 8 sums in two vectors, two products of 16 bits at a time. With relaxed SIMD, four products
 //! of bytes at a time: only for machines whose dot product takes all unsigned bytes and does not
 //! saturate. What loads the module must try that out (`web/engine.js`).
 
@@ -25,17 +25,58 @@ fn enter<K: IntegerKernel>(simd: Wasm128, kernel: K) -> K::Output {
     kernel.run(simd)
 }
 
+/// Added to a number of less than 2^22 as f32, it leaves the nearest integer in the low bits, of two
+/// the even one.
+static SHIFT: f32 = 1.5 * 8_388_608.;
+
+/// Four sums as f32 times their factors, limited, rounded, and plus the zero point.
+#[inline(always)]
+fn scale(sums: v128, factors: v128, [low, high]: [f32; 2], zero_point: i32) -> v128 {
+    let numbers = f32x4_mul(f32x4_convert_i32x4(sums), factors);
+    // Sums and factors are finite, so there is no NaN.
+    let numbers = f32x4_pmin(f32x4_pmax(numbers, f32x4_splat(low)), f32x4_splat(high));
+    // Read, not written down: browsers make a vector of a constant anew wherever it is used.
+    // SAFETY: it is a number that nobody writes.
+    let shift = unsafe { (&raw const SHIFT).read_volatile() };
+    let shifted = f32x4_add(numbers, f32x4_splat(shift));
+    let rest = zero_point.wrapping_sub(shift.to_bits() as i32);
+    i32x4_add(shifted, i32x4_splat(rest))
+}
+
+/// The sums, which are from 0 to 255, as words.
+#[inline(always)]
+fn words([low, high]: [v128; 2]) -> v128 {
+    i16x8_narrow_i32x4(low, high)
+}
+
+/// Stores the first `count` bytes of up to eight.
+///
+/// # Safety
+/// They must be writable.
+#[inline(always)]
+unsafe fn store_some(to: *mut u8, bytes: v128, count: usize) {
+    // SAFETY: the caller's guarantee; any alignment is allowed.
+    unsafe {
+        if count == Wasm128::LANES {
+            v128_store64_lane::<0>(bytes, to.cast());
+        } else {
+            let bytes = i64x2_extract_lane::<0>(bytes).to_le_bytes();
+            to.copy_from_nonoverlapping(bytes.as_ptr(), count.min(bytes.len()));
+        }
+    }
+}
+
 impl IntegerSimd for Wasm128 {
-    type Sums = v128;
+    type Sums = [v128; 2];
     type Left = v128;
-    type Right = v128;
-    type Pairs = v128;
+    type Right = [v128; 2];
+    type Pairs = [v128; 2];
     type Value = Operand;
     type Weight = Factor;
-    const LANES: usize = 4;
+    const LANES: usize = 8;
     const DEPTH: usize = 4 / size_of::<Operand>();
-    const TILE: usize = 4;
-    const PANEL: usize = 2;
+    const TILE: usize = if size_of::<Operand>() == 1 { 6 } else { 4 };
+    const PANEL: usize = 1;
     const WHOLE: i32 = Factor::MAX as i32;
 
     #[inline(always)]
@@ -46,13 +87,16 @@ impl IntegerSimd for Wasm128 {
     #[inline(always)]
     unsafe fn load(self, from: *const i32) -> Self::Sums {
         // SAFETY: the caller guarantees readable values; any alignment is allowed.
-        unsafe { v128_load(from.cast()) }
+        unsafe { [v128_load(from.cast()), v128_load(from.add(4).cast())] }
     }
 
     #[inline(always)]
-    unsafe fn store(self, to: *mut i32, sums: Self::Sums) {
+    unsafe fn store(self, to: *mut i32, [low, high]: Self::Sums) {
         // SAFETY: the caller guarantees writable values; any alignment is allowed.
-        unsafe { v128_store(to.cast(), sums) }
+        unsafe {
+            v128_store(to.cast(), low);
+            v128_store(to.add(4).cast(), high);
+        }
     }
 
     #[inline(always)]
@@ -64,91 +108,63 @@ impl IntegerSimd for Wasm128 {
     #[inline(always)]
     unsafe fn right(self, from: *const Factor) -> Self::Right {
         // SAFETY: the caller guarantees readable weights; any alignment is allowed.
-        unsafe { v128_load(from.cast()) }
+        unsafe { [v128_load(from.cast()), v128_load(from.add(4 * Self::DEPTH).cast())] }
     }
 
     #[inline(always)]
-    fn dot(self, sums: Self::Sums, left: Self::Left, right: Self::Right) -> Self::Sums {
-        #[cfg(target_feature = "relaxed-simd")]
-        return i32x4_relaxed_dot_i8x16_i7x16_add(right, left, sums);
-        #[cfg(not(target_feature = "relaxed-simd"))]
-        i32x4_add(sums, i32x4_dot_i16x8(left, right))
+    fn dot(self, [a, b]: Self::Sums, left: Self::Left, right: Self::Right) -> Self::Sums {
+        let dot = |sums, right| {
+            #[cfg(target_feature = "relaxed-simd")]
+            return i32x4_relaxed_dot_i8x16_i7x16_add(right, left, sums);
+            #[cfg(not(target_feature = "relaxed-simd"))]
+            i32x4_add(sums, i32x4_dot_i16x8(left, right))
+        };
+        [dot(a, right[0]), dot(b, right[1])]
     }
 
     #[inline(always)]
     unsafe fn pairs(self, a: *const u8, b: *const u8) -> Self::Pairs {
-        // SAFETY: the caller guarantees four readable bytes each; any alignment is allowed.
-        let (a, b) = unsafe { (v128_load32_zero(a.cast()), v128_load32_zero(b.cast())) };
-        u16x8_extend_low_u8x16(i8x16_shuffle::<
-            0,
-            16,
-            1,
-            17,
-            2,
-            18,
-            3,
-            19,
-            8,
-            8,
-            8,
-            8,
-            8,
-            8,
-            8,
-            8,
-        >(a, b))
+        // SAFETY: the caller guarantees eight readable bytes each; any alignment is allowed.
+        let (a, b) = unsafe { (u16x8_load_extend_u8x8(a), u16x8_load_extend_u8x8(b)) };
+        [
+            i16x8_shuffle::<0, 8, 1, 9, 2, 10, 3, 11>(a, b),
+            i16x8_shuffle::<4, 12, 5, 13, 6, 14, 7, 15>(a, b),
+        ]
     }
 
     #[inline(always)]
     unsafe fn pairs_of_weights(self, from: *const i16) -> Self::Pairs {
         // SAFETY: the caller guarantees readable weights; any alignment is allowed.
-        unsafe { v128_load(from.cast()) }
+        unsafe { [v128_load(from.cast()), v128_load(from.add(8).cast())] }
     }
 
     #[inline(always)]
     fn dot_pairs(self, sums: Self::Sums, bytes: Self::Pairs, weights: Self::Pairs) -> Self::Sums {
-        i32x4_add(sums, i32x4_dot_i16x8(bytes, weights))
+        std::array::from_fn(|i| i32x4_add(sums[i], i32x4_dot_i16x8(bytes[i], weights[i])))
     }
 
     #[inline(always)]
     unsafe fn scale(
         self,
-        sums: Self::Sums,
+        [a, b]: Self::Sums,
         factors: *const f32,
-        low: f32,
-        high: f32,
+        bounds: [f32; 2],
+        zero_point: i32,
     ) -> Self::Sums {
         // SAFETY: the caller guarantees readable factors; any alignment is allowed.
-        let factors = unsafe { v128_load(factors.cast()) };
-        let numbers = f32x4_mul(f32x4_convert_i32x4(sums), factors);
-        // Sums and factors are finite, so there is no NaN.
-        let numbers = f32x4_pmin(f32x4_pmax(numbers, f32x4_splat(low)), f32x4_splat(high));
-        let rounded = f32x4_nearest(numbers);
-        // In range, so that the relaxed instruction is exact.
-        #[cfg(target_feature = "relaxed-simd")]
-        return i32x4_relaxed_trunc_f32x4(rounded);
-        #[cfg(not(target_feature = "relaxed-simd"))]
-        i32x4_trunc_sat_f32x4(rounded)
-    }
-
-    #[inline(always)]
-    fn add(self, sums: Self::Sums, value: i32) -> Self::Sums {
-        i32x4_add(sums, i32x4_splat(value))
+        unsafe {
+            [
+                scale(a, v128_load(factors.cast()), bounds, zero_point),
+                scale(b, v128_load(factors.add(4).cast()), bounds, zero_point),
+            ]
+        }
     }
 
     #[inline(always)]
     unsafe fn store_bytes(self, to: *mut u8, sums: Self::Sums, count: usize) {
-        let words = i16x8_narrow_i32x4(sums, sums);
-        let bytes = u8x16_narrow_i16x8(words, words);
-        // SAFETY: the caller guarantees `count` writable bytes; any alignment is allowed.
-        unsafe {
-            if count == Self::LANES {
-                v128_store32_lane::<0>(bytes, to.cast());
-            } else {
-                let bytes = i32x4_extract_lane::<0>(bytes).to_le_bytes();
-                to.copy_from_nonoverlapping(bytes.as_ptr(), count.min(bytes.len()));
-            }
-        }
+        let words = words(sums);
+        // SAFETY: the caller's guarantee.
+        unsafe { store_some(to, u8x16_narrow_i16x8(words, words), count) }
     }
 
     #[cfg(target_feature = "relaxed-simd")]
@@ -161,16 +177,15 @@ impl IntegerSimd for Wasm128 {
     #[cfg(not(target_feature = "relaxed-simd"))]
     #[inline(always)]
     unsafe fn store_values(self, to: *mut i16, sums: Self::Sums, count: usize) {
-        let words = i16x8_narrow_i32x4(sums, sums);
+        let words = words(sums);
         // SAFETY: the caller guarantees `count` writable values; any alignment is allowed.
         unsafe {
             if count == Self::LANES {
-                v128_store64_lane::<0>(words, to.cast());
+                v128_store(to.cast(), words);
             } else {
-                let bytes = i64x2_extract_lane::<0>(words).to_le_bytes();
-                let bytes_of_values = 2 * count.min(Self::LANES);
-                to.cast::<u8>()
-                    .copy_from_nonoverlapping(bytes.as_ptr(), bytes_of_values);
+                let mut all = [0i16; Self::LANES];
+                v128_store(all.as_mut_ptr().cast(), words);
+                to.copy_from_nonoverlapping(all.as_ptr(), count.min(all.len()));
             }
         }
     }
