@@ -1,8 +1,9 @@
 //! What a thread needs while an image goes through the steps of a program.
 
-use super::images::{Destination, IntegerImages, Quantizer};
+use super::images::{Destination, IntegerImages};
 use super::map::Map;
 use super::packed::PackedLayer;
+use super::quantizer::Quantizer;
 use crate::simd::SharedBuffer;
 use crate::simd::team::Turn;
 

@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use super::network::{Arithmetic, IntegerType, Quantized, ValueKind};
+use super::network::{IntegerType, ValueKind};
+use super::quantizer::Quantizer;
 use super::rounding::ByteScale;
 use crate::error::KernelError;
 
@@ -62,11 +63,7 @@ impl IntegerImages<'_> {
     #[inline(always)]
     pub(super) fn write(&self, start: usize, to: &mut [u8], quantizer: &Quantizer) {
         match self {
-            Self::F32(values) => {
-                for (to, &value) in to.iter_mut().zip(&values[start..]) {
-                    *to = quantizer.byte(value);
-                }
-            }
+            Self::F32(values) => quantizer.write(&values[start..], to),
             Self::U8(values) => to.copy_from_slice(&values[start..][..to.len()]),
             Self::I8(values) => {
                 for (to, &value) in to.iter_mut().zip(&values[start..]) {
@@ -82,36 +79,6 @@ fn name(integer: Option<IntegerType>) -> &'static str {
         None => "f32",
         Some(IntegerType::U8) => "u8",
         Some(IntegerType::I8) => "i8",
-    }
-}
-
-/// Numbers to bytes.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Quantizer {
-    scale: ByteScale,
-    arithmetic: Arithmetic,
-}
-
-impl Quantizer {
-    pub(super) fn new(quantized: Quantized, arithmetic: Arithmetic) -> Self {
-        Self {
-            scale: quantized.into(),
-            arithmetic,
-        }
-    }
-
-    #[inline(always)]
-    pub(super) fn byte(&self, value: f32) -> u8 {
-        let steps = match self.arithmetic {
-            Arithmetic::Xnnpack | Arithmetic::Optimized => {
-                (value * (1.0 / self.scale.scale)).round_ties_even()
-            }
-            Arithmetic::Reference => (value / self.scale.scale).round(),
-        };
-        // The conversion saturates.
-        (steps as i32)
-            .saturating_add(self.scale.zero_point)
-            .clamp(0, 255) as u8
     }
 }
 

@@ -41,6 +41,7 @@ mod pack;
 mod pack_matrix;
 mod packed;
 mod program;
+mod quantizer;
 mod rounding;
 mod schedule;
 mod softmax;

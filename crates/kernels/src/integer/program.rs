@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use super::context::Context;
-use super::images::{Destination, IntegerImages, IntegerOutput, Quantizer};
+use super::images::{Destination, IntegerImages, IntegerOutput};
 use super::packed::PackedIntegers;
+use super::quantizer::Quantizer;
 use super::schedule::Schedule;
 use crate::error::{KernelError, check_length};
 use crate::simd::SharedBuffer;
@@ -68,7 +69,7 @@ impl IntegerProgram {
         let chunks = steps.map(|step| step.chunks(&weights.layers, threads));
         Ok(Self {
             arenas: arenas.collect(),
-            quantizer: Quantizer::new(schedule.first, weights.arithmetic()),
+            quantizer: Quantizer::new(schedule.first, weights.arithmetic(), weights.isa()),
             team,
             chunks: chunks.collect(),
             layers: config.outputs.clone(),

@@ -96,6 +96,9 @@ impl IntegerIsa {
         Ok(available.unwrap_or(Self::Scalar))
     }
 
+    /// Most sums in a vector.
+    pub(crate) const MOST_LANES: usize = 16;
+
     /// Sums in a vector.
     pub(crate) fn lanes(self) -> usize {
         match self {

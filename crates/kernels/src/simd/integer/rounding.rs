@@ -1,5 +1,6 @@
 //! From sums to bytes, at the end of every kernel.
 
+use super::IntegerIsa;
 use super::vector::IntegerSimd;
 
 /// How sums become bytes.
@@ -32,14 +33,11 @@ pub(super) struct Scaling {
     zero_point: i32,
 }
 
-/// Most lanes of a vector.
-const MOST_LANES: usize = 16;
-
 /// Factors of sums that are bytes already, for the vectors of the widest panel.
 static ONES: [f32; WIDEST] = [1.; WIDEST];
 
 /// Sums of a pixel in the widest panel.
-const WIDEST: usize = 4 * MOST_LANES;
+const WIDEST: usize = 4 * IntegerIsa::MOST_LANES;
 
 impl Rounding<'_> {
     /// Begins to round the sums of some pixels, `channels` of them from `channel` on, in `V`
@@ -118,7 +116,7 @@ fn exact<S: IntegerSimd>(
     channel: usize,
     count: usize,
 ) -> S::Sums {
-    let mut lanes = [0i32; MOST_LANES];
+    let mut lanes = [0i32; IntegerIsa::MOST_LANES];
     // SAFETY: there is room for the lanes of any instruction set.
     unsafe { simd.store(lanes.as_mut_ptr(), sums) };
     for (lane, sum) in lanes.iter_mut().enumerate().take(count) {

@@ -1,6 +1,8 @@
 //! The traits that kernels on integers are written with: `IntegerSimd`, the vectors of one
 //! instruction set, and `IntegerKernel`, work that is compiled for each set.
 
+use super::IntegerIsa;
+
 /// Work that is compiled for every instruction set.
 pub(crate) trait IntegerKernel {
     /// Result of the work.
@@ -139,6 +141,25 @@ pub(crate) trait IntegerSimd: Copy + Send + Sync + 'static {
         zero_point: i32,
     ) -> Self::Sums;
 
+    /// Each number times a factor, rounded with ties to even, plus the zero point, limited to
+    /// `0..=255`. What is not a number counts as 0.
+    ///
+    /// # Safety
+    /// `LANES` numbers must be readable.
+    #[inline(always)]
+    unsafe fn quantize(self, numbers: *const f32, factor: f32, zero_point: i32) -> Self::Sums {
+        let [low, high] = byte_steps(zero_point);
+        let mut bytes = [0; IntegerIsa::MOST_LANES];
+        // SAFETY: the caller's guarantee; there is room for the lanes of any instruction set.
+        unsafe {
+            for (lane, byte) in bytes.iter_mut().enumerate().take(Self::LANES) {
+                let steps = (numbers.add(lane).read() * factor).clamp(low, high);
+                *byte = zero_point.wrapping_add(steps.round_ties_even() as i32);
+            }
+            self.load(bytes.as_ptr())
+        }
+    }
+
     /// Stores the first `count` sums, which are from 0 to 255, as bytes.
     ///
     /// # Safety
@@ -165,6 +186,12 @@ pub(crate) trait IntegerSimd: Copy + Send + Sync + 'static {
     /// # Safety
     /// `count` values must be writable at `to`; `count` is at most `LANES`.
     unsafe fn store_values(self, to: *mut Self::Value, sums: Self::Sums, count: usize);
+}
+
+/// How far bytes can be from the zero point.
+#[inline(always)]
+pub(super) fn byte_steps(zero_point: i32) -> [f32; 2] {
+    [0, 255].map(|byte: i32| byte.wrapping_sub(zero_point) as f32)
 }
 
 /// Stores the sums of a pixel, one vector after another.

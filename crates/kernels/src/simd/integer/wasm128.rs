@@ -4,7 +4,7 @@
 
 use std::arch::wasm32::*;
 
-use super::vector::{IntegerKernel, IntegerSimd};
+use super::vector::{IntegerKernel, IntegerSimd, byte_steps};
 
 /// The module was compiled with the instructions, so an engine without them refuses all of it.
 #[derive(Debug, Clone, Copy)]
@@ -27,20 +27,20 @@ fn enter<K: IntegerKernel>(simd: Wasm128, kernel: K) -> K::Output {
 
 /// Added to a number of less than 2^22 as f32, it leaves the nearest integer in the low bits, of two
 /// the even one.
-static SHIFT: f32 = 1.5 * 8_388_608.;
+static SHIFT: f32 = f32::from_bits(SHIFT_BITS as u32);
 
-/// Four sums as f32 times their factors, limited, rounded, and plus the zero point.
+/// 1.5 * 2^23.
+const SHIFT_BITS: i32 = 12_582_912f32.to_bits() as i32;
+
+/// Four numbers, limited, rounded, and plus the zero point. None of them is NaN.
 #[inline(always)]
-fn scale(sums: v128, factors: v128, [low, high]: [f32; 2], zero_point: i32) -> v128 {
-    let numbers = f32x4_mul(f32x4_convert_i32x4(sums), factors);
-    // Sums and factors are finite, so there is no NaN.
+fn round(numbers: v128, [low, high]: [f32; 2], zero_point: i32) -> v128 {
     let numbers = f32x4_pmin(f32x4_pmax(numbers, f32x4_splat(low)), f32x4_splat(high));
     // Read, not written down: browsers make a vector of a constant anew wherever it is used.
     // SAFETY: it is a number that nobody writes.
     let shift = unsafe { (&raw const SHIFT).read_volatile() };
     let shifted = f32x4_add(numbers, f32x4_splat(shift));
-    let rest = zero_point.wrapping_sub(shift.to_bits() as i32);
-    i32x4_add(shifted, i32x4_splat(rest))
+    i32x4_add(shifted, i32x4_splat(zero_point.wrapping_sub(SHIFT_BITS)))
 }
 
 /// The sums, which are from 0 to 255, as words.
@@ -60,8 +60,9 @@ unsafe fn store_some(to: *mut u8, bytes: v128, count: usize) {
         if count == Wasm128::LANES {
             v128_store64_lane::<0>(bytes, to.cast());
         } else {
-            let bytes = i64x2_extract_lane::<0>(bytes).to_le_bytes();
-            to.copy_from_nonoverlapping(bytes.as_ptr(), count.min(bytes.len()));
+            let mut all = [0u8; 16];
+            v128_store(all.as_mut_ptr().cast(), bytes);
+            to.copy_from_nonoverlapping(all.as_ptr(), count.min(all.len()));
         }
     }
 }
@@ -108,7 +109,12 @@ impl IntegerSimd for Wasm128 {
     #[inline(always)]
     unsafe fn right(self, from: *const Factor) -> Self::Right {
         // SAFETY: the caller guarantees readable weights; any alignment is allowed.
-        unsafe { [v128_load(from.cast()), v128_load(from.add(4 * Self::DEPTH).cast())] }
+        unsafe {
+            [
+                v128_load(from.cast()),
+                v128_load(from.add(4 * Self::DEPTH).cast()),
+            ]
+        }
     }
 
     #[inline(always)]
@@ -153,10 +159,23 @@ impl IntegerSimd for Wasm128 {
     ) -> Self::Sums {
         // SAFETY: the caller guarantees readable factors; any alignment is allowed.
         unsafe {
-            [
-                scale(a, v128_load(factors.cast()), bounds, zero_point),
-                scale(b, v128_load(factors.add(4).cast()), bounds, zero_point),
-            ]
+            [(a, factors), (b, factors.add(4))].map(|(sums, factors)| {
+                // Sums and factors are finite.
+                let numbers = f32x4_mul(f32x4_convert_i32x4(sums), v128_load(factors.cast()));
+                round(numbers, bounds, zero_point)
+            })
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn quantize(self, numbers: *const f32, factor: f32, zero_point: i32) -> Self::Sums {
+        // SAFETY: the caller guarantees readable numbers; any alignment is allowed.
+        unsafe {
+            [numbers, numbers.add(4)].map(|numbers| {
+                let numbers = f32x4_mul(v128_load(numbers.cast()), f32x4_splat(factor));
+                let numbers = v128_and(numbers, f32x4_eq(numbers, numbers));
+                round(numbers, byte_steps(zero_point), zero_point)
+            })
         }
     }
 
