@@ -56,6 +56,9 @@ const THREADS_LINK: [&str; 7] = [
 /// as many sums again.
 const ORDER: &str = "-pre-RA-sched=source";
 
+/// `strip` in a profile keeps the names of functions, a tenth of a file.
+const STRIP: &str = "--strip-all";
+
 /// Those of the same instructions follow each other: they share a standard library.
 const MODULES: [Module; 6] = [
     module("mobilenet.wasm", PLAIN, "floats"),
@@ -143,7 +146,8 @@ impl Toolchain {
 
     fn build(&self, root: &Path, target: &Path, module: &Module) -> Result<()> {
         let mut flags = format!(
-            "-Ctarget-feature={} -Cllvm-args={ORDER} -Zunstable-options -Cpanic=immediate-abort",
+            "-Ctarget-feature={} -Cllvm-args={ORDER} -Zunstable-options -Cpanic=immediate-abort \
+             -Clink-arg={STRIP}",
             module.instructions
         );
         if module.instructions == THREADS {

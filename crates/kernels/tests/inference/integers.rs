@@ -140,7 +140,7 @@ fn run(
     layer: usize,
     isa: IntegerIsa,
     threads: usize,
-    image: &[i32],
+    images: &IntegerImages<'_>,
 ) -> Vec<i32> {
     let packed = PackedIntegers::new(network.clone(), Arithmetic::Xnnpack, isa).unwrap();
     let [rows, columns, _] = network.input_shape;
@@ -151,22 +151,16 @@ fn run(
     };
     let mut program = IntegerProgram::new(Arc::new(packed), &config).unwrap();
     let count = program.output_shapes()[0].iter().product();
-    let unsigned: Vec<u8> = image.iter().map(|&value| value as u8).collect();
-    let signed: Vec<i8> = image.iter().map(|&value| value as i8).collect();
     if matches!(network.input, ValueKind::Quantized(q) if q.integer == IntegerType::U8) {
         let mut output = vec![0u8; count];
         let mut outputs = [IntegerOutput::U8(&mut output)];
-        program
-            .run(&IntegerImages::U8(&unsigned), &mut outputs)
-            .unwrap();
-        output.iter().map(|&value| value.into()).collect()
+        program.run(images, &mut outputs).unwrap();
+        output.into_iter().map(i32::from).collect()
     } else {
         let mut output = vec![0i8; count];
         let mut outputs = [IntegerOutput::I8(&mut output)];
-        program
-            .run(&IntegerImages::I8(&signed), &mut outputs)
-            .unwrap();
-        output.iter().map(|&value| value.into()).collect()
+        program.run(images, &mut outputs).unwrap();
+        output.into_iter().map(i32::from).collect()
     }
 }
 
@@ -201,11 +195,17 @@ fn check(
             })
             .collect(),
     };
+    let unsigned: Vec<u8> = image.iter().map(|&value| value as u8).collect();
+    let signed: Vec<i8> = image.iter().map(|&value| value as i8).collect();
+    let images = match meanings[0].integer {
+        IntegerType::U8 => IntegerImages::U8(&unsigned),
+        IntegerType::I8 => IntegerImages::I8(&signed),
+    };
     for isa in IntegerIsa::ALL.into_iter().filter(|isa| isa.is_available()) {
         for threads in [1, 3] {
             let last = network.layers.len() - 1;
             for layer in if all { 0 } else { last }..=last {
-                let found = run(&network, layer, isa, threads, &image);
+                let found = run(&network, layer, isa, threads, &images);
                 prop_assert_eq!(
                     &found,
                     &expected[layer + 1],
@@ -310,6 +310,68 @@ proptest! {
         // One channel stays. Small random weights may make a few more constants.
         prop_assert!(found[0] >= constants.min(c - 1) && found[0] < c, "{:?}", found);
         prop_assert_eq!(&found[1..], &[found[0], 0]);
+    }
+}
+
+/// Numbers of any kind become the integers that the definition gives: ties go to the even one, what is
+/// not a number to the zero point.
+#[test]
+fn numbers_become_integers() {
+    const SPECIAL: [f32; 8] = [
+        f32::NAN,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+        f32::MAX,
+        f32::MIN,
+        -0.0,
+        1e-40,
+        1e20,
+    ];
+    // Scales whose quotients are exact, and one whose are not.
+    for (integer, scale) in [
+        (IntegerType::U8, 0.25),
+        (IntegerType::I8, 0.25),
+        (IntegerType::U8, 0.0237),
+    ] {
+        let input = Quantized {
+            scale,
+            ..quantized(integer, 100)
+        };
+        let ties = (-300..300).map(|steps| (steps as f32 + 0.5) * scale);
+        let others = values(7, 500)
+            .into_iter()
+            .map(|value| value * 100.0 * scale);
+        let numbers: Vec<f32> = SPECIAL.into_iter().chain(ties).chain(others).collect();
+        let factor = 1.0 / scale;
+        let (least, most) = (integer.min(), integer.min() + 255);
+        let expected = numbers.iter().map(|number| {
+            let steps = (number * factor).round_ties_even() as i32;
+            steps.saturating_add(input.zero_point).clamp(least, most)
+        });
+        let expected: Vec<i32> = expected.collect();
+        let mut same = convolution(ConvKind::Conv, ConvGeometry::POINTWISE, [1, 1], integer, 0);
+        same.bias = vec![0];
+        same.weights = QuantizedWeights {
+            values: match integer {
+                IntegerType::U8 => Integers::U8(vec![1]),
+                IntegerType::I8 => Integers::I8(vec![1]),
+            },
+            scales: vec![1.0],
+            zero_points: vec![0],
+        };
+        let network = IntegerNetwork {
+            input_shape: [1, numbers.len(), 1],
+            input: ValueKind::Quantized(input),
+            layers: vec![IntegerLayer {
+                name: "same".to_string(),
+                operation: IntegerOperation::Convolution(same),
+                output: ValueKind::Quantized(input),
+            }],
+        };
+        for isa in IntegerIsa::ALL.into_iter().filter(|isa| isa.is_available()) {
+            let found = run(&network, 0, isa, 1, &IntegerImages::F32(&numbers));
+            assert_eq!(found, expected, "{isa}, {integer:?}, {scale}");
+        }
     }
 }
 
