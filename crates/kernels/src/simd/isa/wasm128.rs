@@ -120,16 +120,14 @@ impl Simd for Wasm128 {
 
     #[inline(always)]
     fn clamp(self, v: Self::Vector, low: Self::Vector, high: Self::Vector) -> Self::Vector {
-        // NaN as the first operand stays. `max` and `min` also let it through, but take six
-        // instructions each on x86-64, where these take one. With relaxed SIMD, LLVM makes the
-        // relaxed instructions of them, which lose NaN.
+        // NaN stays. `max` and `min` also let it through, but take six instructions each on x86-64,
+        // where these take one.
         #[cfg(not(target_feature = "relaxed-simd"))]
         return f32x4_pmin(f32x4_pmax(v, low), high);
+        // LLVM would make relaxed instructions of those, and give them NaN as the operand that may be
+        // lost.
         #[cfg(target_feature = "relaxed-simd")]
-        {
-            let v = i32x4_relaxed_laneselect(low, v, f32x4_lt(v, low));
-            i32x4_relaxed_laneselect(high, v, f32x4_gt(v, high))
-        }
+        f32x4_relaxed_min(high, f32x4_relaxed_max(low, v))
     }
 
     #[inline(always)]
