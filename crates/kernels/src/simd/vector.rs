@@ -69,6 +69,9 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
 
     fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
 
+    /// `a - b`.
+    fn subtract(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+
     /// `a * b + c`.
     fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
 

@@ -96,6 +96,12 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn subtract(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: `self` exists, so the machine has the instruction set.
+        unsafe { _mm256_sub_ps(a, b) }
+    }
+
+    #[inline(always)]
     fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
         // SAFETY: `self` exists, so the machine has the instruction set.
         unsafe { _mm256_fmadd_ps(a, b, c) }

@@ -92,6 +92,12 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn subtract(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: `self` exists, so the machine has the instruction set.
+        unsafe { _mm512_sub_ps(a, b) }
+    }
+
+    #[inline(always)]
     fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
         // SAFETY: `self` exists, so the machine has the instruction set.
         unsafe { _mm512_fmadd_ps(a, b, c) }

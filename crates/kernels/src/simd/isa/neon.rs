@@ -106,6 +106,12 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
+    fn subtract(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: NEON is part of AArch64's baseline.
+        unsafe { vsubq_f32(a, b) }
+    }
+
+    #[inline(always)]
     fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
         // SAFETY: NEON is part of AArch64's baseline.
         unsafe { vfmaq_f32(c, a, b) }

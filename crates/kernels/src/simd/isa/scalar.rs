@@ -85,6 +85,11 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    fn subtract(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        std::array::from_fn(|i| a[i] - b[i])
+    }
+
+    #[inline(always)]
     fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
         // Not `f32::mul_add`, which calls libm where the target has no such instruction.
         std::array::from_fn(|i| a[i] * b[i] + c[i])

@@ -111,6 +111,11 @@ impl Simd for Wasm128 {
     }
 
     #[inline(always)]
+    fn subtract(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        f32x4_sub(a, b)
+    }
+
+    #[inline(always)]
     fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
         #[cfg(target_feature = "relaxed-simd")]
         return f32x4_relaxed_madd(a, b, c);

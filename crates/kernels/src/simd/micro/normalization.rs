@@ -71,7 +71,7 @@ pub(crate) unsafe fn statistics<S: Simd>(
                 simd.load(mean.add(channel)),
                 simd.load(deviations.add(channel)),
             );
-            let delta = simd.mul_add(old_mean, minus, new_mean);
+            let delta = simd.subtract(new_mean, old_mean);
             simd.store(mean.add(channel), simd.mul_add(delta, weight, old_mean));
             let between = simd.mul_add(delta, delta, zero);
             let deviation =
@@ -84,7 +84,7 @@ pub(crate) unsafe fn statistics<S: Simd>(
 /// Adds a value's difference from the pivot to a sum and to a sum of squares.
 #[inline(always)]
 fn add_difference<S: Simd>(simd: S, value: S::Vector, pivot: S::Vector, sums: &mut [S::Vector; 2]) {
-    let difference = simd.mul_add(pivot, simd.splat(-1.0), value);
+    let difference = simd.subtract(value, pivot);
     sums[0] = simd.add(sums[0], difference);
     sums[1] = simd.mul_add(difference, difference, sums[1]);
 }

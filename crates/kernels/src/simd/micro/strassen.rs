@@ -25,21 +25,18 @@ pub(crate) unsafe fn input_sums<S: Simd>(
     vectors: &Range<usize>,
     output: *mut f32,
 ) {
-    let minus = simd.splat(-1.0);
-    // a - b, rounded as a subtraction is.
-    let subtract = |a, b| simd.mul_add(b, minus, a);
     for channel in vectors.clone().map(|vector| vector * S::LANES) {
         // SAFETY: the caller guarantees that this memory is valid.
         unsafe {
             let [a11, a21] = pixels.map(|pixel| simd.load(pixel.add(channel)));
             let [a12, a22] = pixels.map(|pixel| simd.load(pixel.add(half + channel)));
             let s1 = simd.add(a21, a22);
-            let s2 = subtract(s1, a11);
+            let s2 = simd.subtract(s1, a11);
             let output = output.add(channel);
             simd.store(output, s1);
             simd.store(output.add(half), s2);
-            simd.store(output.add(2 * half), subtract(a11, a21));
-            simd.store(output.add(3 * half), subtract(a12, s2));
+            simd.store(output.add(2 * half), simd.subtract(a11, a21));
+            simd.store(output.add(3 * half), simd.subtract(a12, s2));
         }
     }
 }
