@@ -109,10 +109,11 @@ pixels before the first product, which left registers for eight sums only.
 | words to bytes by a swizzle instead of a saturating narrowing | 8.2 -> 8.2 | 0.37 -> 0.37 | 64 kB | |
 | optimised for size, or for speed, instead of for size above all | 8.4 -> 8.4, 8.1 | 0.39 -> 0.39 | 69, 79 kB | |
 
-The rows from the fourth on on a Xeon of model 167; with plain SIMD the fourth and fifth together give
-20.8 -> 18.8 and 1.04 -> 0.68 ms. From the sixth on, files have no names of functions. By the profile of 1.0/224 before: products 61 % of the time, at the latency
-of eight sums; rounding 20 %; depthwise layers 12 %, in which the browser made four constants for each
-shuffle of bytes; the input's numbers 5 %, and a quarter of the time at 0.25/128.
+The rows from the fourth on are of a Xeon of model 167; with plain SIMD the fourth and fifth together
+give 20.8 -> 18.8 and 1.04 -> 0.68 ms. From the sixth on, files have no names of functions. By the
+profile of 1.0/224 before: products 61 % of the time, at the latency of eight sums; rounding 20 %;
+depthwise layers 12 %, in which the browser made four constants for each shuffle of bytes; the input's
+numbers 5 %, and a quarter of the time at 0.25/128.
 
 The relaxed product is exact where the processor's takes unsigned bytes and does not saturate (VNNI of
 x86-64, by way of Chromium); \`web/engine.js\` tries that out. Firefox saturates, so integers run with
