@@ -138,8 +138,10 @@ unsafe fn tile<S: IntegerSimd, const P: usize, const V: usize>(
             weights = weights.add(V * step);
         }
         let (first, channels) = (panel.first, panel.channels);
-        let scaling = panel.rounding.begin(simd, &mut sums, first, channels);
-        for sums in sums {
+        // A copy: what is changed by reference is kept in memory, in the loop above, too.
+        let mut done = sums;
+        let scaling = panel.rounding.begin(simd, &mut done, first, channels);
+        for sums in done {
             let bytes = scaling.bytes(simd, sums);
             simd.store_pixel::<V>(output.next(), bytes, channels);
         }
