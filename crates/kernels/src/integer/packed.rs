@@ -5,7 +5,7 @@ use super::network::{Arithmetic, ValueKind};
 use super::rounding::{Bounds, Factors};
 use super::softmax::Exponentials;
 use crate::geometry::ConvGeometry;
-use crate::simd::integer::{ExactRounding, Products, Rounding};
+use crate::simd::integer::{ExactRounding, Products, Rounding, Scaling};
 use crate::simd::{AlignedBuffer, IntegerIsa};
 
 /// A network whose weights are packed. Any number of programs can share it.
@@ -95,11 +95,11 @@ impl PackedSums {
     pub(super) fn rounding(&self) -> Rounding<'_> {
         let bounds = self.bounds;
         match &self.factors {
-            Factors::F32(factors) => Rounding::F32 {
+            Factors::F32(factors) => Rounding::F32(Scaling {
                 factors: factors.as_ptr(),
                 bounds: [bounds.low, bounds.high].map(|b| (b - bounds.zero_point) as f32),
                 zero_point: bounds.zero_point,
-            },
+            }),
             Factors::Exact(_) => Rounding::Exact(self),
         }
     }

@@ -59,17 +59,26 @@ impl Row<'_> {
     unsafe fn put<S: IntegerSimd>(
         &self,
         simd: S,
-        pixels: &mut [[S::Sums; 1]],
+        pixels: &[S::Sums],
         channel: usize,
         count: usize,
         target: &mut Target<S::Value>,
     ) {
         // SAFETY: there are factors for all channels; otherwise the caller's guarantee.
         unsafe {
-            let scaling = self.rounding.begin(simd, pixels, channel, count);
-            for sums in pixels {
-                let [bytes] = scaling.bytes(simd, *sums);
-                target.put(simd, bytes, count);
+            match self.rounding {
+                Rounding::F32(scaling) => {
+                    for sums in pixels {
+                        let [bytes] = scaling.bytes(simd, [*sums], channel);
+                        target.put(simd, bytes, count);
+                    }
+                }
+                Rounding::Exact(exact) => {
+                    for sums in pixels {
+                        let bytes = exact.bytes(simd, *sums, channel, count);
+                        target.put(simd, bytes, count);
+                    }
+                }
             }
         }
     }
@@ -144,7 +153,7 @@ unsafe fn any<S: IntegerSimd>(simd: S, row: &Row<'_>, target: Target<S::Value>) 
                     let bytes = simd.pairs(window.add(*a), window.add(*b));
                     sums = simd.dot_pairs(sums, bytes, weights);
                 }
-                row.put(simd, &mut [[sums]], channel, count, &mut target);
+                row.put(simd, &[sums], channel, count, &mut target);
             }
         }
     }
@@ -179,12 +188,12 @@ unsafe fn square<S: IntegerSimd, const STRIDE: usize>(
             let mut upper_1 = upper(window.add(row.pixel));
             let mut lower_0 = lower(window);
             let mut lower_1 = lower(window.add(row.pixel));
-            let mut block = [[start]; BLOCK];
+            let mut block = [start; BLOCK];
             let mut left = row.pixels;
             while left > 0 {
                 let block = &mut block[..left.min(BLOCK)];
                 left -= block.len();
-                for [sums] in &mut *block {
+                for sums in &mut *block {
                     if STRIDE == 2 {
                         upper_1 = upper(window.add(row.pixel));
                     }

@@ -138,12 +138,24 @@ unsafe fn tile<S: IntegerSimd, const P: usize, const V: usize>(
             weights = weights.add(V * step);
         }
         let (first, channels) = (panel.first, panel.channels);
-        // A copy: what is changed by reference is kept in memory, in the loop above, too.
-        let mut done = sums;
-        let scaling = panel.rounding.begin(simd, &mut done, first, channels);
-        for sums in done {
-            let bytes = scaling.bytes(simd, sums);
-            simd.store_pixel::<V>(output.next(), bytes, channels);
+        match panel.rounding {
+            Rounding::F32(scaling) => {
+                for sums in sums {
+                    let bytes = scaling.bytes(simd, sums, first);
+                    simd.store_pixel::<V>(output.next(), bytes, channels);
+                }
+            }
+            Rounding::Exact(exact) => {
+                for sums in sums {
+                    let to = output.next();
+                    for (v, sums) in sums.into_iter().enumerate() {
+                        let channel = v * S::LANES;
+                        let count = (channels - channel).min(S::LANES);
+                        let bytes = exact.bytes(simd, sums, first + channel, count);
+                        simd.store_bytes(to.add(channel), bytes, count);
+                    }
+                }
+            }
         }
     }
     P

@@ -24,7 +24,7 @@ mod vnni;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod wasm128;
 
-pub(crate) use rounding::{ExactRounding, Rounding};
+pub(crate) use rounding::{ExactRounding, Rounding, Scaling};
 pub(crate) use vector::{IntegerKernel, IntegerSimd, Weight};
 
 use crate::simd::{Isa, IsaError, WASM_SIMD, is_forced};
