@@ -107,6 +107,7 @@ impl Depthwise {
                 pixels,
                 channels: packed.out_channels,
                 weights: packed.weights.as_slice().as_ptr().cast(),
+                products: packed.taps,
                 start: packed.sums.start.as_ptr(),
                 rounding: packed.sums.rounding(),
             };

@@ -15,7 +15,7 @@ use super::softmax::{Exponentials, FIXED_SCALE};
 use super::weights::{each, weights_of};
 use crate::error::KernelError;
 use crate::network::ConvKind;
-use crate::simd::integer::depthwise::tap_pairs;
+use crate::simd::integer::depthwise::{TapProducts, has_columns, tap_pairs};
 use crate::simd::{AlignedBuffer, IntegerIsa, on_all_cores};
 
 impl PackedIntegers {
@@ -181,13 +181,20 @@ fn pack(
 ) -> PackedOperation {
     let sums = |offset| PackedSums::new(convolution, meanings, factors, offset, isa);
     match convolution.kind {
-        ConvKind::Depthwise => PackedOperation::Depthwise(PackedDepthwise {
-            geometry: convolution.geometry,
-            in_channels,
-            out_channels: convolution.out_channels,
-            weights: pack_depthwise(convolution, isa.lanes()),
-            sums: sums(0),
-        }),
+        ConvKind::Depthwise => {
+            let (taps, weights) = match pack_columns(convolution, isa) {
+                Some(columns) => (TapProducts::Columns, columns),
+                None => (TapProducts::Pairs, pack_pairs(convolution, isa.lanes())),
+            };
+            PackedOperation::Depthwise(PackedDepthwise {
+                geometry: convolution.geometry,
+                in_channels,
+                out_channels: convolution.out_channels,
+                taps,
+                weights,
+                sums: sums(0),
+            })
+        }
         ConvKind::Conv => {
             let packed = pack_matrix(isa, convolution, rows * columns);
             PackedOperation::Matrix(PackedMatrix {
@@ -205,7 +212,28 @@ fn pack(
     }
 }
 
-fn pack_depthwise(convolution: &QuantizedConvolution, lanes: usize) -> AlignedBuffer {
+/// The columns of a depthwise window, `[vectors, columns, lanes, 4]`, if they can be steps of bytes.
+fn pack_columns(convolution: &QuantizedConvolution, isa: IntegerIsa) -> Option<AlignedBuffer> {
+    if !isa.takes_columns() || !has_columns(&convolution.geometry) {
+        return None;
+    }
+    let (lanes, channels) = (isa.lanes(), convolution.out_channels);
+    let mut buffer = AlignedBuffer::zeros(room_for::<i8>(channels.div_ceil(lanes) * 3 * lanes * 4));
+    let packed: &mut [i8] = weights_in(&mut buffer);
+    let mut weights = vec![0; each(convolution)];
+    for channel in 0..channels {
+        weights_of(convolution, channel, 0, &mut weights);
+        for (tap, &weight) in weights.iter().enumerate() {
+            let column = channel / lanes * 3 + tap % 3;
+            let at = (column * lanes + channel % lanes) * 4;
+            packed[at + tap / 3] = weight.try_into().ok()?;
+        }
+    }
+    Some(buffer)
+}
+
+/// The pairs of taps of a depthwise window, `[vectors, pairs, lanes, 2]`.
+fn pack_pairs(convolution: &QuantizedConvolution, lanes: usize) -> AlignedBuffer {
     let pairs = tap_pairs(convolution.geometry.kernel);
     let vectors = convolution.out_channels.div_ceil(lanes);
     let mut buffer = AlignedBuffer::zeros(room_for::<i16>(vectors * pairs.len() * lanes * 2));

@@ -5,6 +5,7 @@ use super::network::{Arithmetic, ValueKind};
 use super::rounding::{Bounds, Factors};
 use super::softmax::Exponentials;
 use crate::geometry::ConvGeometry;
+use crate::simd::integer::depthwise::TapProducts;
 use crate::simd::integer::{ExactRounding, Products, Rounding, Scaling};
 use crate::simd::{AlignedBuffer, IntegerIsa};
 
@@ -75,7 +76,8 @@ pub(super) struct PackedDepthwise {
     pub(super) geometry: ConvGeometry,
     pub(super) in_channels: usize,
     pub(super) out_channels: usize,
-    /// `[vectors, pairs of taps, lanes, 2]`, 16 bits each.
+    /// How the kernel multiplies, and the weights in its order.
+    pub(super) taps: TapProducts,
     pub(super) weights: AlignedBuffer,
     pub(super) sums: PackedSums,
 }
@@ -143,7 +145,10 @@ impl PackedIntegers {
         let layers = self.layers.iter();
         layers.map(|layer| match &layer.operation {
             PackedOperation::Matrix(matrix) => matrix.products.name(),
-            PackedOperation::Depthwise(_) => self.isa.pairs_name(),
+            PackedOperation::Depthwise(depthwise) => match depthwise.taps {
+                TapProducts::Pairs => self.isa.pairs_name(),
+                TapProducts::Columns => self.isa.products().name(),
+            },
             _ => "-",
         })
     }

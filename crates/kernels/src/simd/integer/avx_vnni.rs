@@ -62,6 +62,16 @@ impl IntegerSimd for AvxVnni {
     }
 
     #[inline(always)]
+    unsafe fn column(self, rows: [*const u8; 3]) -> Option<Self::Left> {
+        // SAFETY: the caller guarantees readable bytes; `self` proves the instruction set.
+        unsafe {
+            let [a, b, c] = rows.map(|row| _mm256_cvtepu8_epi32(_mm_loadl_epi64(row.cast())));
+            let (b, c) = (_mm256_slli_epi32::<8>(b), _mm256_slli_epi32::<16>(c));
+            Some(_mm256_or_si256(_mm256_or_si256(a, b), c))
+        }
+    }
+
+    #[inline(always)]
     fn dot_pairs(self, sums: Self::Sums, bytes: Self::Pairs, weights: Self::Pairs) -> Self::Sums {
         // SAFETY: `self` exists, so the machine has the instruction set.
         unsafe { _mm256_dpwssd_avx_epi32(sums, bytes, weights) }

@@ -2,6 +2,7 @@
 
 use super::rounding::Rounding;
 use super::vector::IntegerSimd;
+use crate::geometry::ConvGeometry;
 
 /// Output pixels that are neighbours in a row.
 pub(crate) struct Row<'a> {
@@ -17,11 +18,26 @@ pub(crate) struct Row<'a> {
     pub(crate) taps: &'a [[usize; 2]],
     pub(crate) pixels: usize,
     pub(crate) channels: usize,
-    /// `[vectors, pairs of taps, LANES, 2]`.
-    pub(crate) weights: *const i16,
+    pub(crate) products: TapProducts,
+    /// In the order that the products ask for.
+    pub(crate) weights: *const u8,
     /// What sums begin with, for whole vectors.
     pub(crate) start: *const i32,
     pub(crate) rounding: Rounding<'a>,
+}
+
+/// How a pixel's products are computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TapProducts {
+    /// Two taps at a time, as 16 bits: weights `[vectors, pairs of taps, LANES, 2]`.
+    Pairs,
+    /// A column of a window of 3 x 3 at a time, as bytes: weights `[vectors, columns, LANES, 4]`.
+    Columns,
+}
+
+/// Whether there is a kernel for a window's columns.
+pub(crate) fn has_columns(geometry: &ConvGeometry) -> bool {
+    geometry.kernel == [3, 3] && geometry.dilation == 1 && geometry.stride <= 2
 }
 
 /// Where the pixels are written, and the distance from one to the next.
@@ -123,9 +139,11 @@ impl<V> Target<V> {
 pub(crate) unsafe fn run<S: IntegerSimd>(simd: S, row: &Row<'_>, target: Target<S::Value>) {
     // SAFETY: the caller's guarantee.
     unsafe {
-        match (row.square, row.step / row.pixel) {
-            (Some(line), 1) => square::<S, 1>(simd, row, line, target),
-            (Some(line), 2) => square::<S, 2>(simd, row, line, target),
+        match (row.products, row.square, row.step / row.pixel) {
+            (TapProducts::Columns, Some(line), 1) => columns::<S, 1>(simd, row, line, target),
+            (TapProducts::Columns, Some(line), _) => columns::<S, 2>(simd, row, line, target),
+            (TapProducts::Pairs, Some(line), 1) => square::<S, 1>(simd, row, line, target),
+            (TapProducts::Pairs, Some(line), 2) => square::<S, 2>(simd, row, line, target),
             _ => any(simd, row, target),
         }
     }
@@ -144,7 +162,8 @@ unsafe fn any<S: IntegerSimd>(simd: S, row: &Row<'_>, target: Target<S::Value>) 
         // SAFETY: the caller's guarantee.
         unsafe {
             let start = simd.load(row.start.add(channel));
-            let weights = row.weights.add(2 * channel * row.taps.len());
+            let weights = row.weights.cast::<i16>();
+            let weights = weights.add(2 * channel * row.taps.len());
             for pixel in 0..row.pixels {
                 let window = row.input.add(pixel * row.step + channel);
                 let mut sums = start;
@@ -178,7 +197,7 @@ unsafe fn square<S: IntegerSimd, const STRIDE: usize>(
         // SAFETY: the caller's guarantee.
         unsafe {
             let start = simd.load(row.start.add(channel));
-            let weights = row.weights.add(2 * channel * PAIRS);
+            let weights = row.weights.cast::<i16>().add(2 * channel * PAIRS);
             let weights: [S::Pairs; PAIRS] =
                 std::array::from_fn(|i| simd.pairs_of_weights(weights.add(2 * S::LANES * i)));
             let mut window = row.input.add(channel);
@@ -210,6 +229,57 @@ unsafe fn square<S: IntegerSimd, const STRIDE: usize>(
                     } else {
                         (upper_0, lower_0) = (upper_2, lower_2);
                     }
+                    window = window.wrapping_add(row.step);
+                }
+                row.put(simd, block, channel, count, &mut target);
+            }
+        }
+    }
+}
+
+/// The same by columns, each of which is a step of bytes. They are kept from one pixel to the next.
+///
+/// # Safety
+/// As [`run`].
+#[inline(always)]
+unsafe fn columns<S: IntegerSimd, const STRIDE: usize>(
+    simd: S,
+    row: &Row<'_>,
+    line: usize,
+    target: Target<S::Value>,
+) {
+    let step = S::DEPTH * S::LANES;
+    for vector in 0..row.channels.div_ceil(S::LANES) {
+        let channel = vector * S::LANES;
+        let count = (row.channels - channel).min(S::LANES);
+        let mut target = target.from(channel);
+        // SAFETY: the caller's guarantee; where columns are steps, weights are bytes.
+        unsafe {
+            let start = simd.load(row.start.add(channel));
+            let weights = row.weights.cast::<S::Weight>().add(3 * step * vector);
+            let weights: [S::Right; 3] = std::array::from_fn(|i| simd.right(weights.add(step * i)));
+            let mut window = row.input.add(channel);
+            let column = |at: *const u8| simd.column([at, at.add(line), at.add(2 * line)]);
+            let (Some(mut left), Some(mut middle)) =
+                (column(window), column(window.add(row.pixel)))
+            else {
+                return;
+            };
+            let mut block = [start; BLOCK];
+            let mut rest = row.pixels;
+            while rest > 0 {
+                let block = &mut block[..rest.min(BLOCK)];
+                rest -= block.len();
+                for sums in &mut *block {
+                    if STRIDE == 2 {
+                        middle = column(window.add(row.pixel)).unwrap_or(middle);
+                    }
+                    let right = column(window.add(2 * row.pixel)).unwrap_or(middle);
+                    *sums = simd.dot(start, left, weights[0]);
+                    *sums = simd.dot(*sums, middle, weights[1]);
+                    *sums = simd.dot(*sums, right, weights[2]);
+                    left = if STRIDE == 1 { middle } else { right };
+                    middle = right;
                     window = window.wrapping_add(row.step);
                 }
                 row.put(simd, block, channel, count, &mut target);

@@ -137,16 +137,37 @@ unsafe fn tile<S: IntegerSimd, const P: usize, const V: usize>(
             );
             weights = weights.add(V * step);
         }
-        let (first, channels) = (panel.first, panel.channels);
+        #[cfg(not(target_arch = "wasm32"))]
+        put(simd, panel, sums.into_iter(), output);
+        #[cfg(target_arch = "wasm32")]
+        put_called(simd, panel, &sums, output);
+    }
+    P
+}
+
+/// Rounds and stores the sums of pixels.
+///
+/// # Safety
+/// As [`tile`].
+#[inline(always)]
+unsafe fn put<S: IntegerSimd, const V: usize>(
+    simd: S,
+    panel: &Panel<'_, S>,
+    pixels: impl Iterator<Item = [S::Sums; V]>,
+    output: &mut Cursor,
+) {
+    let (first, channels) = (panel.first, panel.channels);
+    // SAFETY: there are factors for all channels; otherwise the caller's guarantee.
+    unsafe {
         match panel.rounding {
             Rounding::F32(scaling) => {
-                for sums in sums {
+                for sums in pixels {
                     let bytes = scaling.bytes(simd, sums, first);
                     simd.store_pixel::<V>(output.next(), bytes, channels);
                 }
             }
             Rounding::Exact(exact) => {
-                for sums in sums {
+                for sums in pixels {
                     let to = output.next();
                     for (v, sums) in sums.into_iter().enumerate() {
                         let channel = v * S::LANES;
@@ -158,7 +179,23 @@ unsafe fn tile<S: IntegerSimd, const P: usize, const V: usize>(
             }
         }
     }
-    P
+}
+
+/// The same, compiled once. Browsers keep all sums of a tile in registers only if what follows the
+/// loop is short.
+///
+/// # Safety
+/// As [`tile`].
+#[cfg(target_arch = "wasm32")]
+#[inline(never)]
+unsafe fn put_called<S: IntegerSimd, const V: usize>(
+    simd: S,
+    panel: &Panel<'_, S>,
+    pixels: &[[S::Sums; V]],
+    output: &mut Cursor,
+) {
+    // SAFETY: the caller's guarantee.
+    unsafe { put(simd, panel, pixels.iter().copied(), output) }
 }
 
 /// Adds the products of a step to the sums of all pixels.

@@ -121,6 +121,16 @@ impl IntegerIsa {
         }
     }
 
+    /// Whether depthwise kernels take the columns of a window of 3 x 3 as steps of bytes, if weights are
+    /// bytes, too.
+    pub(crate) fn takes_columns(self) -> bool {
+        match self {
+            Self::AvxVnni | Self::Avx512Vnni => true,
+            Self::Wasm128 => cfg!(target_feature = "relaxed-simd"),
+            _ => false,
+        }
+    }
+
     /// The kernel of matrix products that takes any weights.
     pub(crate) fn products(self) -> Products {
         match self {

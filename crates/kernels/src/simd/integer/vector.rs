@@ -113,6 +113,16 @@ pub(crate) trait IntegerSimd: Copy + Send + Sync + 'static {
         Self::DEPTH * lane + depth
     }
 
+    /// A byte of each lane from three rows, side by side, as the left operands of a step: other ones
+    /// for each lane. Only where a step takes bytes (see [`IntegerIsa::takes_columns`]).
+    ///
+    /// # Safety
+    /// `LANES` bytes must be readable of each row.
+    #[inline(always)]
+    unsafe fn column(self, _rows: [*const u8; 3]) -> Option<Self::Left> {
+        None
+    }
+
     /// Two bytes of each lane, side by side, as 16 bits.
     ///
     /// # Safety

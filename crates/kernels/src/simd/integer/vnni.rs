@@ -74,6 +74,16 @@ impl IntegerSimd for Avx512Vnni {
     }
 
     #[inline(always)]
+    unsafe fn column(self, rows: [*const u8; 3]) -> Option<Self::Left> {
+        // SAFETY: the caller guarantees readable bytes; `self` proves the instruction set.
+        unsafe {
+            let [a, b, c] = rows.map(|row| _mm512_cvtepu8_epi32(_mm_loadu_si128(row.cast())));
+            let (b, c) = (_mm512_slli_epi32::<8>(b), _mm512_slli_epi32::<16>(c));
+            Some(_mm512_or_si512(_mm512_or_si512(a, b), c))
+        }
+    }
+
+    #[inline(always)]
     unsafe fn pairs(self, a: *const u8, b: *const u8) -> Self::Pairs {
         // SAFETY: the caller guarantees readable bytes; `self` proves the instruction set.
         unsafe {

@@ -43,6 +43,20 @@ fn round(numbers: v128, [low, high]: [f32; 2], zero_point: i32) -> v128 {
     i32x4_add(shifted, i32x4_splat(zero_point.wrapping_sub(SHIFT_BITS)))
 }
 
+/// The first eight bytes of two vectors in turn.
+#[cfg(target_feature = "relaxed-simd")]
+#[inline(always)]
+fn low_bytes(a: v128, b: v128) -> v128 {
+    i8x16_shuffle::<0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23>(a, b)
+}
+
+/// The last eight.
+#[cfg(target_feature = "relaxed-simd")]
+#[inline(always)]
+fn high_bytes(a: v128, b: v128) -> v128 {
+    i8x16_shuffle::<8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31>(a, b)
+}
+
 /// The sums, which are from 0 to 255, as words.
 #[inline(always)]
 fn words([low, high]: [v128; 2]) -> v128 {
@@ -69,7 +83,8 @@ unsafe fn store_some(to: *mut u8, bytes: v128, count: usize) {
 
 impl IntegerSimd for Wasm128 {
     type Sums = [v128; 2];
-    type Left = v128;
+    /// Those of the first four sums, and of the others.
+    type Left = [v128; 2];
     type Right = [v128; 2];
     type Pairs = [v128; 2];
     type Value = Operand;
@@ -103,7 +118,7 @@ impl IntegerSimd for Wasm128 {
     #[inline(always)]
     unsafe fn left(self, from: *const Operand) -> Self::Left {
         // SAFETY: the caller guarantees 32 readable bits of values; any alignment is allowed.
-        unsafe { v128_load32_splat(from.cast()) }
+        [unsafe { v128_load32_splat(from.cast()) }; 2]
     }
 
     #[inline(always)]
@@ -119,13 +134,26 @@ impl IntegerSimd for Wasm128 {
 
     #[inline(always)]
     fn dot(self, [a, b]: Self::Sums, left: Self::Left, right: Self::Right) -> Self::Sums {
-        let dot = |sums, right| {
+        let dot = |sums, left, right| {
             #[cfg(target_feature = "relaxed-simd")]
             return i32x4_relaxed_dot_i8x16_i7x16_add(right, left, sums);
             #[cfg(not(target_feature = "relaxed-simd"))]
             i32x4_add(sums, i32x4_dot_i16x8(left, right))
         };
-        [dot(a, right[0]), dot(b, right[1])]
+        [dot(a, left[0], right[0]), dot(b, left[1], right[1])]
+    }
+
+    #[cfg(target_feature = "relaxed-simd")]
+    #[inline(always)]
+    unsafe fn column(self, [a, b, c]: [*const u8; 3]) -> Option<Self::Left> {
+        // SAFETY: the caller guarantees eight readable bytes each; any alignment is allowed.
+        unsafe {
+            let (a, c) = (v128_load64_zero(a.cast()), v128_load64_zero(c.cast()));
+            let outer = low_bytes(a, c);
+            // Bytes of the middle row, each with a 0.
+            let middle = u16x8_load_extend_u8x8(b);
+            Some([low_bytes(outer, middle), high_bytes(outer, middle)])
+        }
     }
 
     #[inline(always)]
