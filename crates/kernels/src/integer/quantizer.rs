@@ -2,7 +2,9 @@
 
 use super::network::{Arithmetic, Quantized};
 use super::rounding::ByteScale;
-use crate::simd::integer::{IntegerIsa, IntegerKernel, IntegerSimd, Products, dispatch};
+use crate::simd::integer::{
+    IntegerIsa, IntegerKernel, IntegerSimd, MOST_LANES, Products, dispatch,
+};
 
 /// How numbers become bytes.
 #[derive(Debug, Clone, Copy)]
@@ -63,7 +65,7 @@ impl IntegerKernel for Quantize<'_> {
     fn run<S: IntegerSimd>(self, simd: S) {
         let parts = self.to.chunks_mut(S::LANES);
         for (to, numbers) in parts.zip(self.numbers.chunks(S::LANES)) {
-            let mut last = [0.0; IntegerIsa::MOST_LANES];
+            let mut last = [0.0; MOST_LANES];
             let from = if numbers.len() == S::LANES {
                 numbers
             } else {

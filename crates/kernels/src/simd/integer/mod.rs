@@ -25,7 +25,7 @@ mod vnni;
 mod wasm128;
 
 pub(crate) use rounding::{ExactRounding, Rounding, Scaling};
-pub(crate) use vector::{IntegerKernel, IntegerSimd, Weight};
+pub(crate) use vector::{IntegerKernel, IntegerSimd, MOST_LANES, Weight};
 
 use crate::simd::{Isa, IsaError, WASM_SIMD, is_forced};
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
@@ -95,9 +95,6 @@ impl IntegerIsa {
         let available = Self::ALL.into_iter().rev().find(|isa| isa.is_available());
         Ok(available.unwrap_or(Self::Scalar))
     }
-
-    /// Most sums in a vector.
-    pub(crate) const MOST_LANES: usize = 16;
 
     /// Sums in a vector.
     pub(crate) fn lanes(self) -> usize {

@@ -1,7 +1,6 @@
 //! From sums to bytes, at the end of every kernel.
 
-use super::IntegerIsa;
-use super::vector::IntegerSimd;
+use super::vector::{IntegerSimd, MOST_LANES};
 
 /// How sums become bytes. Kernels choose for all pixels of a tile or a block at once: a loop that may
 /// call a function keeps nothing in vector registers, and what it calls a function with, in memory.
@@ -63,7 +62,7 @@ impl dyn ExactRounding + '_ {
         channel: usize,
         count: usize,
     ) -> S::Sums {
-        let mut lanes = [0i32; IntegerIsa::MOST_LANES];
+        let mut lanes = [0i32; MOST_LANES];
         // SAFETY: there is room for the lanes of any instruction set.
         unsafe { simd.store(lanes.as_mut_ptr(), sums) };
         for (lane, sum) in lanes.iter_mut().enumerate().take(count) {

@@ -1,7 +1,8 @@
 //! The traits that kernels on integers are written with: `IntegerSimd`, the vectors of one
 //! instruction set, and `IntegerKernel`, work that is compiled for each set.
 
-use super::IntegerIsa;
+/// Most sums in a vector.
+pub(crate) const MOST_LANES: usize = 16;
 
 /// Work that is compiled for every instruction set.
 pub(crate) trait IntegerKernel {
@@ -114,7 +115,7 @@ pub(crate) trait IntegerSimd: Copy + Send + Sync + 'static {
     }
 
     /// A byte of each lane from three rows, side by side, as the left operands of a step: other ones
-    /// for each lane. Only where a step takes bytes (see [`IntegerIsa::takes_columns`]).
+    /// for each lane. Only in sets that take columns.
     ///
     /// # Safety
     /// `LANES` bytes must be readable of each row.
@@ -159,7 +160,7 @@ pub(crate) trait IntegerSimd: Copy + Send + Sync + 'static {
     #[inline(always)]
     unsafe fn quantize(self, numbers: *const f32, factor: f32, zero_point: i32) -> Self::Sums {
         let [low, high] = byte_steps(zero_point);
-        let mut bytes = [0; IntegerIsa::MOST_LANES];
+        let mut bytes = [0; MOST_LANES];
         // SAFETY: the caller's guarantee; there is room for the lanes of any instruction set.
         unsafe {
             for (lane, byte) in bytes.iter_mut().enumerate().take(Self::LANES) {
