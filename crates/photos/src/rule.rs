@@ -11,7 +11,8 @@ use super::resize::{CropRounding, Filter, Resize};
 use super::views::Views;
 
 /// What a reduced source must have of the result's sides, so that the answers stay those of the
-/// whole photo (`crates/model/tests/networks/reduced_photos.rs`): with twice the sides, probabilities moved by up to 0.07.
+/// whole photo (`crates/model/tests/networks/reduced_photos.rs`): with twice the sides, probabilities
+/// moved by up to 0.07.
 const LEAST_EXCESS: usize = 4;
 
 /// Size, crop, filter and normalisation.

@@ -111,8 +111,8 @@ impl Depthwise {
                 start: packed.sums.start.as_ptr(),
                 rounding: packed.sums.rounding(),
             };
-            // SAFETY: the windows are in the map, after which a pixel and a vector more are readable; the packer
-            // has laid out the weights; the pixels are this chunk's.
+            // SAFETY: the windows are in the map, after which a pixel and a vector more are readable;
+            // the packer has laid out the weights; the pixels are this chunk's.
             unsafe { depthwise::run(simd, &row, target(pixel - band.start, y, x)) }
             pixel += pixels;
         }

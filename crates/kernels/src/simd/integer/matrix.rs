@@ -111,8 +111,9 @@ unsafe fn tile<S: IntegerSimd, const P: usize, const V: usize>(
         let start: [S::Sums; V] = std::array::from_fn(|v| simd.load(panel.start.add(v * S::LANES)));
         let mut sums = [start; P];
         let mut weights = panel.weights;
-        // The end is looked for after each step of a turn, too. In one block of code, the compiler would add
-        // the products of several steps to each other first, for which there are not enough registers.
+        // The end is looked for after each step of a turn, too. In one block of code, the compiler would
+        // add the products of several steps to each other first, for which there are not enough
+        // registers.
         let mut steps = panel.stride / S::DEPTH;
         'steps: loop {
             for next in 0..S::UNROLLED {
