@@ -21,6 +21,7 @@
 //! | `packed`, `pack`, `pack_matrix` | weights in the order in which kernels read them |
 //! | `branches` | layers beside the chain, which read one in its middle |
 //! | `map` | where an activation is in the arena, and its border |
+//! | `quantizer` | numbers to bytes |
 //! | `images` | what goes in and comes out |
 //! | `context` | what a thread needs while an image goes through the steps |
 //! | `depthwise`, `convolution` | what one thread does in a convolution |
