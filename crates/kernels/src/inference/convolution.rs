@@ -27,7 +27,7 @@ pub(super) struct Convolution {
     band: usize,
     /// Whether chunks have their own panels, because there are more weights than pixels. Otherwise
     /// they have their own rows.
-    by_panels: bool,
+    pub(super) by_panels: bool,
 }
 
 impl Convolution {

@@ -147,9 +147,12 @@ impl Pixels {
     fn values(&self) -> [*const f32; 2 * Self::SHARE] {
         let [one, three, five] = self.strides;
         let [a, b] = self.bases.map(|base| {
-            [0, one, 2 * one, three, 4 * one, five, 2 * three].map(|offset| base.wrapping_add(offset))
+            [0, one, 2 * one, three, 4 * one, five, 2 * three]
+                .map(|offset| base.wrapping_add(offset))
         });
-        [a[0], a[1], a[2], a[3], a[4], a[5], a[6], b[0], b[1], b[2], b[3], b[4], b[5], b[6]]
+        [
+            a[0], a[1], a[2], a[3], a[4], a[5], a[6], b[0], b[1], b[2], b[3], b[4], b[5], b[6],
+        ]
     }
 
     /// Goes on to the next values.
