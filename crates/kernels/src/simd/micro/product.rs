@@ -79,6 +79,7 @@ impl<W: Weight> Product<W> {
                     let values = pixels.values();
                     add(simd, sums, weights, |i| values[i]);
                     prefetch(0, 1);
+                    prefetch(1, 1);
                     pixels.advance();
                     weights = weights.add(width);
                 }
