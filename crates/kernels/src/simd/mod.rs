@@ -7,6 +7,7 @@
 //! The `pulp` crate is not used: it has one vector width per set, no prefetch, no broadcast from
 //! memory and no tile sizes of our choice, and those decide the speed here.
 
+mod addresses;
 pub(crate) mod integer;
 mod isa;
 mod memory;

@@ -13,8 +13,8 @@ pub(crate) trait Register: Copy {
 }
 
 macro_rules! register {
-    ($($type:ty)*) => {
-        $(impl Register for $type {
+    ($([$($generic:ident)?] $type:ty;)*) => {
+        $(impl<$($generic)?> Register for $type {
             #[inline(always)]
             #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
             fn opaque(mut self) -> Self {
@@ -34,4 +34,4 @@ macro_rules! register {
     };
 }
 
-register!(usize *const f32);
+register!([] usize; [T] *const T;);

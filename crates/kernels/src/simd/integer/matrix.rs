@@ -3,6 +3,7 @@
 
 use super::rounding::Rounding;
 use super::vector::IntegerSimd;
+use crate::simd::addresses::Addresses;
 
 /// Where pixels of a map are written, one after another.
 #[derive(Debug, Clone, Copy)]
@@ -106,8 +107,8 @@ unsafe fn tile<S: IntegerSimd, const P: usize, const V: usize>(
     let step = S::DEPTH * S::LANES;
     // SAFETY: pixels, weights and starts have these sizes.
     unsafe {
-        let mut values = panel.values.add(pixel * panel.stride);
-        let rows = values;
+        let first = panel.values.add(pixel * panel.stride);
+        let mut rows = Addresses::<_, P>::new(first, panel.stride);
         let start: [S::Sums; V] = std::array::from_fn(|v| simd.load(panel.start.add(v * S::LANES)));
         let mut sums = [start; P];
         let mut weights = panel.weights;
@@ -120,22 +121,17 @@ unsafe fn tile<S: IntegerSimd, const P: usize, const V: usize>(
                 if steps == 0 {
                     break 'steps;
                 }
-                let own = (values.add(next * S::DEPTH), weights.add(next * V * step));
-                add_step(simd, &mut sums, own.0, panel.stride, own.1);
+                let weights = weights.add(next * V * step);
+                add_step(simd, &mut sums, &rows, next * S::DEPTH, weights);
                 steps -= 1;
             }
-            values = values.add(S::UNROLLED * S::DEPTH);
+            rows.advance(S::UNROLLED * S::DEPTH);
             weights = weights.add(S::UNROLLED * V * step);
         }
         let mut weights = panel.weights.add(panel.stride / S::DEPTH * V * step);
+        let rows = Addresses::<_, P>::new(first, panel.stride);
         for &offset in panel.extra {
-            add_step(
-                simd,
-                &mut sums,
-                rows.add(offset as usize),
-                panel.stride,
-                weights,
-            );
+            add_step(simd, &mut sums, &rows, offset as usize, weights);
             weights = weights.add(V * step);
         }
         #[cfg(not(target_arch = "wasm32"))]
@@ -202,22 +198,21 @@ unsafe fn put_called<S: IntegerSimd, const V: usize>(
 /// Adds the products of a step to the sums of all pixels.
 ///
 /// # Safety
-/// `DEPTH` values must be readable of each of the rows, which are `stride` apart, and the step's
-/// weights.
+/// `DEPTH` values must be readable of each of the rows from `offset` on, and the step's weights.
 #[inline(always)]
 unsafe fn add_step<S: IntegerSimd, const P: usize, const V: usize>(
     simd: S,
     sums: &mut [[S::Sums; V]; P],
-    values: *const S::Value,
-    stride: usize,
+    rows: &Addresses<S::Value, P>,
+    offset: usize,
     weights: *const S::Weight,
 ) {
     let step = S::DEPTH * S::LANES;
     // SAFETY: the caller's guarantee.
     unsafe {
         let right: [S::Right; V] = std::array::from_fn(|v| simd.right(weights.add(v * step)));
-        for (p, sums) in sums.iter_mut().enumerate() {
-            let left = simd.left(values.add(p * stride));
+        for (sums, row) in sums.iter_mut().zip(rows.values()) {
+            let left = simd.left(row.add(offset));
             for (sums, right) in sums.iter_mut().zip(right) {
                 *sums = simd.dot(*sums, left, right);
             }

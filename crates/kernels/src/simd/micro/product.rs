@@ -3,6 +3,7 @@
 
 use super::ahead::Walk;
 use crate::simd::Simd;
+use crate::simd::addresses::Addresses;
 use crate::simd::opaque::opaque;
 use crate::simd::weight::{Weight, load_vectors};
 
@@ -74,13 +75,13 @@ impl<W: Weight> Product<W> {
                     weights = weights.add(width);
                 }
             } else if cfg!(not(target_family = "wasm")) {
-                let mut pixels = Pixels::new(input, stride);
+                let mut pixels = Addresses::<_, PIXELS>::new(input, stride);
                 for _ in 0..self.length {
                     let values = pixels.values();
                     add(simd, sums, weights, |i| values[i]);
                     prefetch(0, 1);
                     prefetch(1, 1);
-                    pixels.advance();
+                    pixels.advance(1);
                     weights = weights.add(width);
                 }
             } else {
@@ -119,47 +120,6 @@ impl<W: Weight> Product<W> {
                 simd.prefetch(ahead.wrapping_add(line * LINE));
             }
         }
-    }
-}
-
-/// The values of more pixels than registers can point to, by addresses of x86: a base and 1, 2 or 4
-/// times another register. So nothing is computed for an address but the next value's base.
-struct Pixels {
-    /// Of pixel 0 and of pixel [`Self::SHARE`].
-    bases: [*const f32; 2],
-    /// 1, 3 and 5 times the distance of two pixels.
-    strides: [usize; 3],
-}
-
-impl Pixels {
-    /// Pixels with one base.
-    const SHARE: usize = 7;
-
-    #[inline(always)]
-    fn new(input: *const f32, stride: usize) -> Self {
-        Self {
-            bases: [0, Self::SHARE].map(|first| opaque(input.wrapping_add(first * stride))),
-            strides: [1, 3, 5].map(|factor| opaque(factor * stride)),
-        }
-    }
-
-    /// Where the pixels' values are.
-    #[inline(always)]
-    fn values(&self) -> [*const f32; 2 * Self::SHARE] {
-        let [one, three, five] = self.strides;
-        let [a, b] = self.bases.map(|base| {
-            [0, one, 2 * one, three, 4 * one, five, 2 * three]
-                .map(|offset| base.wrapping_add(offset))
-        });
-        [
-            a[0], a[1], a[2], a[3], a[4], a[5], a[6], b[0], b[1], b[2], b[3], b[4], b[5], b[6],
-        ]
-    }
-
-    /// Goes on to the next values.
-    #[inline(always)]
-    fn advance(&mut self) {
-        self.bases = self.bases.map(|base| opaque(base.wrapping_add(1)));
     }
 }
 
