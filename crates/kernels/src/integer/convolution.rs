@@ -70,13 +70,17 @@ impl IntegerKernel for Run<'_> {
             false => (turn.share(pixels), 0..matrix.panels.len()),
         };
         let values: *mut S::Value = context.scratch(turn.worker).cast();
+        let blocks = simd.begin_blocks(matrix.stride);
         let mut band = pixels.start..pixels.start;
         while band.end < pixels.end {
             band = band.end..(band.end + convolution.band).min(pixels.end);
             convolution.gather(simd, context, band.clone(), values, matrix.stride);
             for index in panels.clone() {
-                convolution.multiply(simd, context, matrix, index, band.clone(), values);
+                convolution.multiply(simd, context, matrix, index, band.clone(), (values, blocks));
             }
+        }
+        if blocks.is_some() {
+            simd.end_blocks();
         }
     }
 }
@@ -154,7 +158,7 @@ impl Convolution {
         matrix: &PackedMatrix,
         index: usize,
         band: Range<usize>,
-        values: *const S::Value,
+        (values, blocks): (*const S::Value, Option<usize>),
     ) {
         let map = &self.output;
         let part = &matrix.panels[index];
@@ -169,6 +173,7 @@ impl Convolution {
             extra: &matrix.extra[part.extra.clone()],
             start: matrix.sums.start[part.first..].as_ptr(),
             rounding: matrix.sums.rounding(),
+            blocks,
             first: part.first,
             channels: part.channels,
             output: Cursor {

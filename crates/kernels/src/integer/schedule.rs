@@ -41,8 +41,9 @@ const MOST_BYTES: usize = 1 << 28;
 const MOST_AVERAGED: usize = 1 << 22;
 /// Bytes of a band's left operands, so that they stay in a near cache.
 const BAND_BYTES: usize = 64 << 10;
-/// Tiles of all instruction sets divide it.
+/// Tiles of all instruction sets divide it; and blocks the other one.
 const BAND_PIXELS: usize = 12;
+const BAND_PIXELS_IN_BLOCKS: usize = 48;
 
 struct Planner<'a> {
     weights: &'a PackedIntegers,
@@ -359,7 +360,11 @@ impl Planner<'_> {
     fn product(&mut self, layer: usize, matrix: &PackedMatrix, source: Source, output: Map) {
         let value = dispatch(matrix.products, ValueBytes);
         let pixels = BAND_BYTES / (matrix.stride * value);
-        let band = (pixels / BAND_PIXELS).max(1) * BAND_PIXELS;
+        let unit = match pixels < BAND_PIXELS_IN_BLOCKS {
+            true => BAND_PIXELS,
+            false => BAND_PIXELS_IN_BLOCKS,
+        };
+        let band = (pixels / unit).max(1) * unit;
         let band = band.min(output.height * output.width);
         let bytes = (band * matrix.stride + CHUNK) * value + SLACK;
         self.schedule.scratch = self.schedule.scratch.max(bytes);

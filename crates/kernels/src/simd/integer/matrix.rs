@@ -1,8 +1,10 @@
 //! Product of pixels and weights: a pointwise convolution, or another one whose windows were
 //! gathered.
 
+use std::mem::MaybeUninit;
+
 use super::rounding::Rounding;
-use super::vector::IntegerSimd;
+use super::vector::{BLOCK, IntegerSimd, MOST_LANES};
 use crate::simd::addresses::Addresses;
 
 /// Where pixels of a map are written, one after another.
@@ -48,6 +50,8 @@ pub(crate) struct Panel<'a, S: IntegerSimd> {
     /// What sums begin with, for whole vectors.
     pub(crate) start: *const i32,
     pub(crate) rounding: Rounding<'a>,
+    /// Depth of the unit's instruction that is prepared ([`IntegerSimd::begin_blocks`]).
+    pub(crate) blocks: Option<usize>,
     /// First channel, and number of channels.
     pub(crate) first: usize,
     pub(crate) channels: usize,
@@ -79,6 +83,13 @@ pub(crate) unsafe fn run<S: IntegerSimd>(simd: S, panel: &Panel<'_, S>) {
 unsafe fn pixels<S: IntegerSimd, const V: usize>(simd: S, panel: &Panel<'_, S>) {
     let mut output = panel.output;
     let mut pixel = 0;
+    if let Some(depth) = panel.blocks.filter(|_| V == S::PANEL) {
+        while pixel + BLOCK <= panel.pixels {
+            // SAFETY: the caller's guarantee; there are so many pixels.
+            unsafe { block::<S, V>(simd, panel, depth, pixel, &mut output) }
+            pixel += BLOCK;
+        }
+    }
     // SAFETY: the caller's guarantee; a tile begins at a pixel and has no more than are left.
     unsafe {
         while pixel < panel.pixels {
@@ -128,6 +139,72 @@ unsafe fn tile<S: IntegerSimd, const P: usize, const V: usize>(
             rows.advance(S::UNROLLED * S::DEPTH);
             weights = weights.add(S::UNROLLED * V * step);
         }
+        finish(simd, panel, first, sums, output);
+    }
+    P
+}
+
+/// Computes a block of pixels from `pixel` on by the unit for blocks.
+///
+/// # Safety
+/// As [`run`]; there are [`BLOCK`] pixels and `PANEL` vectors, and the unit is prepared.
+#[inline(always)]
+unsafe fn block<S: IntegerSimd, const V: usize>(
+    simd: S,
+    panel: &Panel<'_, S>,
+    depth: usize,
+    pixel: usize,
+    output: &mut Cursor,
+) {
+    /// Pixels whose sums are in registers.
+    const SOME: usize = 4;
+    const { assert!(V * S::LANES <= MOST_SUMS) }
+    let mut sums = MaybeUninit::<Sums>::uninit();
+    let sums: *mut i32 = sums.as_mut_ptr().cast();
+    // SAFETY: pixels, weights and starts have these sizes, and the sums room for a block.
+    unsafe {
+        let first = panel.values.add(pixel * panel.stride);
+        simd.block(
+            depth,
+            (first, panel.stride),
+            panel.weights,
+            panel.start,
+            sums,
+        );
+        for start in (0..BLOCK).step_by(SOME) {
+            let load = |p: usize, v: usize| simd.load(sums.add(((start + p) * V + v) * S::LANES));
+            let own: [[S::Sums; V]; SOME] =
+                std::array::from_fn(|p| std::array::from_fn(|v| load(p, v)));
+            let first = first.add(start * panel.stride);
+            finish(simd, panel, first, own, output);
+        }
+    }
+}
+
+/// Sums of a pixel, at most.
+const MOST_SUMS: usize = 4 * MOST_LANES;
+
+/// Sums of a block.
+#[repr(align(64))]
+struct Sums {
+    _values: [i32; BLOCK * MOST_SUMS],
+}
+
+/// Adds the extra steps of pixels, whose values begin at `first`, and rounds and stores the sums.
+///
+/// # Safety
+/// As [`tile`].
+#[inline(always)]
+unsafe fn finish<S: IntegerSimd, const P: usize, const V: usize>(
+    simd: S,
+    panel: &Panel<'_, S>,
+    first: *const S::Value,
+    mut sums: [[S::Sums; V]; P],
+    output: &mut Cursor,
+) {
+    let step = S::DEPTH * S::LANES;
+    // SAFETY: the caller's guarantee.
+    unsafe {
         let mut weights = panel.weights.add(panel.stride / S::DEPTH * V * step);
         let rows = Addresses::<_, P>::new(first, panel.stride);
         for &offset in panel.extra {
@@ -139,7 +216,6 @@ unsafe fn tile<S: IntegerSimd, const P: usize, const V: usize>(
         #[cfg(target_arch = "wasm32")]
         put_called(simd, panel, &sums, output);
     }
-    P
 }
 
 /// Rounds and stores the sums of pixels.

@@ -2,6 +2,8 @@
 //! micro-kernels written with them. All of them are exact, so every set gives the same bits.
 
 #[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx2_bytes;
@@ -44,6 +46,8 @@ pub enum IntegerIsa {
     AvxVnni,
     /// AVX-512 with VNNI.
     Avx512Vnni,
+    /// AVX-512 with VNNI and AMX.
+    Avx512Amx,
     /// AArch64.
     Neon,
     /// AArch64 with the dot product.
@@ -54,12 +58,13 @@ pub enum IntegerIsa {
 
 impl IntegerIsa {
     /// All, slowest first.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Scalar,
         Self::Wasm128,
         Self::Avx2,
         Self::AvxVnni,
         Self::Avx512Vnni,
+        Self::Avx512Amx,
         Self::Neon,
         Self::NeonDot,
     ];
@@ -75,6 +80,8 @@ impl IntegerIsa {
             Self::AvxVnni => avx_vnni::AvxVnni::detect().is_some(),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512Vnni => vnni::Avx512Vnni::detect().is_some(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Amx => vnni::Avx512Vnni::detect_amx().is_some(),
             #[cfg(target_arch = "aarch64")]
             Self::Neon => true,
             #[cfg(target_arch = "aarch64")]
@@ -102,7 +109,7 @@ impl IntegerIsa {
             // What runs there whatever is asked for.
             _ if WASM_SIMD => 8,
             Self::Avx2 | Self::AvxVnni | Self::Neon | Self::NeonDot | Self::Wasm128 => 8,
-            Self::Avx512Vnni => 16,
+            Self::Avx512Vnni | Self::Avx512Amx => 16,
             Self::Scalar => 4,
         }
     }
@@ -112,7 +119,7 @@ impl IntegerIsa {
         match self {
             Self::Scalar => "scalar",
             Self::Avx2 => "vpmaddwd",
-            Self::AvxVnni | Self::Avx512Vnni => "vpdpwssd",
+            Self::AvxVnni | Self::Avx512Vnni | Self::Avx512Amx => "vpdpwssd",
             Self::Neon | Self::NeonDot => "smlal",
             Self::Wasm128 => "i32x4.dot_i16x8_s",
         }
@@ -122,7 +129,7 @@ impl IntegerIsa {
     /// bytes, too.
     pub(crate) fn takes_columns(self) -> bool {
         match self {
-            Self::AvxVnni | Self::Avx512Vnni => true,
+            Self::AvxVnni | Self::Avx512Vnni | Self::Avx512Amx => true,
             Self::Wasm128 => cfg!(target_feature = "relaxed-simd"),
             _ => false,
         }
@@ -135,6 +142,7 @@ impl IntegerIsa {
             Self::Avx2 => Products::Avx2,
             Self::AvxVnni => Products::AvxVnni,
             Self::Avx512Vnni => Products::Avx512Vnni,
+            Self::Avx512Amx => Products::Avx512Amx,
             Self::Neon => Products::Neon,
             Self::NeonDot => Products::NeonDot,
             Self::Wasm128 => Products::Wasm128,
@@ -156,6 +164,7 @@ impl From<Isa> for IntegerIsa {
     /// The plain instructions of a set.
     fn from(isa: Isa) -> Self {
         match isa {
+            Isa::Avx512 if Self::Avx512Amx.is_available() => Self::Avx512Amx,
             Isa::Avx512 if Self::Avx512Vnni.is_available() => Self::Avx512Vnni,
             Isa::Neon => Self::Neon,
             Isa::Avx512 | Isa::Avx2 if Self::Avx2.is_available() => Self::Avx2,
@@ -172,6 +181,7 @@ impl std::fmt::Display for IntegerIsa {
             Self::Avx2 => "avx2",
             Self::AvxVnni => "avx-vnni",
             Self::Avx512Vnni => "avx512-vnni",
+            Self::Avx512Amx => "avx512-amx",
             Self::Neon => "neon",
             Self::NeonDot => "neon-dot",
             Self::Wasm128 => "wasm128",
@@ -191,6 +201,7 @@ pub(crate) enum Products {
     Avx2Widened,
     AvxVnni,
     Avx512Vnni,
+    Avx512Amx,
     Neon,
     NeonDot,
     Wasm128,
@@ -204,6 +215,7 @@ impl Products {
             Self::Avx2 | Self::Avx2Widened => "vpmaddwd",
             Self::Avx2Bytes => "vpmaddubsw",
             Self::AvxVnni | Self::Avx512Vnni => "vpdpbusd",
+            Self::Avx512Amx => "tdpbusd",
             Self::Neon => "smlal",
             Self::NeonDot => "sdot",
             Self::Wasm128 if cfg!(target_feature = "relaxed-simd") => "i32x4.relaxed_dot_i8x16",
@@ -227,6 +239,12 @@ impl Products {
 /// lacks.
 pub(crate) fn dispatch<K: IntegerKernel>(products: Products, kernel: K) -> K::Output {
     match products {
+        #[cfg(target_arch = "x86_64")]
+        Products::Avx512Amx => {
+            if let Some(simd) = vnni::Avx512Vnni::detect_amx() {
+                return simd.vectorize(kernel);
+            }
+        }
         #[cfg(target_arch = "x86_64")]
         Products::Avx512Vnni => {
             if let Some(simd) = vnni::Avx512Vnni::detect() {

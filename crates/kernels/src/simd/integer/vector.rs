@@ -4,6 +4,9 @@
 /// Most sums in a vector.
 pub(crate) const MOST_LANES: usize = 16;
 
+/// Pixels that a unit for blocks multiplies at once.
+pub(crate) const BLOCK: usize = 16;
+
 /// Work that is compiled for every instruction set.
 pub(crate) trait IntegerKernel {
     /// Result of the work.
@@ -91,6 +94,34 @@ pub(crate) trait IntegerSimd: Copy + Send + Sync + 'static {
 
     /// Adds to each lane the products of a step.
     fn dot(self, sums: Self::Sums, left: Self::Left, right: Self::Right) -> Self::Sums;
+
+    /// Prepares a unit that multiplies blocks of pixels, if there is one and it takes pixels of `stride`
+    /// values: returns the products that its instruction adds to a sum. [`Self::end_blocks`] must follow
+    /// on this thread.
+    #[inline(always)]
+    fn begin_blocks(self, _stride: usize) -> Option<usize> {
+        None
+    }
+
+    /// Releases it.
+    #[inline(always)]
+    fn end_blocks(self) {}
+
+    /// Writes the sums of [`BLOCK`] pixels of `stride` values by `PANEL` vectors, `[BLOCK, PANEL * LANES]`,
+    /// from the weights of the steps and what the sums begin with.
+    ///
+    /// # Safety
+    /// The unit must be prepared for the stride. What is read must be readable, and the sums writable.
+    #[inline(always)]
+    unsafe fn block(
+        self,
+        _depth: usize,
+        (_values, _stride): (*const Self::Value, usize),
+        _weights: *const Self::Weight,
+        _start: *const i32,
+        _sums: *mut i32,
+    ) {
+    }
 
     /// Takes of a lane's `DEPTH` weights as much as a step multiplies exactly. What is left in
     /// `rest` must go to another step: products are linear.

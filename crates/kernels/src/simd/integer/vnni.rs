@@ -1,12 +1,14 @@
-//! x86-64 with AVX-512 VNNI: 16 sums, four products of bytes at a time.
+//! x86-64 with AVX-512 VNNI: 16 sums, four products of bytes at a time. Where the machine has AMX, that
+//! multiplies the blocks that it takes.
 
 use std::arch::x86_64::*;
 
+use super::amx::Amx;
 use super::vector::{IntegerKernel, IntegerSimd};
 
-/// Proof that the machine has AVX-512 with VNNI.
+/// Proof that the machine has AVX-512 with VNNI, and perhaps AMX.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Avx512Vnni(());
+pub(crate) struct Avx512Vnni(Option<Amx>);
 
 impl Avx512Vnni {
     pub(crate) fn detect() -> Option<Self> {
@@ -14,7 +16,13 @@ impl Avx512Vnni {
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("avx512vnni");
-        has.then_some(Self(()))
+        has.then_some(Self(None))
+    }
+
+    /// The same with AMX.
+    pub(crate) fn detect_amx() -> Option<Self> {
+        let amx = Amx::detect()?;
+        Self::detect().map(|_| Self(Some(amx)))
     }
 }
 
@@ -71,6 +79,33 @@ impl IntegerSimd for Avx512Vnni {
     fn dot(self, sums: Self::Sums, left: Self::Left, right: Self::Right) -> Self::Sums {
         // SAFETY: `self` exists, so the machine has the instruction set.
         unsafe { _mm512_dpbusd_epi32(sums, left, right) }
+    }
+
+    #[inline(always)]
+    fn begin_blocks(self, stride: usize) -> Option<usize> {
+        self.0?.begin(stride)
+    }
+
+    #[inline(always)]
+    fn end_blocks(self) {
+        if let Some(amx) = self.0 {
+            amx.end();
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn block(
+        self,
+        depth: usize,
+        pixels: (*const u8, usize),
+        weights: *const i8,
+        start: *const i32,
+        sums: *mut i32,
+    ) {
+        if let Some(amx) = self.0 {
+            // SAFETY: the caller's guarantee.
+            unsafe { amx.block(depth, pixels, weights, start, sums) }
+        }
     }
 
     #[inline(always)]
