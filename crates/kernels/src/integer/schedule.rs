@@ -13,7 +13,7 @@ use super::rounding::{ByteScale, FixedPoint, MeanFactor};
 use super::step::Step;
 use crate::error::KernelError;
 use crate::geometry::{ConvGeometry, ConvSize};
-use crate::simd::integer::{IntegerKernel, IntegerSimd, dispatch};
+use crate::simd::integer::{BLOCK, IntegerKernel, IntegerSimd, dispatch};
 
 /// Steps and the sizes of their memory, in bytes.
 #[derive(Debug)]
@@ -41,9 +41,8 @@ const MOST_BYTES: usize = 1 << 28;
 const MOST_AVERAGED: usize = 1 << 22;
 /// Bytes of a band's left operands, so that they stay in a near cache.
 const BAND_BYTES: usize = 64 << 10;
-/// Tiles of all instruction sets divide it; and blocks the other one.
+/// Tiles of all instruction sets divide it.
 const BAND_PIXELS: usize = 12;
-const BAND_PIXELS_IN_BLOCKS: usize = 48;
 
 struct Planner<'a> {
     weights: &'a PackedIntegers,
@@ -360,13 +359,13 @@ impl Planner<'_> {
     fn product(&mut self, layer: usize, matrix: &PackedMatrix, source: Source, output: Map) {
         let value = dispatch(matrix.products, ValueBytes);
         let pixels = BAND_BYTES / (matrix.stride * value);
-        let unit = match pixels < BAND_PIXELS_IN_BLOCKS {
-            true => BAND_PIXELS,
-            false => BAND_PIXELS_IN_BLOCKS,
-        };
-        let band = (pixels / unit).max(1) * unit;
-        let band = band.min(output.height * output.width);
-        let bytes = (band * matrix.stride + CHUNK) * value + SLACK;
+        let most = (pixels / BAND_PIXELS).max(1) * BAND_PIXELS;
+        let all = (output.height * output.width).max(1);
+        let band = all
+            .div_ceil(all.div_ceil(most))
+            .next_multiple_of(BAND_PIXELS);
+        // A unit for blocks reads whole ones.
+        let bytes = (band.next_multiple_of(BLOCK) * matrix.stride + CHUNK) * value + SLACK;
         self.schedule.scratch = self.schedule.scratch.max(bytes);
         self.schedule.steps.push(Step::Convolution(Convolution {
             source,

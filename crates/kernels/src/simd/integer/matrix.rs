@@ -38,7 +38,7 @@ impl Cursor {
 
 /// Pixels times a panel of weights.
 pub(crate) struct Panel<'a, S: IntegerSimd> {
-    /// The pixels, `[pixels, stride]`. A stride has whole steps.
+    /// The pixels, `[pixels, stride]`. A stride has whole steps. Of the last block, all is readable.
     pub(crate) values: *const S::Value,
     pub(crate) pixels: usize,
     pub(crate) stride: usize,
@@ -84,10 +84,10 @@ unsafe fn pixels<S: IntegerSimd, const V: usize>(simd: S, panel: &Panel<'_, S>) 
     let mut output = panel.output;
     let mut pixel = 0;
     if let Some(depth) = panel.blocks.filter(|_| V == S::PANEL) {
-        while pixel + BLOCK <= panel.pixels {
-            // SAFETY: the caller's guarantee; there are so many pixels.
-            unsafe { block::<S, V>(simd, panel, depth, pixel, &mut output) }
-            pixel += BLOCK;
+        // A single pixel takes a block's time in a tile, too.
+        while pixel + 1 < panel.pixels {
+            // SAFETY: the caller's guarantee; there is that pixel.
+            pixel += unsafe { block::<S, V>(simd, panel, depth, pixel, &mut output) };
         }
     }
     // SAFETY: the caller's guarantee; a tile begins at a pixel and has no more than are left.
@@ -144,10 +144,11 @@ unsafe fn tile<S: IntegerSimd, const P: usize, const V: usize>(
     P
 }
 
-/// Computes a block of pixels from `pixel` on by the unit for blocks.
+/// Computes a block of pixels, or as many as are left, from `pixel` on by the unit for blocks. Returns their
+/// number.
 ///
 /// # Safety
-/// As [`run`]; there are [`BLOCK`] pixels and `PANEL` vectors, and the unit is prepared.
+/// As [`run`]; there are `PANEL` vectors, the unit is prepared, and a block can be read.
 #[inline(always)]
 unsafe fn block<S: IntegerSimd, const V: usize>(
     simd: S,
@@ -155,30 +156,37 @@ unsafe fn block<S: IntegerSimd, const V: usize>(
     depth: usize,
     pixel: usize,
     output: &mut Cursor,
-) {
+) -> usize {
     /// Pixels whose sums are in registers.
     const SOME: usize = 4;
     const { assert!(V * S::LANES <= MOST_SUMS) }
+    let pixels = BLOCK.min(panel.pixels - pixel);
     let mut sums = MaybeUninit::<Sums>::uninit();
     let sums: *mut i32 = sums.as_mut_ptr().cast();
     // SAFETY: pixels, weights and starts have these sizes, and the sums room for a block.
     unsafe {
         let first = panel.values.add(pixel * panel.stride);
-        simd.block(
-            depth,
-            (first, panel.stride),
-            panel.weights,
-            panel.start,
-            sums,
-        );
-        for start in (0..BLOCK).step_by(SOME) {
-            let load = |p: usize, v: usize| simd.load(sums.add(((start + p) * V + v) * S::LANES));
-            let own: [[S::Sums; V]; SOME] =
+        let values = (first, panel.stride);
+        simd.block(depth, values, panel.weights, panel.start, sums);
+        let at = |pixel: usize| {
+            let sums = sums.add(pixel * V * S::LANES);
+            let load = move |p: usize, v: usize| simd.load(sums.add((p * V + v) * S::LANES));
+            (first.add(pixel * panel.stride), load)
+        };
+        let whole = pixels - pixels % SOME;
+        for pixel in (0..whole).step_by(SOME) {
+            let (first, load) = at(pixel);
+            let sums: [[S::Sums; V]; SOME] =
                 std::array::from_fn(|p| std::array::from_fn(|v| load(p, v)));
-            let first = first.add(start * panel.stride);
-            finish(simd, panel, first, own, output);
+            finish(simd, panel, first, sums, output);
+        }
+        for pixel in whole..pixels {
+            let (first, load) = at(pixel);
+            let sums: [S::Sums; V] = std::array::from_fn(|v| load(0, v));
+            finish(simd, panel, first, [sums], output);
         }
     }
+    pixels
 }
 
 /// Sums of a pixel, at most.

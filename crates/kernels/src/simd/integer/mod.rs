@@ -27,7 +27,7 @@ mod vnni;
 mod wasm128;
 
 pub(crate) use rounding::{ExactRounding, Rounding, Scaling};
-pub(crate) use vector::{IntegerKernel, IntegerSimd, MOST_LANES, Weight};
+pub(crate) use vector::{BLOCK, IntegerKernel, IntegerSimd, MOST_LANES, Weight};
 
 use crate::simd::{Isa, IsaError, WASM_SIMD, is_forced};
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
