@@ -46,11 +46,7 @@ impl<'a> RoundedWeights<'a> {
     pub(super) fn measure(&self, thread: usize) {
         for channel in part(self.planned.channels, thread, self.context.threads) {
             let factor = self.factor(channel);
-            let (mut least, mut most) = (f32::INFINITY, f32::NEG_INFINITY);
-            for &weight in self.of_channel(channel) {
-                let folded = weight * factor;
-                (least, most) = (least.min(folded), most.max(folded));
-            }
+            let [least, most] = extremes(self.of_channel(channel), factor);
             // SAFETY: the channel is this thread's.
             unsafe {
                 self.context
@@ -140,6 +136,23 @@ impl<'a> RoundedWeights<'a> {
         // bias was written before the last barrier.
         unsafe { gamma.write((f64::from(gamma.read()) + of_gamma) as f32) }
     }
+}
+
+/// Smallest and largest of the values times a factor. Several are found at a time: each comparison waits
+/// for the one before.
+fn extremes(values: &[f32], factor: f32) -> [f32; 2] {
+    const SOME: usize = 16;
+    let (mut least, mut most) = ([f32::INFINITY; SOME], [f32::NEG_INFINITY; SOME]);
+    let (whole, rest) = values.as_chunks::<SOME>();
+    for values in whole.iter().map(|values| values.as_slice()).chain([rest]) {
+        for ((&value, least), most) in values.iter().zip(&mut least).zip(&mut most) {
+            let value = value * factor;
+            *least = if value < *least { value } else { *least };
+            *most = if value > *most { value } else { *most };
+        }
+    }
+    let least = least.into_iter().fold(f32::INFINITY, f32::min);
+    [least, most.into_iter().fold(f32::NEG_INFINITY, f32::max)]
 }
 
 impl WeightGrids<'_> {
