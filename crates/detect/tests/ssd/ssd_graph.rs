@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mobilenet_detect::anchors::AnchorOrder;
 use mobilenet_detect::variables::SsdVariables;
 use mobilenet_detect::{DetectError, DetectorWeights, SsdConfig, UnpackedFloats};
 use mobilenet_kernels::ConvKind;
