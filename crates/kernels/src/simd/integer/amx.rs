@@ -4,7 +4,7 @@
 //! `std` has no functions for AMX yet, so instructions are written as assembler.
 
 use std::arch::asm;
-use std::arch::x86_64::{__cpuid_count, _xgetbv};
+use std::arch::x86_64::{__cpuid_count, _xgetbv, CpuidResult};
 use std::sync::OnceLock;
 
 use super::vector::BLOCK;
@@ -147,11 +147,21 @@ fn has_instructions() -> bool {
         // SAFETY: the system has enabled `xsave`, and register 0 exists.
         unsafe { _xgetbv(0) }
     }
-    if !is_x86_feature_detected!("xsave") || __cpuid_count(0, 0).eax < 7 {
+    if !is_x86_feature_detected!("xsave") || leaf(0).eax < 7 {
         return false;
     }
     // SAFETY: the machine has `xsave`.
-    __cpuid_count(7, 0).edx & FEATURES == FEATURES && unsafe { saved() } & REGISTERS == REGISTERS
+    leaf(7).edx & FEATURES == FEATURES && unsafe { saved() } & REGISTERS == REGISTERS
+}
+
+/// What the processor says about itself.
+#[allow(
+    unused_unsafe,
+    reason = "safe in later versions of Rust than the oldest one"
+)]
+fn leaf(number: u32) -> CpuidResult {
+    // SAFETY: every processor of 64 bits has the instruction.
+    unsafe { __cpuid_count(number, 0) }
 }
 
 /// Asks Linux for the registers, which it gives to processes that ask, and then to all their threads.
