@@ -206,15 +206,6 @@ impl DepthwiseLayer {
         let rounded = rounded.map(|planned| RoundedWeights { context, planned });
         let rounded = rounded.map(|weights| (weights, weights.grids()));
         for channel in part(layer.spec.out_channels, thread, context.threads) {
-            if let Some((rounded, grids)) = &rounded {
-                let of_rounded = |tap| sum(0, channel, tap);
-                let of_plain = |tap| match self.branches {
-                    1 => 0.0,
-                    _ => sum(1, channel, tap),
-                };
-                rounded.write_gradient(&grids.get(channel), channel, of_rounded, of_plain);
-                continue;
-            }
             for tap in 0..taps {
                 let offset = layer.spec.weights + channel * taps + tap;
                 // SAFETY: the channel's gradient is this thread's.
@@ -223,6 +214,13 @@ impl DepthwiseLayer {
                         .parameter_gradient(offset)
                         .write(sum(0, channel, tap));
                 }
+            }
+            if let Some((rounded, grids)) = &rounded {
+                let plain = |tap| match self.branches {
+                    1 => 0.0,
+                    _ => sum(1, channel, tap),
+                };
+                rounded.write_gradient(&grids.get(channel), channel, plain);
             }
         }
     }

@@ -309,14 +309,11 @@ impl PlannedHead {
                 let weights = self.head.weights + class * self.channels;
                 // SAFETY: the class's row is this thread's, and was just written.
                 unsafe {
-                    match &rounded {
-                        None => context
-                            .parameter_gradient(weights)
-                            .copy_from_nonoverlapping(sums, self.channels),
-                        Some((rounded, grids)) => {
-                            let of_rounded = |k| sums.add(k).read();
-                            rounded.write_gradient(&grids.get(class), class, of_rounded, |_| 0.0);
-                        }
+                    context
+                        .parameter_gradient(weights)
+                        .copy_from_nonoverlapping(sums, self.channels);
+                    if let Some((rounded, grids)) = &rounded {
+                        rounded.write_gradient(&grids.get(class), class, |_| 0.0);
                     }
                     let of = |image| {
                         context

@@ -1,5 +1,7 @@
 //! All layers of a training program, and an arena offset for everything that they keep.
 
+use std::ops::Range;
+
 use super::context::PassContext;
 use super::depthwise::DepthwiseLayer;
 use super::head::PlannedHead;
@@ -32,6 +34,8 @@ pub(super) struct PlannedNetwork {
     pub(super) head: PlannedHead,
     /// Index of the first layer that has gradients.
     pub(super) first_trained: usize,
+    /// Ranges of the parameters whose gradients a backward pass writes, in order.
+    written: Vec<Range<usize>>,
     pub(super) shared: SharedBuffers,
     /// Offset of the moved ranges: two averages for each layer and for the logits.
     pub(super) ranges: usize,
@@ -172,16 +176,37 @@ impl PlannedNetwork {
             covariance: offsets.take(covariances),
             input_bias: offsets.take(input_means / 2),
         };
+        let trained = network.layers.iter().skip(first_trained);
+        let of_layers =
+            trained.map(|layer| (layer.weights, layer.out_channels * layer.depth()));
+        let of_head = (network.head.weights, network.head.classes * channels);
+        let mut written: Vec<_> = of_layers
+            .chain([of_head])
+            .map(|(start, count)| start..start + count)
+            .collect();
+        written.sort_by_key(|range| range.start);
         Ok(Self {
             image: network.image,
             layers,
             convolutions,
             head,
             first_trained,
+            written,
             shared,
             ranges,
             arena: offsets.end(),
         })
+    }
+
+    /// Clears the gradients that a backward pass does not write or adds to. Those of trained weights,
+    /// nearly all, are written.
+    pub(super) fn clear_gradients(&self, gradients: &mut [f32]) {
+        let mut end = 0;
+        for written in &self.written {
+            gradients[end..written.start.max(end)].fill(0.0);
+            end = written.end.max(end);
+        }
+        gradients[end..].fill(0.0);
     }
 
     /// Rounds the weights of all layers, if they are to be rounded: the thread's share of them.
@@ -281,9 +306,16 @@ impl PlannedNetwork {
     }
 
     /// Adds up the weight gradients of all threads, for the thread's share of the weights.
-    pub(super) fn finish(&self, context: &PassContext<'_>, layer: &PlannedLayer, thread: usize) {
+    #[inline(always)]
+    pub(super) fn finish<S: Simd>(
+        &self,
+        simd: S,
+        context: &PassContext<'_>,
+        layer: &PlannedLayer,
+        thread: usize,
+    ) {
         match &self.convolutions[layer.index] {
-            Convolution::Matrix(matrix) => matrix.finish(context, layer, thread),
+            Convolution::Matrix(matrix) => matrix.finish(simd, context, layer, thread),
             Convolution::Depthwise(depthwise) => depthwise.finish(context, layer, thread),
         }
     }

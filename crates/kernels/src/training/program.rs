@@ -102,7 +102,7 @@ impl Kernel for Backward<'_> {
             }
             plan.backward(simd, context, layer, thread);
             context.wait();
-            plan.finish(context, layer, thread);
+            plan.finish(simd, context, layer, thread);
             context.wait();
         }
     }
@@ -287,9 +287,9 @@ impl TrainingProgram {
         });
     }
 
-    /// Clears the gradients, and takes those of the logits.
+    /// Clears gradients, and takes those of the logits.
     fn begin_backward(&mut self, logit_gradients: &[f32], gradients: &mut [f32]) {
-        gradients.fill(0.0);
+        self.plan.clear_gradients(gradients);
         let head = &self.plan.head;
         for (image, values) in logit_gradients
             .chunks_exact(head.head.classes.max(1))

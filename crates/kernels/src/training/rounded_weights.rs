@@ -101,29 +101,28 @@ impl<'a> RoundedWeights<'a> {
         }
     }
 
-    /// Writes the gradients of a channel's weights and adds to that of gamma. `rounded(k)` is the
-    /// gradient of the rounded weight, `plain(k)` one that reaches the weight in another way. `k`
-    /// counts in the order of the parameters.
+    /// Replaces the gradients of a channel's rounded weights by those of the weights, and adds to that
+    /// of gamma. `plain(k)` is a gradient that reaches weight `k` in another way.
     pub(super) fn write_gradient(
         &self,
         grid: &Grid,
         channel: usize,
-        rounded: impl Fn(usize) -> f32,
         plain: impl Fn(usize) -> f32,
     ) {
         let factor = self.factor(channel);
-        let to = self
+        let gradient = self
             .context
             .parameter_gradient(self.planned.weights + channel * self.planned.depth);
         let mut of_factor = 0.0;
         for (k, &weight) in self.of_channel(channel).iter().enumerate() {
+            // SAFETY: the channel's gradient is this thread's.
+            let gradient = unsafe { &mut *gradient.add(k) };
             let folded = match grid.passes(weight * factor) {
-                true => rounded(k),
+                true => *gradient,
                 false => 0.0,
             };
             of_factor += f64::from(folded) * f64::from(weight);
-            // SAFETY: the channel's gradient is this thread's.
-            unsafe { to.add(k).write(folded * factor + plain(k)) }
+            *gradient = folded * factor + plain(k);
         }
         let Some((fold, gamma)) = self.planned.fold.and_then(|fold| Some((fold, fold.gamma?)))
         else {

@@ -23,7 +23,7 @@ use crate::data::annotations::Object;
 use crate::error::TrainError;
 use crate::parallel::{Communicator, Exchange, TreeSum};
 use crate::recipe::Recipe;
-use crate::trainer::{Agree, Share, State, StepOutcome};
+use crate::trainer::{Agree, Share, State, StepOutcome, of_shard};
 
 /// A detector, its recipe and its state.
 #[derive(Debug)]
@@ -145,12 +145,17 @@ impl DetectorTrainer {
         objects: &[Vec<Object>],
         values: &mut [f32],
     ) -> Result<f64, TrainError> {
-        let (loss, matcher) = (&self.loss, &self.matcher);
+        let (loss, matcher, recipe) = (&self.loss, &self.matcher, &self.recipe);
         let targets: Vec<Targets> = objects.iter().map(|one| matcher.targets(one)).collect();
         let of_shard = self.network.gradients(
             &self.state.weights,
             images,
-            |predictions, gradients| loss.of_batch(matcher, &targets, predictions, gradients),
+            |predictions, gradients| {
+                let loss = loss.of_batch(matcher, &targets, predictions, gradients)?;
+                of_shard(&mut gradients.scores, recipe);
+                of_shard(gradients.encodings.as_flattened_mut(), recipe);
+                Ok(loss)
+            },
             values,
         )?;
         Ok(of_shard.total())
@@ -184,9 +189,12 @@ impl DetectorTrainer {
     /// [`TrainError::NotFinite`] if the loss or the gradients' norm is not finite. Also if the number
     /// of losses is wrong. The state stays as it is then.
     pub fn apply(&mut self, losses: &[f64]) -> Result<StepOutcome, TrainError> {
-        let outcome = self.share.prepare(&self.recipe, &self.state, losses)?;
+        let statistics = self.network.statistics();
+        let outcome = self
+            .share
+            .prepare(&self.recipe, &self.state, statistics, losses)?;
         let (values, rate) = (&self.share.values, outcome.learning_rate);
-        self.state.update(values, self.network.statistics(), rate)?;
+        self.state.update(values, statistics, rate)?;
         Ok(outcome)
     }
 

@@ -14,6 +14,7 @@ mod shared_values;
 mod state;
 mod statistics;
 
+pub(crate) use share::of_shard;
 pub use share::{Share, StepOutcome};
 pub use state::State;
 
@@ -321,6 +322,7 @@ impl Trainer {
         }?;
         let gradients = &mut self.logit_gradients;
         let loss = self.guide.loss(images, &self.logits, labels, gradients)?;
+        of_shard(gradients, &self.recipe);
         self.share.losses.push(loss.mean);
         let moved = &mut self.moved;
         for range in &self.statistics {
@@ -382,12 +384,14 @@ impl Trainer {
         Ok(outcome)
     }
 
-    /// Makes the share's values those that the optimiser takes: the mean, clipped.
+    /// Makes the share's values those that the optimiser takes.
     ///
     /// # Errors
     /// As [`Self::apply`].
     pub(crate) fn prepare(&mut self, losses: &[f64]) -> Result<StepOutcome, TrainError> {
-        self.share.prepare(&self.recipe, &self.state, losses)
+        let statistics = &self.statistics;
+        self.share
+            .prepare(&self.recipe, &self.state, statistics, losses)
     }
 
     /// Ranges of the running statistics that steps move.

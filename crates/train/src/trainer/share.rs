@@ -1,5 +1,7 @@
 //! What a rank contributes to a step.
 
+use std::ops::Range;
+
 use super::state::State;
 use crate::error::TrainError;
 use crate::optimizer::l2_loss;
@@ -8,7 +10,7 @@ use crate::recipe::Recipe;
 /// The sum over the shards of one rank, and the loss of each.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Share {
-    /// In the network's layout, the gradient of the mean loss for each parameter. Running
+    /// In the network's layout, the gradient of the batch's mean loss for each parameter. Running
     /// statistics have no gradient. Their ranges hold the statistics, updated by the shard's batch.
     /// With fake quantisation, the ranges of the activations follow, updated in the same way.
     pub values: Vec<f32>,
@@ -28,8 +30,8 @@ pub struct StepOutcome {
 }
 
 impl Share {
-    /// Makes the values, which are now the sum over all shards, those that the optimiser takes: the
-    /// mean, clipped. `losses` are those of all shards.
+    /// Makes the values, which are now the sum over all shards, those that the optimiser takes:
+    /// statistics become means, and gradients are clipped. `losses` are those of all shards.
     ///
     /// # Errors
     /// [`TrainError::NotFinite`] if the loss or the gradients' norm is not finite. Also if the
@@ -38,6 +40,7 @@ impl Share {
         &mut self,
         recipe: &Recipe,
         state: &State,
+        statistics: &[Range<usize>],
         losses: &[f64],
     ) -> Result<StepOutcome, TrainError> {
         let values = &mut self.values;
@@ -46,9 +49,9 @@ impl Share {
         let expected = state.weights.len() + averages;
         TrainError::check_length("gradients", expected, values.len())?;
         TrainError::check_length("losses of shards", recipe.shards, losses.len())?;
-        if recipe.shards > 1 {
-            let shards = recipe.shards as f32;
-            values.iter_mut().for_each(|value| *value /= shards);
+        let averages = state.weights.len()..values.len();
+        for range in statistics.iter().chain([&averages]) {
+            of_shard(&mut values[range.clone()], recipe);
         }
         let loss = losses.iter().sum::<f64>() / losses.len() as f64;
         let (step, groups) = (state.step, state.optimizer.groups());
@@ -69,5 +72,14 @@ impl Share {
             total_loss,
             learning_rate: recipe.schedule.learning_rate(step),
         })
+    }
+}
+
+/// What one of the shards adds to a mean. Gradients of the outputs are made so before the backward
+/// pass, because they are far fewer than those of the weights.
+pub(crate) fn of_shard(values: &mut [f32], recipe: &Recipe) {
+    if recipe.shards > 1 {
+        let shards = recipe.shards as f32;
+        values.iter_mut().for_each(|value| *value /= shards);
     }
 }

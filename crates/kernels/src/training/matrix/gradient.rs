@@ -5,14 +5,22 @@ use std::ops::Range;
 use super::MatrixLayer;
 use crate::layer::matrix::{Outer, OuterRows, Product, UNBOUNDED};
 use crate::layer::rows::{Rows, Target};
+use crate::panels::Panel;
 use crate::partition::part;
 use crate::simd::Simd;
+use crate::simd::transpose::Columns;
 use crate::training::context::PassContext;
 use crate::training::covariance::Covariance;
 use crate::training::planned_layer::PlannedLayer;
 use crate::training::rounded_weights::RoundedWeights;
 use crate::training::source::{MapGradient, gate_gradient};
 use crate::training::statistics::Partial;
+
+/// Values of the sums that are added and transposed at a time. No panel is wider.
+const SUMS_AT_ONCE: usize = 1024;
+
+/// Channels whose gradients are written at a time.
+const CHANNELS: usize = 8;
 
 impl MatrixLayer {
     /// Computes the thread's part of the gradients of input and weights.
@@ -175,55 +183,113 @@ impl MatrixLayer {
         unsafe { product.run(simd, pixels.len()) }
     }
 
-    /// Adds the sums of all threads, and writes the thread's share of the gradient of the weights.
-    pub(in crate::training) fn finish(
+    /// Writes the thread's share of the gradient of the weights.
+    #[inline(always)]
+    pub(in crate::training) fn finish<S: Simd>(
         &self,
+        simd: S,
         context: &PassContext<'_>,
         layer: &PlannedLayer,
         thread: usize,
     ) {
-        let copies = if self.splits_panels {
-            1
-        } else {
-            context.threads
-        };
-        let sum = |offset: usize| {
-            // SAFETY: all threads have written their sums before the barrier.
-            let of = |copy| unsafe { context.weight_sums(copy).add(offset).read() };
-            (0..copies).map(of).sum::<f32>()
-        };
-        if let Some(planned) = &layer.rounded {
-            let weights = RoundedWeights { context, planned };
-            let grids = weights.grids();
-            for channel in part(layer.spec.out_channels, thread, context.threads) {
-                let second = (self.branches - 1) * self.width;
-                let columns = [0, second].map(|first| self.sums.column(first + channel));
-                let of = |branch: usize, weight: usize| {
-                    let (first, step) = columns[branch];
-                    sum(first + self.value(weight) * step)
-                };
+        let rounded = layer.rounded.as_ref();
+        let rounded = rounded.map(|planned| RoundedWeights { context, planned });
+        let grids = rounded.as_ref().map(RoundedWeights::grids);
+        for index in part(self.sums.count(), thread, context.threads) {
+            let panel = self.sums.panel(index);
+            let channels = panel.first..layer.spec.out_channels.min(panel.first + panel.columns);
+            if channels.is_empty() {
+                continue;
+            }
+            self.add_sums(simd, context, layer, &panel, channels.len());
+            let (Some(weights), Some(grids)) = (&rounded, &grids) else {
+                continue;
+            };
+            for channel in channels {
+                let (second, step) = self
+                    .sums
+                    .column((self.branches - 1) * self.width + channel);
                 let covariance = Covariance::of(context, layer);
-                let of_plain = covariance.map(|of| of.weight_gradient(channel));
-                let of_plain = |weight| match (&of_plain, self.branches) {
+                let covariance = covariance.map(|of| of.weight_gradient(channel));
+                let plain = |weight| match (&covariance, self.branches) {
                     (Some(of_plain), _) => of_plain(weight),
                     (None, 1) => 0.0,
-                    (None, _) => of(1, weight),
+                    (None, _) => self.sum(context, second + self.value(weight) * step),
                 };
-                let grid = grids.get(channel);
-                weights.write_gradient(&grid, channel, |weight| of(0, weight), of_plain);
+                weights.write_gradient(&grids.get(channel), channel, plain);
+            }
+        }
+    }
+
+    /// The sum over all threads of one of their sums.
+    #[inline(always)]
+    fn sum(&self, context: &PassContext<'_>, offset: usize) -> f32 {
+        // SAFETY: all threads have written their sums before the barrier.
+        let of = |copy| unsafe { context.weight_sums(copy).add(offset).read() };
+        (0..self.copies(context)).map(of).sum()
+    }
+
+    /// Number of threads that have sums of the same weights.
+    fn copies(&self, context: &PassContext<'_>) -> usize {
+        match self.splits_panels {
+            true => 1,
+            false => context.threads,
+        }
+    }
+
+    /// Adds the sums of all threads for the first channels of a panel, and writes them as the gradients
+    /// of these channels' weights. The panel's channels must be this thread's.
+    #[inline(always)]
+    fn add_sums<S: Simd>(
+        &self,
+        simd: S,
+        context: &PassContext<'_>,
+        layer: &PlannedLayer,
+        panel: &Panel,
+        channels: usize,
+    ) {
+        let depth = layer.spec.depth();
+        let gradient = context.parameter_gradient(layer.spec.weights + panel.first * depth);
+        if self.taps > 1 {
+            for k in 0..self.depth {
+                let Some(weight) = self.weight(&layer.spec, k) else {
+                    continue;
+                };
+                for channel in 0..channels {
+                    let sum = self.sum(context, panel.offset() + panel.row(k).start + channel);
+                    // SAFETY: the channels' gradients are this thread's.
+                    unsafe { gradient.add(channel * depth + weight).write(sum) }
+                }
             }
             return;
         }
-        for index in part(self.sums.count(), thread, context.threads) {
-            let panel = self.sums.panel(index);
-            panel.for_each(|channel, k, index| {
-                if let Some(weight) = self.weight(&layer.spec, k) {
-                    let weight = channel * layer.spec.depth() + weight;
-                    let gradient = context.parameter_gradient(layer.spec.weights + weight);
-                    // SAFETY: the channel's gradient is this thread's.
-                    unsafe { gradient.write(sum(panel.offset() + index)) }
+        // Some rows of all threads are added, and then become columns.
+        let mut sums = [0.0; SUMS_AT_ONCE];
+        let rows = SUMS_AT_ONCE / panel.width;
+        for first in (0..depth).step_by(rows) {
+            let sums = &mut sums[..rows.min(depth - first) * panel.width];
+            for copy in 0..self.copies(context) {
+                let of_thread = context
+                    .weight_sums(copy)
+                    .wrapping_add(panel.offset() + panel.row(first).start);
+                // SAFETY: all threads have written their sums before the barrier.
+                let of_thread = unsafe { std::slice::from_raw_parts(of_thread, sums.len()) };
+                if copy == 0 {
+                    sums.copy_from_slice(of_thread);
+                } else {
+                    let pairs = sums.iter_mut().zip(of_thread);
+                    pairs.for_each(|(sum, more)| *sum += more);
                 }
-            });
+            }
+            let sums = Columns::new(sums, panel.width);
+            // Few channels at a time: their gradients are often a multiple of 4 KiB apart, so that
+            // they share a set of L1.
+            for some in (0..channels).step_by(CHANNELS) {
+                let to = gradient.wrapping_add(some * depth + first);
+                let some = some..channels.min(some + CHANNELS);
+                // SAFETY: the channels' gradients are this thread's.
+                unsafe { sums.transpose(simd, some, |_| 1.0, to, depth) }
+            }
         }
     }
 }
