@@ -29,6 +29,10 @@ pub(super) struct Depthwise {
     pub(super) weights: usize,
     pub(super) channels: usize,
     pub(super) bounds: (f32, f32),
+    /// Whether a row asks for the input that the next one reads first. At 1.0/224 with one thread that
+    /// took 4 % of the time off on Zen 5, before the rows of a window stayed in L1; an Intel Xeon needs
+    /// 15 % more for the depthwise layers, 1 % of all.
+    pub(super) asks_ahead: bool,
 }
 
 impl Depthwise {
@@ -56,7 +60,10 @@ impl Depthwise {
         }
         // The rows that the window of the next output row reads for the first time.
         let mut ahead = [std::ptr::null(); MOST_AHEAD];
-        let new = size.rows.stride.min(MOST_AHEAD);
+        let new = match self.asks_ahead {
+            true => size.rows.stride.min(MOST_AHEAD),
+            false => 0,
+        };
         let last = size.rows.source(y, size.rows.kernel - 1);
         for (index, row) in ahead[..new].iter_mut().enumerate() {
             let next = last.map(|last| (last + 1 + index).min(size.rows.input - 1));
@@ -119,6 +126,12 @@ impl Depthwise {
         let columns = self.input.left + self.input.width + self.input.right;
         let window = self.size.rows.kernel * columns * S::LANES;
         let block = (WINDOW_VALUES / (parts * window)).max(LINE.div_ceil(S::LANES));
+        // Of pixels of two lines, either line of all pixels is in the same half of L1.
+        let block = if self.input.pixel == 2 * LINE {
+            vectors.len().max(1)
+        } else {
+            block
+        };
         let end = vectors.end;
         vectors
             .step_by(block)

@@ -108,6 +108,7 @@ impl Sized {
             weights: self.layer.weights,
             channels: self.layer.out_channels,
             bounds: self.layer.activation.bounds(),
+            asks_ahead: !simd::processor::is_intel(),
         }
     }
 

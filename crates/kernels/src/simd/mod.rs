@@ -18,7 +18,7 @@ mod vector;
 
 pub use integer::IntegerIsa;
 pub use isa::{Isa, IsaError, measure_bandwidth, measure_peak};
-pub(crate) use isa::{WASM_SIMD, dispatch, is_forced, panel_vectors};
+pub(crate) use isa::{WASM_SIMD, dispatch, is_forced, panel_vectors, processor};
 pub use memory::AlignedBuffer;
 pub(crate) use memory::SharedBuffer;
 pub use micro::weight::WeightType;

@@ -177,8 +177,7 @@ impl PlannedNetwork {
             input_bias: offsets.take(input_means / 2),
         };
         let trained = network.layers.iter().skip(first_trained);
-        let of_layers =
-            trained.map(|layer| (layer.weights, layer.out_channels * layer.depth()));
+        let of_layers = trained.map(|layer| (layer.weights, layer.out_channels * layer.depth()));
         let of_head = (network.head.weights, network.head.classes * channels);
         let mut written: Vec<_> = of_layers
             .chain([of_head])

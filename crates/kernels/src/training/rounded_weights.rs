@@ -103,12 +103,7 @@ impl<'a> RoundedWeights<'a> {
 
     /// Replaces the gradients of a channel's rounded weights by those of the weights, and adds to that
     /// of gamma. `plain(k)` is a gradient that reaches weight `k` in another way.
-    pub(super) fn write_gradient(
-        &self,
-        grid: &Grid,
-        channel: usize,
-        plain: impl Fn(usize) -> f32,
-    ) {
+    pub(super) fn write_gradient(&self, grid: &Grid, channel: usize, plain: impl Fn(usize) -> f32) {
         let factor = self.factor(channel);
         let gradient = self
             .context

@@ -4,10 +4,11 @@
 //! `std` has no functions for AMX yet, so instructions are written as assembler.
 
 use std::arch::asm;
-use std::arch::x86_64::{__cpuid_count, _xgetbv, CpuidResult};
+use std::arch::x86_64::_xgetbv;
 use std::sync::OnceLock;
 
 use super::vector::BLOCK;
+use crate::simd::processor::leaf;
 
 /// Vectors of output channels of a block.
 const VECTORS: usize = 4;
@@ -152,16 +153,6 @@ fn has_instructions() -> bool {
     }
     // SAFETY: the machine has `xsave`.
     leaf(7).edx & FEATURES == FEATURES && unsafe { saved() } & REGISTERS == REGISTERS
-}
-
-/// What the processor says about itself.
-#[allow(
-    unused_unsafe,
-    reason = "safe in later versions of Rust than the oldest one"
-)]
-fn leaf(number: u32) -> CpuidResult {
-    // SAFETY: every processor of 64 bits has the instruction.
-    unsafe { __cpuid_count(number, 0) }
 }
 
 /// Asks Linux for the registers, which it gives to processes that ask, and then to all their threads.

@@ -19,6 +19,7 @@ mod bandwidth;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod peak;
+pub(crate) mod processor;
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 mod scalar;
 #[cfg(target_arch = "x86_64")]

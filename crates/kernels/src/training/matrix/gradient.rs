@@ -206,9 +206,7 @@ impl MatrixLayer {
                 continue;
             };
             for channel in channels {
-                let (second, step) = self
-                    .sums
-                    .column((self.branches - 1) * self.width + channel);
+                let (second, step) = self.sums.column((self.branches - 1) * self.width + channel);
                 let covariance = Covariance::of(context, layer);
                 let covariance = covariance.map(|of| of.weight_gradient(channel));
                 let plain = |weight| match (&covariance, self.branches) {
