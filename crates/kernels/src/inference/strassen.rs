@@ -88,9 +88,10 @@ pub(super) fn pairs(pixels: usize) -> usize {
     pixels.div_ceil(2)
 }
 
-/// Values from the sums of a pair to those of the next.
+/// Values from the sums of a pair to those of the next. They are `S2` to `S4`; `S1` takes the place of
+/// `A21`, which is in no product.
 pub(super) fn sums_stride(depth: usize) -> usize {
-    2 * depth + SUMS_GAP
+    3 * depth / 2 + SUMS_GAP
 }
 
 /// Values of a tile's partial results: `P1`, which `U2` replaces later, and `U3`.
@@ -104,7 +105,7 @@ pub(super) struct Band<'a> {
     /// Number of its pixels, and pointer to the first.
     pub(super) pixels: usize,
     pub(super) input: *mut f32,
-    /// `S1` to `S4`.
+    /// `S2` to `S4`.
     pub(super) sums: *mut f32,
     /// The partial results of a tile.
     pub(super) partial: *mut f32,
@@ -211,13 +212,13 @@ impl Band<'_> {
             let input = self.input.wrapping_add(2 * tile.first * pixel + offset);
             (input.cast_const(), 2 * pixel)
         };
-        let [a11, a12, a22] = [0, half, pixel + half].map(input);
+        let [a11, a12, s1, a22] = [0, half, pixel, pixel + half].map(input);
         let sum = |number: usize| {
             let stride = sums_stride(depth);
             let sum = self.sums.wrapping_add(tile.first * stride + number * half);
             (sum.cast_const(), stride)
         };
-        let [s1, s2, s3, s4] = [0, 1, 2, 3].map(sum);
+        let [s2, s3, s4] = [0, 1, 2].map(sum);
         let pair_tile = strassen::PairTile {
             inputs: [a11, a12, s2, s3, a22, s1, s4],
             depth: half,

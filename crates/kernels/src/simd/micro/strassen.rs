@@ -12,11 +12,11 @@ use crate::simd::{Kernel, Simd};
 pub(crate) const PRODUCTS: usize = 7;
 
 /// Computes `S1` to `S4` of a pair of pixels, `[A11 A12]` and `[A21 A22]`, for some vectors of half
-/// a pixel's channels. A half has `half` values. The four sums are written to `output`, `half`
-/// values apart.
+/// a pixel's channels. A half has `half` values. `S1` replaces `A21`; the others are written to
+/// `output`, `half` values apart.
 ///
 /// # Safety
-/// Both pixels must be readable. The output must be writable and used by no other thread.
+/// Both pixels and the output must be readable and writable, and used by no other thread.
 #[inline(always)]
 pub(crate) unsafe fn input_sums<S: Simd>(
     simd: S,
@@ -32,11 +32,11 @@ pub(crate) unsafe fn input_sums<S: Simd>(
             let [a12, a22] = pixels.map(|pixel| simd.load(pixel.add(half + channel)));
             let s1 = simd.add(a21, a22);
             let s2 = simd.subtract(s1, a11);
+            simd.store(pixels[1].add(channel), s1);
             let output = output.add(channel);
-            simd.store(output, s1);
-            simd.store(output.add(half), s2);
-            simd.store(output.add(2 * half), simd.subtract(a11, a21));
-            simd.store(output.add(3 * half), simd.subtract(a12, s2));
+            simd.store(output, s2);
+            simd.store(output.add(half), simd.subtract(a11, a21));
+            simd.store(output.add(2 * half), simd.subtract(a12, s2));
         }
     }
 }
