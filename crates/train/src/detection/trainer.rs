@@ -187,15 +187,11 @@ impl DetectorTrainer {
     ///
     /// # Errors
     /// [`TrainError::NotFinite`] if the loss or the gradients' norm is not finite. Also if the number
-    /// of losses is wrong. The state stays as it is then.
+    /// of losses is wrong. The state stays as it is then. The same error if the weights were not finite
+    /// before.
     pub fn apply(&mut self, losses: &[f64]) -> Result<StepOutcome, TrainError> {
-        let statistics = self.network.statistics();
-        let outcome = self
-            .share
-            .prepare(&self.recipe, &self.state, statistics, losses)?;
-        let (values, rate) = (&self.share.values, outcome.learning_rate);
-        self.state.update(values, statistics, rate)?;
-        Ok(outcome)
+        let (state, statistics) = (&mut self.state, self.network.statistics());
+        self.share.apply(&self.recipe, state, statistics, losses)
     }
 
     /// Forgets what rounding between ranks has lost, as a training does that goes on from a

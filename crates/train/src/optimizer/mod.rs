@@ -73,7 +73,7 @@ impl Optimizer {
     }
 
     /// Does one step on the current rayon pool. It changes the weights of trainable groups and
-    /// their slots.
+    /// their slots. Returns the [`l2_loss`] of the weights before the step.
     ///
     /// # Errors
     /// If a slice has another length than given to [`Self::new`]. Nothing is changed then.
@@ -82,15 +82,15 @@ impl Optimizer {
         weights: &mut [f32],
         gradients: &[f32],
         learning_rate: f64,
-    ) -> Result<(), TrainError> {
+    ) -> Result<f64, TrainError> {
         TrainError::check_length("weights", self.values, weights.len())?;
         TrainError::check_length("gradients", self.values, gradients.len())?;
         self.steps += 1;
-        match self.config {
+        let squares = match self.config {
             OptimizerConfig::Sgd => self.run(&Sgd::new(learning_rate), weights, gradients),
             OptimizerConfig::Momentum { momentum, nesterov } => {
                 let rule = Momentum::new(learning_rate, momentum, nesterov);
-                self.run(&rule, weights, gradients);
+                self.run(&rule, weights, gradients)
             }
             OptimizerConfig::RmsPropTf {
                 decay,
@@ -98,7 +98,7 @@ impl Optimizer {
                 epsilon,
             } => {
                 let rule = RmsPropTf::new(learning_rate, decay, momentum, epsilon);
-                self.run(&rule, weights, gradients);
+                self.run(&rule, weights, gradients)
             }
             OptimizerConfig::RmsPropTorch {
                 alpha,
@@ -106,7 +106,7 @@ impl Optimizer {
                 epsilon,
             } => {
                 let rule = RmsPropTorch::new(learning_rate, alpha, momentum, epsilon);
-                self.run(&rule, weights, gradients);
+                self.run(&rule, weights, gradients)
             }
             OptimizerConfig::AdamW {
                 beta1,
@@ -114,10 +114,15 @@ impl Optimizer {
                 epsilon,
             } => {
                 let rule = AdamW::new(learning_rate, [beta1, beta2], epsilon, self.steps);
-                self.run(&rule, weights, gradients);
+                self.run(&rule, weights, gradients)
             }
+        };
+        let mut of_groups = vec![0.0; self.groups.len()];
+        for (piece, squares) in self.pieces.iter().zip(squares) {
+            of_groups[piece.group] += squares;
         }
-        Ok(())
+        let groups = self.groups.iter().zip(of_groups);
+        Ok(groups.map(|(group, squares)| group.l2(squares)).sum())
     }
 
     fn run<const SLOTS: usize, R: Rule<SLOTS>>(
@@ -125,13 +130,13 @@ impl Optimizer {
         rule: &R,
         weights: &mut [f32],
         gradients: &[f32],
-    ) {
+    ) -> Vec<f64> {
         let mut slots = self
             .slots
             .iter_mut()
             .map(|(_, values)| values.as_mut_slice());
         let slots = std::array::from_fn(|_| slots.next().expect("a slot for each of R::SLOTS"));
-        update(rule, &self.pieces, weights, gradients, slots);
+        update(rule, &self.pieces, weights, gradients, slots)
     }
 
     /// The settings of the optimiser.
@@ -213,6 +218,26 @@ mod tests {
             assert_eq!(slot[..2], [initial; 2], "{name}");
             assert!(slot[2..].iter().all(|&value| value != initial), "{name}");
         }
+    }
+
+    #[test]
+    fn a_step_returns_the_l2_loss_of_the_weights_before_it() {
+        const LENGTH: usize = 50_000;
+        let groups = vec![
+            ParameterGroup::new(0..20_000).with_weight_decay(0.3),
+            ParameterGroup::new(20_000..20_010),
+            ParameterGroup::new(20_010..40_000)
+                .with_weight_decay(0.7)
+                .frozen(),
+            ParameterGroup::new(40_000..LENGTH).with_weight_decay(0.1),
+        ];
+        let mut optimizer = Optimizer::new(OptimizerConfig::Sgd, LENGTH, groups).unwrap();
+        let mut weights: Vec<f32> = (0..LENGTH).map(|i| (i as f32 * 0.37).sin()).collect();
+        let expected = l2_loss(&weights, optimizer.groups()).unwrap();
+        let gradients = vec![1.0; LENGTH];
+        let found = optimizer.step(&mut weights, &gradients, 0.1).unwrap();
+        assert_eq!(found, expected);
+        assert_ne!(l2_loss(&weights, optimizer.groups()).unwrap(), expected);
     }
 
     #[test]

@@ -36,6 +36,11 @@ impl ParameterGroup {
         }
     }
 
+    /// Its L2 term, by the sum of its weights' squares.
+    pub(super) fn l2(&self, squares: f64) -> f64 {
+        f64::from(self.weight_decay) * squares / 2.0
+    }
+
     /// The group, frozen: no step changes it.
     pub fn frozen(self) -> Self {
         Self {
@@ -54,10 +59,7 @@ pub fn l2_loss(weights: &[f32], groups: &[ParameterGroup]) -> Result<f64, TrainE
     check_groups(groups, weights.len())?;
     let decayed = groups.iter().filter(|group| group.weight_decay != 0.0);
     Ok(decayed
-        .map(|group| {
-            let squares = sum_of_squares(&weights[group.range.clone()]);
-            f64::from(group.weight_decay) * squares / 2.0
-        })
+        .map(|group| group.l2(sum_of_squares(&weights[group.range.clone()])))
         .sum())
 }
 

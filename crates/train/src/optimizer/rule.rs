@@ -3,9 +3,11 @@
 use rayon::prelude::*;
 
 use super::ParameterGroup;
+use super::sum_of_squares::{CHUNK, of_chunk, sum_of_squares};
 
-/// Longest piece, in values: 64 KiB per slice, so that a piece with its slots fits the L2 cache.
-const LONGEST: usize = 1 << 14;
+/// Longest piece, in values: 64 KiB per slice, so that a piece with its slots fits the L2 cache. The
+/// squares of a piece are a chunk of those of its group.
+const LONGEST: usize = CHUNK;
 
 /// State that a rule keeps for each weight.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +46,7 @@ pub(super) trait Rule<const SLOTS: usize>: Sync {
 /// A part of a group that one thread updates at once.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Piece {
+    pub(super) group: usize,
     length: usize,
     weight_decay: f32,
     trainable: bool,
@@ -52,7 +55,7 @@ pub(super) struct Piece {
 /// Cuts groups into pieces that cover the weights in order. The pieces depend on the groups only.
 pub(super) fn pieces(groups: &[ParameterGroup]) -> Vec<Piece> {
     let mut pieces = Vec::new();
-    for group in groups {
+    for (number, group) in groups.iter().enumerate() {
         let mut rest = group.range.len();
         while rest > 0 {
             // A frozen group is skipped as one piece.
@@ -62,6 +65,7 @@ pub(super) fn pieces(groups: &[ParameterGroup]) -> Vec<Piece> {
                 rest
             };
             pieces.push(Piece {
+                group: number,
                 length,
                 weight_decay: group.weight_decay,
                 trainable: group.trainable,
@@ -72,14 +76,15 @@ pub(super) fn pieces(groups: &[ParameterGroup]) -> Vec<Piece> {
     pieces
 }
 
-/// Runs a rule over all trainable pieces, on the current rayon pool.
+/// Runs a rule over all trainable pieces, on the current rayon pool. Returns the sum of squares of each
+/// piece with a weight decay, as its weights were before.
 pub(super) fn update<const SLOTS: usize, R: Rule<SLOTS>>(
     rule: &R,
     pieces: &[Piece],
     mut weights: &mut [f32],
     mut gradients: &[f32],
     mut slots: [&mut [f32]; SLOTS],
-) {
+) -> Vec<f64> {
     let mut tasks = Vec::with_capacity(pieces.len());
     for piece in pieces {
         let (these, rest) = std::mem::take(&mut weights).split_at_mut(piece.length);
@@ -91,15 +96,23 @@ pub(super) fn update<const SLOTS: usize, R: Rule<SLOTS>>(
             *slot = rest;
             state
         });
-        if piece.trainable {
-            tasks.push((piece.weight_decay, these, theirs, states));
-        }
+        tasks.push((piece, these, theirs, states));
     }
+    let tasks = tasks.into_par_iter();
     tasks
-        .into_par_iter()
-        .for_each(|(weight_decay, weights, gradients, slots)| {
-            update_piece(rule, weight_decay, weights, gradients, slots);
-        });
+        .map(|(piece, weights, gradients, slots)| {
+            // The weights come from far away, so their squares are added up on the way.
+            let squares = match (piece.weight_decay != 0.0, piece.trainable) {
+                (false, _) => 0.0,
+                (true, true) => of_chunk(weights),
+                (true, false) => sum_of_squares(weights),
+            };
+            if piece.trainable {
+                update_piece(rule, piece.weight_decay, weights, gradients, slots);
+            }
+            squares
+        })
+        .collect()
 }
 
 fn update_piece<const SLOTS: usize, R: Rule<SLOTS>>(

@@ -11,8 +11,8 @@ pub(super) fn sum_of_squares(values: &[f32]) -> f64 {
     partial.iter().sum()
 }
 
-/// Eight running sums, so that the loop vectorises.
-fn of_chunk(chunk: &[f32]) -> f64 {
+/// The sum of a chunk. Eight running sums, so that the loop vectorises.
+pub(super) fn of_chunk(chunk: &[f32]) -> f64 {
     let (blocks, rest) = chunk.as_chunks::<8>();
     let mut sums = [0.0; 8];
     for block in blocks {

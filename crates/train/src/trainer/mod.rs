@@ -14,6 +14,7 @@ mod shared_values;
 mod state;
 mod statistics;
 
+use share::check_finite;
 pub(crate) use share::of_shard;
 pub use share::{Share, StepOutcome};
 pub use state::State;
@@ -30,6 +31,7 @@ use mobilenet_model::{
 
 use crate::data::Targets;
 use crate::error::TrainError;
+use crate::optimizer::l2_loss;
 use crate::parallel::{Communicator, Exchange, Shares, TreeSum, gather};
 use crate::recipe::Recipe;
 use guide::Guide;
@@ -376,22 +378,25 @@ impl Trainer {
     ///
     /// # Errors
     /// [`TrainError::NotFinite`] if the loss or the gradients' norm is not finite. Also if the
-    /// number of values or losses is wrong. The state stays as it is then.
+    /// number of values or losses is wrong. The state stays as it is then. The same error if the
+    /// weights were not finite before.
     pub fn apply(&mut self, losses: &[f64]) -> Result<StepOutcome, TrainError> {
-        let outcome = self.prepare(losses)?;
-        let (values, rate) = (&self.share.values, outcome.learning_rate);
-        self.state.update(values, &self.statistics, rate)?;
-        Ok(outcome)
+        let (state, statistics) = (&mut self.state, &self.statistics);
+        self.share.apply(&self.recipe, state, statistics, losses)
     }
 
-    /// Makes the share's values those that the optimiser takes.
+    /// Makes the share's values those that the optimiser takes. Returns the loss with L2.
     ///
     /// # Errors
     /// As [`Self::apply`].
-    pub(crate) fn prepare(&mut self, losses: &[f64]) -> Result<StepOutcome, TrainError> {
-        let statistics = &self.statistics;
-        self.share
-            .prepare(&self.recipe, &self.state, statistics, losses)
+    pub(crate) fn prepare(&mut self, losses: &[f64]) -> Result<f64, TrainError> {
+        let (state, statistics) = (&self.state, &self.statistics);
+        let loss = self
+            .share
+            .prepare(&self.recipe, state, statistics, losses)?;
+        let total_loss = loss + l2_loss(&state.weights, state.optimizer.groups())?;
+        check_finite(total_loss, state.step)?;
+        Ok(total_loss)
     }
 
     /// Ranges of the running statistics that steps move.

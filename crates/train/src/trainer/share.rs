@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use super::state::State;
 use crate::error::TrainError;
-use crate::optimizer::l2_loss;
 use crate::recipe::Recipe;
 
 /// The sum over the shards of one rank, and the loss of each.
@@ -30,8 +29,34 @@ pub struct StepOutcome {
 }
 
 impl Share {
+    /// Updates the state by the values, which are now the sum over all shards. `losses` are those of
+    /// all shards.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`], before anything is changed. [`TrainError::NotFinite`] also if the weights
+    /// were not finite before.
+    pub(crate) fn apply(
+        &mut self,
+        recipe: &Recipe,
+        state: &mut State,
+        statistics: &[Range<usize>],
+        losses: &[f64],
+    ) -> Result<StepOutcome, TrainError> {
+        let loss = self.prepare(recipe, state, statistics, losses)?;
+        let step = state.step;
+        let learning_rate = recipe.schedule.learning_rate(step);
+        let total_loss = loss + state.update(&self.values, statistics, learning_rate)?;
+        check_finite(total_loss, step)?;
+        Ok(StepOutcome {
+            loss,
+            total_loss,
+            learning_rate,
+        })
+    }
+
     /// Makes the values, which are now the sum over all shards, those that the optimiser takes:
-    /// statistics become means, and gradients are clipped. `losses` are those of all shards.
+    /// statistics become means, and gradients are clipped. Returns the mean of the losses, which are
+    /// those of all shards.
     ///
     /// # Errors
     /// [`TrainError::NotFinite`] if the loss or the gradients' norm is not finite. Also if the
@@ -42,7 +67,7 @@ impl Share {
         state: &State,
         statistics: &[Range<usize>],
         losses: &[f64],
-    ) -> Result<StepOutcome, TrainError> {
+    ) -> Result<f64, TrainError> {
         let values = &mut self.values;
         let ranges = state.ranges.as_ref();
         let averages = ranges.map_or(0, |ranges| ranges.biased.len());
@@ -54,25 +79,26 @@ impl Share {
             of_shard(&mut values[range.clone()], recipe);
         }
         let loss = losses.iter().sum::<f64>() / losses.len() as f64;
-        let (step, groups) = (state.step, state.optimizer.groups());
-        let total_loss = loss + l2_loss(&state.weights, groups)?;
-        if !total_loss.is_finite() {
-            return Err(TrainError::NotFinite { step, what: "loss" });
-        }
+        let step = state.step;
+        check_finite(loss, step)?;
         if let Some(clipping) = recipe.clipping {
             let (gradients, _) = values.split_at_mut(state.weights.len());
-            let norm = clipping.apply(gradients, groups)?;
+            let norm = clipping.apply(gradients, state.optimizer.groups())?;
             if !norm.is_finite() {
                 let what = "norm of the gradients";
                 return Err(TrainError::NotFinite { step, what });
             }
         }
-        Ok(StepOutcome {
-            loss,
-            total_loss,
-            learning_rate: recipe.schedule.learning_rate(step),
-        })
+        Ok(loss)
     }
+}
+
+/// A loss is finite.
+pub(crate) fn check_finite(loss: f64, step: u64) -> Result<(), TrainError> {
+    if loss.is_finite() {
+        return Ok(());
+    }
+    Err(TrainError::NotFinite { step, what: "loss" })
 }
 
 /// What one of the shards adds to a mean. Gradients of the outputs are made so before the backward

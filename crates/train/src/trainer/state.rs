@@ -52,18 +52,20 @@ impl State {
     }
 
     /// One step: the optimiser's, by gradients; running statistics, which stand in their places among
-    /// the gradients; and ranges of activations, which follow them.
+    /// the gradients; and ranges of activations, which follow them. Returns the L2 loss of the weights
+    /// before.
     pub(crate) fn update(
         &mut self,
         values: &[f32],
         statistics: &[Range<usize>],
         learning_rate: f64,
-    ) -> Result<(), TrainError> {
+    ) -> Result<f64, TrainError> {
         let averages = self.ranges.as_ref().map_or(0, |ranges| ranges.biased.len());
         let expected = self.weights.len() + averages;
         TrainError::check_length("gradients", expected, values.len())?;
         let (gradients, ranges) = values.split_at(self.weights.len());
-        self.optimizer
+        let l2 = self
+            .optimizer
             .step(&mut self.weights, gradients, learning_rate)?;
         for range in statistics {
             self.weights[range.clone()].copy_from_slice(&gradients[range.clone()]);
@@ -76,7 +78,7 @@ impl State {
         if let Some(average) = &mut self.average {
             average.update(&self.weights, self.step)?;
         }
-        Ok(())
+        Ok(l2)
     }
 
     /// The part of the state for a range of the parameters, without ranges of activations.

@@ -63,7 +63,7 @@ fn push(
 ) -> Result<(), TrainError> {
     trainer.compute(&batch.images, &batch.labels, 0)?;
     let losses = std::mem::take(&mut trainer.share_mut().losses);
-    let loss = trainer.prepare(&losses)?.total_loss;
+    let loss = trainer.prepare(&losses)?;
     let messages: Vec<Vec<u8>> = slices
         .iter()
         .zip(steps)
