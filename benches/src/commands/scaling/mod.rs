@@ -156,7 +156,7 @@ fn predicted(text: &mut String, results: &Results, links: &Links) -> Result<()> 
     writeln!(
         text,
         "\n## Predicted\n\n\
-         A step computes for c ms, a third of it forward. Buckets of 4 MB set out when the backward pass \
+         A step computes for c ms, a third of it forward. Buckets of 2 MB set out when the backward pass \
          has done their layers, by multiply-adds, and the bucket before has arrived. On N machines a \
          bucket of B bytes takes 2 (N - 1) / N B / rate and 2 log2 N messages. The work for each value \
          is added. Efficiency is c by the step. Not in the model: the slowest of many machines, which at \

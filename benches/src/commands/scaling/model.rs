@@ -5,7 +5,7 @@ use mobilenet::model::MobileNetV1Config;
 use mobilenet::model::inspect::summary;
 
 /// So many values go on their way together (`train::parallel::Exchange`).
-const BUCKET: usize = 1 << 20;
+const BUCKET: usize = 1 << 19;
 
 /// Share of a step that the forward pass takes.
 const FORWARD: f64 = 1.0 / 3.0;
