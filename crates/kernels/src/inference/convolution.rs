@@ -5,12 +5,12 @@ use std::ops::Range;
 
 use super::context::Context;
 use super::feature_map::{FeatureMap, MOST_TAPS};
-use super::matrix::{LARGEST_TILE, MatrixProduct, Source, Tile};
+use super::matrix::{MatrixProduct, Pixels, Source};
 use crate::geometry::ConvSize;
-use crate::partition::{each_part, parts};
-use crate::simd::Simd;
-use crate::simd::ahead::Walk;
+use crate::simd::ahead::Ahead;
+use crate::simd::cursor::Cursor;
 use crate::simd::team::Turn;
+use crate::simd::{Simd, tile};
 
 /// Values that stay in the L2 cache: half of a small one (512 KiB).
 const NEAR_VALUES: usize = 64 << 10;
@@ -95,20 +95,15 @@ impl Convolution {
         // If pixels are stored without gaps, a row of taps is one segment.
         let joined = input.pixel == input.channels && size.columns.dilation == 1;
         let per_row = if joined { 1 } else { taps_x };
-        // The segments of output column 0, and those of a tile.
-        let (mut firsts, mut segments) =
-            ([std::ptr::null(); MOST_TAPS], [std::ptr::null(); MOST_TAPS]);
-        let firsts = &mut firsts[..taps_y * per_row];
+        // The segments of output column 0.
+        let mut segments = [std::ptr::null(); MOST_TAPS];
         let segments = &mut segments[..taps_y * per_row];
-        let offsets: [usize; LARGEST_TILE] = std::array::from_fn(|i| i * output.pixel);
-        let tiles = parts(output.width, S::TILE, 1);
+        let tiles = tile::count::<S>(output.width);
         let length = matrix.layout.depth() / segments.len();
-        let stride = size.columns.stride * input.pixel;
-        let ahead = Walk::stay(source.weights);
         for panel in panels {
-            let panel = matrix.panel(source, panel, band.len() * tiles);
+            let panel = matrix.panels_of(source, panel..panel + 1, band.len() * tiles);
             for (order, y) in band.clone().enumerate() {
-                for (index, segment) in firsts.iter_mut().enumerate() {
+                for (index, segment) in segments.iter_mut().enumerate() {
                     let (ky, kx) = (index / per_row, index % per_row);
                     let row = match size.rows.source(y, ky) {
                         Some(y) => context.input_row(input, Some(y)),
@@ -116,24 +111,19 @@ impl Convolution {
                     };
                     *segment = row.wrapping_add(kx * size.columns.dilation * input.pixel);
                 }
-                for (index, pixels) in each_part(output.width, tiles).enumerate() {
-                    for (segment, first) in segments.iter_mut().zip(&*firsts) {
-                        *segment = first.wrapping_add(pixels.start * stride);
-                    }
-                    let tile = Tile {
-                        segments,
-                        length,
-                        stride,
-                        output: context.pointer(output.at(y, pixels.start)),
-                        offsets: &offsets[..pixels.len()],
-                        index: order * tiles + index,
-                        ahead,
-                    };
-                    // SAFETY: the segments are in the input map with its padding, or in the row of
-                    // padding. The schedule made these large enough. These channels of the output row
-                    // are this chunk's.
-                    unsafe { matrix.tile(simd, &panel, &tile) }
-                }
+                let pixels = Pixels {
+                    segments,
+                    length,
+                    stride: size.columns.stride * input.pixel,
+                    count: output.width,
+                    output: Cursor::of_row(context.pointer(output.at(y, 0)), output.pixel),
+                    tiles: order * tiles,
+                    ahead: Ahead::stay(source.weights),
+                };
+                // SAFETY: the segments are in the input map with its padding, or in the row of
+                // padding. The schedule made these large enough. These channels of the output row
+                // are this chunk's.
+                unsafe { matrix.multiply(simd, &panel, &pixels) }
             }
         }
     }

@@ -11,6 +11,7 @@
 //! all layers share.
 
 use crate::geometry::ConvSize;
+use crate::simd::cursor::Cursor;
 
 /// Most taps of a window that reads a map. 7x7 is more than any kernel in use has. The schedule
 /// refuses larger ones.
@@ -65,6 +66,18 @@ impl FeatureMap {
     #[inline(always)]
     pub(super) fn at(&self, y: usize, x: usize) -> usize {
         self.row_at(y) + (self.left + x) * self.pixel * self.value
+    }
+
+    /// The pixels from row `y` on, in an arena that begins at `arena`.
+    #[inline(always)]
+    pub(super) fn cursor<T>(&self, arena: *mut u8, y: usize) -> Cursor<T> {
+        Cursor {
+            at: arena.wrapping_add(self.at(y, 0)).cast(),
+            column: 0,
+            columns: self.width,
+            pixel: self.pixel,
+            gap: (1 + self.right + self.left) * self.pixel,
+        }
     }
 
     /// Offsets of the pixels from row `y` on, row by row, in values from the arena's start.

@@ -1,10 +1,13 @@
 //! Tiles and panels: divides a matrix product over many pixels into calls of the tile kernel.
 
+use std::ops::Range;
+
 use super::context::Context;
 use super::feature_map::FeatureMap;
 use super::packed::Scheme;
 use crate::panels::{self, PanelLayout};
-use crate::simd::ahead::{Ahead, Region, Walk};
+use crate::simd::ahead::{Ahead, Region};
+use crate::simd::cursor::Cursor;
 use crate::simd::weight::Weight;
 use crate::simd::{Simd, WeightType, tile};
 
@@ -34,30 +37,30 @@ pub(super) struct Source {
     pub(super) bias: *const f32,
 }
 
-/// A panel of a product, and what its tiles prefetch.
-pub(super) struct Panel {
+/// Panels of a product, of equal width, that each tile of pixels is multiplied by.
+pub(super) struct Panels {
     source: Source,
-    part: panels::Panel,
-    /// The next panel, or the next layer's first.
+    first: panels::Panel,
+    count: usize,
+    /// What their tiles prefetch: the next panels, or the next layer's first.
     next: Ahead,
 }
 
-/// One tile of a product.
-pub(super) struct Tile<'a> {
+/// Pixels that are multiplied.
+pub(super) struct Pixels<'a> {
     /// Start of each segment, for the first pixel.
     pub(super) segments: &'a [*const f32],
     /// Values in a segment.
     pub(super) length: usize,
     /// Values from a pixel's segment to the next pixel's.
     pub(super) stride: usize,
-    /// Where channel 0 of a pixel is written, without the pixel's offset.
-    pub(super) output: *mut f32,
-    /// The offsets of the output pixels.
-    pub(super) offsets: &'a [usize],
-    /// Index of the tile.
-    pub(super) index: usize,
-    /// What it prefetches besides weights.
-    pub(super) ahead: Walk,
+    pub(super) count: usize,
+    /// Where channel 0 is written.
+    pub(super) output: Cursor<f32>,
+    /// Number of tiles before them.
+    pub(super) tiles: usize,
+    /// What they prefetch besides weights.
+    pub(super) ahead: Ahead,
 }
 
 impl MatrixProduct {
@@ -89,34 +92,39 @@ impl MatrixProduct {
         }
     }
 
-    /// Panel `index`, which is computed in `tiles` tiles.
+    /// The first of some panels, and those of equal width that follow, which are multiplied by `tiles`
+    /// tiles.
     #[inline(always)]
-    pub(super) fn panel(&self, source: Source, index: usize, tiles: usize) -> Panel {
-        let part = self.layout.panel(index);
-        let size = self.weight_type.bytes();
-        let end = (part.offset() + part.len()) * size;
-        let end = source.weights.wrapping_byte_add(end);
-        Panel {
+    pub(super) fn panels_of(&self, source: Source, range: Range<usize>, tiles: usize) -> Panels {
+        let first = self.layout.panel(range.start);
+        // Only the last panel of all may be narrower.
+        let last = self.layout.panel(range.end - 1);
+        let count = range.len() - usize::from(last.width < first.width);
+        let bytes = count * first.len() * self.weight_type.bytes();
+        let start = first.offset() * self.weight_type.bytes();
+        let end = source.weights.wrapping_byte_add(start + bytes);
+        Panels {
             source,
-            part,
-            next: Region::new(end, part.len() * size).divide(tiles, part.depth),
+            first,
+            count,
+            next: Region::new(end, bytes).divide(count * tiles, first.depth),
         }
     }
 
-    /// Computes one tile.
+    /// Multiplies pixels by some panels.
     ///
     /// # Safety
     /// As [`tile::run`].
     #[inline(always)]
-    pub(super) unsafe fn tile<S: Simd>(&self, simd: S, panel: &Panel, tile: &Tile<'_>) {
+    pub(super) unsafe fn multiply<S: Simd>(&self, simd: S, panels: &Panels, pixels: &Pixels<'_>) {
         // SAFETY: the caller guarantees the memory. The weights were packed as `weight_type`.
         unsafe {
             match self.weight_type {
-                WeightType::F32 => self.tile_of::<S, f32>(simd, panel, tile),
+                WeightType::F32 => self.multiply_of::<S, f32>(simd, panels, pixels),
                 #[cfg(feature = "halves")]
-                WeightType::F16 => self.tile_of::<S, half::f16>(simd, panel, tile),
+                WeightType::F16 => self.multiply_of::<S, half::f16>(simd, panels, pixels),
                 #[cfg(feature = "halves")]
-                WeightType::Bf16 => self.tile_of::<S, half::bf16>(simd, panel, tile),
+                WeightType::Bf16 => self.multiply_of::<S, half::bf16>(simd, panels, pixels),
             }
         }
     }
@@ -124,23 +132,36 @@ impl MatrixProduct {
     /// # Safety
     /// As [`tile::run`], and the weights must be packed as `W`.
     #[inline(always)]
-    unsafe fn tile_of<S: Simd, W: Weight>(&self, simd: S, panel: &Panel, tile: &Tile<'_>) {
-        let part = &panel.part;
-        let weights: *const W = panel.source.weights.cast();
-        let weights = weights.wrapping_add(part.offset());
-        let bias = panel.source.bias.wrapping_add(part.first);
-        let kernel = tile::Panel {
-            segments: tile.segments,
-            length: tile.length,
-            stride: tile.stride,
-            weights,
-            bias,
+    unsafe fn multiply_of<S: Simd, W: Weight>(
+        &self,
+        simd: S,
+        panels: &Panels,
+        pixels: &Pixels<'_>,
+    ) {
+        let first = &panels.first;
+        let weights: *const W = panels.source.weights.cast();
+        let block = tile::Block {
+            segments: pixels.segments,
+            length: pixels.length,
+            stride: pixels.stride,
+            pixels: pixels.count,
+            panels: panels.count,
+            vectors: first.width / S::LANES,
+            weights: weights.wrapping_add(first.offset()),
+            bias: panels.source.bias.wrapping_add(first.first),
             bounds: self.bounds,
-            output: tile.output.wrapping_add(part.first),
-            ahead: [panel.next.of_tile(tile.index), tile.ahead],
+            output: pixels.output.channel(first.first),
+            ahead: [panels.next.from_tile(pixels.tiles), pixels.ahead],
         };
         // SAFETY: the caller guarantees input and output. Weights and biases are packed in these
         // sizes.
-        unsafe { tile::run(simd, &kernel, part.width / S::LANES, tile.offsets) }
+        unsafe { tile::run(simd, &block) }
+    }
+}
+
+impl Panels {
+    /// Number of panels.
+    pub(super) fn count(&self) -> usize {
+        self.count
     }
 }

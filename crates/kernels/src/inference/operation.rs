@@ -12,7 +12,8 @@ use super::input::ImageLayout;
 use super::packed::{HEAD_PANEL, PackedLayer};
 use super::separable::Separable;
 use crate::panels::PanelLayout;
-use crate::simd::ahead::Walk;
+use crate::simd::ahead::Ahead;
+use crate::simd::cursor::Cursor;
 use crate::simd::team::{MOST, Turn};
 use crate::simd::weight::Weight;
 use crate::simd::{Simd, WeightType, pool, tile};
@@ -178,19 +179,22 @@ impl Head {
             let logits = context.pointer::<f32>(self.logits).wrapping_add(part.first);
             let weights: *const W = context.weights(layer.weights).cast();
             let weights = weights.wrapping_add(part.offset());
-            let panel = tile::Panel {
+            let block = tile::Block {
                 segments: &features,
                 length: part.depth,
                 stride: 0,
+                pixels: 1,
+                panels: 1,
+                vectors: part.width / S::LANES,
                 weights,
                 bias: context.weights(layer.bias + part.first),
                 bounds: layer.activation.bounds(),
-                output: logits,
-                ahead: [Walk::stay(weights.wrapping_add(AHEAD)); 2],
+                output: Cursor::of_row(logits, 0),
+                ahead: [Ahead::stay(weights.wrapping_add(AHEAD)); 2],
             };
             // SAFETY: features, packed weights and the room for logits have these sizes. The
             // panel's logits are this chunk's.
-            unsafe { tile::run_single(simd, &panel, part.width / S::LANES) }
+            unsafe { tile::run_single(simd, &block) }
             // SAFETY: this chunk has just written the logits. The output has room for all classes,
             // and these are this chunk's.
             unsafe {

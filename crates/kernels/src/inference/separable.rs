@@ -5,20 +5,17 @@ use std::ops::Range;
 
 use super::context::Context;
 use super::depthwise::Depthwise;
-use super::matrix::{LARGEST_TILE, MatrixProduct, Tile};
+use super::matrix::{MatrixProduct, Pixels};
 use super::packed::Scheme;
 use super::strassen;
-use crate::partition::{each_part, part, parts};
-use crate::simd::Simd;
+use crate::partition::part;
 use crate::simd::ahead::Region;
 use crate::simd::team::Turn;
+use crate::simd::{Simd, tile};
 
 /// Weights that stay in L1 beside a tile: 16 KiB. At 112x112, 32 to 64 channels so take 1 % off the
 /// network at 1.0/224 on a Xeon.
 const NEAR_WEIGHTS: usize = 4 << 10;
-
-/// Most panels that a tile is multiplied by in a row.
-const MOST_PANELS: usize = 4;
 
 /// How chunks divide a separable operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,48 +196,36 @@ impl Separable {
             ..
         } = &self.matrix;
         let pixels = product.rows.len() * output.width;
-        let tiles = parts(pixels, S::TILE, 1);
+        let tiles = tile::count::<S>(pixels);
         let source = self.matrix.source(context);
         let ahead = product
             .next
             .divide(product.panels.len() * tiles, layout.depth());
         // If all panels are small, each tile is multiplied by all of them while its pixels are in L1.
         let weights = product.panels.len() * layout.depth() * S::PANEL * S::LANES;
-        let together = match weights {
-            0..=NEAR_WEIGHTS => product.panels.len().clamp(1, MOST_PANELS),
-            _ => 1,
-        };
-        let mut order = 0;
-        for first in product.panels.clone().step_by(together) {
-            let count = together.min(product.panels.end - first);
-            let panels: [_; MOST_PANELS] = std::array::from_fn(|index| {
-                let panel = first + index.min(count - 1);
-                self.matrix.panel(source, panel, tiles)
-            });
-            let mut following = output.offsets(product.rows.start);
-            for (index, pixels) in each_part(pixels, tiles).enumerate() {
-                let mut offsets = [0; LARGEST_TILE];
-                let offsets = &mut offsets[..pixels.len()];
-                for (to, offset) in offsets.iter_mut().zip(&mut following) {
-                    *to = offset;
-                }
-                let first = product.scratch.wrapping_add(pixels.start * pixel);
-                for panel in &panels[..count] {
-                    let tile = Tile {
-                        segments: &[first.cast_const()],
-                        length: layout.depth(),
-                        stride: *pixel,
-                        output: context.pointer(0),
-                        offsets,
-                        index,
-                        ahead: ahead.of_tile(order),
-                    };
-                    order += 1;
-                    // SAFETY: the depthwise result of these rows is in the scratch. These rows or
-                    // panels of the output are this chunk's.
-                    unsafe { self.matrix.tile(simd, panel, &tile) }
-                }
-            }
+        let together = weights <= NEAR_WEIGHTS;
+        let (mut first, mut before) = (product.panels.start, 0);
+        while first < product.panels.end {
+            let end = if together {
+                product.panels.end
+            } else {
+                first + 1
+            };
+            let panels = self.matrix.panels_of(source, first..end, tiles);
+            let pixels = Pixels {
+                segments: &[product.scratch.cast_const()],
+                length: layout.depth(),
+                stride: *pixel,
+                count: pixels,
+                output: output.cursor(context.pointer(0), product.rows.start),
+                tiles: 0,
+                ahead: ahead.from_tile(before),
+            };
+            // SAFETY: the depthwise result of these rows is in the scratch. These rows or panels of
+            // the output are this chunk's.
+            unsafe { self.matrix.multiply(simd, &panels, &pixels) }
+            first += panels.count();
+            before += panels.count() * tiles;
         }
     }
 }

@@ -7,7 +7,8 @@ use super::context::Context;
 use super::depthwise::Depthwise;
 use super::map::Map;
 use super::packed::{PackedLayer, PackedMatrix, PackedOperation};
-use crate::simd::integer::matrix::{self, Cursor, Panel};
+use crate::simd::cursor::Cursor;
+use crate::simd::integer::matrix::{self, Panel};
 use crate::simd::integer::{IntegerKernel, IntegerSimd, Products};
 use crate::simd::team::Turn;
 

@@ -8,16 +8,13 @@
 use std::ops::Range;
 
 use crate::panels::PanelLayout;
-use crate::partition::{part, parts};
-use crate::simd::ahead::{Region, Walk};
+use crate::simd::ahead::{Ahead, Region};
+use crate::simd::cursor::Cursor;
 use crate::simd::{Simd, outer, tile};
 
 /// Most pixels of a block. With more, the outer products would load and store their sums less
 /// often, but that is below 2 % of the work already.
 pub(crate) const LARGEST_BLOCK: usize = 252;
-
-/// No instruction set has a larger tile.
-const LARGEST_TILE: usize = 16;
 
 /// A block of rows times packed panels.
 pub(crate) struct Product<'a> {
@@ -54,42 +51,33 @@ impl Product<'_> {
     pub(crate) unsafe fn run<S: Simd>(&self, simd: S, rows: usize) {
         // A panel has at most this many lanes on every instruction set.
         const ZEROS: [f32; 64] = [0.0; 64];
-        let tiles = parts(rows, S::TILE, 1);
-        let mut segments = self.input.to_vec();
         for index in self.panels.clone() {
             let panel = self.layout.panel(index);
-            let vectors = panel.width / S::LANES;
             let weights = self.weights.wrapping_add(panel.offset());
-            for tile in 0..tiles {
-                let tile_rows = part(rows, tile, tiles);
-                for (segment, input) in segments.iter_mut().zip(self.input) {
-                    *segment = input.wrapping_add(tile_rows.start * self.stride);
-                }
-                let mut offsets = [0; LARGEST_TILE];
-                for (offset, row) in offsets.iter_mut().zip(tile_rows.clone()) {
-                    *offset = row * self.output_stride;
-                }
-                // Each tile prefetches an equal part of the next panel.
-                let next = self.next.filter(|_| index + 1 == self.panels.end);
-                let next = next.unwrap_or(weights.wrapping_add(panel.len()));
-                let next =
-                    Region::new(next, panel.len() * size_of::<f32>()).divide(tiles, panel.depth);
-                let job = tile::Panel {
-                    segments: &segments,
-                    length: self.length,
-                    stride: self.stride,
-                    weights,
-                    bias: self
-                        .bias
-                        .map_or(ZEROS.as_ptr(), |bias| bias.wrapping_add(panel.first)),
-                    bounds: self.bounds,
-                    output: self.output.wrapping_add(panel.first),
-                    ahead: [next.of_tile(tile), Walk::stay(weights)],
-                };
-                let offsets = &offsets[..tile_rows.len()];
-                // SAFETY: the caller guarantees that all this memory is valid.
-                unsafe { tile::run(simd, &job, vectors, offsets) }
-            }
+            // Each tile prefetches an equal part of the next panel.
+            let next = self.next.filter(|_| index + 1 == self.panels.end);
+            let next = next.unwrap_or(weights.wrapping_add(panel.len()));
+            let next = Region::new(next, panel.len() * size_of::<f32>());
+            let block = tile::Block {
+                segments: self.input,
+                length: self.length,
+                stride: self.stride,
+                pixels: rows,
+                panels: 1,
+                vectors: panel.width / S::LANES,
+                weights,
+                bias: self
+                    .bias
+                    .map_or(ZEROS.as_ptr(), |bias| bias.wrapping_add(panel.first)),
+                bounds: self.bounds,
+                output: Cursor::of_row(self.output.wrapping_add(panel.first), self.output_stride),
+                ahead: [
+                    next.divide(tile::count::<S>(rows), panel.depth),
+                    Ahead::stay(weights),
+                ],
+            };
+            // SAFETY: the caller guarantees that all this memory is valid.
+            unsafe { tile::run(simd, &block) }
         }
     }
 }

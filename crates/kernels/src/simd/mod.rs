@@ -8,6 +8,7 @@
 //! memory and no tile sizes of our choice, and those decide the speed here.
 
 mod addresses;
+pub(crate) mod cursor;
 pub(crate) mod integer;
 mod isa;
 mod memory;

@@ -6,35 +6,7 @@ use std::mem::MaybeUninit;
 use super::rounding::Rounding;
 use super::vector::{BLOCK, IntegerSimd, MOST_LANES};
 use crate::simd::addresses::Addresses;
-
-/// Where pixels of a map are written, one after another.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Cursor {
-    /// The next pixel.
-    pub(crate) at: *mut u8,
-    /// Its column.
-    pub(crate) column: usize,
-    /// Columns of the map.
-    pub(crate) columns: usize,
-    /// Bytes from a pixel to the next.
-    pub(crate) pixel: usize,
-    /// Bytes from a row's last pixel to the next row's first.
-    pub(crate) gap: usize,
-}
-
-impl Cursor {
-    /// The pixel, after which the cursor is at the next one.
-    #[inline(always)]
-    fn next(&mut self) -> *mut u8 {
-        let at = self.at;
-        self.column += 1;
-        let wraps = self.column == self.columns;
-        self.column = if wraps { 0 } else { self.column };
-        // wrapping: after the last pixel, nobody dereferences the pointer.
-        self.at = at.wrapping_add(if wraps { self.gap } else { self.pixel });
-        at
-    }
-}
+use crate::simd::cursor::Cursor;
 
 /// Pixels times a panel of weights.
 pub(crate) struct Panel<'a, S: IntegerSimd> {
@@ -56,7 +28,7 @@ pub(crate) struct Panel<'a, S: IntegerSimd> {
     pub(crate) first: usize,
     pub(crate) channels: usize,
     /// The first channel of the first pixel's output.
-    pub(crate) output: Cursor,
+    pub(crate) output: Cursor<u8>,
 }
 
 /// Computes a panel of up to `PANEL` vectors.
@@ -113,7 +85,7 @@ unsafe fn tile<S: IntegerSimd, const P: usize, const V: usize>(
     simd: S,
     panel: &Panel<'_, S>,
     pixel: usize,
-    output: &mut Cursor,
+    output: &mut Cursor<u8>,
 ) -> usize {
     let step = S::DEPTH * S::LANES;
     // SAFETY: pixels, weights and starts have these sizes.
@@ -155,7 +127,7 @@ unsafe fn block<S: IntegerSimd, const V: usize>(
     panel: &Panel<'_, S>,
     depth: usize,
     pixel: usize,
-    output: &mut Cursor,
+    output: &mut Cursor<u8>,
 ) -> usize {
     /// Pixels whose sums are in registers.
     const SOME: usize = 4;
@@ -208,7 +180,7 @@ unsafe fn finish<S: IntegerSimd, const P: usize, const V: usize>(
     panel: &Panel<'_, S>,
     first: *const S::Value,
     mut sums: [[S::Sums; V]; P],
-    output: &mut Cursor,
+    output: &mut Cursor<u8>,
 ) {
     let step = S::DEPTH * S::LANES;
     // SAFETY: the caller's guarantee.
@@ -235,7 +207,7 @@ unsafe fn put<S: IntegerSimd, const V: usize>(
     simd: S,
     panel: &Panel<'_, S>,
     pixels: impl Iterator<Item = [S::Sums; V]>,
-    output: &mut Cursor,
+    output: &mut Cursor<u8>,
 ) {
     let (first, channels) = (panel.first, panel.channels);
     // SAFETY: there are factors for all channels; otherwise the caller's guarantee.
@@ -273,7 +245,7 @@ unsafe fn put_called<S: IntegerSimd, const V: usize>(
     simd: S,
     panel: &Panel<'_, S>,
     pixels: &[[S::Sums; V]],
-    output: &mut Cursor,
+    output: &mut Cursor<u8>,
 ) {
     // SAFETY: the caller's guarantee.
     unsafe { put(simd, panel, pixels.iter().copied(), output) }

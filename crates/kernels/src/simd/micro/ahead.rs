@@ -49,6 +49,25 @@ impl Region {
 }
 
 impl Ahead {
+    /// No region: the line at `at` again and again.
+    #[inline(always)]
+    pub(crate) fn stay<T>(at: *const T) -> Self {
+        Self {
+            start: at.cast(),
+            share: 0,
+            pace: 0,
+        }
+    }
+
+    /// The shares from tile `index` on.
+    #[inline(always)]
+    pub(crate) fn from_tile(self, index: usize) -> Self {
+        Self {
+            start: self.start.wrapping_add(self.share * index),
+            ..self
+        }
+    }
+
     /// The share of tile `index`.
     #[inline(always)]
     pub(crate) fn of_tile(&self, index: usize) -> Walk {
@@ -60,11 +79,13 @@ impl Ahead {
 }
 
 impl Walk {
-    /// No region: the line at `at` again and again.
+    /// The same some bytes further on.
     #[inline(always)]
-    pub(crate) fn stay<T>(at: *const T) -> Self {
-        let at = at.cast();
-        Self { at, pace: 0 }
+    pub(super) fn further(self, bytes: usize) -> Self {
+        Self {
+            at: self.at.wrapping_add(bytes),
+            ..self
+        }
     }
 
     /// What is left after `length` values of `k`.

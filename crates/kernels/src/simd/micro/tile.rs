@@ -15,106 +15,162 @@
 //! that the sums fill the registers. Then each loaded value takes part in many multiply-adds, and
 //! there are more independent sums than the 8 that cover 4 cycles of latency on 2 units.
 
-use super::ahead::Walk;
+use super::ahead::Ahead;
 use super::product::{Product, Sums};
+use crate::partition::parts;
+use crate::simd::cursor::Cursor;
 use crate::simd::weight::{Weight, load_vectors};
 use crate::simd::{Kernel, Simd};
 
-/// One panel, its input and its output.
-pub(crate) struct Panel<'a, W> {
+/// Pixels, and the panels that they are multiplied by. A tile is multiplied by all of them before the
+/// next tile is.
+pub(crate) struct Block<'a, W> {
     /// Start of each segment, for the first pixel.
     pub(crate) segments: &'a [*const f32],
     /// Values in a segment.
     pub(crate) length: usize,
     /// Values from a pixel's segment to the next pixel's.
     pub(crate) stride: usize,
-    /// `[segments * length][vectors * LANES]`.
+    pub(crate) pixels: usize,
+    pub(crate) panels: usize,
+    /// Vectors of a panel, 1 to [`Simd::PANEL`].
+    pub(crate) vectors: usize,
+    /// `[panels][segments * length][vectors * LANES]`.
     pub(crate) weights: *const W,
-    /// `[vectors * LANES]`.
+    /// `[panels][vectors * LANES]`.
     pub(crate) bias: *const f32,
     /// Bounds of the activation.
     pub(crate) bounds: (f32, f32),
-    /// Where the panel's first channel of pixel 0 is written.
-    pub(crate) output: *mut f32,
-    /// What to prefetch meanwhile: weights, and what else is read next.
-    pub(crate) ahead: [Walk; 2],
+    /// Where the first panel's first channel of the pixels is written.
+    pub(crate) output: Cursor<f32>,
+    /// What to prefetch meanwhile, divided among the tiles of all panels: weights, and what else is
+    /// read next.
+    pub(crate) ahead: [Ahead; 2],
 }
 
-/// Computes `offsets.len()` pixels (1 to [`Simd::TILE`]) by `vectors` vectors of channels (1 to
-/// [`Simd::PANEL`]). Pixel `i` is written to `output + offsets[i]`.
+/// Number of tiles of a block of pixels.
+pub(crate) fn count<S: Simd>(pixels: usize) -> usize {
+    parts(pixels, S::TILE, 1)
+}
+
+/// Computes a block.
 ///
 /// # Safety
 /// For every pixel `i`, `length` values must be readable at `i * stride` from the start of each
-/// segment. Weights and biases must have the stated sizes. `vectors * LANES` values must be
-/// writable at each `output + offsets[i]`, and used by no other thread.
+/// segment. Weights and biases must have the stated sizes. The panels' vectors must be writable at each
+/// pixel of the output, and used by no other thread.
 #[inline(always)]
-pub(crate) unsafe fn run<S: Simd, W: Weight>(
-    simd: S,
-    panel: &Panel<'_, W>,
-    vectors: usize,
-    offsets: &[usize],
-) {
-    simd.vectorize(Call {
-        panel,
-        vectors,
-        offsets,
-    });
+pub(crate) unsafe fn run<S: Simd, W: Weight>(simd: S, block: &Block<'_, W>) {
+    simd.vectorize(Call(block));
 }
 
-/// A separate kernel, so that its many sizes are compiled once and not at each use. The cost of the
-/// call is negligible compared with the work of a tile.
-struct Call<'a, W> {
-    panel: &'a Panel<'a, W>,
-    vectors: usize,
-    offsets: &'a [usize],
-}
+/// A separate kernel, so that its many sizes are compiled once and not at each use.
+struct Call<'a, W>(&'a Block<'a, W>);
 
 impl<W: Weight> Kernel for Call<'_, W> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
+        let block = self.0;
+        let count = count::<S>(block.pixels);
+        let (size, longer) = (block.pixels / count, block.pixels % count);
+        let mut next = Next {
+            pixel: 0,
+            tile: 0,
+            output: block.output,
+        };
         // Only the sizes that occur on an instruction set are compiled for it.
         macro_rules! choose {
-            ($($vectors:literal: $($pixels:literal)*;)*) => {
-                match (self.vectors, self.offsets.len()) {
+            ($size:ident, $count:ident; $($vectors:literal: $($pixels:literal)*;)*) => {
+                match (block.vectors, $size) {
                     $($(($vectors, $pixels) => {
                         // The number of pixels is known at compile time here. Otherwise the sums
                         // would be in memory.
-                        if const { $vectors <= S::PANEL && $pixels <= S::TILE }
-                            && let Some(offsets) = self.offsets.first_chunk()
-                        {
+                        if const { $vectors <= S::PANEL && $pixels <= S::TILE } {
                             // SAFETY: only `run` makes a `Call`, and its caller guarantees that all
-                            // this memory is valid.
-                            unsafe { fixed::<S, W, $pixels, $vectors>(simd, self.panel, offsets) }
+                            // this memory is valid. These tiles follow the ones before.
+                            unsafe { tiles::<S, W, $pixels, $vectors>(simd, block, $count, &mut next) }
                         }
                     })*)*
                     _ => {}
                 }
             };
         }
-        choose! {
-            1: 1 2 3 4 5 6 7 8 9 10 11 12 13 14;
-            2: 1 2 3 4 5 6 7 8 9 10 11 12 13 14;
-            3: 1 2 3 4 5 6;
-            4: 1 2 3 4 5 6;
+        for (size, count) in [(size + 1, longer), (size, count - longer)] {
+            choose! { size, count;
+                1: 1 2 3 4 5 6 7 8 9 10 11 12 13 14;
+                2: 1 2 3 4 5 6 7 8 9 10 11 12 13 14;
+                3: 1 2 3 4 5 6;
+                4: 1 2 3 4 5 6;
+            }
         }
     }
 }
 
-/// Computes one pixel by 1 to 8 vectors, for the classifier. Its panels are wider, because a single
-/// pixel has only one sum per vector. Of `panel.ahead` only the first start is used.
+/// What comes next of a block.
+struct Next {
+    pixel: usize,
+    /// Number of tiles before, of all panels.
+    tile: usize,
+    output: Cursor<f32>,
+}
+
+/// Computes some tiles of `PIXELS` pixels.
 ///
 /// # Safety
-/// As [`run`], for one pixel with offset 0.
+/// As [`run`], for `VECTORS`; so many pixels are left.
 #[inline(always)]
-pub(crate) unsafe fn run_single<S: Simd, W: Weight>(simd: S, panel: &Panel<'_, W>, vectors: usize) {
+unsafe fn tiles<S: Simd, W: Weight, const PIXELS: usize, const VECTORS: usize>(
+    simd: S,
+    block: &Block<'_, W>,
+    count: usize,
+    next: &mut Next,
+) {
+    let width = VECTORS * S::LANES;
+    let depth = block.segments.len() * block.length;
+    for _ in 0..count {
+        let mut output = next.output;
+        for panel in 0..block.panels {
+            output = next.output;
+            // SAFETY: the caller's guarantee; there is that panel.
+            unsafe {
+                let bias = load_vectors::<S, f32, VECTORS>(simd, block.bias.add(panel * width));
+                let mut sums = [bias; PIXELS];
+                let weights = block.weights.add(panel * depth * width);
+                let ahead = block.ahead.map(|ahead| ahead.of_tile(next.tile));
+                for (index, &segment) in block.segments.iter().enumerate() {
+                    let first = index * block.length;
+                    let product = Product {
+                        input: (segment.add(next.pixel * block.stride), block.stride),
+                        weights: weights.add(first * width),
+                        length: block.length,
+                        ahead: ahead.map(|walk| walk.after(first)),
+                    };
+                    product.add_to(simd, &mut sums);
+                }
+                store(simd, block.bounds, &sums, panel * width, &mut output);
+            }
+            next.tile += 1;
+        }
+        next.output = output;
+        next.pixel += PIXELS;
+    }
+}
+
+/// Computes one pixel by one panel of 1 to 8 vectors, for the classifier. Its panels are wider, because
+/// a single pixel has only one sum per vector. Of `block.ahead` only the first start is used.
+///
+/// # Safety
+/// As [`run`].
+#[inline(always)]
+pub(crate) unsafe fn run_single<S: Simd, W: Weight>(simd: S, block: &Block<'_, W>) {
     macro_rules! choose {
         ($($vectors:literal)*) => {
-            match vectors {
+            match block.vectors {
                 $($vectors => {
-                    // SAFETY: the caller guarantees this memory for one pixel with offset 0.
-                    unsafe { single::<S, W, $vectors>(simd, panel) }
+                    // SAFETY: the caller guarantees this memory for one pixel.
+                    unsafe { single::<S, W, $vectors>(simd, block) }
                 })*
                 _ => {}
             }
@@ -124,71 +180,44 @@ pub(crate) unsafe fn run_single<S: Simd, W: Weight>(simd: S, panel: &Panel<'_, W
 }
 
 /// # Safety
-/// As [`run`], for `PIXELS` and `VECTORS`.
-// On wasm32, LLVM would make one function of all sizes, and engines compile that badly.
-#[cfg_attr(target_arch = "wasm32", inline(never))]
-#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
-unsafe fn fixed<S: Simd, W: Weight, const PIXELS: usize, const VECTORS: usize>(
-    simd: S,
-    panel: &Panel<'_, W>,
-    offsets: &[usize; PIXELS],
-) {
-    // SAFETY: the caller guarantees that all this memory is valid.
-    unsafe {
-        let bias = load_vectors::<S, f32, VECTORS>(simd, panel.bias);
-        let mut sums = [bias; PIXELS];
-        for (index, &segment) in panel.segments.iter().enumerate() {
-            let first = index * panel.length;
-            let product = Product {
-                input: (segment, panel.stride),
-                weights: panel.weights.add(first * VECTORS * S::LANES),
-                length: panel.length,
-                ahead: panel.ahead.map(|walk| walk.after(first)),
-            };
-            product.add_to(simd, &mut sums);
-        }
-        store(simd, panel, &sums, offsets);
-    }
-}
-
-/// # Safety
 /// As [`run_single`], for `VECTORS`.
 #[inline(always)]
-unsafe fn single<S: Simd, W: Weight, const VECTORS: usize>(simd: S, panel: &Panel<'_, W>) {
+unsafe fn single<S: Simd, W: Weight, const VECTORS: usize>(simd: S, block: &Block<'_, W>) {
     // SAFETY: the caller guarantees that all this memory is valid.
     unsafe {
-        let mut sums = [load_vectors::<S, f32, VECTORS>(simd, panel.bias)];
-        for (index, &segment) in panel.segments.iter().enumerate() {
-            let first = index * panel.length * VECTORS * S::LANES;
+        let mut sums = [load_vectors::<S, f32, VECTORS>(simd, block.bias)];
+        let ahead = block.ahead.map(|ahead| ahead.of_tile(0));
+        for (index, &segment) in block.segments.iter().enumerate() {
+            let first = index * block.length * VECTORS * S::LANES;
             let product = Product {
                 input: (segment, 0),
-                weights: panel.weights.add(first),
-                length: panel.length,
-                ahead: panel.ahead.map(|walk| Walk {
-                    at: walk.at.wrapping_add(first * size_of::<W>()),
-                    ..walk
-                }),
+                weights: block.weights.add(first),
+                length: block.length,
+                ahead: ahead.map(|walk| walk.further(first * size_of::<W>())),
             };
             product.stream_to(simd, &mut sums);
         }
-        store(simd, panel, &sums, &[0]);
+        store(simd, block.bounds, &sums, 0, &mut block.output.clone());
     }
 }
 
+/// Writes finished sums to the next pixels, from a channel on.
+///
 /// # Safety
 /// As [`run`].
 #[inline(always)]
-unsafe fn store<S: Simd, W, const PIXELS: usize, const VECTORS: usize>(
+unsafe fn store<S: Simd, const PIXELS: usize, const VECTORS: usize>(
     simd: S,
-    panel: &Panel<'_, W>,
+    (low, high): (f32, f32),
     sums: &Sums<S, PIXELS, VECTORS>,
-    offsets: &[usize; PIXELS],
+    channel: usize,
+    output: &mut Cursor<f32>,
 ) {
-    let (low, high) = (simd.splat(panel.bounds.0), simd.splat(panel.bounds.1));
-    for (sums, &offset) in sums.iter().zip(offsets) {
+    let (low, high) = (simd.splat(low), simd.splat(high));
+    for sums in sums {
         // SAFETY: the caller guarantees that all this memory is valid.
         unsafe {
-            let output = panel.output.add(offset);
+            let output = output.next().add(channel);
             for (j, &sum) in sums.iter().enumerate() {
                 simd.store(output.add(j * S::LANES), simd.clamp(sum, low, high));
             }
