@@ -16,18 +16,6 @@ pub(crate) fn parts(count: usize, largest: usize, multiple: usize) -> usize {
     needed.next_multiple_of(multiple.max(1)).min(count.max(1))
 }
 
-/// Divides `count` items into `parts` parts, the longer ones first. This costs one division for all
-/// parts.
-#[inline(always)]
-pub(crate) fn each_part(count: usize, parts: usize) -> impl Iterator<Item = Range<usize>> {
-    let (size, longer) = (count / parts, count % parts);
-    (0..parts).scan(0, move |end, index| {
-        let start = *end;
-        *end += size + usize::from(index < longer);
-        Some(start..*end)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,12 +29,6 @@ mod tests {
                 assert_eq!(sizes.iter().sum::<usize>(), count);
                 let (least, most) = (sizes.iter().min(), sizes.iter().max());
                 assert!(most <= Some(&largest) && most.unwrap() - least.unwrap() <= 1);
-                let each: Vec<_> = each_part(count, number).collect();
-                assert_eq!(each.len(), number);
-                assert!(each.windows(2).all(|two| two[0].end == two[1].start));
-                assert_eq!((each[0].start, each[number - 1].end), (0, count));
-                assert_eq!(each.iter().map(|part| part.len()).max().as_ref(), most);
-                assert_eq!(each.iter().map(|part| part.len()).min().as_ref(), least);
             }
         }
     }

@@ -79,21 +79,6 @@ impl FeatureMap {
             gap: (1 + self.right + self.left) * self.pixel,
         }
     }
-
-    /// Offsets of the pixels from row `y` on, row by row, in values from the arena's start.
-    #[inline(always)]
-    pub(super) fn offsets(&self, y: usize) -> impl Iterator<Item = usize> {
-        let mut x = 0;
-        let mut next = self.at(y, x) / self.value;
-        std::iter::repeat_with(move || {
-            let offset = next;
-            (x, next) = (x + 1, next + self.pixel);
-            if x == self.width {
-                (x, next) = (0, next + (self.right + self.left) * self.pixel);
-            }
-            offset
-        })
-    }
 }
 
 /// Columns of zeros that a window needs left and right of its input.

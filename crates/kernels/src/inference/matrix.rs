@@ -11,9 +11,6 @@ use crate::simd::cursor::Cursor;
 use crate::simd::weight::Weight;
 use crate::simd::{Simd, WeightType, tile};
 
-/// No instruction set has a larger tile.
-pub(super) const LARGEST_TILE: usize = 16;
-
 /// A matrix product.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MatrixProduct {

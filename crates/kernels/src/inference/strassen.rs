@@ -31,13 +31,11 @@
 use std::ops::Range;
 
 use super::context::Context;
-use super::matrix::{LARGEST_TILE, MatrixProduct};
+use super::matrix::MatrixProduct;
 use super::packed::Scheme;
-use crate::panels::Panel;
-use crate::partition::{each_part, parts};
-use crate::simd::ahead::{Region, Walk};
+use crate::simd::ahead::Region;
 pub(super) use crate::simd::strassen::PRODUCTS;
-use crate::simd::{Simd, strassen};
+use crate::simd::{Simd, strassen, tile};
 
 /// Fewest channels, in and out. Below, the prologue and epilogue of a tile cost more than the saved
 /// multiply-adds. On Zen 5, 64 -> 128 channels at 56x56 take 0.205 ms instead of a plain sum's
@@ -93,6 +91,9 @@ pub(super) fn pairs(pixels: usize) -> usize {
 pub(super) fn sums_stride(depth: usize) -> usize {
     3 * depth / 2 + SUMS_GAP
 }
+
+/// No instruction set has a larger tile.
+const LARGEST_TILE: usize = 16;
 
 /// Values of a tile's partial results: `P1`, which `U2` replaces later, and `U3`.
 pub(super) fn partial_values(panel: usize, lanes: usize) -> usize {
@@ -160,93 +161,46 @@ impl Band<'_> {
         panels: Range<usize>,
         next: Region,
     ) {
-        let output = &self.matrix.output;
-        let pairs = pairs(self.pixels);
-        let tiles = parts(pairs, S::TILE, 1);
-        let length = PRODUCTS * self.matrix.layout.depth() / 2;
+        let Self { matrix, pixels, .. } = *self;
+        let (depth, pixel) = (matrix.layout.depth(), matrix.pixel);
+        let half = depth / 2;
+        let tiles = tile::count::<S>(pairs(pixels));
+        let length = PRODUCTS * half;
         let ahead = next.divide(panels.len() * tiles, length);
+        // Each input, with its stride from a pair to the next.
+        let input = |offset: usize| (self.input.wrapping_add(offset).cast_const(), 2 * pixel);
+        let [a11, a12, s1, a22] = [0, half, pixel, pixel + half].map(input);
+        let sum = |number: usize| {
+            let sum = self.sums.wrapping_add(number * half);
+            (sum.cast_const(), sums_stride(depth))
+        };
+        let [s2, s3, s4] = [0, 1, 2].map(sum);
         for (order, panel) in panels.enumerate() {
-            let mut following = output.offsets(row);
-            let pair = self.matrix.layout.pairs().panel(panel);
-            let weights = context.weights(self.matrix.weights + PRODUCTS * pair.offset() / 4);
+            let pair = matrix.layout.pairs().panel(panel);
+            let weights = context.weights(matrix.weights + PRODUCTS * pair.offset() / 4);
             let values = PRODUCTS * pair.len() / 4;
             // The next pair of panels, or the next layer's first.
             let next = weights.wrapping_add(values);
             let next = Region::new(next, values * size_of::<f32>()).divide(tiles, length);
-            for (index, Range { start, end }) in each_part(pairs, tiles).enumerate() {
-                // The output of a pixel that does not exist is discarded.
-                let discarded = context.offsets.discarded / size_of::<f32>();
-                let mut offsets = [[discarded; LARGEST_TILE]; 2];
-                let count = (2 * end).min(self.pixels) - 2 * start;
-                for (index, offset) in (0..count).zip(&mut following) {
-                    offsets[index % 2][index / 2] = offset;
-                }
-                let tile = Tile {
-                    pair: &pair,
-                    first: start,
-                    weights,
-                    ahead: [next.of_tile(index), ahead.of_tile(order * tiles + index)],
-                    even: &offsets[0][..end - start],
-                    odd: &offsets[1][..end - start],
-                };
-                // SAFETY: the caller guarantees the band and the output.
-                unsafe { self.tile(simd, context, &tile) }
-            }
+            let bias = context.weights(matrix.bias + pair.first);
+            let block = strassen::Block {
+                inputs: [a11, a12, s2, s3, a22, s1, s4],
+                depth: half,
+                pixels,
+                weights,
+                biases: [bias, bias.wrapping_add(pair.width / 2)],
+                bounds: matrix.bounds,
+                output: matrix
+                    .output
+                    .cursor(context.pointer(0), row)
+                    .channel(pair.first),
+                discarded: context.pointer(context.offsets.discarded),
+                partial: self.partial,
+                ahead: [next, ahead.from_tile(order * tiles)],
+            };
+            // SAFETY: inputs, weights and sums were made in these sizes. The partial results are the
+            // thread's, and the caller guarantees the output.
+            unsafe { strassen::run(simd, &block) }
         }
     }
-
-    /// # Safety
-    /// As [`Self::multiply`].
-    #[inline(always)]
-    unsafe fn tile<S: Simd>(&self, simd: S, context: &Context<'_>, tile: &Tile<'_>) {
-        let matrix = self.matrix;
-        let (depth, pixel) = (matrix.layout.depth(), matrix.pixel);
-        let half = depth / 2;
-        let pair = tile.pair;
-        let (left, width) = (pair.first, pair.width / 2);
-        let right = left + width;
-
-        let bias = context.weights(matrix.bias + left);
-        // Each input, with its stride from a pair to the next.
-        let input = |offset: usize| {
-            let input = self.input.wrapping_add(2 * tile.first * pixel + offset);
-            (input.cast_const(), 2 * pixel)
-        };
-        let [a11, a12, s1, a22] = [0, half, pixel, pixel + half].map(input);
-        let sum = |number: usize| {
-            let stride = sums_stride(depth);
-            let sum = self.sums.wrapping_add(tile.first * stride + number * half);
-            (sum.cast_const(), stride)
-        };
-        let [s2, s3, s4] = [0, 1, 2].map(sum);
-        let pair_tile = strassen::PairTile {
-            inputs: [a11, a12, s2, s3, a22, s1, s4],
-            depth: half,
-            weights: tile.weights,
-            biases: [bias, bias.wrapping_add(width)],
-            bounds: matrix.bounds,
-            outputs: [left, right].map(|channel| context.pointer::<f32>(0).wrapping_add(channel)),
-            even: tile.even,
-            odd: tile.odd,
-            partial: self.partial,
-            ahead: tile.ahead,
-        };
-        // SAFETY: inputs, weights and sums were made in these sizes. The partial results are the
-        // thread's, and the caller guarantees the output.
-        unsafe { strassen::tile(simd, &pair_tile) }
-    }
-}
-
-/// A tile of pairs of pixels and a pair of panels.
-struct Tile<'a> {
-    pair: &'a Panel,
-    /// Index of the first pair.
-    first: usize,
-    /// The pair's weights.
-    weights: *const f32,
-    /// What to prefetch.
-    ahead: [Walk; 2],
-    /// Offsets of the first pixels of the pairs, and of the second ones.
-    even: &'a [usize],
-    odd: &'a [usize],
 }

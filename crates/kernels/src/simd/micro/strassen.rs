@@ -3,8 +3,10 @@
 
 use std::ops::Range;
 
-use super::ahead::Walk;
+use super::ahead::{Ahead, Walk};
 use super::product::{Product, Sums};
+use super::tile;
+use crate::simd::cursor::Cursor;
 use crate::simd::weight::load_vectors;
 use crate::simd::{Kernel, Simd};
 
@@ -41,94 +43,151 @@ pub(crate) unsafe fn input_sums<S: Simd>(
     }
 }
 
-/// A tile of pairs of pixels times a pair of full panels ([`Simd::PANEL`] vectors each).
-pub(crate) struct PairTile<'a> {
+/// Pairs of pixels, and a pair of full panels ([`Simd::PANEL`] vectors each) that they are multiplied by.
+pub(crate) struct Block {
     /// For each product in order: the first pair's input, and the values from a pair to the next.
     pub(crate) inputs: [(*const f32, usize); PRODUCTS],
     /// Half the input channels.
     pub(crate) depth: usize,
+    /// Number of pixels. The last of an odd number has a partner that is read, but not written.
+    pub(crate) pixels: usize,
     /// `[PRODUCTS][depth][PANEL * LANES]`.
     pub(crate) weights: *const f32,
     /// Initial sums of `P1` and `P5`, `[PANEL * LANES]` each.
     pub(crate) biases: [*const f32; 2],
     pub(crate) bounds: (f32, f32),
-    /// Where the panels' first channels are written, without a pixel's offset.
-    pub(crate) outputs: [*mut f32; 2],
-    /// Offset of the first pixel of each pair in the outputs.
-    pub(crate) even: &'a [usize],
-    /// Offset of the second pixel of each pair.
-    pub(crate) odd: &'a [usize],
+    /// Where the first panel's first channel of the pixels is written. The second panel's follow.
+    pub(crate) output: Cursor<f32>,
+    /// Where a partner that does not exist is written.
+    pub(crate) discarded: *mut f32,
     /// Scratch for two sums per output of a panel.
     pub(crate) partial: *mut f32,
-    /// What to prefetch meanwhile: weights, and what else is read next.
-    pub(crate) ahead: [Walk; 2],
+    /// What to prefetch meanwhile, divided among tiles: weights, and what else is read next.
+    pub(crate) ahead: [Ahead; 2],
 }
 
-/// Computes a tile of 1 to [`Simd::TILE`] pairs.
+/// Computes a block, tile by tile.
 ///
 /// # Safety
-/// Inputs, weights, biases and `partial` must be as the fields say. At the pairs' offsets, the
-/// outputs must be writable and used by no other thread.
+/// Inputs, weights, biases and `partial` must be as the fields say. Both panels' vectors must be writable
+/// at the pixels of the output and where one is discarded, and used by no other thread.
 #[inline(always)]
-pub(crate) unsafe fn tile<S: Simd>(simd: S, tile: &PairTile<'_>) {
-    simd.vectorize(Call(tile));
+pub(crate) unsafe fn run<S: Simd>(simd: S, block: &Block) {
+    simd.vectorize(Call(block));
 }
 
 /// A separate kernel, so that its many sizes are compiled once.
-struct Call<'a>(&'a PairTile<'a>);
+struct Call<'a>(&'a Block);
 
 impl Kernel for Call<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
+        let block = self.0;
+        let pairs = block.pixels.div_ceil(2);
+        let count = tile::count::<S>(pairs);
+        let (size, longer) = (pairs / count, pairs % count);
+        let mut next = Next {
+            pair: 0,
+            tile: 0,
+            output: block.output,
+        };
         // Only the sizes that occur on an instruction set are compiled for it.
         macro_rules! choose {
-            ($($vectors:literal: $($pairs:literal)*;)*) => {
-                match self.0.even.len() {
+            ($size:ident, $count:ident; $($vectors:literal: $($pairs:literal)*;)*) => {
+                match $size {
                     $($($pairs if const { $vectors == S::PANEL && $pairs <= S::TILE } => {
                         // The number of pairs is known at compile time here. Otherwise the sums
                         // would be in memory.
-                        if let (Some(even), Some(odd)) =
-                            (self.0.even.first_chunk(), self.0.odd.first_chunk())
-                        {
-                            // SAFETY: only `tile` makes a `Call`, and its caller guarantees that
-                            // all this memory is valid.
-                            unsafe { fixed::<S, $pairs, $vectors>(simd, self.0, even, odd) }
-                        }
+                        // SAFETY: only `run` makes a `Call`, and its caller guarantees that all
+                        // this memory is valid. These tiles follow the ones before.
+                        unsafe { tiles::<S, $pairs, $vectors>(simd, block, $count, &mut next) }
                     })*)*
                     _ => {}
                 }
             };
         }
-        choose! {
-            2: 1 2 3 4 5 6 7 8 9 10 11 12 13 14;
-            4: 1 2 3 4 5 6;
+        for (size, count) in [(size + 1, longer), (size, count - longer)] {
+            choose! { size, count;
+                2: 1 2 3 4 5 6 7 8 9 10 11 12 13 14;
+                4: 1 2 3 4 5 6;
+            }
         }
     }
 }
 
+/// What comes next of a block.
+struct Next {
+    pair: usize,
+    tile: usize,
+    output: Cursor<f32>,
+}
+
+/// Computes some tiles of `PAIRS` pairs.
+///
 /// # Safety
-/// As [`tile`], for `PAIRS` and `VECTORS`.
-// On wasm32, as `tile::fixed`.
+/// As [`run`]; so many pairs are left.
+#[inline(always)]
+unsafe fn tiles<S: Simd, const PAIRS: usize, const VECTORS: usize>(
+    simd: S,
+    block: &Block,
+    count: usize,
+    next: &mut Next,
+) {
+    for _ in 0..count {
+        let (mut even, mut odd) = ([block.discarded; PAIRS], [block.discarded; PAIRS]);
+        for (index, (even, odd)) in even.iter_mut().zip(&mut odd).enumerate() {
+            *even = next.output.next();
+            if 2 * (next.pair + index) + 1 < block.pixels {
+                *odd = next.output.next();
+            }
+        }
+        let tile = Tile::<PAIRS> {
+            block,
+            pair: next.pair,
+            ahead: block.ahead.map(|ahead| ahead.of_tile(next.tile)),
+            even,
+            odd,
+        };
+        // SAFETY: the caller's guarantee.
+        unsafe { fixed::<S, PAIRS, VECTORS>(simd, &tile) }
+        next.pair += PAIRS;
+        next.tile += 1;
+    }
+}
+
+/// A tile of pairs of pixels.
+struct Tile<'a, const PAIRS: usize> {
+    block: &'a Block,
+    /// Index of its first pair.
+    pair: usize,
+    ahead: [Walk; 2],
+    /// The first panel's first channel of each pair's first pixel, and of its second.
+    even: [*mut f32; PAIRS],
+    odd: [*mut f32; PAIRS],
+}
+
+/// # Safety
+/// As [`tiles`], for one tile.
+// On wasm32, LLVM would make one function of all sizes, and engines compile that badly.
 #[cfg_attr(target_arch = "wasm32", inline(never))]
 #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 unsafe fn fixed<S: Simd, const PAIRS: usize, const VECTORS: usize>(
     simd: S,
-    tile: &PairTile<'_>,
-    even: &[usize; PAIRS],
-    odd: &[usize; PAIRS],
+    tile: &Tile<'_, PAIRS>,
 ) {
-    let u = tile.partial;
+    let block = tile.block;
+    let u = block.partial;
     let u3 = u.wrapping_add(PAIRS * VECTORS * S::LANES);
-    let [left, right] = tile.outputs;
+    let (left, right) = (0, VECTORS * S::LANES);
     // SAFETY: the caller guarantees that all this memory is valid.
     unsafe {
-        let mut sums: Sums<S, PAIRS, VECTORS> = [load_vectors(simd, tile.biases[0]); PAIRS];
+        let mut sums: Sums<S, PAIRS, VECTORS> = [load_vectors(simd, block.biases[0]); PAIRS];
         add_product(simd, tile, 0, &mut sums);
         keep(simd, &sums, u);
         add_product(simd, tile, 1, &mut sums);
-        finish(simd, tile, &sums, left, even);
+        finish(simd, block, &sums, &tile.even, left);
 
         sums = kept(simd, u);
         add_product(simd, tile, 2, &mut sums);
@@ -136,14 +195,14 @@ unsafe fn fixed<S: Simd, const PAIRS: usize, const VECTORS: usize>(
         add_product(simd, tile, 3, &mut sums);
         keep(simd, &sums, u3);
         add_product(simd, tile, 4, &mut sums);
-        finish(simd, tile, &sums, left, odd);
+        finish(simd, block, &sums, &tile.odd, left);
 
-        sums = [load_vectors(simd, tile.biases[1]); PAIRS];
+        sums = [load_vectors(simd, block.biases[1]); PAIRS];
         add_product(simd, tile, 5, &mut sums);
-        finish(simd, tile, &plus_kept(simd, sums, u3), right, odd);
+        finish(simd, block, &plus_kept(simd, sums, u3), &tile.odd, right);
         sums = plus_kept(simd, sums, u);
         add_product(simd, tile, 6, &mut sums);
-        finish(simd, tile, &sums, right, even);
+        finish(simd, block, &sums, &tile.even, right);
     }
 }
 
@@ -152,18 +211,20 @@ unsafe fn fixed<S: Simd, const PAIRS: usize, const VECTORS: usize>(
 #[inline(always)]
 unsafe fn add_product<S: Simd, const PAIRS: usize, const VECTORS: usize>(
     simd: S,
-    tile: &PairTile<'_>,
+    tile: &Tile<'_, PAIRS>,
     index: usize,
     sums: &mut Sums<S, PAIRS, VECTORS>,
 ) {
-    let block = tile.depth * VECTORS * S::LANES;
+    let Tile { block, pair, .. } = *tile;
+    let (input, stride) = block.inputs[index];
+    let weights = index * block.depth * VECTORS * S::LANES;
     // SAFETY: the caller guarantees that this memory is valid.
     unsafe {
         let product = Product {
-            input: tile.inputs[index],
-            weights: tile.weights.add(index * block),
-            length: tile.depth,
-            ahead: tile.ahead.map(|walk| walk.after(index * tile.depth)),
+            input: (input.add(pair * stride), stride),
+            weights: block.weights.add(weights),
+            length: block.depth,
+            ahead: tile.ahead.map(|walk| walk.after(index * block.depth)),
         };
         product.add_to(simd, sums);
     }
@@ -226,24 +287,24 @@ unsafe fn plus_kept<S: Simd, const PAIRS: usize, const VECTORS: usize>(
     sums
 }
 
-/// Applies the activation to finished sums and writes them to their pixels.
+/// Applies the activation to finished sums and writes them to their pixels, from a channel on.
 ///
 /// # Safety
 /// The pixels must be writable and used by no other thread.
 #[inline(always)]
 unsafe fn finish<S: Simd, const PAIRS: usize, const VECTORS: usize>(
     simd: S,
-    tile: &PairTile<'_>,
+    block: &Block,
     sums: &Sums<S, PAIRS, VECTORS>,
-    output: *mut f32,
-    places: &[usize; PAIRS],
+    pixels: &[*mut f32; PAIRS],
+    channel: usize,
 ) {
-    let (low, high) = (simd.splat(tile.bounds.0), simd.splat(tile.bounds.1));
-    for (sums, &place) in sums.iter().zip(places) {
+    let (low, high) = (simd.splat(block.bounds.0), simd.splat(block.bounds.1));
+    for (sums, &pixel) in sums.iter().zip(pixels) {
         for (j, &sum) in sums.iter().enumerate() {
             // SAFETY: the caller guarantees that this memory is valid.
             unsafe {
-                let output = output.add(place + j * S::LANES);
+                let output = pixel.add(channel + j * S::LANES);
                 simd.store(output, simd.clamp(sum, low, high));
             }
         }
