@@ -102,7 +102,7 @@ unsafe fn groups<S: Simd>(simd: S, row: &Row<'_>, window: impl Window) {
 
 /// # Safety
 /// As [`row`].
-// On wasm32, as `tile::fixed`.
+// On wasm32, as `tile::tiles`.
 #[cfg_attr(target_arch = "wasm32", inline(never))]
 #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 unsafe fn columns<S: Simd, const COLUMNS: usize>(

@@ -170,7 +170,7 @@ struct Tile<'a, const PAIRS: usize> {
 
 /// # Safety
 /// As [`tiles`], for one tile.
-// On wasm32, LLVM would make one function of all sizes, and engines compile that badly.
+// On wasm32, as `tile::tiles`.
 #[cfg_attr(target_arch = "wasm32", inline(never))]
 #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 unsafe fn fixed<S: Simd, const PAIRS: usize, const VECTORS: usize>(

@@ -120,7 +120,9 @@ struct Next {
 ///
 /// # Safety
 /// As [`run`], for `VECTORS`; so many pixels are left.
-#[inline(always)]
+// On wasm32, LLVM would make one function of all sizes, and engines compile that badly.
+#[cfg_attr(target_arch = "wasm32", inline(never))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 unsafe fn tiles<S: Simd, W: Weight, const PIXELS: usize, const VECTORS: usize>(
     simd: S,
     block: &Block<'_, W>,
