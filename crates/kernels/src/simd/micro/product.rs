@@ -59,15 +59,20 @@ impl<W: Weight> Product<W> {
                 let pixels: [_; PIXELS] = std::array::from_fn(|i| opaque(input.add(i * stride)));
                 let unrolled = self.length - self.length % UNROLLED;
                 for k in (0..unrolled).step_by(UNROLLED) {
-                    for j in 0..UNROLLED {
-                        let weights = weights.add(j * width);
-                        add(simd, sums, weights, |i| pixels[i].add(k + j));
-                        match j {
-                            0 | 2 => prefetch(0, 2),
-                            1 => prefetch(1, UNROLLED),
-                            _ => {}
-                        }
+                    // Written out: of a loop here, LLVM makes code that takes 3 to 5 % longer by AVX2.
+                    macro_rules! step {
+                        ($j:literal) => {
+                            let weights = weights.add($j * width);
+                            add(simd, sums, weights, |i| pixels[i].add(k + $j));
+                        };
                     }
+                    step!(0);
+                    prefetch(0, 2);
+                    step!(1);
+                    prefetch(1, UNROLLED);
+                    step!(2);
+                    prefetch(0, 2);
+                    step!(3);
                     weights = weights.add(UNROLLED * width);
                 }
                 for k in unrolled..self.length {

@@ -7,6 +7,7 @@ use super::ahead::{Ahead, Walk};
 use super::product::{Product, Sums};
 use super::tile;
 use crate::simd::cursor::Cursor;
+use crate::simd::opaque::opaque;
 use crate::simd::weight::load_vectors;
 use crate::simd::{Kernel, Simd};
 
@@ -184,25 +185,29 @@ unsafe fn fixed<S: Simd, const PAIRS: usize, const VECTORS: usize>(
     // SAFETY: the caller guarantees that all this memory is valid.
     unsafe {
         let mut sums: Sums<S, PAIRS, VECTORS> = [load_vectors(simd, block.biases[0]); PAIRS];
-        add_product(simd, tile, 0, &mut sums);
-        keep(simd, &sums, u);
-        add_product(simd, tile, 1, &mut sums);
-        finish(simd, block, &sums, &tile.even, left);
-
-        sums = kept(simd, u);
-        add_product(simd, tile, 2, &mut sums);
-        keep(simd, &sums, u);
-        add_product(simd, tile, 3, &mut sums);
-        keep(simd, &sums, u3);
-        add_product(simd, tile, 4, &mut sums);
-        finish(simd, block, &sums, &tile.odd, left);
-
-        sums = [load_vectors(simd, block.biases[1]); PAIRS];
-        add_product(simd, tile, 5, &mut sums);
-        finish(simd, block, &plus_kept(simd, sums, u3), &tile.odd, right);
-        sums = plus_kept(simd, sums, u);
-        add_product(simd, tile, 6, &mut sums);
-        finish(simd, block, &sums, &tile.even, right);
+        // Their number is opaque: seven copies of the product's loop, for each number of pairs, are more
+        // than processors keep of decoded instructions.
+        for index in 0..opaque(PRODUCTS) {
+            add_product(simd, tile, index, &mut sums);
+            match index {
+                0 => keep(simd, &sums, u),
+                1 => {
+                    finish(simd, block, &sums, &tile.even, left);
+                    sums = kept(simd, u);
+                }
+                2 => keep(simd, &sums, u),
+                3 => keep(simd, &sums, u3),
+                4 => {
+                    finish(simd, block, &sums, &tile.odd, left);
+                    sums = [load_vectors(simd, block.biases[1]); PAIRS];
+                }
+                5 => {
+                    finish(simd, block, &plus_kept(simd, sums, u3), &tile.odd, right);
+                    sums = plus_kept(simd, sums, u);
+                }
+                _ => finish(simd, block, &sums, &tile.even, right),
+            }
+        }
     }
 }
 
