@@ -148,7 +148,7 @@ impl MatrixProduct {
             bias: panels.source.bias.wrapping_add(first.first),
             bounds: self.bounds,
             output: pixels.output.channel(first.first),
-            ahead: [panels.next.from_tile(pixels.tiles), pixels.ahead],
+            ahead: [panels.next.starting_at(pixels.tiles), pixels.ahead],
         };
         // SAFETY: the caller guarantees input and output. Weights and biases are packed in these
         // sizes.

@@ -219,7 +219,7 @@ impl Separable {
                 count: pixels,
                 output: output.cursor(context.pointer(0), product.rows.start),
                 tiles: 0,
-                ahead: ahead.from_tile(before),
+                ahead: ahead.starting_at(before),
             };
             // SAFETY: the depthwise result of these rows is in the scratch. These rows or panels of
             // the output are this chunk's.

@@ -196,7 +196,7 @@ impl Band<'_> {
                     .channel(pair.first),
                 discarded: context.pointer(context.offsets.discarded),
                 partial: self.partial,
-                ahead: [next, ahead.from_tile(order * tiles)],
+                ahead: [next, ahead.starting_at(order * tiles)],
             };
             // SAFETY: inputs, weights and sums were made in these sizes. The partial results are the
             // thread's, and the caller guarantees the output.

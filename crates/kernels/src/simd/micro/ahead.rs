@@ -61,7 +61,7 @@ impl Ahead {
 
     /// The shares from tile `index` on.
     #[inline(always)]
-    pub(crate) fn from_tile(self, index: usize) -> Self {
+    pub(crate) fn starting_at(self, index: usize) -> Self {
         Self {
             start: self.start.wrapping_add(self.share * index),
             ..self

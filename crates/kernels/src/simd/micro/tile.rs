@@ -71,6 +71,10 @@ impl<W: Weight> Kernel for Call<'_, W> {
     type Output = ();
 
     #[inline(always)]
+    #[expect(
+        clippy::collapsible_match,
+        reason = "a guard would not keep other sizes from being compiled"
+    )]
     fn run<S: Simd>(self, simd: S) {
         let block = self.0;
         let count = count::<S>(block.pixels);
