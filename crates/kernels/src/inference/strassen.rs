@@ -194,7 +194,10 @@ impl Band<'_> {
                     .output
                     .cursor(context.pointer(0), row)
                     .channel(pair.first),
-                discarded: context.pointer(context.offsets.discarded),
+                // Threads that share the pixels have other panels, and so other places there.
+                discarded: context
+                    .pointer::<f32>(context.offsets.discarded)
+                    .wrapping_add(pair.first),
                 partial: self.partial,
                 ahead: [next, ahead.starting_at(order * tiles)],
             };

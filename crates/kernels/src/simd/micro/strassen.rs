@@ -59,7 +59,7 @@ pub(crate) struct Block {
     pub(crate) bounds: (f32, f32),
     /// Where the first panel's first channel of the pixels is written. The second panel's follow.
     pub(crate) output: Cursor<f32>,
-    /// Where a partner that does not exist is written.
+    /// The same for a partner that does not exist.
     pub(crate) discarded: *mut f32,
     /// Scratch for two sums per output of a panel.
     pub(crate) partial: *mut f32,
