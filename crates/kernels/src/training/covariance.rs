@@ -154,7 +154,9 @@ impl<'a> Covariance<'a> {
         context.wait();
     }
 
-    /// Means and covariance of a panel's channels.
+    /// Means and covariance of a panel's channels. Rows are computed in turn, so that what is read and
+    /// written for them is contiguous.
+    #[inline(always)]
     fn finish_panel(&self, panel: Panel) {
         let Self {
             context,
@@ -162,31 +164,44 @@ impl<'a> Covariance<'a> {
             planned,
         } = *self;
         let count = layer.pixels as f64;
-        let copies = if planned.splits_panels {
-            1
-        } else {
-            context.threads
+        let copies = match planned.splits_panels {
+            true => 1,
+            false => context.threads,
         };
-        let to = context.pointer(context.shared.covariance + panel.offset());
-        let mean = |channel| self.mean_of_threads(channel);
-        let means: Vec<f64> = (0..planned.width).map(mean).collect();
-        panel.for_each(|column, k, index| {
+        let means: Vec<f64> = (0..planned.width).map(|k| self.mean_of_threads(k)).collect();
+        let own = &means[panel.first..panel.first + panel.columns];
+        let mut row = [0.0; LARGEST_PANEL];
+        let row = &mut row[..panel.columns];
+        for (k, &mean) in means.iter().enumerate() {
+            row.fill(0.0);
             // Of a pair, the sum is in the column of the later channel.
-            let (first, step) = planned.layout.column(column.max(k));
-            let offset = first + column.min(k) * step;
-            // SAFETY: all threads have written their sums before the barrier.
-            let of = |copy| f64::from(unsafe { context.weight_sums(copy).add(offset).read() });
-            let sum: f64 = (0..copies).map(of).sum();
-            let value = sum / count - means[column] * means[k];
+            let (of_earlier, of_later) = row.split_at_mut(panel.columns.min(k.saturating_sub(panel.first)));
+            let (column, step) = planned.layout.column(k);
+            let earlier = column + panel.first * step;
+            let later = panel.offset() + panel.row(k).start + of_earlier.len();
+            for copy in 0..copies {
+                let sums = context.weight_sums(copy);
+                // SAFETY: all threads have written their sums before the barrier.
+                unsafe {
+                    for (lane, sum) in of_earlier.iter_mut().enumerate() {
+                        *sum += f64::from(sums.add(earlier + lane * step).read());
+                    }
+                    for (lane, sum) in of_later.iter_mut().enumerate() {
+                        *sum += f64::from(sums.add(later + lane).read());
+                    }
+                }
+            }
+            let to = context.pointer(context.shared.covariance + panel.offset());
             // SAFETY: the panel of the covariance is this thread's.
-            unsafe { to.add(index).write(value as f32) }
-        });
-        for (channel, &mean) in means
-            .iter()
-            .enumerate()
-            .skip(panel.first)
-            .take(panel.columns)
-        {
+            let to = unsafe {
+                let row = to.add(panel.row(k).start);
+                std::slice::from_raw_parts_mut(row, panel.columns)
+            };
+            for ((to, sum), own) in to.iter_mut().zip(&*row).zip(own) {
+                *to = (sum / count - own * mean) as f32;
+            }
+        }
+        for (channel, &mean) in panel.all_columns().zip(own) {
             // SAFETY: the channel's mean is this thread's.
             unsafe { context.pointer(planned.means + channel).write(mean as f32) }
         }
@@ -242,13 +257,9 @@ impl<'a> Covariance<'a> {
     /// Mean and variance of an output channel's `z`.
     pub(super) fn moments(&self, output: usize) -> (f64, f64) {
         let weights = self.weights(output);
-        let dot = |values: &[f32]| -> f64 {
-            let products = weights.iter().zip(values);
-            products.map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
-        };
         // Of a channel that is the same everywhere, rounding may leave less than 0.
-        let variance = dot(self.product(output)).max(0.0);
-        (dot(self.means()), variance)
+        let variance = dot(weights, self.product(output)).max(0.0);
+        (dot(weights, self.means()), variance)
     }
 
     /// Writes the thread's panels of `M`, as rows from `first` on of the packed weights at `to`, and of
@@ -315,9 +326,9 @@ impl<'a> Covariance<'a> {
         }
     }
 
-    /// The part of the gradient of an output channel's weights that comes through `z`, as a function
-    /// of the input channel.
-    pub(super) fn weight_gradient(&self, output: usize) -> impl Fn(usize) -> f32 + use<'a> {
+    /// Writes the part of the gradient of an output channel's weights that comes through `z`.
+    #[inline(always)]
+    pub(super) fn weight_gradient(&self, output: usize, to: &mut [f32]) {
         let Self { context, layer, .. } = *self;
         let count = layer.pixels as f64;
         let get = |which| {
@@ -326,7 +337,28 @@ impl<'a> Covariance<'a> {
         };
         let slope = count * get(Coefficient::Slope);
         let constant = count * get(Coefficient::Offset) + slope * get(Coefficient::Mean);
-        let (product, means) = (self.product(output), self.means());
-        move |k| (slope * f64::from(product[k]) + constant * f64::from(means[k])) as f32
+        let values = self.product(output).iter().zip(self.means());
+        for (to, (&product, &mean)) in to.iter_mut().zip(values) {
+            *to = (slope * f64::from(product) + constant * f64::from(mean)) as f32;
+        }
     }
+}
+
+/// Most columns of a panel.
+const LARGEST_PANEL: usize = 64;
+
+/// The sum of products. Several sums are added up at a time: each addition waits for the one before.
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    const SOME: usize = 8;
+    let (a, rest_of_a) = a.as_chunks::<SOME>();
+    let (b, rest_of_b) = b.as_chunks::<SOME>();
+    let mut sums = [0.0; SOME];
+    for (a, b) in a.iter().zip(b) {
+        for ((sum, &a), &b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += f64::from(a) * f64::from(b);
+        }
+    }
+    let rest = rest_of_a.iter().zip(rest_of_b);
+    let rest: f64 = rest.map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
+    sums.iter().sum::<f64>() + rest
 }

@@ -106,19 +106,22 @@ impl DepthwiseLayer {
         let mut seen = 0;
         for band in self.share(context, thread) {
             let pixels = self.bands.output_pixels(&band);
-            let output = context.pointer(layer.output(pixels.start));
+            let outputs = [
+                layer.output(pixels.start),
+                layer.plain_output(pixels.start),
+            ];
             // SAFETY: scratch is this thread's, and so are the band's pixels of the map.
             unsafe {
                 self.bands.load_input(simd, &band, &input, scratch);
-                for branch in 0..self.branches {
+                for (branch, output) in outputs.into_iter().enumerate().take(self.branches) {
                     self.bands.forward(
                         simd,
                         &band,
                         scratch,
                         context.pointer(self.weights(branch)),
                         UNBOUNDED,
-                        output.wrapping_add(branch * layer.width),
-                        layer.pixel(),
+                        context.pointer(output),
+                        layer.pixel,
                     );
                 }
             }
@@ -220,7 +223,8 @@ impl DepthwiseLayer {
                     1 => 0.0,
                     _ => sum(1, channel, tap),
                 };
-                rounded.write_gradient(&grids.get(channel), channel, plain);
+                let plain: Vec<f32> = (0..taps).map(plain).collect();
+                rounded.write_gradient(&grids.get(channel), channel, &plain);
             }
         }
     }

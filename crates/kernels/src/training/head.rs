@@ -280,6 +280,7 @@ impl PlannedHead {
         let rounded = self.rounded.as_ref();
         let rounded = rounded.map(|planned| RoundedWeights { context, planned });
         let rounded = rounded.map(|weights| (weights, weights.grids()));
+        let no_other = vec![0.0; self.channels];
         for group in part(self.class_width / S::OUTER_ROWS, thread, context.threads) {
             let class = group * S::OUTER_ROWS;
             for first in (0..vectors).step_by(S::PANEL) {
@@ -313,7 +314,7 @@ impl PlannedHead {
                         .parameter_gradient(weights)
                         .copy_from_nonoverlapping(sums, self.channels);
                     if let Some((rounded, grids)) = &rounded {
-                        rounded.write_gradient(&grids.get(class), class, |_| 0.0);
+                        rounded.write_gradient(&grids.get(class), class, &no_other);
                     }
                     let of = |image| {
                         context

@@ -43,12 +43,13 @@ pub(super) struct PlannedLayer {
     /// Output channels in vectors, and in values with padding.
     pub(super) vectors: usize,
     pub(super) width: usize,
-    /// Convolutions of the input: 2 for `y` and `z`, otherwise 1.
-    pub(super) branches: usize,
     /// From which the statistics of `z` follow, if it is not computed.
     pub(super) covariance: Option<PlannedCovariance>,
-    /// Offset of the map, whose pixels hold `y`, or `y` and `z`.
+    /// Offset of the map of `y`, and values from one of its pixels to the next.
     pub(super) map: usize,
+    pub(super) pixel: usize,
+    /// Offset of the map of `z`, which has the same distance of pixels.
+    pub(super) plain_map: usize,
     /// The weights of `y`, if they are rounded.
     pub(super) rounded: Option<PlannedWeights>,
     /// The range of the activation, if it is measured.
@@ -60,22 +61,16 @@ pub(super) struct PlannedLayer {
 }
 
 impl PlannedLayer {
-    /// Values from one pixel of the map to the next.
-    #[inline(always)]
-    pub(super) fn pixel(&self) -> usize {
-        self.branches * self.width
-    }
-
     /// Offset of a pixel of `y`.
     #[inline(always)]
     pub(super) fn output(&self, pixel: usize) -> usize {
-        self.map + pixel * self.pixel()
+        self.map + pixel * self.pixel
     }
 
     /// Offset of a pixel of `z`.
     #[inline(always)]
     pub(super) fn plain_output(&self, pixel: usize) -> usize {
-        self.output(pixel) + (self.branches - 1) * self.width
+        self.plain_map + pixel * self.pixel
     }
 
     /// Offset of a row of coefficients.

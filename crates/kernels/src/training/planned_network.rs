@@ -124,6 +124,13 @@ impl PlannedNetwork {
             });
             let map_width = vectors.width(layer.out_channels);
             let length = crate::error::volume("map", &[pixels, branches, map_width])?;
+            let map = offsets.take(length);
+            // A matrix product writes pixels of `y` and `z` side by side. Elsewhere each has a map of
+            // its own: processors fetch the lines that follow, too, and mostly one of both is read.
+            let (pixel, to_plain) = match layer.kind {
+                ConvKind::Conv => (branches * map_width, (branches - 1) * map_width),
+                ConvKind::Depthwise => (map_width, (branches - 1) * pixels * map_width),
+            };
             largest_map = largest_map.max(pixels * map_width);
             largest_width = largest_width.max(map_width);
             layers.push(PlannedLayer {
@@ -133,9 +140,10 @@ impl PlannedNetwork {
                 pixels,
                 vectors: vectors.count(layer.out_channels),
                 width: map_width,
-                branches,
                 covariance,
-                map: offsets.take(length),
+                map,
+                pixel,
+                plain_map: map + to_plain,
                 coefficients: offsets.take(COEFFICIENTS * map_width),
                 rounded: rounding
                     .map(|scheme| PlannedWeights::of_layer(scheme, &layer, &mut offsets)),

@@ -43,6 +43,7 @@ impl<'a> RoundedWeights<'a> {
     }
 
     /// Finds the ranges of the thread's channels.
+    #[inline(always)]
     pub(super) fn measure(&self, thread: usize) {
         for channel in part(self.planned.channels, thread, self.context.threads) {
             let factor = self.factor(channel);
@@ -102,23 +103,31 @@ impl<'a> RoundedWeights<'a> {
     }
 
     /// Replaces the gradients of a channel's rounded weights by those of the weights, and adds to that
-    /// of gamma. `plain(k)` is a gradient that reaches weight `k` in another way.
-    pub(super) fn write_gradient(&self, grid: &Grid, channel: usize, plain: impl Fn(usize) -> f32) {
+    /// of gamma. `plain` are gradients that reach the weights in another way.
+    #[inline(always)]
+    pub(super) fn write_gradient(&self, grid: &Grid, channel: usize, plain: &[f32]) {
         let factor = self.factor(channel);
-        let gradient = self
-            .context
-            .parameter_gradient(self.planned.weights + channel * self.planned.depth);
-        let mut of_factor = 0.0;
-        for (k, &weight) in self.of_channel(channel).iter().enumerate() {
-            // SAFETY: the channel's gradient is this thread's.
-            let gradient = unsafe { &mut *gradient.add(k) };
-            let folded = match grid.passes(weight * factor) {
-                true => *gradient,
-                false => 0.0,
-            };
-            of_factor += f64::from(folded) * f64::from(weight);
-            *gradient = folded * factor + plain(k);
+        let depth = self.planned.depth;
+        let first = self.planned.weights + channel * depth;
+        // SAFETY: the channel's gradients are this thread's.
+        let gradients = unsafe {
+            std::slice::from_raw_parts_mut(self.context.parameter_gradient(first), depth)
+        };
+        let weights = self.of_channel(channel);
+        let mut sums = [0.0; SOME];
+        let chunks = gradients.chunks_mut(SOME).zip(weights.chunks(SOME));
+        for ((gradients, weights), plain) in chunks.zip(plain.chunks(SOME)) {
+            let values = gradients.iter_mut().zip(weights).zip(plain);
+            for (((gradient, &weight), &plain), sum) in values.zip(&mut sums) {
+                let folded = match grid.passes(weight * factor) {
+                    true => *gradient,
+                    false => 0.0,
+                };
+                *sum += f64::from(folded) * f64::from(weight);
+                *gradient = folded * factor + plain;
+            }
         }
+        let of_factor: f64 = sums.iter().sum();
         let Some((fold, gamma)) = self.planned.fold.and_then(|fold| Some((fold, fold.gamma?)))
         else {
             return;
@@ -132,10 +141,13 @@ impl<'a> RoundedWeights<'a> {
     }
 }
 
+/// Values that are taken at a time where each would have to wait for the one before.
+const SOME: usize = 16;
+
 /// Smallest and largest of the values times a factor. Several are found at a time: each comparison waits
 /// for the one before.
+#[inline(always)]
 fn extremes(values: &[f32], factor: f32) -> [f32; 2] {
-    const SOME: usize = 16;
     let (mut least, mut most) = ([f32::INFINITY; SOME], [f32::NEG_INFINITY; SOME]);
     let (whole, rest) = values.as_chunks::<SOME>();
     for values in whole.iter().map(|values| values.as_slice()).chain([rest]) {

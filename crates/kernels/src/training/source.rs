@@ -45,7 +45,7 @@ impl Rows for LayerActivation<'_> {
         }
         let job = Normalize {
             input: context.pointer(layer.output(pixels.start) + channel),
-            pixel: layer.pixel(),
+            pixel: layer.pixel,
             count: pixels.len(),
             vectors: vectors.len(),
             scale: row(Coefficient::Scale),
@@ -94,7 +94,7 @@ impl Rows for MapGradient<'_> {
                 0 => (gradient, layer.width, row(Coefficient::Scale), zeros),
                 _ => (
                     context.pointer(layer.plain_output(pixels.start) + channel),
-                    layer.pixel(),
+                    layer.pixel,
                     row(Coefficient::Slope),
                     row(Coefficient::Offset),
                 ),
@@ -174,7 +174,7 @@ pub(super) fn gate_gradient<S: Simd>(
         gradient: context.gradient(layer).wrapping_add(first),
         gradient_pixel: layer.width,
         input: context.pointer(layer.output(pixels.start)),
-        input_pixel: layer.pixel(),
+        input_pixel: layer.pixel,
         count: pixels.len(),
         vectors: layer.vectors,
         scale: context.coefficient(layer, Coefficient::Scale),

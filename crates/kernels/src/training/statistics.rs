@@ -68,7 +68,7 @@ impl Partial {
                 normalization::statistics(
                     simd,
                     context.pointer(layer.plain_output(pixels.start)),
-                    layer.pixel(),
+                    layer.pixel,
                     pixels.len(),
                     layer.vectors,
                     *seen as f32,
@@ -83,7 +83,7 @@ impl Partial {
                 normalization::extremes(
                     simd,
                     context.pointer(layer.output(pixels.start)),
-                    layer.pixel(),
+                    layer.pixel,
                     pixels.len(),
                     layer.vectors,
                     *seen == 0,

@@ -89,6 +89,9 @@ fn add_difference<S: Simd>(simd: S, value: S::Vector, pivot: S::Vector, sums: &m
     sums[1] = simd.mul_add(difference, difference, sums[1]);
 }
 
+/// Ranges that are extended in turn.
+const RANGES: usize = 4;
+
 /// Extends the range of each channel, `lowest` to `highest`, to `count` pixels (at least 1). If
 /// `fresh`, nothing was seen before them.
 ///
@@ -113,17 +116,32 @@ pub(crate) unsafe fn extremes<S: Simd>(
         unsafe {
             let input = input.add(channel);
             let first = simd.load(input);
-            let (mut low, mut high) = match fresh {
+            let found = match fresh {
                 true => (first, first),
                 false => (
                     simd.load(lowest.add(channel)),
                     simd.load(highest.add(channel)),
                 ),
             };
-            for p in 0..count {
+            // Several ranges, because each comparison with a single one would wait for the one before.
+            let mut ranges = [found; RANGES];
+            let extend = |(low, high), p| {
                 let z = simd.load(input.add(p * pixel));
-                low = simd.clamp(z, least, low);
-                high = simd.clamp(z, high, most);
+                (simd.clamp(z, least, low), simd.clamp(z, high, most))
+            };
+            let whole = count - count % RANGES;
+            for start in (0..whole).step_by(RANGES) {
+                for (p, range) in ranges.iter_mut().enumerate() {
+                    *range = extend(*range, start + p);
+                }
+            }
+            for p in whole..count {
+                ranges[0] = extend(ranges[0], p);
+            }
+            let [(mut low, mut high), rest @ ..] = ranges;
+            for (other_low, other_high) in rest {
+                low = simd.clamp(other_low, least, low);
+                high = simd.clamp(other_high, high, most);
             }
             simd.store(lowest.add(channel), low);
             simd.store(highest.add(channel), high);

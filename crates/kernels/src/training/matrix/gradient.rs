@@ -205,16 +205,29 @@ impl MatrixLayer {
             let (Some(weights), Some(grids)) = (&rounded, &grids) else {
                 continue;
             };
+            let mut plain = vec![0.0; layer.spec.depth()];
             for channel in channels {
-                let (second, step) = self.sums.column((self.branches - 1) * self.width + channel);
-                let covariance = Covariance::of(context, layer);
-                let covariance = covariance.map(|of| of.weight_gradient(channel));
-                let plain = |weight| match (&covariance, self.branches) {
-                    (Some(of_plain), _) => of_plain(weight),
-                    (None, 1) => 0.0,
-                    (None, _) => self.sum(context, second + self.value(weight) * step),
-                };
-                weights.write_gradient(&grids.get(channel), channel, plain);
+                self.plain_gradient(context, layer, channel, &mut plain);
+                weights.write_gradient(&grids.get(channel), channel, &plain);
+            }
+        }
+    }
+
+    /// Writes the gradients that reach a channel's weights through `z`, if that is not `y`.
+    #[inline(always)]
+    fn plain_gradient(
+        &self,
+        context: &PassContext<'_>,
+        layer: &PlannedLayer,
+        channel: usize,
+        to: &mut [f32],
+    ) {
+        if let Some(covariance) = Covariance::of(context, layer) {
+            covariance.weight_gradient(channel, to);
+        } else if self.branches > 1 {
+            let (second, step) = self.sums.column((self.branches - 1) * self.width + channel);
+            for (weight, to) in to.iter_mut().enumerate() {
+                *to = self.sum(context, second + self.value(weight) * step);
             }
         }
     }

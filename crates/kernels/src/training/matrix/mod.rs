@@ -256,7 +256,7 @@ impl MatrixLayer {
             bias: None,
             bounds: UNBOUNDED,
             output: context.pointer(layer.output(pixels.start)),
-            output_stride: layer.pixel(),
+            output_stride: layer.pixel,
         }
     }
 
