@@ -53,6 +53,25 @@ pub(crate) struct Band {
     pub(crate) inputs: Range<usize>,
     /// Output rows whose gradient the backward pass reads.
     gradients: Range<usize>,
+    /// Output rows under whose windows the inputs are loaded.
+    loaded: Range<usize>,
+}
+
+impl Band {
+    /// The same with the inputs under all gradients, from which they can be computed.
+    pub(crate) fn widened(self) -> Self {
+        let loaded = self.gradients.clone();
+        Self { loaded, ..self }
+    }
+}
+
+/// Where rows of pixels are written.
+#[derive(Clone, Copy)]
+struct Output {
+    start: *mut f32,
+    /// Values from one pixel, and from one row, to the next.
+    pixel: usize,
+    row: usize,
 }
 
 /// The parts of a thread's scratch.
@@ -68,6 +87,15 @@ impl Bands {
     /// For `width` channels, a whole number of vectors. An image has as few bands as keep scratch
     /// in the cache, but at least `least` if it has that many rows.
     pub(crate) fn new(size: &ConvSize, width: usize, least: usize) -> Self {
+        Self::with_room(size, width, least, |band| band)
+    }
+
+    /// The same with room for bands that are [`Band::widened`].
+    pub(crate) fn widened(size: &ConvSize, width: usize, least: usize) -> Self {
+        Self::with_room(size, width, least, Band::widened)
+    }
+
+    fn with_room(size: &ConvSize, width: usize, least: usize, of: fn(Band) -> Band) -> Self {
         let taps = size.rows.kernel * size.columns.kernel;
         let mut result = Self {
             size: *size,
@@ -83,8 +111,10 @@ impl Bands {
         let most = size.rows.output;
         for count in parts(most, most, least.min(most))..=most {
             result.bands = count;
-            let bands = || (0..count).map(|index| result.band(index));
-            let input_rows = bands().map(|band| result.rows_under(&band).len()).max();
+            let bands = || (0..count).map(|index| of(result.band(index)));
+            let input_rows = bands()
+                .map(|band| result.rows_under(&band.loaded).len())
+                .max();
             let gradient_rows = bands().map(|band| band.gradients.len()).max();
             result.input_rows = input_rows.unwrap_or(0);
             result.gradient_rows = gradient_rows.unwrap_or(0);
@@ -164,19 +194,20 @@ impl Bands {
         Band {
             image,
             gradients: gradients.start.min(gradients.end)..gradients.end,
+            loaded: outputs.clone(),
             outputs,
             inputs,
         }
     }
 
-    /// Input rows under the windows of a band's outputs. Some lie outside the map.
-    fn rows_under(&self, band: &Band) -> Range<isize> {
+    /// Input rows under the windows of some output rows. Some lie outside the map.
+    fn rows_under(&self, outputs: &Range<usize>) -> Range<isize> {
         let rows = &self.size.rows;
-        if band.outputs.is_empty() {
+        if outputs.is_empty() {
             return 0..0;
         }
-        let first = (band.outputs.start * rows.stride) as isize - rows.before as isize;
-        let count = (band.outputs.len() - 1) * rows.stride + (rows.kernel - 1) * rows.dilation + 1;
+        let first = (outputs.start * rows.stride) as isize - rows.before as isize;
+        let count = (outputs.len() - 1) * rows.stride + (rows.kernel - 1) * rows.dilation + 1;
         first..first + count as isize
     }
 
@@ -268,7 +299,13 @@ impl Bands {
         }
     }
 
-    /// Loads the input rows under the windows of a band's outputs, with zeros around them.
+    /// Where the inputs under an output row begin in scratch.
+    fn inputs_under(&self, band: &Band, scratch: Scratch, output: usize) -> *const f32 {
+        let row = (output - band.loaded.start) * self.size.rows.stride;
+        scratch.inputs.wrapping_add(row * self.input_row())
+    }
+
+    /// Loads the input rows under the windows of a band, with zeros around them.
     ///
     /// # Safety
     /// Scratch must have room for [`Self::scratch_len`] values and be used by no other thread.
@@ -281,7 +318,7 @@ impl Bands {
         scratch: Scratch,
     ) {
         let columns = self.size.columns.input;
-        for (index, y) in self.rows_under(band).enumerate() {
+        for (index, y) in self.rows_under(&band.loaded).enumerate() {
             let row = scratch.inputs.wrapping_add(index * self.input_row());
             let inside = usize::try_from(y)
                 .ok()
@@ -346,15 +383,71 @@ impl Bands {
         output: *mut f32,
         output_pixel: usize,
     ) {
+        let row = self.size.columns.output * output_pixel;
+        let output = Output {
+            start: output,
+            pixel: output_pixel,
+            row,
+        };
+        // SAFETY: the caller's guarantee.
+        unsafe { self.rows(simd, band, &band.outputs, scratch, weights, bounds, output) }
+    }
+
+    /// Computes the gradients that a band needs, where they are a convolution of its inputs, too. The
+    /// band must be [`Band::widened`]; there are zeros around gradients that were loaded before.
+    ///
+    /// # Safety
+    /// As [`Self::forward`].
+    #[inline(always)]
+    pub(crate) unsafe fn compute_gradient<S: Simd>(
+        &self,
+        simd: S,
+        band: &Band,
+        scratch: Scratch,
+        weights: *const f32,
+    ) {
+        let before = self.gradient_zeros[0] * self.pixel;
+        let output = Output {
+            start: scratch.gradients.wrapping_add(before),
+            pixel: self.pixel,
+            row: self.gradient_row(),
+        };
+        // SAFETY: scratch has room for the gradients; otherwise the caller's guarantee.
+        unsafe {
+            self.rows(
+                simd,
+                band,
+                &band.gradients,
+                scratch,
+                weights,
+                UNBOUNDED,
+                output,
+            )
+        }
+    }
+
+    /// Computes some output rows from the inputs in scratch.
+    ///
+    /// # Safety
+    /// As [`Self::forward`]; the inputs under these rows must be loaded.
+    #[inline(always)]
+    #[expect(clippy::too_many_arguments, reason = "one value each")]
+    unsafe fn rows<S: Simd>(
+        &self,
+        simd: S,
+        band: &Band,
+        outputs: &Range<usize>,
+        scratch: Scratch,
+        weights: *const f32,
+        bounds: (f32, f32),
+        output: Output,
+    ) {
         let (rows, columns) = (&self.size.rows, &self.size.columns);
         let mut taps = vec![std::ptr::null(); rows.kernel];
-        for y in 0..band.outputs.len() {
+        for (index, y) in outputs.clone().enumerate() {
+            let first = self.inputs_under(band, scratch, y);
             for (ky, row) in taps.iter_mut().enumerate() {
-                let index = y * rows.stride + ky * rows.dilation;
-                *row = scratch
-                    .inputs
-                    .wrapping_add(index * self.input_row())
-                    .cast_const();
+                *row = first.wrapping_add(ky * rows.dilation * self.input_row());
             }
             let row = depthwise::Row {
                 rows: &taps,
@@ -367,8 +460,8 @@ impl Bands {
                 vectors: self.width / S::LANES,
                 columns: columns.output,
                 bounds,
-                output: output.wrapping_add(y * columns.output * output_pixel),
-                output_stride: output_pixel,
+                output: output.start.wrapping_add(index * output.row),
+                output_stride: output.pixel,
             };
             // SAFETY: the rows and their zeros are loaded in scratch; the caller guarantees the
             // output.
@@ -396,7 +489,7 @@ impl Bands {
                 .wrapping_add(first * self.gradient_row() + self.gradient_zeros[0] * self.pixel),
             gradient_row: self.gradient_row(),
             gradient_pixel: self.pixel,
-            input: scratch.inputs,
+            input: self.inputs_under(band, scratch, band.outputs.start),
             input_row: rows.stride * self.input_row(),
             input_column: columns.stride * self.pixel,
             tap_row: rows.dilation * self.input_row(),

@@ -120,19 +120,18 @@ impl PassContext<'_> {
         }
     }
 
-    /// The same for columns whose values are contiguous, which become the panels' columns from
-    /// `first` on. Other columns of the panels are 0 from the start, too.
+    /// The same for columns of `depth` contiguous values, which become the panels' columns from
+    /// `first` on. Other columns and rows of the panels are 0 from the start, too.
     #[inline(always)]
     pub(super) fn pack_columns<S: Simd>(
         &self,
         simd: S,
         layout: &PanelLayout,
         first: usize,
-        columns: &[f32],
+        (columns, depth): (&[f32], usize),
         to: usize,
         thread: usize,
     ) {
-        let depth = layout.depth();
         let end = first + columns.len() / depth;
         let columns = Columns::new(columns, depth);
         for index in part(layout.count(), thread, self.threads) {

@@ -1,5 +1,5 @@
-//! Statistics of a pointwise layer's `z` where nothing else needs `z`: with rounded weights. As `z` is
-//! linear in the layer's input `a`, they follow from the mean `m` and the covariance `C` of `a` over
+//! Statistics of a layer's `z` where nothing else needs `z`: with rounded weights. As `z` is linear in
+//! the layer's input `a` (of the first layer, in its patches), they follow from the mean `m` and the covariance `C` of `a` over
 //! the `n` pixels of the batch. So `z` is never computed:
 //!
 //! ```text
@@ -125,16 +125,14 @@ impl<'a> Covariance<'a> {
     #[inline(always)]
     pub(super) fn finish<S: Simd>(&self, simd: S, thread: usize) {
         let Self {
-            context,
-            layer,
-            planned,
+            context, planned, ..
         } = *self;
         for index in part(planned.layout.count(), thread, context.threads) {
             self.finish_panel(planned.layout.panel(index));
         }
         context.wait();
         let own = part(planned.outputs, thread, context.threads);
-        let weights = context.plain_weights(layer)[own.start * planned.channels..].as_ptr();
+        let weights = self.all_weights()[own.start * planned.channels..].as_ptr();
         let product = Product {
             input: &[weights],
             length: planned.channels,
@@ -168,14 +166,17 @@ impl<'a> Covariance<'a> {
             true => 1,
             false => context.threads,
         };
-        let means: Vec<f64> = (0..planned.width).map(|k| self.mean_of_threads(k)).collect();
+        let means: Vec<f64> = (0..planned.width)
+            .map(|k| self.mean_of_threads(k))
+            .collect();
         let own = &means[panel.first..panel.first + panel.columns];
         let mut row = [0.0; LARGEST_PANEL];
         let row = &mut row[..panel.columns];
         for (k, &mean) in means.iter().enumerate() {
             row.fill(0.0);
             // Of a pair, the sum is in the column of the later channel.
-            let (of_earlier, of_later) = row.split_at_mut(panel.columns.min(k.saturating_sub(panel.first)));
+            let (of_earlier, of_later) =
+                row.split_at_mut(panel.columns.min(k.saturating_sub(panel.first)));
             let (column, step) = planned.layout.column(k);
             let earlier = column + panel.first * step;
             let later = panel.offset() + panel.row(k).start + of_earlier.len();
@@ -244,14 +245,44 @@ impl<'a> Covariance<'a> {
         self.read(planned.product + output * planned.width)
     }
 
-    /// The weights of an output channel.
-    fn weights(&self, output: usize) -> &'a [f32] {
+    /// Puts the weights of the thread's output channels into the order of a patch. `weight(k)` is the
+    /// place of its value `k` among a channel's weights.
+    pub(super) fn order_weights(&self, weight: impl Fn(usize) -> Option<usize>, thread: usize) {
+        let Self {
+            context, planned, ..
+        } = *self;
+        let (Some(ordered), depth) = (planned.ordered, planned.channels) else {
+            return;
+        };
+        let plain = context.plain_weights(self.layer);
+        for output in part(planned.outputs, thread, context.threads) {
+            for (k, weight) in (0..depth).map(&weight).enumerate() {
+                let value = weight.map_or(0.0, |weight| plain[output * depth + weight]);
+                // SAFETY: the channel is this thread's.
+                unsafe { context.pointer(ordered + output * depth + k).write(value) }
+            }
+        }
+    }
+
+    /// The weights as they are, in the order of a patch.
+    fn all_weights(&self) -> &'a [f32] {
         let Self {
             context,
             layer,
             planned,
         } = *self;
-        &context.plain_weights(layer)[output * planned.channels..][..planned.channels]
+        let Some(ordered) = planned.ordered else {
+            return context.plain_weights(layer);
+        };
+        let start = context.pointer(ordered).cast_const();
+        // SAFETY: all threads have written them before the barrier, and none does later in this pass.
+        unsafe { std::slice::from_raw_parts(start, planned.outputs * planned.channels) }
+    }
+
+    /// The weights of an output channel.
+    fn weights(&self, output: usize) -> &'a [f32] {
+        let Self { planned, .. } = *self;
+        &self.all_weights()[output * planned.channels..][..planned.channels]
     }
 
     /// Mean and variance of an output channel's `z`.

@@ -1,11 +1,11 @@
 //! Depthwise convolution in training. Each thread computes its bands, forward and backward. `z` is
-//! the layer's output before normalisation. With rounded weights, there are two branches: `y` and
-//! `z`.
+//! the layer's output before normalisation. With rounded weights, there are two branches: `y`, and
+//! `z`, which is not kept: that costs more time than to compute it again for its gradient.
 
 use super::context::PassContext;
 use super::network::{TrainingLayer, TrainingOptions};
 use super::offsets::{Offsets, Vectors};
-use super::planned_layer::PlannedLayer;
+use super::planned_layer::{Coefficient, PlannedLayer};
 use super::rounded_weights::RoundedWeights;
 use super::source::{LayerActivation, MapGradient, gate_gradient};
 use super::statistics::Partial;
@@ -21,8 +21,9 @@ use crate::simd::elementwise::{AddScaled, add_scaled};
 pub(super) struct DepthwiseLayer {
     bands: Bands,
     branches: usize,
-    /// Offset of the packed weights of all branches.
+    /// Offset of the packed weights of all branches, and of those that compute `dz` from the input.
     weights: usize,
+    of_gradient: usize,
 }
 
 impl DepthwiseLayer {
@@ -35,9 +36,14 @@ impl DepthwiseLayer {
         offsets: &mut Offsets,
     ) -> Self {
         let least = options.threads.div_ceil(size.batch);
-        let bands = Bands::new(size, vectors.width(layer.out_channels), least);
+        let width = vectors.width(layer.out_channels);
+        let bands = match branches {
+            1 => Bands::new(size, width, least),
+            _ => Bands::widened(size, width, least),
+        };
         Self {
             weights: offsets.take(branches * bands.weights_len()),
+            of_gradient: offsets.take((branches - 1) * bands.weights_len()),
             branches,
             bands,
         }
@@ -83,6 +89,36 @@ impl DepthwiseLayer {
         }
     }
 
+    /// Whether the gradient of `z` needs weights of its own.
+    pub(super) fn packs_gradient(&self) -> bool {
+        self.branches > 1
+    }
+
+    /// Packs the thread's share of the weights that compute `dz = z * slope + offset` from the input.
+    pub(super) fn pack_gradient(
+        &self,
+        context: &PassContext<'_>,
+        layer: &PlannedLayer,
+        thread: usize,
+    ) {
+        let (taps, weights) = (self.bands.taps(), context.plain_weights(layer));
+        let get = |which, channel: usize| match channel < layer.spec.out_channels {
+            // SAFETY: all threads have written the coefficients before the barrier.
+            true => unsafe { context.coefficient(layer, which).add(channel).read() },
+            false => 0.0,
+        };
+        let weight = |channel: usize, tap: usize| match channel < layer.spec.out_channels {
+            true => weights[channel * taps + tap] * get(Coefficient::Slope, channel),
+            false => 0.0,
+        };
+        let offset = |channel| get(Coefficient::Offset, channel);
+        let (lanes, to) = (context.vectors.lanes, context.pointer(self.of_gradient));
+        for vector in part(layer.vectors, thread, context.threads) {
+            // SAFETY: the vector is this thread's, and the arena has room for all packed weights.
+            unsafe { self.bands.pack(lanes, vector, weight, offset, to) }
+        }
+    }
+
     fn share(&self, context: &PassContext<'_>, thread: usize) -> impl Iterator<Item = Band> {
         part(self.bands.count(), thread, context.threads).map(|index| self.bands.band(index))
     }
@@ -106,26 +142,30 @@ impl DepthwiseLayer {
         let mut seen = 0;
         for band in self.share(context, thread) {
             let pixels = self.bands.output_pixels(&band);
-            let outputs = [
-                layer.output(pixels.start),
-                layer.plain_output(pixels.start),
-            ];
+            let output = context.pointer(layer.output(pixels.start));
+            // Of `z` only the statistics are used.
+            let z = match self.branches {
+                1 => output,
+                _ => context
+                    .scratch(thread)
+                    .wrapping_add(self.bands.scratch_len()),
+            };
             // SAFETY: scratch is this thread's, and so are the band's pixels of the map.
             unsafe {
                 self.bands.load_input(simd, &band, &input, scratch);
-                for (branch, output) in outputs.into_iter().enumerate().take(self.branches) {
+                for (branch, output) in [output, z].into_iter().enumerate().take(self.branches) {
                     self.bands.forward(
                         simd,
                         &band,
                         scratch,
                         context.pointer(self.weights(branch)),
                         UNBOUNDED,
-                        context.pointer(output),
+                        output,
                         layer.pixel,
                     );
                 }
             }
-            partial.add(simd, context, layer, &pixels, &mut seen);
+            partial.add(simd, context, layer, &pixels, z, &mut seen);
         }
     }
 
@@ -149,7 +189,16 @@ impl DepthwiseLayer {
             context,
             layer: before,
         };
+        let gradient = MapGradient {
+            context,
+            layer,
+            branch: 0,
+        };
         for band in self.share(context, thread) {
+            let band = match self.branches {
+                1 => band,
+                _ => band.widened(),
+            };
             let pixels = self.bands.input_pixels(&band);
             let output = context
                 .gradient_before(layer)
@@ -159,13 +208,13 @@ impl DepthwiseLayer {
             unsafe {
                 self.bands.load_input(simd, &band, &input, scratch);
                 for branch in 0..self.branches {
-                    let gradient = MapGradient {
-                        context,
-                        layer,
-                        branch,
-                    };
                     let sums = sums.wrapping_add(branch * self.bands.sums_len());
-                    self.bands.load_gradient(simd, &band, &gradient, scratch);
+                    if branch == 0 {
+                        self.bands.load_gradient(simd, &band, &gradient, scratch);
+                    } else {
+                        let weights = context.pointer(self.of_gradient);
+                        self.bands.compute_gradient(simd, &band, scratch, weights);
+                    }
                     self.bands.weight_gradient(simd, &band, scratch, sums);
                     if !needs_input {
                         continue;

@@ -101,7 +101,8 @@ impl PlannedHead {
                 &context.parameters[self.head.weights..][..count]
             }
         };
-        context.pack_columns(simd, &self.layout, 0, weights, self.weights, thread);
+        let columns = (weights, self.channels);
+        context.pack_columns(simd, &self.layout, 0, columns, self.weights, thread);
         context.pack_rows(
             &self.transposed_layout,
             0,

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::network::TrainingLayer;
 use super::offsets::{Offsets, Vectors, splits_panels};
 use crate::panels::PanelLayout;
 
@@ -11,7 +12,7 @@ pub(super) const BLOCK: usize = 64;
 /// What is kept of a layer's input.
 #[derive(Debug)]
 pub(super) struct PlannedCovariance {
-    /// Input channels; in whole vectors; output channels.
+    /// Values of a patch; in whole vectors; output channels.
     pub(super) channels: usize,
     pub(super) width: usize,
     pub(super) outputs: usize,
@@ -19,24 +20,30 @@ pub(super) struct PlannedCovariance {
     pub(super) layout: PanelLayout,
     /// Whether threads divide the sums by panels. Otherwise each has its own.
     pub(super) splits_panels: bool,
+    /// Offset of the weights in the order of a patch, if that is not theirs.
+    pub(super) ordered: Option<usize>,
     /// Offsets of `m`, and of `V`, whose rows are of `width` values.
     pub(super) means: usize,
     pub(super) product: usize,
 }
 
 impl PlannedCovariance {
-    /// For a pointwise layer of `pixels` pixels, if that costs less than convolutions.
+    /// For a layer of `pixels` pixels, which is pointwise or the first, if that costs less than
+    /// convolutions.
     pub(super) fn new(
-        [channels, outputs]: [usize; 2],
+        layer: &TrainingLayer,
         pixels: usize,
+        needs_input: bool,
         threads: usize,
         vectors: Vectors,
         offsets: &mut Offsets,
     ) -> Option<Self> {
+        let (channels, outputs) = (layer.depth(), layer.out_channels);
         // Multiply-adds, in fifths: two products of weights, which are slower than those of pixels,
-        // and the sums with the gradient of the input, against three convolutions.
-        let cost = 15 * outputs * channels + 8 * pixels * channels;
-        if cost >= 15 * pixels * outputs || pixels < threads {
+        // and the sums, against two convolutions; and the same for the gradient of the input.
+        let of_input = if needs_input { 5 } else { 0 };
+        let cost = 15 * outputs * channels + (3 + of_input) * pixels * channels;
+        if cost >= (10 + of_input) * pixels * outputs || pixels < threads {
             return None;
         }
         let width = vectors.width(channels);
@@ -47,6 +54,7 @@ impl PlannedCovariance {
             outputs,
             layout,
             splits_panels: splits_panels(&layout, threads),
+            ordered: (!layer.geometry.is_pointwise()).then(|| offsets.take(outputs * channels)),
             means: offsets.take(width),
             product: offsets.take(outputs * width),
         })

@@ -45,11 +45,10 @@ pub(super) struct PlannedLayer {
     pub(super) width: usize,
     /// From which the statistics of `z` follow, if it is not computed.
     pub(super) covariance: Option<PlannedCovariance>,
-    /// Offset of the map of `y`, and values from one of its pixels to the next.
+    /// Offset of the map, and values from one pixel to the next: those of `y`, and if `z` is kept, those
+    /// of `z` after them.
     pub(super) map: usize,
     pub(super) pixel: usize,
-    /// Offset of the map of `z`, which has the same distance of pixels.
-    pub(super) plain_map: usize,
     /// The weights of `y`, if they are rounded.
     pub(super) rounded: Option<PlannedWeights>,
     /// The range of the activation, if it is measured.
@@ -70,7 +69,7 @@ impl PlannedLayer {
     /// Offset of a pixel of `z`.
     #[inline(always)]
     pub(super) fn plain_output(&self, pixel: usize) -> usize {
-        self.plain_map + pixel * self.pixel
+        self.output(pixel) + self.pixel - self.width
     }
 
     /// Offset of a row of coefficients.

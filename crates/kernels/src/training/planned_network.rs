@@ -72,9 +72,17 @@ impl PlannedNetwork {
             let rounding = options.rounding();
             let pixels = size.output_rows() * size.columns.output;
             let needs_plain = rounding.is_some() && !fixed_statistics;
-            let channels = [layer.in_channels, layer.out_channels];
-            let covariance = match needs_plain && index > 0 && layer.geometry.is_pointwise() {
-                true => PlannedCovariance::new(channels, pixels, threads, vectors, &mut offsets),
+            let may = index == 0 || layer.geometry.is_pointwise();
+            let needs_input = index > first_trained;
+            let covariance = match needs_plain && may && layer.kind == ConvKind::Conv {
+                true => PlannedCovariance::new(
+                    &layer,
+                    pixels,
+                    needs_input,
+                    threads,
+                    vectors,
+                    &mut offsets,
+                ),
                 false => None,
             };
             let branches = match needs_plain && covariance.is_none() {
@@ -123,14 +131,12 @@ impl PlannedNetwork {
                 }
             });
             let map_width = vectors.width(layer.out_channels);
-            let length = crate::error::volume("map", &[pixels, branches, map_width])?;
-            let map = offsets.take(length);
-            // A matrix product writes pixels of `y` and `z` side by side. Elsewhere each has a map of
-            // its own: processors fetch the lines that follow, too, and mostly one of both is read.
-            let (pixel, to_plain) = match layer.kind {
-                ConvKind::Conv => (branches * map_width, (branches - 1) * map_width),
-                ConvKind::Depthwise => (map_width, (branches - 1) * pixels * map_width),
+            // A depthwise layer doesn't keep `z`.
+            let kept = match layer.kind {
+                ConvKind::Conv => branches,
+                ConvKind::Depthwise => 1,
             };
+            let length = crate::error::volume("map", &[pixels, kept, map_width])?;
             largest_map = largest_map.max(pixels * map_width);
             largest_width = largest_width.max(map_width);
             layers.push(PlannedLayer {
@@ -141,9 +147,8 @@ impl PlannedNetwork {
                 vectors: vectors.count(layer.out_channels),
                 width: map_width,
                 covariance,
-                map,
-                pixel,
-                plain_map: map + to_plain,
+                map: offsets.take(length),
+                pixel: kept * map_width,
                 coefficients: offsets.take(COEFFICIENTS * map_width),
                 rounded: rounding
                     .map(|scheme| PlannedWeights::of_layer(scheme, &layer, &mut offsets)),
@@ -241,7 +246,7 @@ impl PlannedNetwork {
         for (layer, convolution) in self.layers.iter().zip(&self.convolutions) {
             match convolution {
                 Convolution::Matrix(matrix) => {
-                    let has_gradient = layer.index > self.first_trained;
+                    let has_gradient = self.needs_input(layer);
                     matrix.pack(simd, context, layer, has_gradient, thread);
                 }
                 Convolution::Depthwise(depthwise) => depthwise.pack(context, layer, thread),
@@ -272,8 +277,15 @@ impl PlannedNetwork {
         }
     }
 
-    /// Packs the thread's share of what the gradient of a layer's input gets through `z`, where its
-    /// statistics come from the covariance.
+    /// Whether a layer's backward pass needs weights that follow from its coefficients.
+    pub(super) fn packs_gradient(&self, layer: &PlannedLayer) -> bool {
+        match &self.convolutions[layer.index] {
+            Convolution::Matrix(_) => layer.covariance.is_some() && self.needs_input(layer),
+            Convolution::Depthwise(depthwise) => depthwise.packs_gradient(),
+        }
+    }
+
+    /// Packs the thread's share of them.
     #[inline(always)]
     pub(super) fn pack_gradient<S: Simd>(
         &self,
@@ -282,11 +294,15 @@ impl PlannedNetwork {
         layer: &PlannedLayer,
         thread: usize,
     ) {
-        let needs_input = layer.index > self.first_trained;
-        if let (Convolution::Matrix(matrix), true) = (&self.convolutions[layer.index], needs_input)
-        {
-            matrix.pack_gradient(simd, context, layer, thread);
+        match &self.convolutions[layer.index] {
+            Convolution::Matrix(matrix) => matrix.pack_gradient(simd, context, layer, thread),
+            Convolution::Depthwise(depthwise) => depthwise.pack_gradient(context, layer, thread),
         }
+    }
+
+    /// Whether a layer computes the gradient of its input.
+    fn needs_input(&self, layer: &PlannedLayer) -> bool {
+        layer.index > self.first_trained
     }
 
     /// Computes the thread's share of a layer's gradients. Those of the weights are not added up
@@ -300,7 +316,7 @@ impl PlannedNetwork {
         thread: usize,
     ) {
         let before = layer.index.checked_sub(1).map(|index| &self.layers[index]);
-        let needs_input = layer.index > self.first_trained;
+        let needs_input = self.needs_input(layer);
         match (&self.convolutions[layer.index], before) {
             (Convolution::Matrix(matrix), before) => {
                 matrix.backward(simd, context, layer, before, needs_input, thread);

@@ -96,7 +96,7 @@ impl Kernel for Backward<'_> {
         for layer in plan.layers[layers].iter().rev() {
             statistics::finish_gradient(context, layer, thread);
             context.wait();
-            if layer.covariance.is_some() {
+            if plan.packs_gradient(layer) {
                 plan.pack_gradient(simd, context, layer, thread);
                 context.wait();
             }

@@ -51,7 +51,8 @@ impl Partial {
         partial
     }
 
-    /// Adds pixels of a layer's map, which this thread has just written, after `seen` others.
+    /// Adds pixels of a layer's map, which this thread has just written, after `seen` others. `z` is
+    /// where their `z` is, if it is computed.
     #[inline(always)]
     pub(super) fn add<S: Simd>(
         &self,
@@ -59,6 +60,7 @@ impl Partial {
         context: &PassContext<'_>,
         layer: &PlannedLayer,
         pixels: &Range<usize>,
+        z: *const f32,
         seen: &mut usize,
     ) {
         let measures = !layer.fixed_statistics && layer.covariance.is_none();
@@ -67,7 +69,7 @@ impl Partial {
             unsafe {
                 normalization::statistics(
                     simd,
-                    context.pointer(layer.plain_output(pixels.start)),
+                    z,
                     layer.pixel,
                     pixels.len(),
                     layer.vectors,

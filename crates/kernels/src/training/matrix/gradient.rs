@@ -224,6 +224,12 @@ impl MatrixLayer {
     ) {
         if let Some(covariance) = Covariance::of(context, layer) {
             covariance.weight_gradient(channel, to);
+            if self.taps > 1 {
+                let by_patch = to.to_vec();
+                for (weight, to) in to.iter_mut().enumerate() {
+                    *to = by_patch[self.value(weight)];
+                }
+            }
         } else if self.branches > 1 {
             let (second, step) = self.sums.column((self.branches - 1) * self.width + channel);
             for (weight, to) in to.iter_mut().enumerate() {

@@ -89,7 +89,9 @@ impl MatrixLayer {
         let all = branches * width;
         let largest = (SCRATCH / (depth_width + all)).clamp(14, LARGEST_BLOCK);
         let blocks = parts(pixels, largest, options.threads);
-        let layout = vectors.panels(columns, depth);
+        // With a covariance, whole vectors of a patch are multiplied.
+        let rows = covariance.map_or(depth, |_| depth_width);
+        let layout = vectors.panels(columns, rows);
         let sums = vectors.panels(columns, depth_width);
         let through_covariance = covariance.map_or(0, |_| depth_width);
         let transposed_layout = vectors.panels(depth, all + through_covariance);
@@ -169,6 +171,9 @@ impl MatrixLayer {
                 }
             };
             context.pack(&self.layout, self.weights, weight, thread);
+            if let Some(covariance) = Covariance::of(context, layer) {
+                covariance.order_weights(|k| self.weight(&layer.spec, k), thread);
+            }
             if let Some(of_input) = self.input_gradient.as_ref().filter(|_| has_gradient) {
                 of_input.pack(context, layer, thread);
             }
@@ -176,7 +181,8 @@ impl MatrixLayer {
         }
         for (branch, weights) in sources.into_iter().take(self.branches).enumerate() {
             let first = branch * self.width;
-            context.pack_columns(simd, &self.layout, first, weights, self.weights, thread);
+            let columns = (weights, self.depth);
+            context.pack_columns(simd, &self.layout, first, columns, self.weights, thread);
             if has_gradient {
                 let (layout, to) = (&self.transposed_layout, self.transposed);
                 context.pack_rows(layout, first, weights, self.depth, to, thread);
@@ -288,7 +294,8 @@ impl MatrixLayer {
                 self.load(simd, context, layer, before, pixels.clone(), target);
                 product.run(simd, pixels.len());
             }
-            partial.add(simd, context, layer, &pixels, &mut seen);
+            let z = context.pointer(layer.plain_output(pixels.start));
+            partial.add(simd, context, layer, &pixels, z, &mut seen);
         }
     }
 
@@ -327,7 +334,8 @@ impl MatrixLayer {
                     covariance.add_products(simd, input, size, add, thread);
                 }
             }
-            partial.add(simd, context, layer, &pixels, &mut seen);
+            let z = context.pointer(layer.plain_output(pixels.start));
+            partial.add(simd, context, layer, &pixels, z, &mut seen);
         }
         for block in (0..self.blocks).filter(|_| divided) {
             let pixels = self.block(layer, block);
