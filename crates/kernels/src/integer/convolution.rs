@@ -173,7 +173,7 @@ impl Convolution {
             weights: weights.wrapping_add(part.weights),
             extra: &matrix.extra[part.extra.clone()],
             start: matrix.sums.start[part.first..].as_ptr(),
-            rounding: matrix.sums.rounding(),
+            rounding: Some(matrix.sums.rounding()),
             blocks,
             first: part.first,
             channels: part.channels,

@@ -44,6 +44,7 @@
 
 mod activation_range;
 mod batch;
+mod byte_product;
 mod context;
 mod covariance;
 mod depthwise;

@@ -1,7 +1,8 @@
 //! Offsets into the arena, and sizes in vectors.
 
 use crate::panels::PanelLayout;
-use crate::simd::{self, Isa};
+use crate::simd::integer::Products;
+use crate::simd::{self, IntegerIsa, Isa};
 
 /// Sizes that depend on the instruction set.
 #[derive(Debug, Clone, Copy)]
@@ -10,6 +11,8 @@ pub(super) struct Vectors {
     pub(super) lanes: usize,
     /// Vectors in a panel of a matrix product.
     pub(super) panel: usize,
+    /// Products of bytes, where they are faster.
+    pub(super) bytes: Option<Products>,
 }
 
 impl Vectors {
@@ -17,6 +20,7 @@ impl Vectors {
         Self {
             lanes: isa.lanes(),
             panel: simd::panel_vectors(isa),
+            bytes: IntegerIsa::from(isa).fast_products(),
         }
     }
 

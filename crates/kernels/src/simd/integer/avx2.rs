@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::vector::{IntegerKernel, IntegerSimd, store_vectors};
+use super::vector::{IntegerKernel, IntegerSimd, byte_steps, store_vectors};
 
 /// Proof that the machine has AVX2.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +57,12 @@ macro_rules! sums_of_avx2 {
         ) -> Self::Sums {
             // SAFETY: as above.
             unsafe { self.0.scale(sums, factors, bounds, zero_point) }
+        }
+
+        #[inline(always)]
+        unsafe fn quantize(self, numbers: *const f32, factor: f32, zero_point: i32) -> Self::Sums {
+            // SAFETY: as above.
+            unsafe { self.0.quantize(numbers, factor, zero_point) }
         }
 
         #[inline(always)]
@@ -178,6 +184,20 @@ impl IntegerSimd for Avx2 {
             let numbers = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), _mm256_loadu_ps(factors));
             let numbers = _mm256_max_ps(numbers, _mm256_set1_ps(low));
             let steps = _mm256_cvtps_epi32(_mm256_min_ps(numbers, _mm256_set1_ps(high)));
+            _mm256_add_epi32(steps, _mm256_set1_epi32(zero_point))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn quantize(self, numbers: *const f32, factor: f32, zero_point: i32) -> Self::Sums {
+        let [low, high] = byte_steps(zero_point);
+        // SAFETY: the caller guarantees readable numbers; `self` proves the instruction set.
+        unsafe {
+            let steps = _mm256_mul_ps(_mm256_loadu_ps(numbers), _mm256_set1_ps(factor));
+            let is_number = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_ORD_Q>(steps, steps));
+            let steps = _mm256_max_ps(steps, _mm256_set1_ps(low));
+            let steps = _mm256_cvtps_epi32(_mm256_min_ps(steps, _mm256_set1_ps(high)));
+            let steps = _mm256_and_si256(steps, is_number);
             _mm256_add_epi32(steps, _mm256_set1_epi32(zero_point))
         }
     }

@@ -21,7 +21,8 @@ pub(crate) struct Panel<'a, S: IntegerSimd> {
     pub(crate) extra: &'a [u32],
     /// What sums begin with, for whole vectors.
     pub(crate) start: *const i32,
-    pub(crate) rounding: Rounding<'a>,
+    /// How sums become bytes; `None` stores them as they are, in whole vectors.
+    pub(crate) rounding: Option<Rounding<'a>>,
     /// Depth of the unit's instruction that is prepared ([`IntegerSimd::begin_blocks`]).
     pub(crate) blocks: Option<usize>,
     /// First channel, and number of channels.
@@ -213,13 +214,13 @@ unsafe fn put<S: IntegerSimd, const V: usize>(
     // SAFETY: there are factors for all channels; otherwise the caller's guarantee.
     unsafe {
         match panel.rounding {
-            Rounding::F32(scaling) => {
+            Some(Rounding::F32(scaling)) => {
                 for sums in pixels {
                     let bytes = scaling.bytes(simd, sums, first);
                     simd.store_pixel::<V>(output.next(), bytes, channels);
                 }
             }
-            Rounding::Exact(exact) => {
+            Some(Rounding::Exact(exact)) => {
                 for sums in pixels {
                     let to = output.next();
                     for (v, sums) in sums.into_iter().enumerate() {
@@ -227,6 +228,14 @@ unsafe fn put<S: IntegerSimd, const V: usize>(
                         let count = (channels - channel).min(S::LANES);
                         let bytes = exact.bytes(simd, sums, first + channel, count);
                         simd.store_bytes(to.add(channel), bytes, count);
+                    }
+                }
+            }
+            None => {
+                for sums in pixels {
+                    let to: *mut i32 = output.next().cast();
+                    for (v, sums) in sums.into_iter().enumerate() {
+                        simd.store(to.add(v * S::LANES), sums);
                     }
                 }
             }

@@ -4,7 +4,7 @@
 use std::arch::x86_64::*;
 
 use super::amx::Amx;
-use super::vector::{IntegerKernel, IntegerSimd};
+use super::vector::{IntegerKernel, IntegerSimd, byte_steps};
 
 /// Proof that the machine has AVX-512 with VNNI, and perhaps AMX.
 #[derive(Debug, Clone, Copy)]
@@ -154,6 +154,20 @@ impl IntegerSimd for Avx512Vnni {
             let numbers = _mm512_mul_ps(_mm512_cvtepi32_ps(sums), _mm512_loadu_ps(factors));
             let numbers = _mm512_max_ps(numbers, _mm512_set1_ps(low));
             let steps = _mm512_cvtps_epi32(_mm512_min_ps(numbers, _mm512_set1_ps(high)));
+            _mm512_add_epi32(steps, _mm512_set1_epi32(zero_point))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn quantize(self, numbers: *const f32, factor: f32, zero_point: i32) -> Self::Sums {
+        let [low, high] = byte_steps(zero_point);
+        // SAFETY: the caller guarantees readable numbers; `self` proves the instruction set.
+        unsafe {
+            let steps = _mm512_mul_ps(_mm512_loadu_ps(numbers), _mm512_set1_ps(factor));
+            let is_number = _mm512_cmp_ps_mask::<_CMP_ORD_Q>(steps, steps);
+            let steps = _mm512_max_ps(steps, _mm512_set1_ps(low));
+            let steps = _mm512_min_ps(steps, _mm512_set1_ps(high));
+            let steps = _mm512_maskz_cvtps_epi32(is_number, steps);
             _mm512_add_epi32(steps, _mm512_set1_epi32(zero_point))
         }
     }

@@ -25,6 +25,7 @@ use crate::layer::{SCRATCH, gap};
 use crate::panels::PanelLayout;
 use crate::partition::{part, parts};
 use crate::simd::Simd;
+use crate::training::byte_product::{ByteProduct, PlannedBytes};
 use crate::training::context::PassContext;
 use crate::training::covariance::Covariance;
 use crate::training::input_gradient::InputGradient;
@@ -62,6 +63,8 @@ pub(in crate::training) struct MatrixLayer {
     block: usize,
     /// Of a full convolution after the first layer.
     input_gradient: Option<InputGradient>,
+    /// The product in integers, which needs no packed weights.
+    bytes: Option<PlannedBytes>,
     /// Whether threads divide the weight gradient by panels of output channels.
     pub(in crate::training) splits_panels: bool,
 }
@@ -80,8 +83,8 @@ impl MatrixLayer {
     ) -> Self {
         let taps = layer.geometry.kernel.iter().product();
         // A pointwise layer reads the map as it is.
-        let before = before.filter(|_| taps > 1);
-        let tap = before.map_or(layer.in_channels, |before| before.width);
+        let of_map = before.filter(|_| taps > 1);
+        let tap = of_map.map_or(layer.in_channels, |before| before.width);
         let depth = tap * taps;
         let (depth_width, width) = (vectors.width(depth), vectors.width(layer.out_channels));
         let pixels = size.output_rows() * size.columns.output;
@@ -93,6 +96,11 @@ impl MatrixLayer {
         let rows = covariance.map_or(depth, |_| depth_width);
         let layout = vectors.panels(columns, rows);
         let sums = vectors.panels(columns, depth_width);
+        let bytes =
+            match covariance.is_some() && before.is_some_and(|before| before.rounded.is_some()) {
+                true => PlannedBytes::new(depth, layer.out_channels, vectors, offsets),
+                false => None,
+            };
         let through_covariance = covariance.map_or(0, |_| depth_width);
         let transposed_layout = vectors.panels(depth, all + through_covariance);
         Self {
@@ -109,9 +117,10 @@ impl MatrixLayer {
             sums,
             blocks,
             block: pixels.div_ceil(blocks),
-            input_gradient: before
+            input_gradient: of_map
                 .map(|before| InputGradient::new(layer, before, vectors, options, offsets)),
             splits_panels: splits_panels(&sums, options.threads),
+            bytes,
         }
     }
 
@@ -120,7 +129,12 @@ impl MatrixLayer {
         let forward = self.depth_width + gap(self.depth_width);
         let backward = self.depth_width + self.branches * self.width;
         let of_input = self.input_gradient.as_ref().map_or(0, |of| of.scratch());
-        (self.block * forward.max(backward)).max(of_input) + 64
+        let in_bytes = match &self.bytes {
+            Some(bytes) => self.block * self.depth_width + bytes.scratch(self.block),
+            None => 0,
+        };
+        let in_floats = self.block * forward.max(backward);
+        in_floats.max(of_input).max(in_bytes) + 64
     }
 
     /// Values in the sums of the weight gradient.
@@ -181,8 +195,13 @@ impl MatrixLayer {
         }
         for (branch, weights) in sources.into_iter().take(self.branches).enumerate() {
             let first = branch * self.width;
-            let columns = (weights, self.depth);
-            context.pack_columns(simd, &self.layout, first, columns, self.weights, thread);
+            match &self.bytes {
+                Some(bytes) => bytes.pack(context, layer, thread),
+                None => {
+                    let columns = (weights, self.depth);
+                    context.pack_columns(simd, &self.layout, first, columns, self.weights, thread);
+                }
+            }
             if has_gradient {
                 let (layout, to) = (&self.transposed_layout, self.transposed);
                 context.pack_rows(layout, first, weights, self.depth, to, thread);
@@ -318,6 +337,10 @@ impl MatrixLayer {
             .map(|v| input.wrapping_add(v * self.block * S::LANES).cast_const())
             .collect();
         let divided = covariance.is_divided();
+        let bytes = self.bytes.as_ref().zip(before).and_then(|(bytes, before)| {
+            let scratch = input.wrapping_add(self.block * self.depth_width);
+            ByteProduct::new(bytes, context, [before, layer], scratch, self.block)
+        });
         let own = part(self.blocks, thread, context.threads);
         let mut seen = 0;
         for block in own.clone() {
@@ -327,7 +350,10 @@ impl MatrixLayer {
             // SAFETY: scratch, means, sums, and the block of the map are this thread's.
             unsafe {
                 self.load(simd, context, layer, before, pixels.clone(), target);
-                product.run(simd, pixels.len());
+                match &bytes {
+                    Some(bytes) => bytes.run(input, size, product.output, product.output_stride),
+                    None => product.run(simd, pixels.len()),
+                }
                 covariance.add_means(simd, input, size, seen, thread);
                 if !divided {
                     let add = block != own.start;
