@@ -187,11 +187,14 @@ impl IntegerKernel for Pack<'_> {
                         levels[k] = steps as i32 + zero;
                         sum += levels[k];
                     }
-                    for k in 0..count {
-                        let (step, depth) = ((start + k) / S::DEPTH, (start + k) % S::DEPTH);
-                        let place = step * lanes * S::DEPTH + S::packed(lane % S::LANES, depth);
-                        // SAFETY: the arena has room for the panel, which is this thread's.
-                        unsafe { to.add(place).write(S::Weight::nearest(levels[k])) }
+                    // What follows the last weight is 0.
+                    for step in 0..count.div_ceil(S::DEPTH) {
+                        let to = to.wrapping_add((start / S::DEPTH + step) * lanes * S::DEPTH);
+                        for k in 0..S::DEPTH {
+                            let weight = S::Weight::nearest(levels[step * S::DEPTH + k]);
+                            // SAFETY: the arena has room for the panel, which is this thread's.
+                            unsafe { to.add(S::packed(lane % S::LANES, k)).write(weight) }
+                        }
                     }
                     start += count;
                 }

@@ -40,10 +40,16 @@ impl PlannedCovariance {
     ) -> Option<Self> {
         let (channels, outputs) = (layer.depth(), layer.out_channels);
         // Multiply-adds, in fifths: two products of weights, which are slower than those of pixels,
-        // and the sums, against two convolutions; and the same for the gradient of the input.
+        // and the sums, against two convolutions, and `y` in f32 where bytes are faster; and the same
+        // for the gradient of the input.
         let of_input = if needs_input { 5 } else { 0 };
+        let of_bytes = if vectors.bytes.is_some() && needs_input {
+            3
+        } else {
+            0
+        };
         let cost = 15 * outputs * channels + (3 + of_input) * pixels * channels;
-        if cost >= (10 + of_input) * pixels * outputs || pixels < threads {
+        if cost >= (10 + of_bytes + of_input) * pixels * outputs || pixels < threads {
             return None;
         }
         let width = vectors.width(channels);

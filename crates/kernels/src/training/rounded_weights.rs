@@ -95,10 +95,7 @@ impl<'a> RoundedWeights<'a> {
             let to = self.context.pointer(first);
             // SAFETY: the arena has room for the channel's weights, and they are this thread's.
             let to = unsafe { std::slice::from_raw_parts_mut(to, self.planned.depth) };
-            for (to, &weight) in to.iter_mut().zip(self.of_channel(channel)) {
-                *to = weight * factor;
-            }
-            rounding::round(simd, to, grid.steps());
+            rounding::round_scaled(simd, self.of_channel(channel), factor, to, grid.steps());
         }
     }
 

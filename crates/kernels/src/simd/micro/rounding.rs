@@ -55,15 +55,60 @@ impl<S: Simd> Rounding<S> {
 /// Rounds values in place.
 #[inline(always)]
 pub(crate) fn round<S: Simd>(simd: S, values: &mut [f32], steps: &Steps) {
+    // SAFETY: the slice is borrowed mutably. Each value is read before it is written.
+    unsafe {
+        round_at(
+            simd,
+            values.as_ptr(),
+            1.0,
+            values.as_mut_ptr(),
+            values.len(),
+            steps,
+        )
+    }
+}
+
+/// Rounds values times a factor, as many as there are of both.
+#[inline(always)]
+pub(crate) fn round_scaled<S: Simd>(
+    simd: S,
+    from: &[f32],
+    factor: f32,
+    to: &mut [f32],
+    steps: &Steps,
+) {
+    let count = from.len().min(to.len());
+    // SAFETY: both have that many values, and one is borrowed mutably.
+    unsafe { round_at(simd, from.as_ptr(), factor, to.as_mut_ptr(), count, steps) }
+}
+
+/// # Safety
+/// `count` values must be readable, and writable by this thread alone.
+#[inline(always)]
+unsafe fn round_at<S: Simd>(
+    simd: S,
+    from: *const f32,
+    factor: f32,
+    to: *mut f32,
+    count: usize,
+    steps: &Steps,
+) {
     let rounding = Rounding::new(simd, steps);
     let (low, high) = (simd.splat(steps.low), simd.splat(steps.high));
-    for values in values.chunks_mut(S::LANES) {
-        let (at, count) = (values.as_mut_ptr(), values.len());
-        // SAFETY: there are `count` values, and the slice is borrowed mutably.
-        unsafe {
-            let x = load_part(simd, at, count);
+    let (factor, none) = (simd.splat(factor), simd.splat(0.0));
+    let whole = count - count % S::LANES;
+    // SAFETY: the caller's guarantee.
+    unsafe {
+        for start in (0..whole).step_by(S::LANES) {
+            let x = simd.mul_add(simd.load(from.add(start)), factor, none);
             let x = rounding.round(simd, simd.clamp(x, low, high));
-            store_part(simd, at, x, count);
+            simd.store(to.add(start), x);
+        }
+        if whole < count {
+            let x = load_part(simd, from.add(whole), count - whole);
+            let x = simd.clamp(simd.mul_add(x, factor, none), low, high);
+            let x = rounding.round(simd, x);
+            store_part(simd, to.add(whole), x, count - whole);
         }
     }
 }

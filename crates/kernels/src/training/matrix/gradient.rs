@@ -205,36 +205,77 @@ impl MatrixLayer {
             let (Some(weights), Some(grids)) = (&rounded, &grids) else {
                 continue;
             };
-            let mut plain = vec![0.0; layer.spec.depth()];
-            for channel in channels {
-                self.plain_gradient(context, layer, channel, &mut plain);
-                weights.write_gradient(&grids.get(channel), channel, &plain);
+            let depth = layer.spec.depth();
+            let mut plain = vec![0.0; S::LANES * depth];
+            for start in channels.clone().step_by(S::LANES) {
+                let some = start..channels.end.min(start + S::LANES);
+                self.plain_gradients(simd, context, layer, some.clone(), &mut plain);
+                for (channel, plain) in some.zip(plain.chunks_exact(depth)) {
+                    weights.write_gradient(&grids.get(channel), channel, plain);
+                }
             }
         }
     }
 
-    /// Writes the gradients that reach a channel's weights through `z`, if that is not `y`.
+    /// Writes the gradients that reach the weights of a vector's channels through `z`, if that is not
+    /// `y`.
     #[inline(always)]
-    fn plain_gradient(
+    fn plain_gradients<S: Simd>(
         &self,
+        simd: S,
         context: &PassContext<'_>,
         layer: &PlannedLayer,
-        channel: usize,
+        channels: Range<usize>,
         to: &mut [f32],
     ) {
+        let depth = layer.spec.depth();
         if let Some(covariance) = Covariance::of(context, layer) {
-            covariance.weight_gradient(channel, to);
-            if self.taps > 1 {
-                let by_patch = to.to_vec();
-                for (weight, to) in to.iter_mut().enumerate() {
-                    *to = by_patch[self.value(weight)];
+            for (channel, to) in channels.zip(to.chunks_exact_mut(depth)) {
+                covariance.weight_gradient(channel, to);
+                if self.taps > 1 {
+                    let by_patch = to.to_vec();
+                    for (weight, to) in to.iter_mut().enumerate() {
+                        *to = by_patch[self.value(weight)];
+                    }
                 }
             }
-        } else if self.branches > 1 {
-            let (second, step) = self.sums.column((self.branches - 1) * self.width + channel);
-            for (weight, to) in to.iter_mut().enumerate() {
-                *to = self.sum(context, second + self.value(weight) * step);
+            return;
+        }
+        if self.branches == 1 {
+            return;
+        }
+        let column = (self.branches - 1) * self.width + channels.start;
+        let (first, step) = self.sums.column(column);
+        if self.taps > 1 {
+            for (lane, to) in to.chunks_exact_mut(depth).enumerate().take(channels.len()) {
+                for (weight, to) in to.iter_mut().enumerate() {
+                    *to = self.sum(context, first + lane + self.value(weight) * step);
+                }
             }
+            return;
+        }
+        // Some rows of all threads are added, and then become columns.
+        let mut sums = [0.0; SUMS_AT_ONCE];
+        for start in (0..depth).step_by(SUMS_AT_ONCE / S::LANES) {
+            let rows = (depth - start).min(SUMS_AT_ONCE / S::LANES);
+            let sums = &mut sums[..rows * S::LANES];
+            for copy in 0..self.copies(context) {
+                let from = context.weight_sums(copy).wrapping_add(first + start * step);
+                for (row, sums) in sums.chunks_exact_mut(S::LANES).enumerate() {
+                    // SAFETY: all threads have written their sums before the barrier.
+                    unsafe {
+                        let mut sum = simd.load(from.add(row * step));
+                        if copy > 0 {
+                            sum = simd.add(sum, simd.load(sums.as_ptr()));
+                        }
+                        simd.store(sums.as_mut_ptr(), sum);
+                    }
+                }
+            }
+            let to = to[start..].as_mut_ptr();
+            let columns = Columns::new(sums, S::LANES);
+            // SAFETY: there is room for a vector of channels.
+            unsafe { columns.transpose(simd, 0..channels.len(), |_| 1.0, to, depth) }
         }
     }
 
