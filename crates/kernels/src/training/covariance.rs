@@ -161,7 +161,7 @@ impl<'a> Covariance<'a> {
             layer,
             planned,
         } = *self;
-        let count = layer.pixels as f64;
+        let share = 1.0 / layer.pixels as f64;
         let copies = match planned.splits_panels {
             true => 1,
             false => context.threads,
@@ -199,7 +199,7 @@ impl<'a> Covariance<'a> {
                 std::slice::from_raw_parts_mut(row, panel.columns)
             };
             for ((to, sum), own) in to.iter_mut().zip(&*row).zip(own) {
-                *to = (sum / count - own * mean) as f32;
+                *to = (sum * share - own * mean) as f32;
             }
         }
         for (channel, &mean) in panel.all_columns().zip(own) {

@@ -112,17 +112,25 @@ impl<'a> RoundedWeights<'a> {
         };
         let weights = self.of_channel(channel);
         let mut sums = [0.0; SOME];
-        let chunks = gradients.chunks_mut(SOME).zip(weights.chunks(SOME));
-        for ((gradients, weights), plain) in chunks.zip(plain.chunks(SOME)) {
-            let values = gradients.iter_mut().zip(weights).zip(plain);
-            for (((gradient, &weight), &plain), sum) in values.zip(&mut sums) {
-                let folded = match grid.passes(weight * factor) {
-                    true => *gradient,
-                    false => 0.0,
-                };
-                *sum += f64::from(folded) * f64::from(weight);
-                *gradient = folded * factor + plain;
+        let mut replace = |at: usize, gradient: &mut f32, weight: f32, plain: f32| {
+            let folded = match grid.passes(weight * factor) {
+                true => *gradient,
+                false => 0.0,
+            };
+            sums[at] += f64::from(folded) * f64::from(weight);
+            *gradient = folded * factor + plain;
+        };
+        let (gradients, last_gradients) = gradients.as_chunks_mut::<SOME>();
+        let (weights, last_weights) = weights.as_chunks::<SOME>();
+        let (plain, last_plain) = plain.as_chunks::<SOME>();
+        for ((gradients, weights), plain) in gradients.iter_mut().zip(weights).zip(plain) {
+            for at in 0..SOME {
+                replace(at, &mut gradients[at], weights[at], plain[at]);
             }
+        }
+        let last = last_gradients.iter_mut().zip(last_weights).zip(last_plain);
+        for (at, ((gradient, &weight), &plain)) in last.enumerate() {
+            replace(at, gradient, weight, plain);
         }
         let of_factor: f64 = sums.iter().sum();
         let Some((fold, gamma)) = self.planned.fold.and_then(|fold| Some((fold, fold.gamma?)))
@@ -146,13 +154,19 @@ const SOME: usize = 16;
 #[inline(always)]
 fn extremes(values: &[f32], factor: f32) -> [f32; 2] {
     let (mut least, mut most) = ([f32::INFINITY; SOME], [f32::NEG_INFINITY; SOME]);
+    let mut extend = |at: usize, value: f32| {
+        let value = value * factor;
+        least[at] = if value < least[at] { value } else { least[at] };
+        most[at] = if value > most[at] { value } else { most[at] };
+    };
     let (whole, rest) = values.as_chunks::<SOME>();
-    for values in whole.iter().map(|values| values.as_slice()).chain([rest]) {
-        for ((&value, least), most) in values.iter().zip(&mut least).zip(&mut most) {
-            let value = value * factor;
-            *least = if value < *least { value } else { *least };
-            *most = if value > *most { value } else { *most };
+    for values in whole {
+        for (at, &value) in values.iter().enumerate() {
+            extend(at, value);
         }
+    }
+    for (at, &value) in rest.iter().enumerate() {
+        extend(at, value);
     }
     let least = least.into_iter().fold(f32::INFINITY, f32::min);
     [least, most.into_iter().fold(f32::NEG_INFINITY, f32::max)]
