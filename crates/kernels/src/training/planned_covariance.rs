@@ -48,11 +48,11 @@ impl PlannedCovariance {
         } else {
             0
         };
-        let cost = 15 * outputs * channels + (3 + of_input) * pixels * channels;
-        if cost >= (10 + of_bytes + of_input) * pixels * outputs || pixels < threads {
+        let (width, columns) = (vectors.width(channels), vectors.width(outputs));
+        let cost = 15 * outputs * channels + (3 + of_input) * pixels * width;
+        if cost >= (10 + of_bytes + of_input) * pixels * columns || pixels < threads {
             return None;
         }
-        let width = vectors.width(channels);
         let layout = vectors.panels(channels, width);
         Some(Self {
             channels,
