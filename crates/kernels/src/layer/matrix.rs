@@ -104,8 +104,9 @@ pub(crate) struct Outer {
 pub(crate) enum OuterRows {
     /// Those from this one on, which is for the first lane of `left`, to the last.
     From(usize),
-    /// Those up to the last column of a panel. For symmetric sums these are enough.
-    Triangle,
+    /// As many from this one on as there are columns up to a panel's last. For symmetric sums these
+    /// are enough.
+    Triangle(usize),
 }
 
 impl Outer {
@@ -127,7 +128,7 @@ impl Outer {
             let sums = self.sums.wrapping_add(panel.offset());
             let rows = match self.rows {
                 OuterRows::From(first) => first..panel.depth,
-                OuterRows::Triangle => 0..panel.first + panel.width,
+                OuterRows::Triangle(first) => first..first + panel.first + panel.width,
             };
             for k in rows.clone().step_by(S::OUTER_ROWS) {
                 let lane = k - rows.start;

@@ -13,7 +13,7 @@
 //! `k` channels, and `da` takes `n k k`, where convolutions of `o` channels take `3 n k o`.
 
 use super::context::PassContext;
-use super::planned_covariance::{BLOCK, PlannedCovariance};
+use super::planned_covariance::{BLOCK, PlannedCovariance, triangle};
 use super::planned_layer::{Coefficient, PlannedLayer};
 use crate::layer::matrix::{Outer, OuterRows, Product, UNBOUNDED};
 use crate::panels::{Panel, PanelLayout};
@@ -111,7 +111,7 @@ impl<'a> Covariance<'a> {
             count,
             block,
             layout: planned.layout,
-            rows: OuterRows::Triangle,
+            rows: OuterRows::Triangle(0),
             sums: context.weight_sums(if own.is_some() { 0 } else { thread }),
             panels: own.unwrap_or(0..planned.layout.count()),
             add,
@@ -294,7 +294,7 @@ impl<'a> Covariance<'a> {
     }
 
     /// Writes the thread's panels of `M`, as rows from `first` on of the packed weights at `to`, and of
-    /// the biases `offset W`.
+    /// the biases `offset W`. Threads wait for each other.
     #[inline(always)]
     pub(super) fn pack_gradient<S: Simd>(
         &self,
@@ -307,7 +307,7 @@ impl<'a> Covariance<'a> {
             layer,
             planned,
         } = *self;
-        let panels = part(packed.count(), thread, context.threads);
+        let panels = triangle(packed.count(), thread, context.threads);
         let left = context.scratch(thread);
         let right = left.wrapping_add(BLOCK * planned.width);
         let biases = right.wrapping_add(BLOCK * planned.width);
@@ -342,7 +342,7 @@ impl<'a> Covariance<'a> {
                 count,
                 block: BLOCK,
                 layout: packed,
-                rows: OuterRows::From(first),
+                rows: OuterRows::Triangle(first),
                 panels: panels.clone(),
                 sums: to,
                 add: start > 0,
@@ -354,6 +354,10 @@ impl<'a> Covariance<'a> {
             let to = context.pointer(context.shared.input_bias + channel);
             // SAFETY: the channel is this thread's, and the biases were just written.
             unsafe { to.write(biases.add(channel).read()) }
+        }
+        context.wait();
+        for index in part(packed.count(), thread, context.threads) {
+            mirror(to, &packed, first, index);
         }
     }
 
@@ -371,6 +375,25 @@ impl<'a> Covariance<'a> {
         let values = self.product(output).iter().zip(self.means());
         for (to, (&product, &mean)) in to.iter_mut().zip(values) {
             *to = (slope * f64::from(product) + constant * f64::from(mean)) as f32;
+        }
+    }
+}
+
+/// Writes the rows of a panel below the triangle of symmetric sums, whose rows begin with `first`.
+fn mirror(sums: *mut f32, layout: &PanelLayout, first: usize, index: usize) {
+    let panel = layout.panel(index);
+    for other in (index + 1..layout.count()).map(|index| layout.panel(index)) {
+        for k in other.all_columns() {
+            let to = sums.wrapping_add(panel.offset() + panel.row(first + k).start);
+            let from = other.offset() + other.row(first + panel.first).start + k - other.first;
+            for lane in 0..panel.width {
+                // SAFETY: the panel's rows from here on are this thread's, and those that are read were
+                // written before the barrier.
+                unsafe {
+                    let value = sums.add(from + lane * other.width).read();
+                    to.add(lane).write(value);
+                }
+            }
         }
     }
 }

@@ -89,17 +89,23 @@ impl PlannedCovariance {
         2 * self.width
     }
 
-    /// The thread's panels of sums, if threads divide them. Later panels have more rows.
+    /// The thread's panels of sums, if threads divide them.
     pub(super) fn own_panels(&self, thread: usize, threads: usize) -> Option<Range<usize>> {
-        let bound = |thread: usize| {
-            let share = (thread as f64 / threads as f64).sqrt();
-            (share * self.layout.count() as f64).round() as usize
-        };
-        self.splits_panels.then(|| bound(thread)..bound(thread + 1))
+        self.splits_panels
+            .then(|| triangle(self.layout.count(), thread, threads))
     }
 
     /// Values of scratch per thread.
     pub(super) fn scratch(&self) -> usize {
         (2 * BLOCK + 1) * self.width
     }
+}
+
+/// The thread's panels of symmetric sums, of which later panels have more rows.
+pub(super) fn triangle(panels: usize, thread: usize, threads: usize) -> Range<usize> {
+    let bound = |thread: usize| {
+        let share = (thread as f64 / threads as f64).sqrt();
+        (share * panels as f64).round() as usize
+    };
+    bound(thread)..bound(thread + 1)
 }
