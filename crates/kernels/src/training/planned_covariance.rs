@@ -49,7 +49,7 @@ impl PlannedCovariance {
             0
         };
         let (width, columns) = (vectors.width(channels), vectors.width(outputs));
-        let cost = 15 * outputs * channels + (3 + of_input) * pixels * width;
+        let cost = 12 * outputs * channels + (3 + of_input) * pixels * width;
         if cost >= (10 + of_bytes + of_input) * pixels * columns || pixels < threads {
             return None;
         }
