@@ -26,15 +26,18 @@
 //! gradients ([`Pass::backward_from`]), which are added where the layer's own gradient is.
 //!
 //! With fake quantisation ([`FakeQuantization`]), as TensorFlow's `create_training_graph` does it, a
-//! layer is two convolutions of its input, computed as one with twice the channels:
+//! layer is two convolutions of its input:
 //!
 //! ```text
 //! y = conv(a of the layer before, rounded weights)          a = round(clamp(y * scale + shift))
 //! z = conv(a of the layer before, weights as they are)      only its statistics are used
 //! ```
 //!
-//! Where a pointwise layer has many pixels, the statistics of `z` come from the covariance of its input
-//! instead (`covariance`).
+//! * Where the first layer or a pointwise one has many pixels, the statistics of `z` come from the
+//!   covariance of its input instead (`covariance`). Where the processor multiplies bytes fast, `y` is
+//!   then computed in integers (`byte_product`).
+//! * Other matrices are one product with twice the columns.
+//! * A depthwise layer computes both, and `z` again in its backward pass.
 //!
 //! Weights are rounded after batch normalisation is folded into them with the running variance;
 //! `scale` corrects that to the batch's variance. A layer with fixed statistics needs no `z`.
@@ -45,6 +48,7 @@
 mod activation_range;
 mod batch;
 mod byte_product;
+mod byte_weights;
 mod context;
 mod covariance;
 mod depthwise;
