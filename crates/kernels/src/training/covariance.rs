@@ -64,8 +64,12 @@ impl<'a> Covariance<'a> {
         } = *self;
         let means = context.pointer(context.shared.input_means.of(thread));
         let deviations = means.wrapping_add(planned.width);
-        // SAFETY: the count is this thread's.
+        // SAFETY: count, means and deviations are this thread's. What another layer left would change
+        // how the first block is rounded.
         unsafe {
+            if seen == 0 {
+                means.write_bytes(0, 2 * planned.width);
+            }
             means
                 .add(planned.count_place())
                 .write((seen + count) as f32)
