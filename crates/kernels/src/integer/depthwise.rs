@@ -108,6 +108,7 @@ impl Depthwise {
                 channels: packed.out_channels,
                 weights: packed.weights.as_slice().as_ptr().cast(),
                 products: packed.taps,
+                quads: &packed.quads,
                 start: packed.sums.start.as_ptr(),
                 rounding: packed.sums.rounding(),
             };

@@ -39,6 +39,7 @@ mod images;
 mod map;
 mod network;
 mod pack;
+mod pack_depthwise;
 mod pack_matrix;
 mod packed;
 mod program;

@@ -6,7 +6,7 @@ use super::network::{
     Arithmetic, IntegerLayer, IntegerNetwork, IntegerOperation, Quantized, QuantizedConvolution,
     ValueKind,
 };
-use super::pack_matrix::{pack_matrix, room_for, weights_in};
+use super::pack_matrix::pack_matrix;
 use super::packed::{
     PackedDepthwise, PackedIntegers, PackedLayer, PackedMatrix, PackedOperation, PackedSums,
 };
@@ -15,8 +15,7 @@ use super::softmax::{Exponentials, FIXED_SCALE};
 use super::weights::{each, weights_of};
 use crate::error::KernelError;
 use crate::network::ConvKind;
-use crate::simd::integer::depthwise::{TapProducts, has_columns, tap_pairs};
-use crate::simd::{AlignedBuffer, IntegerIsa, on_all_cores};
+use crate::simd::{IntegerIsa, on_all_cores};
 
 impl PackedIntegers {
     /// Checks and packs a network. Each layer's weights are freed once they are packed. Channels that
@@ -182,18 +181,9 @@ fn pack(
     let sums = |offset| PackedSums::new(convolution, meanings, factors, offset, isa);
     match convolution.kind {
         ConvKind::Depthwise => {
-            let (taps, weights) = match pack_columns(convolution, isa) {
-                Some(columns) => (TapProducts::Columns, columns),
-                None => (TapProducts::Pairs, pack_pairs(convolution, isa.lanes())),
-            };
-            PackedOperation::Depthwise(PackedDepthwise {
-                geometry: convolution.geometry,
-                in_channels,
-                out_channels: convolution.out_channels,
-                taps,
-                weights,
-                sums: sums(0),
-            })
+            let sums = sums(0);
+            let depthwise = PackedDepthwise::new(convolution, in_channels, sums, isa);
+            PackedOperation::Depthwise(depthwise)
         }
         ConvKind::Conv => {
             let packed = pack_matrix(isa, convolution, rows * columns);
@@ -210,45 +200,4 @@ fn pack(
             })
         }
     }
-}
-
-/// The columns of a depthwise window, `[vectors, columns, lanes, 4]`, if they can be steps of bytes.
-fn pack_columns(convolution: &QuantizedConvolution, isa: IntegerIsa) -> Option<AlignedBuffer> {
-    if !isa.takes_columns() || !has_columns(&convolution.geometry) {
-        return None;
-    }
-    let (lanes, channels) = (isa.lanes(), convolution.out_channels);
-    let mut buffer = AlignedBuffer::zeros(room_for::<i8>(channels.div_ceil(lanes) * 3 * lanes * 4));
-    let packed: &mut [i8] = weights_in(&mut buffer);
-    let mut weights = vec![0; each(convolution)];
-    for channel in 0..channels {
-        weights_of(convolution, channel, 0, &mut weights);
-        for (tap, &weight) in weights.iter().enumerate() {
-            let column = channel / lanes * 3 + tap % 3;
-            let at = (column * lanes + channel % lanes) * 4;
-            packed[at + tap / 3] = weight.try_into().ok()?;
-        }
-    }
-    Some(buffer)
-}
-
-/// The pairs of taps of a depthwise window, `[vectors, pairs, lanes, 2]`.
-fn pack_pairs(convolution: &QuantizedConvolution, lanes: usize) -> AlignedBuffer {
-    let pairs = tap_pairs(convolution.geometry.kernel);
-    let vectors = convolution.out_channels.div_ceil(lanes);
-    let mut buffer = AlignedBuffer::zeros(room_for::<i16>(vectors * pairs.len() * lanes * 2));
-    let packed: &mut [i16] = weights_in(&mut buffer);
-    let mut weights = vec![0; each(convolution)];
-    for channel in 0..convolution.out_channels {
-        weights_of(convolution, channel, 0, &mut weights);
-        for (index, &[first, second]) in pairs.iter().enumerate() {
-            let pair = channel / lanes * pairs.len() + index;
-            let at = (pair * lanes + channel % lanes) * 2;
-            packed[at] = weights[first] as i16;
-            if second != first {
-                packed[at + 1] = weights[second] as i16;
-            }
-        }
-    }
-    buffer
 }

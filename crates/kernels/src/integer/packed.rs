@@ -6,6 +6,7 @@ use super::rounding::{Bounds, Factors};
 use super::softmax::Exponentials;
 use crate::geometry::ConvGeometry;
 use crate::simd::integer::depthwise::TapProducts;
+use crate::simd::integer::quads::Quad;
 use crate::simd::integer::{ExactRounding, Products, Rounding, Scaling};
 use crate::simd::{AlignedBuffer, IntegerIsa};
 
@@ -78,6 +79,8 @@ pub(super) struct PackedDepthwise {
     pub(super) out_channels: usize,
     /// How the kernel multiplies, and the weights in its order.
     pub(super) taps: TapProducts,
+    /// How channels are taken together, if starts and factors have that order, too.
+    pub(super) quads: Vec<Quad>,
     pub(super) weights: AlignedBuffer,
     pub(super) sums: PackedSums,
 }

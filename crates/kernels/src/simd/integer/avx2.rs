@@ -2,6 +2,8 @@
 
 use std::arch::x86_64::*;
 
+use super::depthwise::{Row, Target};
+use super::quads;
 use super::vector::{IntegerKernel, IntegerSimd, byte_steps, store_vectors};
 
 /// Proof that the machine has AVX2.
@@ -22,7 +24,7 @@ fn enter<K: IntegerKernel>(simd: Avx2, kernel: K) -> K::Output {
 
 /// What other ways to multiply do as this one: all that is neither a product nor its operand.
 macro_rules! sums_of_avx2 {
-    () => {
+    ($quads:ident) => {
         #[inline(always)]
         unsafe fn load(self, from: *const i32) -> Self::Sums {
             // SAFETY: the caller's guarantee is the same, here and below.
@@ -33,6 +35,12 @@ macro_rules! sums_of_avx2 {
         unsafe fn store(self, to: *mut i32, sums: Self::Sums) {
             // SAFETY: as above.
             unsafe { self.0.store(to, sums) }
+        }
+
+        #[inline(always)]
+        unsafe fn depthwise_quads(self, row: &Row<'_>, target: Target<Self::Value>) -> bool {
+            // SAFETY: as above.
+            unsafe { quads::$quads(self, row, target) }
         }
 
         #[inline(always)]
@@ -149,6 +157,12 @@ impl IntegerSimd for Avx2 {
     fn dot(self, sums: Self::Sums, left: Self::Left, right: Self::Right) -> Self::Sums {
         // SAFETY: `self` exists, so the machine has the instruction set.
         unsafe { _mm256_add_epi32(sums, _mm256_madd_epi16(left, right)) }
+    }
+
+    #[inline(always)]
+    unsafe fn depthwise_quads(self, row: &Row<'_>, target: Target<Self::Value>) -> bool {
+        // SAFETY: the caller's guarantee.
+        unsafe { quads::pairs(self, row, target) }
     }
 
     #[inline(always)]

@@ -7,6 +7,8 @@
 use std::arch::x86_64::*;
 
 use super::avx2::{Avx2, sums_of_avx2};
+use super::depthwise::{Row, Target};
+use super::quads;
 use super::vector::{IntegerKernel, IntegerSimd};
 
 /// Proof that the machine has AVX2.
@@ -48,7 +50,7 @@ impl IntegerSimd for Avx2Bytes {
         unsafe { enter(self, kernel) }
     }
 
-    sums_of_avx2!();
+    sums_of_avx2!(pairs);
 
     #[inline(always)]
     unsafe fn left(self, from: *const u8) -> Self::Left {

@@ -3,6 +3,8 @@
 use std::arch::x86_64::*;
 
 use super::avx2::{Avx2, sums_of_avx2};
+use super::depthwise::{Row, Target};
+use super::quads;
 use super::vector::{IntegerKernel, IntegerSimd};
 
 /// Proof that the machine has AVX2 and AVX-VNNI.
@@ -41,7 +43,7 @@ impl IntegerSimd for AvxVnni {
         unsafe { enter(self, kernel) }
     }
 
-    sums_of_avx2!();
+    sums_of_avx2!(columns_or_pairs);
 
     #[inline(always)]
     unsafe fn left(self, from: *const u8) -> Self::Left {

@@ -1,5 +1,6 @@
 //! Depthwise convolution of a row of pixels.
 
+use super::quads::Quad;
 use super::rounding::Rounding;
 use super::vector::IntegerSimd;
 use crate::geometry::ConvGeometry;
@@ -19,6 +20,8 @@ pub(crate) struct Row<'a> {
     pub(crate) pixels: usize,
     pub(crate) channels: usize,
     pub(crate) products: TapProducts,
+    /// How channels are taken together, if weights, starts and factors have that order.
+    pub(crate) quads: &'a [Quad],
     /// In the order that the products ask for.
     pub(crate) weights: *const u8,
     /// What sums begin with, for whole vectors.
@@ -124,7 +127,7 @@ impl<V> Target<V> {
 
     /// The same pixels from a channel on.
     #[inline(always)]
-    fn from(self, channel: usize) -> Self {
+    pub(super) fn from(self, channel: usize) -> Self {
         match self {
             Self::Bytes(to, step) => Self::Bytes(to.wrapping_add(channel), step),
             Self::Values(to, step) => Self::Values(to.wrapping_add(channel), step),
@@ -139,6 +142,9 @@ impl<V> Target<V> {
 pub(crate) unsafe fn run<S: IntegerSimd>(simd: S, row: &Row<'_>, target: Target<S::Value>) {
     // SAFETY: the caller's guarantee.
     unsafe {
+        if simd.depthwise_quads(row, target) {
+            return;
+        }
         match (row.products, row.square, row.step / row.pixel) {
             (TapProducts::Columns, Some(line), 1) => columns::<S, 1>(simd, row, line, target),
             (TapProducts::Columns, Some(line), _) => columns::<S, 2>(simd, row, line, target),

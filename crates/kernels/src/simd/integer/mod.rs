@@ -8,7 +8,11 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx2_bytes;
 #[cfg(target_arch = "x86_64")]
+mod avx2_quads;
+#[cfg(target_arch = "x86_64")]
 mod avx2_widened;
+#[cfg(target_arch = "x86_64")]
+mod avx512_quads;
 #[cfg(target_arch = "x86_64")]
 mod avx_vnni;
 pub(crate) mod depthwise;
@@ -17,6 +21,7 @@ pub(crate) mod matrix;
 mod neon;
 #[cfg(target_arch = "aarch64")]
 mod neon_dot;
+pub(crate) mod quads;
 mod rounding;
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 mod scalar;
@@ -133,6 +138,14 @@ impl IntegerIsa {
             Self::Wasm128 => cfg!(target_feature = "relaxed-simd"),
             _ => false,
         }
+    }
+
+    /// Whether depthwise kernels take four vectors of channels at a time.
+    pub(crate) fn has_quads(self) -> bool {
+        matches!(
+            self,
+            Self::Avx2 | Self::AvxVnni | Self::Avx512Vnni | Self::Avx512Amx
+        )
     }
 
     /// The kernel of matrix products that takes any weights.

@@ -1,6 +1,8 @@
 //! The traits that kernels on integers are written with: `IntegerSimd`, the vectors of one
 //! instruction set, and `IntegerKernel`, work that is compiled for each set.
 
+use super::depthwise::{Row, Target};
+
 /// Most sums in a vector.
 pub(crate) const MOST_LANES: usize = 16;
 
@@ -153,6 +155,16 @@ pub(crate) trait IntegerSimd: Copy + Send + Sync + 'static {
     #[inline(always)]
     unsafe fn column(self, _rows: [*const u8; 3]) -> Option<Self::Left> {
         None
+    }
+
+    /// Computes a row of a depthwise convolution by quads, if its channels are packed so: only in sets
+    /// that have `QuadSimd`, too.
+    ///
+    /// # Safety
+    /// As `depthwise::run`.
+    #[inline(always)]
+    unsafe fn depthwise_quads(self, _row: &Row<'_>, _target: Target<Self::Value>) -> bool {
+        false
     }
 
     /// Two bytes of each lane, side by side, as 16 bits.

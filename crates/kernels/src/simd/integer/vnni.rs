@@ -4,6 +4,8 @@
 use std::arch::x86_64::*;
 
 use super::amx::Amx;
+use super::depthwise::{Row, Target};
+use super::quads;
 use super::vector::{IntegerKernel, IntegerSimd, byte_steps};
 
 /// Proof that the machine has AVX-512 with VNNI, and perhaps AMX.
@@ -116,6 +118,12 @@ impl IntegerSimd for Avx512Vnni {
             let (b, c) = (_mm512_slli_epi32::<8>(b), _mm512_slli_epi32::<16>(c));
             Some(_mm512_or_si512(_mm512_or_si512(a, b), c))
         }
+    }
+
+    #[inline(always)]
+    unsafe fn depthwise_quads(self, row: &Row<'_>, target: Target<Self::Value>) -> bool {
+        // SAFETY: the caller's guarantee.
+        unsafe { quads::columns_or_pairs(self, row, target) }
     }
 
     #[inline(always)]
