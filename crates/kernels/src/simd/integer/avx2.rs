@@ -2,8 +2,10 @@
 
 use std::arch::x86_64::*;
 
+use super::avx2_quads::{bytes, words};
 use super::depthwise::{Row, Target};
 use super::quads;
+use super::rounding::Scaling;
 use super::vector::{IntegerKernel, IntegerSimd, byte_steps, store_vectors};
 
 /// Proof that the machine has AVX2.
@@ -84,10 +86,11 @@ macro_rules! sums_of_avx2 {
             self,
             to: *mut u8,
             sums: [Self::Sums; V],
-            channels: usize,
+            scaling: Scaling,
+            channels: [usize; 2],
         ) {
             // SAFETY: as above.
-            unsafe { self.0.store_pixel(to, sums, channels) }
+            unsafe { self.0.store_pixel(to, sums, scaling, channels) }
         }
     };
 }
@@ -236,24 +239,23 @@ impl IntegerSimd for Avx2 {
         self,
         to: *mut u8,
         sums: [Self::Sums; V],
-        channels: usize,
+        scaling: Scaling,
+        [first, channels]: [usize; 2],
     ) {
-        if let ([first, second], true) = (sums.as_slice(), channels == 2 * Self::LANES) {
+        if let ([a, b], true) = (sums.as_slice(), channels == 2 * Self::LANES) {
             // SAFETY: the caller guarantees 16 writable bytes; `self` proves the instruction set.
             unsafe {
                 // Each half has four bytes of the first vector, then four of the second.
-                let words = _mm256_packs_epi32(*first, *second);
-                let bytes = _mm256_packus_epi16(words, words);
-                let (low, high) = (
-                    _mm256_castsi256_si128(bytes),
-                    _mm256_extracti128_si256::<1>(bytes),
-                );
-                _mm_storeu_si128(to.cast(), _mm_unpacklo_epi32(low, high));
+                let words = words([*a, *b], scaling.from(first));
+                let bytes = bytes(words, words, scaling);
+                let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+                let bytes = _mm256_permutevar8x32_epi32(bytes, order);
+                _mm_storeu_si128(to.cast(), _mm256_castsi256_si128(bytes));
             }
             return;
         }
         // SAFETY: the caller's guarantee.
-        unsafe { store_vectors(self, to, sums, channels) }
+        unsafe { store_vectors(self, to, scaling.bytes(self, sums, first), channels) }
     }
 
     #[inline(always)]

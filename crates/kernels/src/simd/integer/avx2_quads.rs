@@ -7,6 +7,7 @@ use super::avx2::Avx2;
 use super::avx2_bytes::Avx2Bytes;
 use super::avx2_widened::Avx2Widened;
 use super::quads::{ColumnSimd, QuadSimd};
+use super::rounding::Scaling;
 use super::vector::IntegerSimd;
 
 macro_rules! quads_of_avx2 {
@@ -65,15 +66,12 @@ macro_rules! quads_of_avx2 {
             }
 
             #[inline(always)]
-            unsafe fn pack(
-                self,
-                sums: [__m256i; 4],
-                factors: *const f32,
-                bounds: [f32; 2],
-                zero_point: i32,
-            ) -> __m256i {
+            unsafe fn pack(self, [a, b, c, d]: [__m256i; 4], scaling: Scaling) -> __m256i {
                 // SAFETY: the caller guarantees readable factors; `self` proves the instruction set.
-                unsafe { pack(sums, factors, bounds, zero_point) }
+                unsafe {
+                    let second = words([c, d], scaling.from(2 * Self::LANES));
+                    bytes(words([a, b], scaling), second, scaling)
+                }
             }
         }
     };
@@ -123,40 +121,36 @@ unsafe fn write_words(to: &[*mut i16], bytes: __m256i) {
     }
 }
 
+/// The sums of two vectors as 16 bits: in each half four of the first, then four of the second.
+///
 /// # Safety
-/// The machine has AVX2; there are factors for four vectors.
+/// The machine has AVX2; there are factors for two vectors.
 #[inline(always)]
-unsafe fn pack(
-    [a, b, c, d]: [__m256i; 4],
-    factors: *const f32,
-    [low, high]: [f32; 2],
-    zero_point: i32,
-) -> __m256i {
+pub(super) unsafe fn words(sums: [__m256i; 2], scaling: Scaling) -> __m256i {
+    let [_, high] = scaling.bounds;
     // SAFETY: the caller's guarantee.
     unsafe {
-        let zero = _mm256_set1_epi16(zero_point as i16);
-        let first = _mm256_packs_epi32(steps(a, factors, high), steps(b, factors.add(8), high));
-        let second = factors.add(16);
-        let second = _mm256_packs_epi32(steps(c, second, high), steps(d, second.add(8), high));
-        let (first, second) = (
-            _mm256_adds_epi16(first, zero),
-            _mm256_adds_epi16(second, zero),
-        );
-        // What is too low has saturated.
-        let least = _mm256_set1_epi8((low as i32 + zero_point) as i8);
-        _mm256_max_epu8(_mm256_packus_epi16(first, second), least)
+        let mut steps = [_mm256_setzero_si256(); 2];
+        for (v, (steps, sums)) in steps.iter_mut().zip(sums).enumerate() {
+            let factors = _mm256_loadu_ps(scaling.factors.add(8 * v));
+            let numbers = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), factors);
+            *steps = _mm256_cvtps_epi32(_mm256_min_ps(numbers, _mm256_set1_ps(high)));
+        }
+        let zero_point = _mm256_set1_epi16(scaling.zero_point as i16);
+        _mm256_adds_epi16(_mm256_packs_epi32(steps[0], steps[1]), zero_point)
     }
 }
 
-/// Sums times factors, up to a bound.
+/// Words as bytes, half by half.
 ///
 /// # Safety
-/// The machine has AVX2; there are factors for a vector.
+/// The machine has AVX2.
 #[inline(always)]
-unsafe fn steps(sums: __m256i, factors: *const f32, high: f32) -> __m256i {
+pub(super) unsafe fn bytes(first: __m256i, second: __m256i, scaling: Scaling) -> __m256i {
     // SAFETY: the caller's guarantee.
     unsafe {
-        let numbers = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), _mm256_loadu_ps(factors));
-        _mm256_cvtps_epi32(_mm256_min_ps(numbers, _mm256_set1_ps(high)))
+        // What is too low has saturated.
+        let least = _mm256_set1_epi8(scaling.least_byte() as i8);
+        _mm256_max_epu8(_mm256_packus_epi16(first, second), least)
     }
 }

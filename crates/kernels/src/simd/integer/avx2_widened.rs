@@ -8,6 +8,7 @@ use std::arch::x86_64::*;
 use super::avx2::{Avx2, sums_of_avx2};
 use super::depthwise::{Row, Target};
 use super::quads;
+use super::rounding::Scaling;
 use super::vector::{IntegerKernel, IntegerSimd};
 
 /// Proof that the machine has AVX2.

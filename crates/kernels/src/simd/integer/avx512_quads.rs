@@ -3,6 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::quads::{ColumnSimd, QuadSimd};
+use super::rounding::Scaling;
 use super::vector::IntegerSimd;
 use super::vnni::Avx512Vnni;
 
@@ -84,28 +85,9 @@ impl QuadSimd for Avx512Vnni {
     }
 
     #[inline(always)]
-    unsafe fn pack(
-        self,
-        [a, b, c, d]: [__m512i; 4],
-        factors: *const f32,
-        [low, high]: [f32; 2],
-        zero_point: i32,
-    ) -> __m512i {
-        // SAFETY: the caller guarantees readable factors; `self` proves the instruction set.
-        unsafe {
-            let zero = _mm512_set1_epi16(zero_point as i16);
-            let first =
-                _mm512_packs_epi32(steps(a, factors, high), steps(b, factors.add(16), high));
-            let second = factors.add(32);
-            let second = _mm512_packs_epi32(steps(c, second, high), steps(d, second.add(16), high));
-            let (first, second) = (
-                _mm512_adds_epi16(first, zero),
-                _mm512_adds_epi16(second, zero),
-            );
-            // What is too low has saturated.
-            let least = _mm512_set1_epi8((low as i32 + zero_point) as i8);
-            _mm512_max_epu8(_mm512_packus_epi16(first, second), least)
-        }
+    unsafe fn pack(self, sums: [__m512i; 4], scaling: Scaling) -> __m512i {
+        // SAFETY: the caller's guarantee; `self` proves the instruction set.
+        unsafe { pack(sums, scaling) }
     }
 }
 
@@ -116,15 +98,27 @@ impl ColumnSimd for Avx512Vnni {
     }
 }
 
-/// Sums times factors, up to a bound.
+/// The sums of four vectors as bytes: in each quarter four of each of them.
 ///
 /// # Safety
-/// The machine has AVX-512; there are factors for a vector.
+/// The machine has AVX-512; there are factors for the vectors.
 #[inline(always)]
-unsafe fn steps(sums: __m512i, factors: *const f32, high: f32) -> __m512i {
+pub(super) unsafe fn pack(sums: [__m512i; 4], scaling: Scaling) -> __m512i {
+    let [_, high] = scaling.bounds;
     // SAFETY: the caller's guarantee.
     unsafe {
-        let numbers = _mm512_mul_ps(_mm512_cvtepi32_ps(sums), _mm512_loadu_ps(factors));
-        _mm512_cvtps_epi32(_mm512_min_ps(numbers, _mm512_set1_ps(high)))
+        let mut steps = [_mm512_setzero_si512(); 4];
+        for (v, (steps, sums)) in steps.iter_mut().zip(sums).enumerate() {
+            let factors = _mm512_loadu_ps(scaling.factors.add(16 * v));
+            let numbers = _mm512_mul_ps(_mm512_cvtepi32_ps(sums), factors);
+            *steps = _mm512_cvtps_epi32(_mm512_min_ps(numbers, _mm512_set1_ps(high)));
+        }
+        let [a, b, c, d] = steps;
+        let zero_point = _mm512_set1_epi16(scaling.zero_point as i16);
+        let first = _mm512_adds_epi16(_mm512_packs_epi32(a, b), zero_point);
+        let second = _mm512_adds_epi16(_mm512_packs_epi32(c, d), zero_point);
+        // What is too low has saturated.
+        let least = _mm512_set1_epi8(scaling.least_byte() as i8);
+        _mm512_max_epu8(_mm512_packus_epi16(first, second), least)
     }
 }

@@ -216,8 +216,7 @@ unsafe fn put<S: IntegerSimd, const V: usize>(
         match panel.rounding {
             Some(Rounding::F32(scaling)) => {
                 for sums in pixels {
-                    let bytes = scaling.bytes(simd, sums, first);
-                    simd.store_pixel::<V>(output.next(), bytes, channels);
+                    simd.store_pixel::<V>(output.next(), sums, scaling, [first, channels]);
                 }
             }
             Some(Rounding::Exact(exact)) => {

@@ -93,13 +93,7 @@ pub(crate) trait QuadSimd: IntegerSimd {
     ///
     /// # Safety
     /// Factors of four vectors must be readable.
-    unsafe fn pack(
-        self,
-        sums: [Self::Sums; 4],
-        factors: *const f32,
-        bounds: [f32; 2],
-        zero_point: i32,
-    ) -> Self::Pairs;
+    unsafe fn pack(self, sums: [Self::Sums; 4], scaling: Scaling) -> Self::Pairs;
 }
 
 /// Vectors that multiply four bytes at a time.
@@ -270,10 +264,7 @@ unsafe fn run<S: QuadSimd, T: Taps<S>>(simd: S, row: &Row<'_>, target: Target<S:
             input: row.input.wrapping_add(first),
             weights: row.weights.wrapping_add(sums * T::BYTES),
             start: row.start.wrapping_add(sums),
-            scaling: Scaling {
-                factors: scaling.factors.wrapping_add(sums),
-                ..scaling
-            },
+            scaling: scaling.from(sums),
             target: target.from(first),
         };
         // SAFETY: the caller's guarantee; quads are packed one after another.
@@ -303,11 +294,6 @@ unsafe fn streamed<S: QuadSimd, T: Taps<S>, const STREAMS: usize>(
     for (stream, start) in starts.iter_mut().enumerate() {
         *start = (stream * pixels).min(row.pixels - pixels);
     }
-    let Scaling {
-        factors,
-        bounds,
-        zero_point,
-    } = task.scaling;
     let mut done = 0;
     while done < pixels {
         let count = BLOCK.min(pixels - done);
@@ -319,7 +305,7 @@ unsafe fn streamed<S: QuadSimd, T: Taps<S>, const STREAMS: usize>(
             half::<S, T, STREAMS, false>(simd, task, starts, (sums, count));
             half::<S, T, STREAMS, true>(simd, task, starts, (sums, count));
             for pixel in 0..count {
-                let bytes = simd.pack(sums.add(pixel).read(), factors, bounds, zero_point);
+                let bytes = simd.pack(sums.add(pixel).read(), task.scaling);
                 match task.target {
                     Target::Bytes(to, step) => simd.write(places(to, step, starts), bytes),
                     Target::Values(to, step) => simd.write_values(places(to, step, starts), bytes),

@@ -24,6 +24,19 @@ pub(crate) struct Scaling {
 }
 
 impl Scaling {
+    /// The same from a channel on.
+    #[inline(always)]
+    pub(super) fn from(self, channel: usize) -> Self {
+        let factors = self.factors.wrapping_add(channel);
+        Self { factors, ..self }
+    }
+
+    /// The byte of the lower bound.
+    #[inline(always)]
+    pub(super) fn least_byte(self) -> u8 {
+        (self.bounds[0] as i32 + self.zero_point) as u8
+    }
+
     /// The sums of a pixel, from a channel on, as integers from 0 to 255.
     ///
     /// # Safety

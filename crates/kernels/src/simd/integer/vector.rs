@@ -2,6 +2,7 @@
 //! instruction set, and `IntegerKernel`, work that is compiled for each set.
 
 use super::depthwise::{Row, Target};
+use super::rounding::Scaling;
 
 /// Most sums in a vector.
 pub(crate) const MOST_LANES: usize = 16;
@@ -220,19 +221,22 @@ pub(crate) trait IntegerSimd: Copy + Send + Sync + 'static {
     /// `count` bytes must be writable at `to`; `count` is at most `LANES`.
     unsafe fn store_bytes(self, to: *mut u8, sums: Self::Sums, count: usize);
 
-    /// Stores the sums of a pixel's first `channels` channels, which are from 0 to 255, as bytes.
+    /// Scales the sums of a pixel's first `channels` channels, and stores them as bytes. The first one is
+    /// channel `first` of the scaling.
     ///
     /// # Safety
-    /// `channels` bytes must be writable at `to`; the last vector has one of them.
+    /// `channels` bytes must be writable at `to`; the last vector has one of them. There are factors for
+    /// the vectors.
     #[inline(always)]
     unsafe fn store_pixel<const V: usize>(
         self,
         to: *mut u8,
         sums: [Self::Sums; V],
-        channels: usize,
+        scaling: Scaling,
+        [first, channels]: [usize; 2],
     ) {
         // SAFETY: the caller's guarantee.
-        unsafe { store_vectors(self, to, sums, channels) }
+        unsafe { store_vectors(self, to, scaling.bytes(self, sums, first), channels) }
     }
 
     /// Stores the first `count` sums, which are from 0 to 255, as left operands.
@@ -248,7 +252,8 @@ pub(super) fn byte_steps(zero_point: i32) -> [f32; 2] {
     [0, 255].map(|byte: i32| byte.wrapping_sub(zero_point) as f32)
 }
 
-/// Stores the sums of a pixel, one vector after another.
+/// Stores the sums of a pixel's first `channels` channels, which are from 0 to 255, one vector after
+/// another.
 ///
 /// # Safety
 /// As [`IntegerSimd::store_pixel`].

@@ -4,9 +4,11 @@
 use std::arch::x86_64::*;
 
 use super::amx::Amx;
+use super::avx512_quads::pack;
 use super::depthwise::{Row, Target};
 use super::quads;
-use super::vector::{IntegerKernel, IntegerSimd, byte_steps};
+use super::rounding::Scaling;
+use super::vector::{IntegerKernel, IntegerSimd, byte_steps, store_vectors};
 
 /// Proof that the machine has AVX-512 with VNNI, and perhaps AMX.
 #[derive(Debug, Clone, Copy)]
@@ -191,6 +193,27 @@ impl IntegerSimd for Avx512Vnni {
                 _mm512_mask_cvtepi32_storeu_epi8(to.cast(), mask as u16, sums);
             }
         }
+    }
+
+    #[inline(always)]
+    unsafe fn store_pixel<const V: usize>(
+        self,
+        to: *mut u8,
+        sums: [Self::Sums; V],
+        scaling: Scaling,
+        [first, channels]: [usize; 2],
+    ) {
+        if let ([a, b, c, d], true) = (sums.as_slice(), channels == 4 * Self::LANES) {
+            // SAFETY: the caller guarantees 64 writable bytes; `self` proves the instruction set.
+            unsafe {
+                let bytes = pack([*a, *b, *c, *d], scaling.from(first));
+                let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+                _mm512_storeu_si512(to.cast(), _mm512_permutexvar_epi32(order, bytes));
+            }
+            return;
+        }
+        // SAFETY: the caller's guarantee.
+        unsafe { store_vectors(self, to, scaling.bytes(self, sums, first), channels) }
     }
 
     #[inline(always)]
