@@ -5,6 +5,7 @@ use super::map::Map;
 use super::packed::PackedLayer;
 use super::quantizer::Quantizer;
 use crate::simd::SharedBuffer;
+use crate::simd::integer::Products;
 use crate::simd::team::Turn;
 
 /// One pass of an image through the steps.
@@ -13,6 +14,8 @@ pub(super) struct Context<'a> {
     /// Index of the image in the batch.
     pub(super) image: usize,
     pub(super) quantizer: &'a Quantizer,
+    /// The instruction set's.
+    pub(super) products: Products,
     pub(super) arena: &'a SharedBuffer,
     /// Offset of the first thread's scratch, and bytes from a thread's to the next.
     pub(super) scratch: [usize; 2],

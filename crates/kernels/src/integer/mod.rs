@@ -29,6 +29,7 @@
 //! | `schedule` | layers and an image size -> steps |
 //! | `program` | arenas, the team, and which thread computes which image |
 
+mod average;
 mod branches;
 mod check;
 mod constant;

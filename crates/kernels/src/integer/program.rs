@@ -135,6 +135,7 @@ impl IntegerProgram {
             images,
             image,
             quantizer: &self.quantizer,
+            products: self.weights.isa.products(),
             arena: &self.arenas[arena],
             scratch: [self.schedule.maps, self.schedule.scratch],
             layers: &self.weights.layers,

@@ -4,12 +4,13 @@
 //! come from `schedule`, and every chunk has its own rows, pixels or channels of a step's
 //! output. A step begins when all chunks of the one before are done.
 
+use super::average::{mean, pool};
 use super::context::Context;
 use super::convolution::{Convolution, Run, Source};
 use super::depthwise::{Depthwise, IntoMap};
 use super::map::Map;
 use super::packed::{PackedLayer, PackedOperation};
-use super::rounding::{Bounds, MeanFactor};
+use super::rounding::MeanFactor;
 use crate::geometry::ConvSize;
 use crate::simd::integer::dispatch;
 use crate::simd::team::{MOST, Turn};
@@ -224,97 +225,6 @@ fn copy(context: &Context<'_>, input: &Map, output: &Map, turn: Turn) {
         }
         to += len;
     }
-}
-
-/// Channels summed at a time.
-const CHANNELS: usize = 64;
-
-/// Sums the bytes of a window, channel by channel, and calls `done` with the first channel and up
-/// to [`CHANNELS`] sums.
-fn sum_window(
-    context: &Context<'_>,
-    input: &Map,
-    [rows, columns]: [std::ops::Range<usize>; 2],
-    channels: std::ops::Range<usize>,
-    mut done: impl FnMut(usize, &[i32]),
-) {
-    for first in channels.clone().step_by(CHANNELS) {
-        let count = (channels.end - first).min(CHANNELS);
-        let mut sums = [0i32; CHANNELS];
-        for y in rows.clone() {
-            for x in columns.clone() {
-                // SAFETY: the pixel is in the map, which nobody writes now.
-                let bytes = unsafe { context.bytes(input.at(y, x) + first, count) };
-                for (sum, &byte) in sums.iter_mut().zip(bytes) {
-                    *sum += i32::from(byte);
-                }
-            }
-        }
-        done(first, &sums[..count]);
-    }
-}
-
-/// Writes bytes of one pixel's channels.
-fn write(
-    context: &Context<'_>,
-    map: &Map,
-    [y, x]: [usize; 2],
-    first: usize,
-    bytes: impl ExactSizeIterator<Item = u8>,
-) {
-    // SAFETY: the channels are in the map, and they are this chunk's.
-    let to = unsafe { context.bytes_mut(map.at(y, x) + first, bytes.len()) };
-    for (to, byte) in to.iter_mut().zip(bytes) {
-        *to = byte;
-    }
-}
-
-/// The mean of those taps that are inside the map, rounded as C's division does after half of the
-/// divisor is added; a sum of signed integers that is not positive, after it is subtracted.
-fn pool(context: &Context<'_>, input: &Map, size: &ConvSize, output: &Map, turn: Turn) {
-    context.write_border(output, turn);
-    let offset = input.scale.offset;
-    let range = |axis: &crate::geometry::Axis, o: usize| {
-        let taps = axis.taps(o);
-        match taps.is_empty() {
-            true => 0..0,
-            false => axis.under(o, taps.start)..axis.under(o, taps.end - 1) + 1,
-        }
-    };
-    for y in 0..output.height {
-        for x in 0..output.width {
-            let window = [range(&size.rows, y), range(&size.columns, x)];
-            let count = (window[0].len() * window[1].len()).max(1) as i32;
-            let channels = turn.share(output.channels);
-            sum_window(context, input, window, channels, |first, sums| {
-                let bytes = sums.iter().map(|sum| {
-                    let sum = sum - count * offset;
-                    let half = if sum > 0 || offset == 0 {
-                        count / 2
-                    } else {
-                        -(count / 2)
-                    };
-                    ((sum + half) / count + offset).clamp(0, 255) as u8
-                });
-                write(context, output, [y, x], first, bytes);
-            });
-        }
-    }
-}
-
-fn mean(context: &Context<'_>, input: &Map, factor: MeanFactor, output: &Map, turn: Turn) {
-    context.write_border(output, turn);
-    let count = (input.height * input.width) as i32;
-    let bounds = Bounds::of(output.scale);
-    let window = [0..input.height, 0..input.width];
-    let channels = turn.share(output.channels);
-    sum_window(context, input, window, channels, |first, sums| {
-        let bytes = sums.iter().map(|sum| {
-            let steps = sum - count * input.scale.zero_point;
-            factor.byte(steps, bounds)
-        });
-        write(context, output, [0, 0], first, bytes);
-    });
 }
 
 fn softmax(context: &Context<'_>, layer: usize, input: &Map, output: &Map, turn: Turn) {
