@@ -406,7 +406,7 @@ fn mirror(sums: *mut f32, layout: &PanelLayout, first: usize, index: usize) {
 const LARGEST_PANEL: usize = 64;
 
 /// The sum of products. Several sums are added up at a time: each addition waits for the one before.
-fn dot(a: &[f32], b: &[f32]) -> f64 {
+pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
     const SOME: usize = 8;
     let (a, rest_of_a) = a.as_chunks::<SOME>();
     let (b, rest_of_b) = b.as_chunks::<SOME>();

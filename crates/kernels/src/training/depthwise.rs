@@ -7,7 +7,7 @@ use super::network::{TrainingLayer, TrainingOptions};
 use super::offsets::{Offsets, Vectors};
 use super::planned_layer::{Coefficient, PlannedLayer};
 use super::rounded_weights::RoundedWeights;
-use super::source::{LayerActivation, MapGradient, gate_gradient};
+use super::source::{Branch, LayerActivation, MapGradient, gate_gradient};
 use super::statistics::Partial;
 use crate::geometry::ConvSize;
 use crate::layer::depthwise::{Band, Bands};
@@ -192,7 +192,7 @@ impl DepthwiseLayer {
         let gradient = MapGradient {
             context,
             layer,
-            branch: 0,
+            branch: Branch::Y,
         };
         for band in self.share(context, thread) {
             let band = match self.branches {

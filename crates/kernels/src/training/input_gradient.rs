@@ -10,7 +10,7 @@ use super::network::{TrainingLayer, TrainingOptions};
 use super::offsets::{Offsets, Vectors};
 use super::patches::{MapPatches, Side};
 use super::planned_layer::PlannedLayer;
-use super::source::{MapGradient, gate_gradient};
+use super::source::{Branch, MapGradient, gate_gradient};
 use super::statistics::Partial;
 use crate::layer::matrix::{LARGEST_BLOCK, Product, UNBOUNDED};
 use crate::layer::rows::{Rows, Target};
@@ -90,7 +90,7 @@ impl InputGradient {
         let map = MapGradient {
             context,
             layer,
-            branch: 0,
+            branch: Branch::Y,
         };
         let patches = MapPatches {
             map,

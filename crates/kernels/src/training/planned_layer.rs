@@ -27,10 +27,13 @@ pub(super) enum Coefficient {
     /// slope + offset`.
     Slope,
     Offset,
+    /// With rounded weights, what `dy` and `dz` do together to weights that pass gradients:
+    /// `dw = sum of (g * factor + dz) * a`.
+    Factor,
 }
 
 /// Number of coefficients.
-pub(super) const COEFFICIENTS: usize = 8;
+pub(super) const COEFFICIENTS: usize = 9;
 
 /// One layer.
 #[derive(Debug)]

@@ -7,6 +7,7 @@
 //! ```
 
 use super::context::PassContext;
+use super::covariance::dot;
 use super::planned_weights::PlannedWeights;
 use crate::fake_quantization::{Grid, WeightScheme, fold_factor};
 use crate::partition::part;
@@ -133,6 +134,52 @@ impl<'a> RoundedWeights<'a> {
             replace(at, gradient, weight, plain);
         }
         let of_factor: f64 = sums.iter().sum();
+        self.add_to_gamma(channel, of_factor);
+    }
+
+    /// Whether some of a channel's gradients do not pass, or do not follow from what `y` and `z` do to the
+    /// weights together.
+    pub(super) fn is_apart(&self, grid: &Grid, channel: usize) -> bool {
+        let (least, most) = self.range(channel);
+        let passes = grid.passes(least) && grid.passes(most);
+        !passes || self.factor(channel) == 0.0
+    }
+
+    /// Writes the gradients of a channel's weights from those that they get through `y` and `z` together,
+    /// and adds to that of gamma. `through_z` is the sum of `dz * z`. Where a channel
+    /// [is apart](Self::is_apart), the gradients of the rounded weights are in their place before.
+    #[inline(always)]
+    pub(super) fn write_both(&self, grid: &Grid, channel: usize, both: &[f32], through_z: f64) {
+        let factor = self.factor(channel);
+        let depth = self.planned.depth;
+        let first = self.planned.weights + channel * depth;
+        // SAFETY: the channel's gradients are this thread's.
+        let gradients = unsafe {
+            std::slice::from_raw_parts_mut(self.context.parameter_gradient(first), depth)
+        };
+        let weights = self.of_channel(channel);
+        let of_factor = if self.is_apart(grid, channel) {
+            let mut of_factor = 0.0;
+            for ((gradient, &weight), &both) in gradients.iter_mut().zip(weights).zip(both) {
+                if grid.passes(weight * factor) {
+                    of_factor += f64::from(*gradient) * f64::from(weight);
+                    *gradient = both;
+                } else {
+                    *gradient = both - *gradient * factor;
+                }
+            }
+            of_factor
+        } else {
+            gradients.copy_from_slice(both);
+            // `sum of w * dw` is `sum of dz * z` plus what goes through the factor.
+            (dot(weights, both) - through_z) / f64::from(factor)
+        };
+        self.add_to_gamma(channel, of_factor);
+    }
+
+    /// Adds to the gradient of gamma what a channel's folding factor gets.
+    #[inline(always)]
+    fn add_to_gamma(&self, channel: usize, of_factor: f64) {
         let Some((fold, gamma)) = self.planned.fold.and_then(|fold| Some((fold, fold.gamma?)))
         else {
             return;

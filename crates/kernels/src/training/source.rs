@@ -62,12 +62,21 @@ impl Rows for LayerActivation<'_> {
     }
 }
 
-/// The gradient of a layer's `z`; with rounded weights, that of `y` (branch 0) or of `z` (branch 1).
+/// Which gradient of a layer with rounded weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Branch {
+    Y,
+    Z,
+    /// The one that weights get through both ([`Coefficient::Factor`]).
+    Both,
+}
+
+/// The gradient of a layer's `z`; with rounded weights, that of a branch.
 #[derive(Clone, Copy)]
 pub(super) struct MapGradient<'a> {
     pub(super) context: &'a PassContext<'a>,
     pub(super) layer: &'a PlannedLayer,
-    pub(super) branch: usize,
+    pub(super) branch: Branch,
 }
 
 impl Rows for MapGradient<'_> {
@@ -88,10 +97,11 @@ impl Rows for MapGradient<'_> {
         let first = pixels.start * layer.width + channel;
         let gradient = context.gradient(layer).wrapping_add(first);
         let row = |which| context.coefficient(layer, which).wrapping_add(channel);
-        if layer.rounded.is_some() {
+        let is_rounded = layer.rounded.is_some();
+        if is_rounded && *branch != Branch::Both {
             let zeros = context.pointer(context.shared.zeros);
             let (input, pixel, scale, shift) = match branch {
-                0 => (gradient, layer.width, row(Coefficient::Scale), zeros),
+                Branch::Y => (gradient, layer.width, row(Coefficient::Scale), zeros),
                 _ => (
                     context.pointer(layer.plain_output(pixels.start) + channel),
                     layer.pixel,
@@ -115,13 +125,18 @@ impl Rows for MapGradient<'_> {
             // SAFETY: as in `LayerActivation`.
             return unsafe { normalize(simd, &job) };
         }
+        let factor = match is_rounded {
+            true => Coefficient::Factor,
+            false => Coefficient::Scale,
+        };
         let job = BatchNormBackward {
             gradient,
-            input: context.pointer(layer.map + first),
-            pixel: layer.width,
+            gradient_pixel: layer.width,
+            input: context.pointer(layer.plain_output(pixels.start) + channel),
+            input_pixel: layer.pixel,
             count: pixels.len(),
             vectors: vectors.len(),
-            factor: row(Coefficient::Scale),
+            factor: row(factor),
             slope: row(Coefficient::Slope),
             offset: row(Coefficient::Offset),
             output: target.start,

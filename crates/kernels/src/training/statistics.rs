@@ -269,7 +269,11 @@ pub(super) fn finish_gradient(context: &PassContext<'_>, layer: &PlannedLayer, t
             slope = -scaled * inverse * inverse / count;
             offset = -factor * sum / count - slope * mean;
         }
-        for (which, value) in [(Coefficient::Slope, slope), (Coefficient::Offset, offset)] {
+        for (which, value) in [
+            (Coefficient::Slope, slope),
+            (Coefficient::Offset, offset),
+            (Coefficient::Factor, factor),
+        ] {
             // SAFETY: the channel is this thread's.
             unsafe {
                 context
@@ -291,4 +295,17 @@ pub(super) fn finish_gradient(context: &PassContext<'_>, layer: &PlannedLayer, t
             }
         }
     }
+}
+
+/// `sum(dz * z)` over the pixels, from the moments of `z`.
+pub(super) fn sum_through_z(
+    context: &PassContext<'_>,
+    layer: &PlannedLayer,
+    channel: usize,
+) -> f64 {
+    // SAFETY: all threads have written the coefficients before the barrier.
+    let get = |which| f64::from(unsafe { context.coefficient(layer, which).add(channel).read() });
+    let (mean, variance) = (get(Coefficient::Mean), get(Coefficient::Variance));
+    let (slope, offset) = (get(Coefficient::Slope), get(Coefficient::Offset));
+    layer.pixels as f64 * (slope * variance + (offset + slope * mean) * mean)
 }

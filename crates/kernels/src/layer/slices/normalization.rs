@@ -386,7 +386,8 @@ impl Kernel for DifferentialBlocks<'_> {
                 let differential = normalization::BatchNormBackward {
                     gradient,
                     input: map.read(simd, map.input, block, scratch),
-                    pixel: map.width,
+                    gradient_pixel: map.width,
+                    input_pixel: map.width,
                     count,
                     vectors: map.width / S::LANES,
                     factor: job.factor.as_ptr(),

@@ -324,8 +324,9 @@ pub(crate) struct BatchNormBackward {
     pub(crate) gradient: *const f32,
     /// `z`.
     pub(crate) input: *const f32,
-    /// Values from one pixel to the next, in both.
-    pub(crate) pixel: usize,
+    /// Values from one pixel to the next.
+    pub(crate) gradient_pixel: usize,
+    pub(crate) input_pixel: usize,
     pub(crate) count: usize,
     pub(crate) vectors: usize,
     /// One value per channel.
@@ -345,13 +346,12 @@ pub(crate) unsafe fn batch_norm_backward<S: Simd>(simd: S, job: &BatchNormBackwa
     for p in 0..job.count {
         for v in 0..job.vectors {
             let channel = v * S::LANES;
-            let place = p * job.pixel + channel;
             // SAFETY: the caller guarantees that all this memory is valid.
             unsafe {
-                let z = simd.load(job.input.add(place));
+                let z = simd.load(job.input.add(p * job.input_pixel + channel));
                 let slope = simd.load(job.slope.add(channel));
                 let rest = simd.mul_add(z, slope, simd.load(job.offset.add(channel)));
-                let g = simd.load(job.gradient.add(place));
+                let g = simd.load(job.gradient.add(p * job.gradient_pixel + channel));
                 let dz = simd.mul_add(g, simd.load(job.factor.add(channel)), rest);
                 let output = job.output.add(p * job.output_pixel + v * job.output_vector);
                 simd.store(output, dz);

@@ -13,8 +13,8 @@ use crate::training::context::PassContext;
 use crate::training::covariance::Covariance;
 use crate::training::planned_layer::PlannedLayer;
 use crate::training::rounded_weights::RoundedWeights;
-use crate::training::source::{MapGradient, gate_gradient};
-use crate::training::statistics::Partial;
+use crate::training::source::{Branch, MapGradient, gate_gradient};
+use crate::training::statistics::{Partial, sum_through_z};
 
 /// Values of the sums that are added and transposed at a time. No panel is wider.
 const SUMS_AT_ONCE: usize = 1024;
@@ -54,6 +54,7 @@ impl MatrixLayer {
             of_input.run(simd, context, layer, before, partial, thread);
         }
         let needs_input = needs_input && of_input.is_none();
+        let panels = self.weight_panels(context, layer);
         let own = part(self.blocks, thread, context.threads);
         if own.is_empty() && !self.splits_panels {
             // SAFETY: the sums are this thread's.
@@ -67,9 +68,10 @@ impl MatrixLayer {
             let pixels = self.block(layer, block);
             // SAFETY: scratch, sums, and the block of the gradient are this thread's.
             unsafe {
+                let all = 0..self.branches * layer.vectors;
                 if needs_input || !self.splits_panels {
-                    let all = 0..self.branches * layer.vectors;
-                    self.load_gradient(simd, context, layer, pixels.clone(), all, right);
+                    let last = Branch::Z;
+                    self.load_gradient(simd, context, layer, (&pixels, all.clone()), last, right);
                 }
                 let reads_input = needs_input && layer.covariance.is_some();
                 if reads_input || !self.splits_panels {
@@ -81,38 +83,66 @@ impl MatrixLayer {
                     gate_gradient(simd, context, before, pixels.clone(), partial);
                 }
                 if !self.splits_panels {
+                    if self.branches > 1 {
+                        let both = layer.vectors..all.end;
+                        let to = right.wrapping_add(both.start * self.block * S::LANES);
+                        self.load_gradient(simd, context, layer, (&pixels, both), Branch::Both, to);
+                    }
                     let (sums, add) = (context.weight_sums(thread), block != own.start);
-                    outer(pixels.len(), 0..self.sums.count(), sums, add).run(simd);
+                    for panels in panels.chunk_by(|a, b| a + 1 == *b) {
+                        let panels = panels[0]..panels[0] + panels.len();
+                        outer(pixels.len(), panels, sums, add).run(simd);
+                    }
                 }
             }
         }
         if self.splits_panels {
-            let panels = part(self.sums.count(), thread, context.threads);
-            let first = panels.start * S::PANEL;
-            let vectors = first..(self.branches * layer.vectors).min(panels.end * S::PANEL);
+            let panels = &panels[part(panels.len(), thread, context.threads)];
             for block in 0..self.blocks {
                 let pixels = self.block(layer, block);
-                let start = right.wrapping_add(first * self.block * S::LANES);
+                let input = by_vectors(left);
                 // SAFETY: scratch and the panels' sums are this thread's.
                 unsafe {
-                    let vectors = vectors.clone();
-                    self.load_gradient(simd, context, layer, pixels.clone(), vectors, start);
-                    self.load(
-                        simd,
-                        context,
-                        layer,
-                        before,
-                        pixels.clone(),
-                        by_vectors(left),
-                    );
-                    let sums = context.weight_sums(0);
-                    outer(pixels.len(), panels.clone(), sums, block > 0).run(simd);
+                    self.load(simd, context, layer, before, pixels.clone(), input);
+                    for panels in panels.chunk_by(|a, b| a + 1 == *b) {
+                        let panels = panels[0]..panels[0] + panels.len();
+                        let first = panels.start * S::PANEL;
+                        let end = panels.end * S::PANEL;
+                        let vectors = first..end.min(self.branches * layer.vectors);
+                        let to = right.wrapping_add(first * self.block * S::LANES);
+                        let last = Branch::Both;
+                        self.load_gradient(simd, context, layer, (&pixels, vectors), last, to);
+                        let sums = context.weight_sums(0);
+                        outer(pixels.len(), panels, sums, block > 0).run(simd);
+                    }
                 }
             }
         }
     }
 
-    /// Loads vectors of the gradient by vectors; those of the second branch follow the first one's.
+    /// The panels of the weight gradient that are computed. With two branches, weights get theirs through
+    /// both, and that of `y` alone is needed only for channels that are apart.
+    fn weight_panels(&self, context: &PassContext<'_>, layer: &PlannedLayer) -> Vec<usize> {
+        let all = 0..self.sums.count();
+        let rounded = layer.rounded.as_ref().filter(|_| self.branches > 1);
+        let Some(planned) = rounded else {
+            return all.collect();
+        };
+        let weights = RoundedWeights { context, planned };
+        let grids = weights.grids();
+        let is_needed = |&index: &usize| {
+            let panel = self.sums.panel(index);
+            let columns = panel.first..panel.first + panel.columns;
+            let channels = columns.start..columns.end.min(layer.spec.out_channels);
+            columns.end > self.width
+                || channels
+                    .into_iter()
+                    .any(|channel| weights.is_apart(&grids.get(channel), channel))
+        };
+        all.filter(is_needed).collect()
+    }
+
+    /// Loads vectors of the gradient by vectors; those of the last branch follow the first one's.
     ///
     /// # Safety
     /// `to` must have room for them and be this thread's.
@@ -122,12 +152,16 @@ impl MatrixLayer {
         simd: S,
         context: &PassContext<'_>,
         layer: &PlannedLayer,
-        pixels: Range<usize>,
-        vectors: Range<usize>,
+        (pixels, vectors): (&Range<usize>, Range<usize>),
+        last: Branch,
         to: *mut f32,
     ) {
-        for branch in 0..self.branches {
-            let first = branch * layer.vectors;
+        for (index, branch) in [Branch::Y, last]
+            .into_iter()
+            .enumerate()
+            .take(self.branches)
+        {
+            let first = index * layer.vectors;
             let own = vectors.start.max(first)..vectors.end.min(first + layer.vectors);
             if own.is_empty() {
                 continue;
@@ -201,7 +235,14 @@ impl MatrixLayer {
             if channels.is_empty() {
                 continue;
             }
-            self.add_sums(simd, context, layer, &panel, channels.len());
+            let apart = |channel: usize| {
+                let rounded = rounded.as_ref().zip(grids.as_ref());
+                rounded
+                    .is_some_and(|(weights, grids)| weights.is_apart(&grids.get(channel), channel))
+            };
+            if self.branches == 1 || channels.clone().any(apart) {
+                self.add_sums(simd, context, layer, &panel, channels.len());
+            }
             let (Some(weights), Some(grids)) = (&rounded, &grids) else {
                 continue;
             };
@@ -211,14 +252,20 @@ impl MatrixLayer {
                 let some = start..channels.end.min(start + S::LANES);
                 self.plain_gradients(simd, context, layer, some.clone(), &mut plain);
                 for (channel, plain) in some.zip(plain.chunks_exact(depth)) {
-                    weights.write_gradient(&grids.get(channel), channel, plain);
+                    let grid = grids.get(channel);
+                    if self.branches == 1 {
+                        weights.write_gradient(&grid, channel, plain);
+                    } else {
+                        let through_z = sum_through_z(context, layer, channel);
+                        weights.write_both(&grid, channel, plain, through_z);
+                    }
                 }
             }
         }
     }
 
     /// Writes the gradients that reach the weights of a vector's channels through `z`, if that is not
-    /// `y`.
+    /// `y`; with two branches, those through both.
     #[inline(always)]
     fn plain_gradients<S: Simd>(
         &self,

@@ -3,8 +3,9 @@
 //!
 //! `a` is the layer's input and `z` its output before normalisation. `da`, `dz` and `dw` are the
 //! gradients of `a`, `z` and the weights `w`. With rounded weights, the outputs `o` are those of `y`
-//! and then those of `z`: one product with twice the columns. Where the statistics of `z` come from
-//! [`Covariance`], they are those of `y` alone.
+//! and then those of `z`: one product with twice the columns, or `y` in bytes and then `z`. Weights get
+//! one gradient through both; where rounding lets none through, that of `y` is computed, too. Where the
+//! statistics of `z` come from [`Covariance`], the outputs are those of `y` alone.
 //!
 //! ```text
 //! forward   z[p, o]  = sum over k of a[p, k] * w[o, k]
@@ -93,15 +94,20 @@ impl MatrixLayer {
         let all = branches * width;
         let largest = (SCRATCH / (depth_width + all)).clamp(14, LARGEST_BLOCK);
         let blocks = parts(pixels, largest, options.threads);
-        // With a covariance, whole vectors of a patch are multiplied.
-        let rows = covariance.map_or(depth, |_| depth_width);
-        let layout = vectors.panels(columns, rows);
+        let learns_statistics = covariance.is_some() || branches > 1;
+        let may = taps == 1 && before.is_some_and(|before| before.rounded.is_some());
+        let bytes = match learns_statistics && may {
+            true => PlannedBytes::new(depth, layer.out_channels, vectors, offsets),
+            false => None,
+        };
+        // With a covariance or bytes, whole vectors of a patch are multiplied, and with bytes `y` needs
+        // no other weights.
+        let (in_floats, rows) = match &bytes {
+            Some(_) => (layer.out_channels, depth_width),
+            None => (columns, covariance.map_or(depth, |_| depth_width)),
+        };
+        let layout = vectors.panels(in_floats, rows);
         let sums = vectors.panels(columns, depth_width);
-        let bytes =
-            match covariance.is_some() && before.is_some_and(|before| before.rounded.is_some()) {
-                true => PlannedBytes::new(depth, layer.out_channels, vectors, offsets),
-                false => None,
-            };
         let through_covariance = covariance.map_or(0, |_| depth_width);
         let transposed_layout = vectors.panels(depth, all + through_covariance);
         Self {
@@ -196,10 +202,13 @@ impl MatrixLayer {
         }
         for (branch, weights) in sources.into_iter().take(self.branches).enumerate() {
             let first = branch * self.width;
+            let columns = (weights, self.depth);
             match &self.bytes {
-                Some(bytes) => bytes.pack(context, layer, thread),
+                Some(bytes) if branch == 0 => bytes.pack(context, layer, thread),
+                Some(_) => {
+                    context.pack_columns(simd, &self.layout, 0, columns, self.weights, thread);
+                }
                 None => {
-                    let columns = (weights, self.depth);
                     context.pack_columns(simd, &self.layout, first, columns, self.weights, thread);
                 }
             }
@@ -297,8 +306,8 @@ impl MatrixLayer {
         thread: usize,
     ) {
         let partial = Partial::cleared(context, layer.width, thread);
-        if let Some(covariance) = Covariance::of(context, layer) {
-            return self.forward_with(simd, context, layer, before, covariance, &partial, thread);
+        if layer.covariance.is_some() || self.bytes.is_some() {
+            return self.forward_by_vectors(simd, context, layer, before, &partial, thread);
         }
         let scratch = context.scratch(thread);
         let row = self.depth_width + gap(self.depth_width);
@@ -319,25 +328,24 @@ impl MatrixLayer {
         }
     }
 
-    /// The same where the statistics come from the covariance of the input.
+    /// The same where the statistics come from the covariance of the input, or `y` is computed in bytes.
     #[inline(always)]
-    #[expect(clippy::too_many_arguments, reason = "one value each")]
-    fn forward_with<S: Simd>(
+    fn forward_by_vectors<S: Simd>(
         &self,
         simd: S,
         context: &PassContext<'_>,
         layer: &PlannedLayer,
         before: Option<&PlannedLayer>,
-        covariance: Covariance<'_>,
         partial: &Partial,
         thread: usize,
     ) {
+        let covariance = Covariance::of(context, layer);
         let input = context.scratch(thread);
         let target = Target::by_vectors(input, self.block, S::LANES);
         let segments: Vec<_> = (0..self.depth_width / S::LANES)
             .map(|v| input.wrapping_add(v * self.block * S::LANES).cast_const())
             .collect();
-        let divided = covariance.is_divided();
+        let divided = covariance.filter(Covariance::is_divided);
         let bytes = self.bytes.as_ref().zip(before).and_then(|(bytes, before)| {
             let scratch = input.wrapping_add(self.block * self.depth_width);
             ByteProduct::new(bytes, context, [before, layer], scratch, self.block)
@@ -351,20 +359,31 @@ impl MatrixLayer {
             // SAFETY: scratch, means, sums, and the block of the map are this thread's.
             unsafe {
                 self.load(simd, context, layer, before, pixels.clone(), target);
-                match &bytes {
-                    Some(bytes) => bytes.run(input, size, product.output, product.output_stride),
-                    None => product.run(simd, pixels.len()),
+                if let Some(bytes) = &bytes {
+                    bytes.run(input, size, product.output, product.output_stride);
                 }
-                covariance.add_means(simd, input, size, seen, thread);
-                if !divided {
-                    let add = block != own.start;
-                    covariance.add_products(simd, input, size, add, thread);
+                if bytes.is_none() || self.branches > 1 {
+                    let output = match bytes {
+                        Some(_) => context.pointer(layer.plain_output(pixels.start)),
+                        None => product.output,
+                    };
+                    Product { output, ..product }.run(simd, pixels.len());
+                }
+                if let Some(covariance) = covariance {
+                    covariance.add_means(simd, input, size, seen, thread);
+                    if divided.is_none() {
+                        let add = block != own.start;
+                        covariance.add_products(simd, input, size, add, thread);
+                    }
                 }
             }
             let z = context.pointer(layer.plain_output(pixels.start));
             partial.add(simd, context, layer, &pixels, z, &mut seen);
         }
-        for block in (0..self.blocks).filter(|_| divided) {
+        let Some(covariance) = divided else {
+            return;
+        };
+        for block in 0..self.blocks {
             let pixels = self.block(layer, block);
             let size = [pixels.len(), self.block];
             // SAFETY: scratch and the panels' sums are this thread's.
