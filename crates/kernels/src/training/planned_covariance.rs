@@ -40,11 +40,12 @@ impl PlannedCovariance {
     ) -> Option<Self> {
         let (channels, outputs) = (layer.depth(), layer.out_channels);
         // Multiply-adds, in fifths: two products of weights, which are slower than those of pixels,
-        // and the sums, against a convolution; and the same for the gradient of the input.
+        // and the sums, against a convolution and passes over `z`; and a product for the gradient of the
+        // input.
         let of_input = if needs_input { 5 } else { 0 };
         let (width, columns) = (vectors.width(channels), vectors.width(outputs));
         let cost = 12 * outputs * channels + (3 + of_input) * pixels * width;
-        if cost >= (5 + of_input) * pixels * columns || pixels < threads {
+        if cost >= (8 + of_input) * pixels * columns || pixels < threads {
             return None;
         }
         let layout = vectors.panels(channels, width);
