@@ -5,7 +5,8 @@ use std::ops::Range;
 use super::context::Context;
 use super::map::Map;
 use super::packed::{PackedDepthwise, PackedOperation};
-use crate::simd::integer::depthwise::{self, Row, Target, tap_pairs};
+use crate::simd::integer::depthwise;
+use crate::simd::integer::row::{Row, Target, tap_pairs};
 use crate::simd::integer::{IntegerKernel, IntegerSimd, Products};
 use crate::simd::team::Turn;
 

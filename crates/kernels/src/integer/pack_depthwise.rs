@@ -5,8 +5,7 @@ use super::pack_matrix::{room_for, weights_in};
 use super::packed::{PackedDepthwise, PackedSums};
 use super::rounding::Factors;
 use super::weights::{each, weights_of};
-use crate::simd::integer::depthwise::{TapProducts, has_columns, tap_pairs};
-use crate::simd::integer::quads::Quad;
+use crate::simd::integer::row::{Quad, TapProducts, has_columns, tap_pairs};
 use crate::simd::{AlignedBuffer, IntegerIsa};
 
 /// The channel of each sum, and how vectors of them share the windows' weights.

@@ -5,8 +5,7 @@ use super::network::{Arithmetic, ValueKind};
 use super::rounding::{Bounds, Factors};
 use super::softmax::Exponentials;
 use crate::geometry::ConvGeometry;
-use crate::simd::integer::depthwise::TapProducts;
-use crate::simd::integer::quads::Quad;
+use crate::simd::integer::row::{Quad, TapProducts};
 use crate::simd::integer::{ExactRounding, Products, Rounding, Scaling};
 use crate::simd::{AlignedBuffer, IntegerIsa};
 

@@ -2,10 +2,9 @@
 
 use std::arch::x86_64::*;
 
-use super::avx2_quads::{bytes, words};
-use super::depthwise::{Row, Target};
 use super::quads;
 use super::rounding::Scaling;
+use super::row::{Row, Target};
 use super::vector::{IntegerKernel, IntegerSimd, byte_steps, store_vectors};
 
 /// Proof that the machine has AVX2.
@@ -109,6 +108,40 @@ unsafe fn narrow(sums: __m256i) -> __m128i {
             _mm256_extracti128_si256::<1>(sums),
         );
         _mm_packs_epi32(low, high)
+    }
+}
+
+/// The sums of two vectors as 16 bits: in each half four of the first, then four of the second.
+///
+/// # Safety
+/// The machine has AVX2; there are factors for two vectors.
+#[inline(always)]
+pub(super) unsafe fn words(sums: [__m256i; 2], scaling: Scaling) -> __m256i {
+    let [_, high] = scaling.bounds;
+    // SAFETY: the caller's guarantee.
+    unsafe {
+        let mut steps = [_mm256_setzero_si256(); 2];
+        for (v, (steps, sums)) in steps.iter_mut().zip(sums).enumerate() {
+            let factors = _mm256_loadu_ps(scaling.factors.add(8 * v));
+            let numbers = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), factors);
+            *steps = _mm256_cvtps_epi32(_mm256_min_ps(numbers, _mm256_set1_ps(high)));
+        }
+        let zero_point = _mm256_set1_epi16(scaling.zero_point as i16);
+        _mm256_adds_epi16(_mm256_packs_epi32(steps[0], steps[1]), zero_point)
+    }
+}
+
+/// Words as bytes, half by half.
+///
+/// # Safety
+/// The machine has AVX2.
+#[inline(always)]
+pub(super) unsafe fn bytes(first: __m256i, second: __m256i, scaling: Scaling) -> __m256i {
+    // SAFETY: the caller's guarantee.
+    unsafe {
+        // What is too low has saturated.
+        let least = _mm256_set1_epi8(scaling.least_byte() as i8);
+        _mm256_max_epu8(_mm256_packus_epi16(first, second), least)
     }
 }
 
@@ -255,7 +288,7 @@ impl IntegerSimd for Avx2 {
             return;
         }
         // SAFETY: the caller's guarantee.
-        unsafe { store_vectors(self, to, scaling.bytes(self, sums, first), channels) }
+        unsafe { store_vectors(self, to, sums, scaling, [first, channels]) }
     }
 
     #[inline(always)]

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::avx_vnni::AvxVnni;
-use super::avx2::Avx2;
+use super::avx2::{Avx2, bytes, words};
 use super::avx2_bytes::Avx2Bytes;
 use super::avx2_widened::Avx2Widened;
 use super::quads::{ColumnSimd, QuadSimd};
@@ -118,39 +118,5 @@ unsafe fn write_words(to: &[*mut i16], bytes: __m256i) {
         };
         _mm256_storeu_si256(first.cast(), low);
         _mm256_storeu_si256(second.cast(), high);
-    }
-}
-
-/// The sums of two vectors as 16 bits: in each half four of the first, then four of the second.
-///
-/// # Safety
-/// The machine has AVX2; there are factors for two vectors.
-#[inline(always)]
-pub(super) unsafe fn words(sums: [__m256i; 2], scaling: Scaling) -> __m256i {
-    let [_, high] = scaling.bounds;
-    // SAFETY: the caller's guarantee.
-    unsafe {
-        let mut steps = [_mm256_setzero_si256(); 2];
-        for (v, (steps, sums)) in steps.iter_mut().zip(sums).enumerate() {
-            let factors = _mm256_loadu_ps(scaling.factors.add(8 * v));
-            let numbers = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), factors);
-            *steps = _mm256_cvtps_epi32(_mm256_min_ps(numbers, _mm256_set1_ps(high)));
-        }
-        let zero_point = _mm256_set1_epi16(scaling.zero_point as i16);
-        _mm256_adds_epi16(_mm256_packs_epi32(steps[0], steps[1]), zero_point)
-    }
-}
-
-/// Words as bytes, half by half.
-///
-/// # Safety
-/// The machine has AVX2.
-#[inline(always)]
-pub(super) unsafe fn bytes(first: __m256i, second: __m256i, scaling: Scaling) -> __m256i {
-    // SAFETY: the caller's guarantee.
-    unsafe {
-        // What is too low has saturated.
-        let least = _mm256_set1_epi8(scaling.least_byte() as i8);
-        _mm256_max_epu8(_mm256_packus_epi16(first, second), least)
     }
 }

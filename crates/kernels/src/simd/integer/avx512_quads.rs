@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 use super::quads::{ColumnSimd, QuadSimd};
 use super::rounding::Scaling;
 use super::vector::IntegerSimd;
-use super::vnni::Avx512Vnni;
+use super::vnni::{Avx512Vnni, pack};
 
 impl QuadSimd for Avx512Vnni {
     #[inline(always)]
@@ -95,30 +95,5 @@ impl ColumnSimd for Avx512Vnni {
     #[inline(always)]
     fn dot_bytes(self, sums: __m512i, bytes: __m512i, weights: __m512i) -> __m512i {
         self.dot(sums, bytes, weights)
-    }
-}
-
-/// The sums of four vectors as bytes: in each quarter four of each of them.
-///
-/// # Safety
-/// The machine has AVX-512; there are factors for the vectors.
-#[inline(always)]
-pub(super) unsafe fn pack(sums: [__m512i; 4], scaling: Scaling) -> __m512i {
-    let [_, high] = scaling.bounds;
-    // SAFETY: the caller's guarantee.
-    unsafe {
-        let mut steps = [_mm512_setzero_si512(); 4];
-        for (v, (steps, sums)) in steps.iter_mut().zip(sums).enumerate() {
-            let factors = _mm512_loadu_ps(scaling.factors.add(16 * v));
-            let numbers = _mm512_mul_ps(_mm512_cvtepi32_ps(sums), factors);
-            *steps = _mm512_cvtps_epi32(_mm512_min_ps(numbers, _mm512_set1_ps(high)));
-        }
-        let [a, b, c, d] = steps;
-        let zero_point = _mm512_set1_epi16(scaling.zero_point as i16);
-        let first = _mm512_adds_epi16(_mm512_packs_epi32(a, b), zero_point);
-        let second = _mm512_adds_epi16(_mm512_packs_epi32(c, d), zero_point);
-        // What is too low has saturated.
-        let least = _mm512_set1_epi8(scaling.least_byte() as i8);
-        _mm512_max_epu8(_mm512_packus_epi16(first, second), least)
     }
 }

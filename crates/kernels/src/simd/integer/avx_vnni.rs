@@ -3,9 +3,9 @@
 use std::arch::x86_64::*;
 
 use super::avx2::{Avx2, sums_of_avx2};
-use super::depthwise::{Row, Target};
 use super::quads;
 use super::rounding::Scaling;
+use super::row::{Row, Target};
 use super::vector::{IntegerKernel, IntegerSimd};
 
 /// Proof that the machine has AVX2 and AVX-VNNI.

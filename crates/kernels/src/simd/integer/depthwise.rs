@@ -1,70 +1,8 @@
 //! Depthwise convolution of a row of pixels.
 
-use super::quads::Quad;
 use super::rounding::Rounding;
-use super::vector::IntegerSimd;
-use crate::geometry::ConvGeometry;
-
-/// Output pixels that are neighbours in a row.
-pub(crate) struct Row<'a> {
-    /// The first pixel's window: the input's first channel under its first tap.
-    pub(crate) input: *const u8,
-    /// Bytes from a pixel's window to the next.
-    pub(crate) step: usize,
-    /// Bytes from an input pixel to the next.
-    pub(crate) pixel: usize,
-    /// Bytes from a row of a window of 3 x 3 to the next, if it is one without dilation.
-    pub(crate) square: Option<usize>,
-    /// Offsets of the taps, two by two.
-    pub(crate) taps: &'a [[usize; 2]],
-    pub(crate) pixels: usize,
-    pub(crate) channels: usize,
-    pub(crate) products: TapProducts,
-    /// How channels are taken together, if weights, starts and factors have that order.
-    pub(crate) quads: &'a [Quad],
-    /// In the order that the products ask for.
-    pub(crate) weights: *const u8,
-    /// What sums begin with, for whole vectors.
-    pub(crate) start: *const i32,
-    pub(crate) rounding: Rounding<'a>,
-}
-
-/// How a pixel's products are computed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TapProducts {
-    /// Two taps at a time, as 16 bits: weights `[vectors, pairs of taps, LANES, 2]`.
-    Pairs,
-    /// A column of a window of 3 x 3 at a time, as bytes: weights `[vectors, columns, LANES, 4]`.
-    Columns,
-}
-
-/// Whether there is a kernel for a window's columns.
-pub(crate) fn has_columns(geometry: &ConvGeometry) -> bool {
-    geometry.kernel == [3, 3] && geometry.dilation == 1 && geometry.stride <= 2
-}
-
-/// Where the pixels are written, and the distance from one to the next.
-#[derive(Clone, Copy)]
-pub(crate) enum Target<V> {
-    /// A map.
-    Bytes(*mut u8, usize),
-    /// Left operands of a matrix product.
-    Values(*mut V, usize),
-}
-
-/// The order in which a window's taps are multiplied, two by two. In a window of 3 x 3, the first
-/// two rows of a column are a pair, and neighbours of the last row: neighbouring pixels share most
-/// pairs then. The last tap of an odd number is paired with itself, at a weight of 0.
-pub(crate) fn tap_pairs([rows, columns]: [usize; 2]) -> Vec<[usize; 2]> {
-    let taps = rows * columns;
-    match (rows, columns) {
-        (3, 3) => vec![[0, 3], [1, 4], [2, 5], [6, 7], [8, 8]],
-        _ => (0..taps)
-            .step_by(2)
-            .map(|tap| [tap, (tap + 1).min(taps - 1)])
-            .collect(),
-    }
-}
+use super::row::{Row, TapProducts, Target};
+use super::vector::{IntegerSimd, rounded, scaled};
 
 impl Row<'_> {
     /// Rounds and stores sums of `count` channels from `channel` on, and moves on behind their pixels.
@@ -88,13 +26,13 @@ impl Row<'_> {
             match self.rounding {
                 Rounding::F32(scaling) => {
                     for sums in pixels {
-                        let [bytes] = scaling.bytes(simd, [*sums], channel);
+                        let [bytes] = scaled(simd, [*sums], scaling, channel);
                         target.put(simd, bytes, count);
                     }
                 }
                 Rounding::Exact(exact) => {
                     for sums in pixels {
-                        let bytes = exact.bytes(simd, *sums, channel, count);
+                        let bytes = rounded(simd, *sums, exact, [channel, count]);
                         target.put(simd, bytes, count);
                     }
                 }
@@ -122,15 +60,6 @@ impl<V> Target<V> {
                     *to = to.wrapping_add(*step);
                 }
             }
-        }
-    }
-
-    /// The same pixels from a channel on.
-    #[inline(always)]
-    pub(super) fn from(self, channel: usize) -> Self {
-        match self {
-            Self::Bytes(to, step) => Self::Bytes(to.wrapping_add(channel), step),
-            Self::Values(to, step) => Self::Values(to.wrapping_add(channel), step),
         }
     }
 }

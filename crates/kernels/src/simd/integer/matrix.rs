@@ -4,7 +4,7 @@
 use std::mem::MaybeUninit;
 
 use super::rounding::Rounding;
-use super::vector::{BLOCK, IntegerSimd, MOST_LANES};
+use super::vector::{BLOCK, IntegerSimd, MOST_LANES, rounded};
 use crate::simd::addresses::Addresses;
 use crate::simd::cursor::Cursor;
 
@@ -225,7 +225,7 @@ unsafe fn put<S: IntegerSimd, const V: usize>(
                     for (v, sums) in sums.into_iter().enumerate() {
                         let channel = v * S::LANES;
                         let count = (channels - channel).min(S::LANES);
-                        let bytes = exact.bytes(simd, sums, first + channel, count);
+                        let bytes = rounded(simd, sums, exact, [first + channel, count]);
                         simd.store_bytes(to.add(channel), bytes, count);
                     }
                 }

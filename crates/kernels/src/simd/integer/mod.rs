@@ -21,8 +21,10 @@ pub(crate) mod matrix;
 mod neon;
 #[cfg(target_arch = "aarch64")]
 mod neon_dot;
-pub(crate) mod quads;
+#[cfg(target_arch = "x86_64")]
+mod quads;
 mod rounding;
+pub(crate) mod row;
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 mod scalar;
 mod vector;

@@ -8,56 +8,25 @@
 
 use std::mem::MaybeUninit;
 
-use super::depthwise::{Row, TapProducts, Target};
 use super::rounding::{Rounding, Scaling};
+use super::row::{GROUP, Quad, Row, TapProducts, Target};
 use super::vector::IntegerSimd;
-
-/// Channels that a kernel computes together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Quad {
-    /// The first channel.
-    pub(crate) first: usize,
-    /// Pixels in a vector.
-    pub(crate) streams: usize,
-}
-
-/// Channels that interleaved rows have side by side, of each pixel at least.
-const GROUP: usize = 16;
 
 /// Pixels whose sums are computed before the first of them is rounded.
 const BLOCK: usize = 16;
 
-impl Quad {
-    /// Quads of vectors of `lanes` sums that have all channels; none if there are too few. The last one
-    /// may have some of the one before again.
-    pub(crate) fn all(channels: usize, lanes: usize) -> Vec<Self> {
-        let bytes = 4 * lanes;
-        let mut quads = Vec::new();
-        if channels < GROUP {
-            return quads;
-        }
-        let mut first = 0;
-        while first < channels {
-            let left = channels - first;
-            let streams = [1, 2, 4]
-                .into_iter()
-                .find(|streams| bytes / streams <= left);
-            let streams = streams.filter(|streams| bytes / streams >= GROUP);
-            let streams = streams.unwrap_or(bytes / GROUP);
-            first = first.min(channels - bytes / streams);
-            quads.push(Self { first, streams });
-            first += bytes / streams;
-        }
-        quads
+impl Scaling {
+    /// The same from a channel on.
+    #[inline(always)]
+    pub(super) fn from(self, channel: usize) -> Self {
+        let factors = self.factors.wrapping_add(channel);
+        Self { factors, ..self }
     }
 
-    /// The channel of each sum, `[vectors, lanes]`.
-    pub(crate) fn channels(self, lanes: usize) -> impl Iterator<Item = usize> {
-        let each = 4 * lanes / self.streams;
-        (0..4 * lanes).map(move |sum| {
-            let (vector, lane) = (sum / lanes, sum % lanes);
-            self.first + (lane / 4 * GROUP + 4 * vector + lane % 4) % each
-        })
+    /// The byte of the lower bound.
+    #[inline(always)]
+    pub(super) fn least_byte(self) -> u8 {
+        (self.bounds[0] as i32 + self.zero_point) as u8
     }
 }
 
@@ -213,7 +182,7 @@ fn vector<S: IntegerSimd>(weights: *const u8, index: usize) -> *const i16 {
 /// Computes a row in pairs of taps, if its channels are packed in quads.
 ///
 /// # Safety
-/// As [`super::depthwise::run`].
+/// As [`IntegerSimd::depthwise_quads`].
 #[inline(always)]
 pub(super) unsafe fn pairs<S: QuadSimd>(simd: S, row: &Row<'_>, target: Target<S::Value>) -> bool {
     // SAFETY: the caller's guarantee.
@@ -223,7 +192,7 @@ pub(super) unsafe fn pairs<S: QuadSimd>(simd: S, row: &Row<'_>, target: Target<S
 /// The same in columns or pairs.
 ///
 /// # Safety
-/// As [`super::depthwise::run`].
+/// As [`IntegerSimd::depthwise_quads`].
 #[inline(always)]
 pub(super) unsafe fn columns_or_pairs<S: ColumnSimd>(
     simd: S,
@@ -231,9 +200,11 @@ pub(super) unsafe fn columns_or_pairs<S: ColumnSimd>(
     target: Target<S::Value>,
 ) -> bool {
     // SAFETY: the caller's guarantee.
-    match row.products {
-        TapProducts::Columns => unsafe { run::<S, Columns>(simd, row, target) },
-        TapProducts::Pairs => unsafe { run::<S, Pairs>(simd, row, target) },
+    unsafe {
+        match row.products {
+            TapProducts::Columns => run::<S, Columns>(simd, row, target),
+            TapProducts::Pairs => run::<S, Pairs>(simd, row, target),
+        }
     }
 }
 
@@ -250,7 +221,7 @@ struct Task<'a, V> {
 }
 
 /// # Safety
-/// As [`super::depthwise::run`], and weights have the order of `T`.
+/// As [`IntegerSimd::depthwise_quads`], and weights have the order of `T`.
 #[inline(always)]
 unsafe fn run<S: QuadSimd, T: Taps<S>>(simd: S, row: &Row<'_>, target: Target<S::Value>) -> bool {
     let (Some(line), Rounding::F32(scaling)) = (row.square, row.rounding) else {

@@ -1,8 +1,8 @@
 //! The traits that kernels on integers are written with: `IntegerSimd`, the vectors of one
 //! instruction set, and `IntegerKernel`, work that is compiled for each set.
 
-use super::depthwise::{Row, Target};
-use super::rounding::Scaling;
+use super::rounding::{ExactRounding, Scaling};
+use super::row::{Row, Target};
 
 /// Most sums in a vector.
 pub(crate) const MOST_LANES: usize = 16;
@@ -164,7 +164,8 @@ pub(crate) trait IntegerSimd: Copy + Send + Sync + 'static {
     /// # Safety
     /// As `depthwise::run`.
     #[inline(always)]
-    unsafe fn depthwise_quads(self, _row: &Row<'_>, _target: Target<Self::Value>) -> bool {
+    unsafe fn depthwise_quads(self, row: &Row<'_>, _target: Target<Self::Value>) -> bool {
+        debug_assert!(row.quads.is_empty());
         false
     }
 
@@ -236,7 +237,7 @@ pub(crate) trait IntegerSimd: Copy + Send + Sync + 'static {
         [first, channels]: [usize; 2],
     ) {
         // SAFETY: the caller's guarantee.
-        unsafe { store_vectors(self, to, scaling.bytes(self, sums, first), channels) }
+        unsafe { store_vectors(self, to, sums, scaling, [first, channels]) }
     }
 
     /// Stores the first `count` sums, which are from 0 to 255, as left operands.
@@ -252,8 +253,7 @@ pub(super) fn byte_steps(zero_point: i32) -> [f32; 2] {
     [0, 255].map(|byte: i32| byte.wrapping_sub(zero_point) as f32)
 }
 
-/// Stores the sums of a pixel's first `channels` channels, which are from 0 to 255, one vector after
-/// another.
+/// Scales and stores the sums of a pixel, one vector after another.
 ///
 /// # Safety
 /// As [`IntegerSimd::store_pixel`].
@@ -262,11 +262,53 @@ pub(super) unsafe fn store_vectors<S: IntegerSimd, const V: usize>(
     simd: S,
     to: *mut u8,
     sums: [S::Sums; V],
-    channels: usize,
+    scaling: Scaling,
+    [first, channels]: [usize; 2],
 ) {
-    for (v, sums) in sums.into_iter().enumerate() {
+    // SAFETY: the caller's guarantee.
+    let bytes = unsafe { scaled(simd, sums, scaling, first) };
+    for (v, sums) in bytes.into_iter().enumerate() {
         let count = (channels - v * S::LANES).min(S::LANES);
         // SAFETY: the caller's guarantee.
         unsafe { simd.store_bytes(to.add(v * S::LANES), sums, count) }
     }
+}
+
+/// The sums of a pixel, from a channel on, as integers from 0 to 255.
+///
+/// # Safety
+/// There are factors for the vectors.
+#[inline(always)]
+pub(super) unsafe fn scaled<S: IntegerSimd, const V: usize>(
+    simd: S,
+    mut sums: [S::Sums; V],
+    scaling: Scaling,
+    channel: usize,
+) -> [S::Sums; V] {
+    for (v, sums) in sums.iter_mut().enumerate() {
+        // SAFETY: the caller's guarantee.
+        unsafe {
+            let factors = scaling.factors.add(channel + v * S::LANES);
+            *sums = simd.scale(*sums, factors, scaling.bounds, scaling.zero_point);
+        }
+    }
+    sums
+}
+
+/// The first `count` sums of a vector, from a channel on, as integers from 0 to 255.
+#[inline(always)]
+pub(super) fn rounded<S: IntegerSimd>(
+    simd: S,
+    sums: S::Sums,
+    exact: &dyn ExactRounding,
+    [channel, count]: [usize; 2],
+) -> S::Sums {
+    let mut lanes = [0i32; MOST_LANES];
+    // SAFETY: there is room for the lanes of any instruction set.
+    unsafe { simd.store(lanes.as_mut_ptr(), sums) };
+    for (lane, sum) in lanes.iter_mut().enumerate().take(count) {
+        *sum = exact.byte(channel + lane, *sum).into();
+    }
+    // SAFETY: as above.
+    unsafe { simd.load(lanes.as_ptr()) }
 }

@@ -4,10 +4,9 @@
 use std::arch::x86_64::*;
 
 use super::amx::Amx;
-use super::avx512_quads::pack;
-use super::depthwise::{Row, Target};
 use super::quads;
 use super::rounding::Scaling;
+use super::row::{Row, Target};
 use super::vector::{IntegerKernel, IntegerSimd, byte_steps, store_vectors};
 
 /// Proof that the machine has AVX-512 with VNNI, and perhaps AMX.
@@ -34,6 +33,31 @@ impl Avx512Vnni {
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 fn enter<K: IntegerKernel>(simd: Avx512Vnni, kernel: K) -> K::Output {
     kernel.run(simd)
+}
+
+/// The sums of four vectors as bytes: in each quarter four of each of them.
+///
+/// # Safety
+/// The machine has AVX-512; there are factors for the vectors.
+#[inline(always)]
+pub(super) unsafe fn pack(sums: [__m512i; 4], scaling: Scaling) -> __m512i {
+    let [_, high] = scaling.bounds;
+    // SAFETY: the caller's guarantee.
+    unsafe {
+        let mut steps = [_mm512_setzero_si512(); 4];
+        for (v, (steps, sums)) in steps.iter_mut().zip(sums).enumerate() {
+            let factors = _mm512_loadu_ps(scaling.factors.add(16 * v));
+            let numbers = _mm512_mul_ps(_mm512_cvtepi32_ps(sums), factors);
+            *steps = _mm512_cvtps_epi32(_mm512_min_ps(numbers, _mm512_set1_ps(high)));
+        }
+        let [a, b, c, d] = steps;
+        let zero_point = _mm512_set1_epi16(scaling.zero_point as i16);
+        let first = _mm512_adds_epi16(_mm512_packs_epi32(a, b), zero_point);
+        let second = _mm512_adds_epi16(_mm512_packs_epi32(c, d), zero_point);
+        // What is too low has saturated.
+        let least = _mm512_set1_epi8(scaling.least_byte() as i8);
+        _mm512_max_epu8(_mm512_packus_epi16(first, second), least)
+    }
 }
 
 impl IntegerSimd for Avx512Vnni {
@@ -213,7 +237,7 @@ impl IntegerSimd for Avx512Vnni {
             return;
         }
         // SAFETY: the caller's guarantee.
-        unsafe { store_vectors(self, to, scaling.bytes(self, sums, first), channels) }
+        unsafe { store_vectors(self, to, sums, scaling, [first, channels]) }
     }
 
     #[inline(always)]
