@@ -1,6 +1,6 @@
 //! Statistics of a layer's `z` where nothing else needs `z`: with rounded weights. As `z` is linear in
-//! the layer's input `a` (of the first layer, in its patches), they follow from the mean `m` and the covariance `C` of `a` over
-//! the `n` pixels of the batch. So `z` is never computed:
+//! the layer's input `a` (of the first layer, in its patches), they follow from the mean `m` and the
+//! covariance `C` of `a` over the `n` pixels of the batch. So `z` is never computed:
 //!
 //! ```text
 //! forward   V = W C                mean(z) = W m        variance(z[o]) = V[o] . w[o]
@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Of the symmetric sums over pixels only one triangle is computed. That takes `n k k / 2` products for
-//! `k` channels, and `da` takes `n k k`, where convolutions of `o` channels take `3 n k o`.
+//! `k` channels, and `da` takes `n k k`, where convolutions of `o` channels take `2 n k o`.
 
 use super::context::PassContext;
 use super::planned_covariance::{BLOCK, PlannedCovariance, triangle};

@@ -34,9 +34,10 @@
 //! ```
 //!
 //! * Where the first layer or a pointwise one has many pixels, the statistics of `z` come from the
-//!   covariance of its input instead (`covariance`). Where the processor multiplies bytes fast, `y` is
-//!   then computed in integers (`byte_product`).
-//! * Other matrices are one product with twice the columns.
+//!   covariance of its input instead (`covariance`).
+//! * Where the processor multiplies bytes fast, a pointwise layer's `y` is computed in integers
+//!   (`byte_product`), and otherwise `y` and `z` in one product with twice the columns.
+//! * Where both are computed, weights get one gradient through both (`rounded_weights`).
 //! * A depthwise layer computes both, and `z` again in its backward pass.
 //!
 //! Weights are rounded after batch normalisation is folded into them with the running variance;

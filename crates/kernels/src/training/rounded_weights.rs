@@ -43,6 +43,18 @@ impl<'a> RoundedWeights<'a> {
             [..self.planned.depth]
     }
 
+    /// The gradients of a channel's weights.
+    ///
+    /// # Safety
+    /// They must be this thread's, and used by nobody else meanwhile.
+    #[expect(clippy::mut_from_ref, reason = "they are behind a pointer")]
+    unsafe fn gradients(&self, channel: usize) -> &mut [f32] {
+        let depth = self.planned.depth;
+        let first = self.planned.weights + channel * depth;
+        // SAFETY: the caller's guarantee.
+        unsafe { std::slice::from_raw_parts_mut(self.context.parameter_gradient(first), depth) }
+    }
+
     /// Finds the ranges of the thread's channels.
     #[inline(always)]
     pub(super) fn measure(&self, thread: usize) {
@@ -104,14 +116,9 @@ impl<'a> RoundedWeights<'a> {
     /// of gamma. `plain` are gradients that reach the weights in another way.
     #[inline(always)]
     pub(super) fn write_gradient(&self, grid: &Grid, channel: usize, plain: &[f32]) {
-        let factor = self.factor(channel);
-        let depth = self.planned.depth;
-        let first = self.planned.weights + channel * depth;
+        let (factor, weights) = (self.factor(channel), self.of_channel(channel));
         // SAFETY: the channel's gradients are this thread's.
-        let gradients = unsafe {
-            std::slice::from_raw_parts_mut(self.context.parameter_gradient(first), depth)
-        };
-        let weights = self.of_channel(channel);
+        let gradients = unsafe { self.gradients(channel) };
         let mut sums = [0.0; SOME];
         let mut replace = |at: usize, gradient: &mut f32, weight: f32, plain: f32| {
             let folded = match grid.passes(weight * factor) {
@@ -150,14 +157,9 @@ impl<'a> RoundedWeights<'a> {
     /// [is apart](Self::is_apart), the gradients of the rounded weights are in their place before.
     #[inline(always)]
     pub(super) fn write_both(&self, grid: &Grid, channel: usize, both: &[f32], through_z: f64) {
-        let factor = self.factor(channel);
-        let depth = self.planned.depth;
-        let first = self.planned.weights + channel * depth;
+        let (factor, weights) = (self.factor(channel), self.of_channel(channel));
         // SAFETY: the channel's gradients are this thread's.
-        let gradients = unsafe {
-            std::slice::from_raw_parts_mut(self.context.parameter_gradient(first), depth)
-        };
-        let weights = self.of_channel(channel);
+        let gradients = unsafe { self.gradients(channel) };
         let of_factor = if self.is_apart(grid, channel) {
             let mut of_factor = 0.0;
             for ((gradient, &weight), &both) in gradients.iter_mut().zip(weights).zip(both) {

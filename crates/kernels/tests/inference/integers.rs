@@ -10,7 +10,7 @@ use mobilenet_kernels::integer::{
     QuantizedConvolution, QuantizedWeights, ValueKind,
 };
 use mobilenet_kernels::simd::IntegerIsa;
-use mobilenet_kernels::{Activation, ConvGeometry, ConvKind, ConvSize};
+use mobilenet_kernels::{Activation, ConvGeometry, ConvKind, ConvSize, Padding};
 use proptest::prelude::*;
 
 use crate::random::{cases, values};
@@ -22,7 +22,7 @@ fn geometry(size: &ConvSize) -> ConvGeometry {
         kernel: [size.rows.kernel, size.columns.kernel],
         stride: size.rows.stride,
         dilation: size.rows.dilation,
-        padding: mobilenet_kernels::Padding::Explicit {
+        padding: Padding::Explicit {
             top: size.rows.before,
             bottom: size.rows.after(),
             left: size.columns.before,
@@ -247,6 +247,25 @@ proptest! {
         let conv = convolution(ConvKind::Depthwise, geometry(&size), [c * m, each], integer, seed);
         let meanings = [quantized(integer, zero), quantized(integer, 100)];
         check(vec![(conv, size)], c, &meanings, seed, false)?;
+    }
+
+    /// Channels of several vectors of bytes, and of less than one; rows that are longer than a kernel's
+    /// block of pixels.
+    #[test]
+    fn wide_depthwise_equals_naive_sums(
+        channels in prop::sample::select(vec![16, 40, 48, 64, 65, 100, 130]), stride in 1usize..=2,
+        height in 1usize..=3, width in 1usize..=70, integer in types(), zero in 0..256, seed: u64,
+    ) {
+        let geometry = ConvGeometry {
+            kernel: [3, 3],
+            stride,
+            dilation: 1,
+            padding: Padding::Same,
+        };
+        let size = geometry.resolve(1, height, width).unwrap();
+        let conv = convolution(ConvKind::Depthwise, geometry, [channels, 9], integer, seed);
+        let meanings = [quantized(integer, zero), quantized(integer, 100)];
+        check(vec![(conv, size)], channels, &meanings, seed, false)?;
     }
 
     /// The depthwise layer's output is kept as left operands only.

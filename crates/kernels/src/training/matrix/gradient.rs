@@ -134,10 +134,8 @@ impl MatrixLayer {
             let panel = self.sums.panel(index);
             let columns = panel.first..panel.first + panel.columns;
             let channels = columns.start..columns.end.min(layer.spec.out_channels);
-            columns.end > self.width
-                || channels
-                    .into_iter()
-                    .any(|channel| weights.is_apart(&grids.get(channel), channel))
+            let is_apart = |channel| weights.is_apart(&grids.get(channel), channel);
+            columns.end > self.width || channels.into_iter().any(is_apart)
         };
         all.filter(is_needed).collect()
     }
@@ -235,17 +233,14 @@ impl MatrixLayer {
             if channels.is_empty() {
                 continue;
             }
-            let apart = |channel: usize| {
-                let rounded = rounded.as_ref().zip(grids.as_ref());
-                rounded
-                    .is_some_and(|(weights, grids)| weights.is_apart(&grids.get(channel), channel))
-            };
-            if self.branches == 1 || channels.clone().any(apart) {
+            let Some((weights, grids)) = rounded.as_ref().zip(grids.as_ref()) else {
                 self.add_sums(simd, context, layer, &panel, channels.len());
-            }
-            let (Some(weights), Some(grids)) = (&rounded, &grids) else {
                 continue;
             };
+            let is_apart = |channel| weights.is_apart(&grids.get(channel), channel);
+            if self.branches == 1 || channels.clone().any(is_apart) {
+                self.add_sums(simd, context, layer, &panel, channels.len());
+            }
             let depth = layer.spec.depth();
             let mut plain = vec![0.0; S::LANES * depth];
             for start in channels.clone().step_by(S::LANES) {
