@@ -130,16 +130,20 @@ impl Outer {
                 OuterRows::From(first) => first..panel.depth,
                 OuterRows::Triangle(first) => first..first + panel.first + panel.width,
             };
-            for k in rows.clone().step_by(S::OUTER_ROWS) {
-                let lane = k - rows.start;
-                let first = lane / S::LANES * vector + lane % S::LANES;
+            for block in 0..outer::blocks::<S>(rows.len()) {
+                let lanes = outer::rows::<S>(rows.len(), block);
+                let mut left = [self.left; 8];
+                for (left, lane) in left.iter_mut().zip(lanes.clone()) {
+                    let offset = lane / S::LANES * vector + lane % S::LANES;
+                    *left = left.wrapping_add(offset);
+                }
                 let job = outer::Outer {
-                    left: self.left.wrapping_add(first),
+                    left: &left[..lanes.len()],
                     left_stride: S::LANES,
                     right: &columns[..size],
                     right_stride: S::LANES,
                     count: self.count,
-                    sums: sums.wrapping_add(k * panel.width),
+                    sums: sums.wrapping_add((rows.start + lanes.start) * panel.width),
                     row: panel.width,
                     add: self.add,
                 };

@@ -24,7 +24,8 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// Vectors of output channels in a full panel of the matrix product.
     const PANEL: usize;
     /// Rows in a block of sums of outer products. Times the vectors of a panel, they give enough
-    /// independent sums to cover the latency of the multiply-add. `LANES` is a multiple of this.
+    /// independent sums to cover the latency of the multiply-add. `LANES` is a multiple of this, or rows
+    /// of whole vectors are blocks of so many and of two fewer.
     const OUTER_ROWS: usize;
 
     /// Runs a kernel, compiled for the instruction set. The call is never inlined: a kernel of many

@@ -282,8 +282,14 @@ impl PlannedHead {
         let rounded = rounded.map(|planned| RoundedWeights { context, planned });
         let rounded = rounded.map(|weights| (weights, weights.grids()));
         let no_other = vec![0.0; self.channels];
-        for group in part(self.class_width / S::OUTER_ROWS, thread, context.threads) {
-            let class = group * S::OUTER_ROWS;
+        let blocks = outer::blocks::<S>(self.class_width);
+        for block in part(blocks, thread, context.threads) {
+            let classes = outer::rows::<S>(self.class_width, block);
+            let class = classes.start;
+            let mut left = [std::ptr::null(); 8];
+            for (left, class) in left.iter_mut().zip(classes.clone()) {
+                *left = context.pointer(self.logits + class).cast_const();
+            }
             for first in (0..vectors).step_by(S::PANEL) {
                 let size = S::PANEL.min(vectors - first);
                 let mut columns = [std::ptr::null(); 4];
@@ -293,7 +299,7 @@ impl PlannedHead {
                         .cast_const();
                 }
                 let job = outer::Outer {
-                    left: context.pointer(self.logits + class),
+                    left: &left[..classes.len()],
                     left_stride: self.class_width,
                     right: &columns[..size],
                     right_stride: self.width,
@@ -306,7 +312,7 @@ impl PlannedHead {
                 // this thread's.
                 unsafe { outer::run(simd, &job) }
             }
-            for class in class..self.head.classes.min(class + S::OUTER_ROWS) {
+            for class in class..self.head.classes.min(classes.end) {
                 let sums = context.pointer(self.sums + class * self.width);
                 let weights = self.head.weights + class * self.channels;
                 // SAFETY: the class's row is this thread's, and was just written.

@@ -31,7 +31,7 @@ impl Simd for Avx2 {
     const LANES: usize = 8;
     const TILE: usize = 6;
     const PANEL: usize = 2;
-    const OUTER_ROWS: usize = 4;
+    const OUTER_ROWS: usize = 6;
 
     #[inline(always)]
     fn vectorize<K: Kernel>(self, kernel: K) -> K::Output {

@@ -7,12 +7,16 @@
 //!
 //! `i` runs over input channels (one value, broadcast), `j` over vectors of output channels.
 
+use std::ops::Range;
+
 use crate::simd::Simd;
+use crate::simd::opaque::opaque;
 
 /// One block of sums, and its factors.
 pub(crate) struct Outer<'a> {
-    /// The first row's value at pixel 0.
-    pub(crate) left: *const f32,
+    /// Each row's value at pixel 0. Where [`Simd::LANES`] is a multiple of [`Simd::OUTER_ROWS`], they are
+    /// neighbours.
+    pub(crate) left: &'a [*const f32],
     /// Values from one pixel to the next.
     pub(crate) left_stride: usize,
     /// Each vector at pixel 0.
@@ -28,7 +32,20 @@ pub(crate) struct Outer<'a> {
     pub(crate) add: bool,
 }
 
-/// Computes [`Simd::OUTER_ROWS`] rows by `right.len()` (1 to [`Simd::PANEL`]) vectors.
+/// Number of blocks for some rows, a multiple of [`Simd::LANES`].
+pub(crate) fn blocks<S: Simd>(rows: usize) -> usize {
+    rows.div_ceil(S::OUTER_ROWS)
+}
+
+/// The rows of block `index`: [`Simd::OUTER_ROWS`], or of some blocks at the end two fewer.
+pub(crate) fn rows<S: Simd>(rows: usize, index: usize) -> Range<usize> {
+    let blocks = blocks::<S>(rows);
+    let shorter = (blocks * S::OUTER_ROWS - rows) / 2;
+    let start = |index: usize| index * S::OUTER_ROWS - 2 * index.saturating_sub(blocks - shorter);
+    start(index)..start(index + 1)
+}
+
+/// Computes as many rows as [`rows`] says by `right.len()` (1 to [`Simd::PANEL`]) vectors.
 ///
 /// # Safety
 /// All memory that the sizes and strides describe must be readable. The sums must be writable and
@@ -41,9 +58,9 @@ pub(crate) struct Outer<'a> {
 pub(crate) unsafe fn run<S: Simd>(simd: S, outer: &Outer<'_>) {
     macro_rules! choose {
         ($($rows:literal: $($vectors:literal)*;)*) => {
-            match (S::OUTER_ROWS, outer.right.len()) {
+            match (outer.left.len(), outer.right.len()) {
                 $($(($rows, $vectors) => {
-                    if const { $rows == S::OUTER_ROWS && $vectors <= S::PANEL } {
+                    if const { occurs::<S>($rows, $vectors) } {
                         // SAFETY: the caller guarantees that all this memory is valid.
                         unsafe { fixed::<S, $rows, $vectors>(simd, outer) }
                     }
@@ -55,8 +72,15 @@ pub(crate) unsafe fn run<S: Simd>(simd: S, outer: &Outer<'_>) {
     choose! {
         2: 1 2;
         4: 1 2 3 4;
+        6: 1 2;
         8: 1 2;
     }
+}
+
+/// Whether a block can have this size.
+const fn occurs<S: Simd>(rows: usize, vectors: usize) -> bool {
+    let shorter = !S::LANES.is_multiple_of(S::OUTER_ROWS) && rows + 2 == S::OUTER_ROWS;
+    (rows == S::OUTER_ROWS || shorter) && vectors <= S::PANEL
 }
 
 /// # Safety
@@ -66,24 +90,29 @@ unsafe fn fixed<S: Simd, const ROWS: usize, const VECTORS: usize>(simd: S, outer
     // SAFETY: the caller guarantees that all this memory is valid.
     unsafe {
         let mut sums = [[simd.splat(0.0); VECTORS]; ROWS];
-        let mut left = outer.left;
-        let mut right = [outer.left; VECTORS];
+        let mut left = [outer.left[0]; ROWS];
+        left.copy_from_slice(&outer.left[..ROWS]);
+        let mut right = [outer.left[0]; VECTORS];
         right.copy_from_slice(&outer.right[..VECTORS]);
+        let (mut left_at, mut right_at) = (0, 0);
         for _ in 0..outer.count {
             let mut values = [simd.splat(0.0); VECTORS];
             for (value, &right) in values.iter_mut().zip(&right) {
-                *value = simd.load(right);
+                *value = simd.load(right.add(right_at));
             }
             for (i, sums) in sums.iter_mut().enumerate() {
-                let value = simd.splat(*left.add(i));
+                let left = match S::LANES.is_multiple_of(S::OUTER_ROWS) {
+                    true => left[0].add(i),
+                    false => left[i],
+                };
+                let value = simd.splat(*left.add(left_at));
                 for (sum, right) in sums.iter_mut().zip(values) {
                     *sum = simd.mul_add(right, value, *sum);
                 }
             }
-            left = left.wrapping_add(outer.left_stride);
-            for right in &mut right {
-                *right = right.wrapping_add(outer.right_stride);
-            }
+            // One index each, where LLVM would count up each pointer.
+            left_at = opaque(left_at + outer.left_stride);
+            right_at = opaque(right_at + outer.right_stride);
         }
         for (i, sums) in sums.iter().enumerate() {
             for (j, &sum) in sums.iter().enumerate() {
