@@ -45,6 +45,11 @@ impl<W: Weight> Product<W> {
         sums: &mut Sums<S, PIXELS, VECTORS>,
     ) {
         let (input, stride) = self.input;
+        if cfg!(target_arch = "x86_64") && [stride, self.length] == [S::LANES; 2] {
+            // SAFETY: the caller's guarantee.
+            unsafe { self.add_vector_to(simd, sums) }
+            return;
+        }
         let mut ahead = self.ahead;
         let mut prefetch = |walk: usize, values: usize| {
             simd.prefetch(ahead[walk].at);
@@ -98,6 +103,47 @@ impl<W: Weight> Product<W> {
                     weights = weights.add(width);
                 }
             }
+        }
+    }
+
+    /// [`Self::add_to`] for pixels that are one vector each, without a gap: all their addresses are one
+    /// pointer and constants. For gradients that are stored so, that takes 10 % less time by AVX2 and 5 %
+    /// by AVX-512. Nothing but weights is prefetched.
+    ///
+    /// # Safety
+    /// As [`Self::add_to`].
+    #[inline(always)]
+    unsafe fn add_vector_to<S: Simd, const PIXELS: usize, const VECTORS: usize>(
+        &self,
+        simd: S,
+        sums: &mut Sums<S, PIXELS, VECTORS>,
+    ) {
+        const { assert!(S::LANES.is_multiple_of(UNROLLED)) };
+        let width = VECTORS * S::LANES;
+        let (mut input, mut weights) = (self.input.0, self.weights);
+        let mut ahead = self.ahead[0];
+        // Opaque, or LLVM unrolls it, loads everything first, and has no registers left for the sums.
+        for _ in 0..opaque(S::LANES / UNROLLED) {
+            macro_rules! step {
+                ($j:literal) => {
+                    input = opaque(input);
+                    // SAFETY: the caller guarantees that this memory is valid.
+                    unsafe {
+                        let weights = weights.add($j * width);
+                        add(simd, sums, weights, |i| input.add(i * S::LANES + $j));
+                    }
+                };
+            }
+            step!(0);
+            simd.prefetch(ahead.at);
+            ahead = ahead.after(UNROLLED / 2);
+            step!(1);
+            step!(2);
+            simd.prefetch(ahead.at);
+            ahead = ahead.after(UNROLLED / 2);
+            step!(3);
+            input = input.wrapping_add(UNROLLED);
+            weights = weights.wrapping_add(UNROLLED * width);
         }
     }
 
