@@ -110,6 +110,17 @@ impl Axis {
         first.min(end)..end
     }
 
+    /// Outputs all of whose taps fall inside the input.
+    pub(crate) fn inside(&self) -> Range<usize> {
+        let span = (self.kernel - 1) * self.dilation + 1;
+        let first = self.before.div_ceil(self.stride);
+        let end = match (self.before + self.input).checked_sub(span) {
+            Some(last) => (last / self.stride + 1).min(self.output),
+            None => 0,
+        };
+        first.min(end)..end
+    }
+
     /// Outputs that read input `input`. An output is listed once for each of its taps that does.
     pub(crate) fn readers(&self, input: usize) -> impl Iterator<Item = usize> {
         (0..self.kernel).filter_map(move |tap| self.reader(input, tap))
@@ -321,6 +332,8 @@ mod tests {
                     }
                 };
                 for output in 0..axis.output {
+                    let all = axis.taps(output) == (0..axis.kernel);
+                    assert_eq!(axis.inside().contains(&output), all);
                     let inside: Vec<usize> = (0..3)
                         .filter(|&tap| axis.source(output, tap).is_some())
                         .collect();

@@ -279,7 +279,7 @@ pub(crate) fn input_gradient(
         let to = Output::from(&mut patch_gradients[..]);
         multiply(input, &of_patches, weights, &Epilogue::default(), to)?;
         for (pixel, patch) in patch_gradients.chunks_exact(depth).enumerate() {
-            patches.runs(pixel, |run, to| {
+            patches.runs(patches.place(pixel), |run, to| {
                 let Some(to) = to else { return };
                 for (sum, value) in values[to..].iter_mut().zip(&patch[run]) {
                     *sum += value;
