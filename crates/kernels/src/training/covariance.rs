@@ -131,8 +131,14 @@ impl<'a> Covariance<'a> {
         let Self {
             context, planned, ..
         } = *self;
-        for index in part(planned.layout.count(), thread, context.threads) {
+        let panels = planned.layout.count();
+        for index in triangle(panels, thread, context.threads) {
             self.finish_panel(planned.layout.panel(index));
+        }
+        context.wait();
+        let covariance = context.pointer(context.shared.covariance);
+        for index in part(panels, thread, context.threads) {
+            mirror(simd, covariance, &planned.layout, 0, index);
         }
         context.wait();
         let own = part(planned.outputs, thread, context.threads);
@@ -156,8 +162,7 @@ impl<'a> Covariance<'a> {
         context.wait();
     }
 
-    /// Means and covariance of a panel's channels. Rows are computed in turn, so that what is read and
-    /// written for them is contiguous.
+    /// Means of a panel's channels, and the triangle of their covariance.
     #[inline(always)]
     fn finish_panel(&self, panel: Panel) {
         let Self {
@@ -170,7 +175,7 @@ impl<'a> Covariance<'a> {
             true => 1,
             false => context.threads,
         };
-        let means: Vec<f64> = (0..planned.width)
+        let means: Vec<f64> = (0..panel.first + panel.width)
             .map(|k| self.mean_of_threads(k))
             .collect();
         let own = &means[panel.first..panel.first + panel.columns];
@@ -178,30 +183,18 @@ impl<'a> Covariance<'a> {
         let row = &mut row[..panel.columns];
         for (k, &mean) in means.iter().enumerate() {
             row.fill(0.0);
-            // Of a pair, the sum is in the column of the later channel.
-            let (of_earlier, of_later) =
-                row.split_at_mut(panel.columns.min(k.saturating_sub(panel.first)));
-            let (column, step) = planned.layout.column(k);
-            let earlier = column + panel.first * step;
-            let later = panel.offset() + panel.row(k).start + of_earlier.len();
+            let start = panel.offset() + panel.row(k).start;
             for copy in 0..copies {
-                let sums = context.weight_sums(copy);
+                let sums = context.weight_sums(copy).wrapping_add(start).cast_const();
                 // SAFETY: all threads have written their sums before the barrier.
-                unsafe {
-                    for (lane, sum) in of_earlier.iter_mut().enumerate() {
-                        *sum += f64::from(sums.add(earlier + lane * step).read());
-                    }
-                    for (lane, sum) in of_later.iter_mut().enumerate() {
-                        *sum += f64::from(sums.add(later + lane).read());
-                    }
+                let sums = unsafe { std::slice::from_raw_parts(sums, panel.columns) };
+                for (row, &sum) in row.iter_mut().zip(sums) {
+                    *row += f64::from(sum);
                 }
             }
-            let to = context.pointer(context.shared.covariance + panel.offset());
+            let to = context.pointer(context.shared.covariance + start);
             // SAFETY: the panel of the covariance is this thread's.
-            let to = unsafe {
-                let row = to.add(panel.row(k).start);
-                std::slice::from_raw_parts_mut(row, panel.columns)
-            };
+            let to = unsafe { std::slice::from_raw_parts_mut(to, panel.columns) };
             for ((to, sum), own) in to.iter_mut().zip(&*row).zip(own) {
                 *to = (sum * share - own * mean) as f32;
             }
@@ -361,7 +354,7 @@ impl<'a> Covariance<'a> {
         }
         context.wait();
         for index in part(packed.count(), thread, context.threads) {
-            mirror(to, &packed, first, index);
+            mirror(simd, to, &packed, first, index);
         }
     }
 
@@ -384,18 +377,22 @@ impl<'a> Covariance<'a> {
 }
 
 /// Writes the rows of a panel below the triangle of symmetric sums, whose rows begin with `first`.
-fn mirror(sums: *mut f32, layout: &PanelLayout, first: usize, index: usize) {
+#[inline(always)]
+fn mirror<S: Simd>(simd: S, sums: *mut f32, layout: &PanelLayout, first: usize, index: usize) {
+    const SQUARE: usize = 4;
+    const { assert!(S::LANES.is_multiple_of(SQUARE)) };
     let panel = layout.panel(index);
     for other in (index + 1..layout.count()).map(|index| layout.panel(index)) {
-        for k in other.all_columns() {
-            let to = sums.wrapping_add(panel.offset() + panel.row(first + k).start);
+        for k in other.all_columns().step_by(SQUARE) {
+            let to = panel.offset() + panel.row(first + k).start;
             let from = other.offset() + other.row(first + panel.first).start + k - other.first;
-            for lane in 0..panel.width {
+            for lane in (0..panel.width).step_by(SQUARE) {
+                let from = sums.wrapping_add(from + lane * other.width).cast_const();
+                let to = sums.wrapping_add(to + lane);
                 // SAFETY: the panel's rows from here on are this thread's, and those that are read were
                 // written before the barrier.
                 unsafe {
-                    let value = sums.add(from + lane * other.width).read();
-                    to.add(lane).write(value);
+                    simd.transpose(from, other.width, [1.0; SQUARE].as_ptr(), to, panel.width)
                 }
             }
         }
