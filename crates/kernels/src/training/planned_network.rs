@@ -240,19 +240,39 @@ impl PlannedNetwork {
         context.wait();
     }
 
-    /// Packs the thread's share of the weights of all layers.
+    /// Packs the thread's share of what layer `index` multiplies by, or after the last layer, the head.
+    /// It is used next, so that it is still in cache then.
     #[inline(always)]
-    pub(super) fn pack<S: Simd>(&self, simd: S, context: &PassContext<'_>, thread: usize) {
-        for (layer, convolution) in self.layers.iter().zip(&self.convolutions) {
-            match convolution {
-                Convolution::Matrix(matrix) => {
-                    let has_gradient = self.needs_input(layer);
-                    matrix.pack(simd, context, layer, has_gradient, thread);
-                }
-                Convolution::Depthwise(depthwise) => depthwise.pack(context, layer, thread),
-            }
+    pub(super) fn pack_next<S: Simd>(
+        &self,
+        simd: S,
+        context: &PassContext<'_>,
+        index: usize,
+        thread: usize,
+    ) {
+        let Some(layer) = self.layers.get(index) else {
+            self.head.pack(simd, context, self.layers.last(), thread);
+            return;
+        };
+        match &self.convolutions[index] {
+            Convolution::Matrix(matrix) => matrix.pack(simd, context, layer, thread),
+            Convolution::Depthwise(depthwise) => depthwise.pack(context, layer, thread),
         }
-        self.head.pack(simd, context, self.layers.last(), thread);
+    }
+
+    /// The same for what the layer's gradient is multiplied by.
+    #[inline(always)]
+    pub(super) fn pack_transposed(
+        &self,
+        context: &PassContext<'_>,
+        layer: &PlannedLayer,
+        thread: usize,
+    ) {
+        if let (Convolution::Matrix(matrix), true) =
+            (&self.convolutions[layer.index], self.needs_input(layer))
+        {
+            matrix.pack_transposed(context, layer, thread);
+        }
     }
 
     /// Computes the thread's share of a layer's `z`, the output before normalisation.

@@ -44,11 +44,12 @@ impl Kernel for Forward<'_> {
         if plan.head.rounded.is_some() {
             plan.round(simd, context, thread);
         }
-        plan.pack(simd, context, thread);
+        plan.pack_next(simd, context, 0, thread);
         context.wait();
         for layer in &plan.layers {
             plan.forward(simd, context, layer, thread);
             context.wait();
+            plan.pack_next(simd, context, layer.index + 1, thread);
             if let Some(covariance) = Covariance::of(context, layer) {
                 covariance.finish(simd, thread);
             }
@@ -95,6 +96,7 @@ impl Kernel for Backward<'_> {
         }
         for layer in plan.layers[layers].iter().rev() {
             statistics::finish_gradient(context, layer, thread);
+            plan.pack_transposed(context, layer, thread);
             context.wait();
             if plan.packs_gradient(layer) {
                 plan.pack_gradient(simd, context, layer, thread);

@@ -176,7 +176,6 @@ impl MatrixLayer {
         simd: S,
         context: &PassContext<'_>,
         layer: &PlannedLayer,
-        has_gradient: bool,
         thread: usize,
     ) {
         let sources = [context.weights(layer), context.plain_weights(layer)];
@@ -195,9 +194,6 @@ impl MatrixLayer {
             if let Some(covariance) = Covariance::of(context, layer) {
                 covariance.order_weights(|k| self.weight(&layer.spec, k), thread);
             }
-            if let Some(of_input) = self.input_gradient.as_ref().filter(|_| has_gradient) {
-                of_input.pack(context, layer, thread);
-            }
             return;
         }
         for (branch, weights) in sources.into_iter().take(self.branches).enumerate() {
@@ -212,10 +208,24 @@ impl MatrixLayer {
                     context.pack_columns(simd, &self.layout, first, columns, self.weights, thread);
                 }
             }
-            if has_gradient {
-                let (layout, to) = (&self.transposed_layout, self.transposed);
-                context.pack_rows(layout, first, weights, self.depth, to, thread);
-            }
+        }
+    }
+
+    /// Packs the thread's share of the weights for the gradient of the input.
+    #[inline(always)]
+    pub(in crate::training) fn pack_transposed(
+        &self,
+        context: &PassContext<'_>,
+        layer: &PlannedLayer,
+        thread: usize,
+    ) {
+        if let Some(of_input) = &self.input_gradient {
+            return of_input.pack(context, layer, thread);
+        }
+        let sources = [context.weights(layer), context.plain_weights(layer)];
+        for (branch, weights) in sources.into_iter().take(self.branches).enumerate() {
+            let (layout, to) = (&self.transposed_layout, self.transposed);
+            context.pack_rows(layout, branch * self.width, weights, self.depth, to, thread);
         }
     }
 
