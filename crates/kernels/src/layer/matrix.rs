@@ -132,7 +132,7 @@ impl Outer {
             };
             for block in 0..outer::blocks::<S>(rows.len()) {
                 let lanes = outer::rows::<S>(rows.len(), block);
-                let mut left = [self.left; 8];
+                let mut left = [self.left; outer::MOST_ROWS];
                 for (left, lane) in left.iter_mut().zip(lanes.clone()) {
                     let offset = lane / S::LANES * vector + lane % S::LANES;
                     *left = left.wrapping_add(offset);

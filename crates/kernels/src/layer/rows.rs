@@ -244,11 +244,12 @@ impl<'a, S: Simd> Whole<'a, S> {
     #[inline(always)]
     fn new(patches: &'a Patches<'a>, vectors: usize) -> Option<Self> {
         let (rows, columns) = (&patches.size.rows, &patches.size.columns);
-        let width = vectors * S::LANES;
-        (columns.dilation == 1 && width <= WIDEST).then(|| Self {
+        let (run, width) = (columns.kernel * patches.channels, vectors * S::LANES);
+        let fits = rows.kernel * run <= width && width <= WIDEST;
+        (columns.dilation == 1 && fits).then(|| Self {
             patches,
             inside: [rows.inside(), columns.inside()],
-            run: columns.kernel * patches.channels,
+            run,
             row: rows.dilation * columns.input * patches.channels,
             width,
             simd: PhantomData,

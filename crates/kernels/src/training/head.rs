@@ -286,7 +286,7 @@ impl PlannedHead {
         for block in part(blocks, thread, context.threads) {
             let classes = outer::rows::<S>(self.class_width, block);
             let class = classes.start;
-            let mut left = [std::ptr::null(); 8];
+            let mut left = [std::ptr::null(); outer::MOST_ROWS];
             for (left, class) in left.iter_mut().zip(classes.clone()) {
                 *left = context.pointer(self.logits + class).cast_const();
             }

@@ -16,6 +16,9 @@ use crate::simd::opaque::opaque;
 /// time by AVX-512: its units that multiply also count.
 const UNROLLED: usize = 4;
 
+/// Most rows of a block, on any instruction set.
+pub(crate) const MOST_ROWS: usize = 8;
+
 /// One block of sums, and its factors.
 pub(crate) struct Outer<'a> {
     /// Each row's value at pixel 0. Where [`Simd::LANES`] is a multiple of [`Simd::OUTER_ROWS`], they are
@@ -83,6 +86,7 @@ pub(crate) unsafe fn run<S: Simd>(simd: S, outer: &Outer<'_>) {
 
 /// Whether a block can have this size.
 const fn occurs<S: Simd>(rows: usize, vectors: usize) -> bool {
+    assert!(S::OUTER_ROWS <= MOST_ROWS);
     let shorter = !S::LANES.is_multiple_of(S::OUTER_ROWS) && rows + 2 == S::OUTER_ROWS;
     (rows == S::OUTER_ROWS || shorter) && vectors <= S::PANEL
 }
