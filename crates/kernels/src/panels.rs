@@ -53,6 +53,11 @@ impl PanelLayout {
         self.depth
     }
 
+    /// Values of the matrix, without padding.
+    pub(crate) fn values(&self) -> usize {
+        self.columns * self.depth
+    }
+
     /// Values in the packed matrix.
     pub(crate) fn len(&self) -> usize {
         self.width * self.depth

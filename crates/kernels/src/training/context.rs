@@ -101,19 +101,36 @@ impl PassContext<'_> {
         self.barrier.wait();
     }
 
-    /// Packs the thread's panels of a matrix whose values are not in the order of its columns. The
-    /// padding of the last vector is 0 from the start.
+    /// Where weights are packed for the layer that is computed.
+    #[inline(always)]
+    pub(super) fn packed(&self) -> *mut f32 {
+        self.pointer(self.shared.packed)
+    }
+
+    /// Writes 0 to the thread's panels of packed weights, where fewer values follow than they have.
+    pub(super) fn clear_packed(&self, layout: &PanelLayout, values: usize, thread: usize) {
+        if values == layout.len() {
+            return;
+        }
+        for index in part(layout.count(), thread, self.threads) {
+            let panel = layout.panel(index);
+            // SAFETY: the panel is this thread's, and there is room for the whole matrix.
+            unsafe { self.packed().add(panel.offset()).write_bytes(0, panel.len()) }
+        }
+    }
+
+    /// Packs the thread's panels of a matrix whose values are not in the order of its columns.
     pub(super) fn pack(
         &self,
         layout: &PanelLayout,
-        to: usize,
         weight: impl Fn(usize, usize) -> f32,
         thread: usize,
     ) {
+        self.clear_packed(layout, layout.values(), thread);
         for index in part(layout.count(), thread, self.threads) {
             let panel = layout.panel(index);
-            let target = self.pointer(to + panel.offset());
-            // SAFETY: the panel is this thread's, and the arena has room for the whole matrix.
+            let target = self.packed().wrapping_add(panel.offset());
+            // SAFETY: the panel is this thread's, and there is room for the whole matrix.
             panel.for_each(|column, k, index| unsafe {
                 target.add(index).write(weight(column, k));
             });
@@ -121,7 +138,7 @@ impl PassContext<'_> {
     }
 
     /// The same for columns of `depth` contiguous values, which become the panels' columns from
-    /// `first` on. Other columns and rows of the panels are 0 from the start, too.
+    /// `first` on. Others stay as they are.
     #[inline(always)]
     pub(super) fn pack_columns<S: Simd>(
         &self,
@@ -129,7 +146,6 @@ impl PassContext<'_> {
         layout: &PanelLayout,
         first: usize,
         (columns, depth): (&[f32], usize),
-        to: usize,
         thread: usize,
     ) {
         let end = first + columns.len() / depth;
@@ -140,29 +156,29 @@ impl PassContext<'_> {
             if own.is_empty() {
                 continue;
             }
-            let target = self.pointer(to + panel.offset() + own.start - panel.first);
+            let target = panel.offset() + own.start - panel.first;
+            let target = self.packed().wrapping_add(target);
             let own = columns.part(own.start - first..own.end - first);
             // SAFETY: the panel is this thread's, and it has these columns.
             unsafe { own.transpose(simd, 0..depth, |_| 1.0, target, panel.width) }
         }
     }
 
-    /// The same for rows of `columns` values, which become the panels' rows from `first` on. Other
-    /// rows of the panels are 0 from the start, too.
+    /// The same for rows of `columns` values, which become the panels' rows from `first` on.
     pub(super) fn pack_rows(
         &self,
         layout: &PanelLayout,
         first: usize,
         rows: &[f32],
         columns: usize,
-        to: usize,
         thread: usize,
     ) {
         for index in part(layout.count(), thread, self.threads) {
             let panel = layout.panel(index);
             for (k, row) in rows.chunks_exact(columns).enumerate() {
                 let source = &row[panel.first..][..panel.columns];
-                let target = self.pointer(to + panel.offset() + panel.row(first + k).start);
+                let target = panel.offset() + panel.row(first + k).start;
+                let target = self.packed().wrapping_add(target);
                 // SAFETY: the panel is this thread's, and it has these rows.
                 unsafe { target.copy_from_nonoverlapping(source.as_ptr(), panel.columns) }
             }

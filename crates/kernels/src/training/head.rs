@@ -42,10 +42,8 @@ pub(super) struct PlannedHead {
     pub(super) logits: usize,
     /// Packed weights, with a column per class; and transposed, with a column per channel.
     layout: PanelLayout,
-    weights: usize,
-    bias: usize,
     transposed_layout: PanelLayout,
-    transposed: usize,
+    bias: usize,
     /// Offset of the sums of the weight gradient, `[class_width, width]`.
     sums: usize,
     /// Rows and columns that are averaged.
@@ -76,12 +74,25 @@ impl PlannedHead {
             feature_gradients: offsets.take(batch * width),
             logits: offsets.take(batch * class_width),
             layout,
-            weights: offsets.take(layout.len()),
-            bias: offsets.take(class_width),
             transposed_layout,
-            transposed: offsets.take(transposed_layout.len()),
+            bias: offsets.take(class_width),
             sums: offsets.take(class_width * width),
             window,
+        }
+    }
+
+    /// Values of packed weights.
+    pub(super) fn packed(&self) -> usize {
+        self.layout.len().max(self.transposed_layout.len())
+    }
+
+    fn weights<'a>(&self, context: &PassContext<'a>) -> &'a [f32] {
+        match &self.rounded {
+            Some(planned) => planned.values(context.arena),
+            None => {
+                let count = self.head.classes * self.channels;
+                &context.parameters[self.head.weights..][..count]
+            }
         }
     }
 
@@ -94,23 +105,9 @@ impl PlannedHead {
         last: Option<&PlannedLayer>,
         thread: usize,
     ) {
-        let weights = match &self.rounded {
-            Some(planned) => planned.values(context.arena),
-            None => {
-                let count = self.head.classes * self.channels;
-                &context.parameters[self.head.weights..][..count]
-            }
-        };
-        let columns = (weights, self.channels);
-        context.pack_columns(simd, &self.layout, 0, columns, self.weights, thread);
-        context.pack_rows(
-            &self.transposed_layout,
-            0,
-            weights,
-            self.channels,
-            self.transposed,
-            thread,
-        );
+        let columns = (self.weights(context), self.channels);
+        context.clear_packed(&self.layout, self.layout.values(), thread);
+        context.pack_columns(simd, &self.layout, 0, columns, thread);
         let biases = self.rounded.as_ref();
         let biases = biases.and_then(|planned| RoundedBiases::new(context, planned, last));
         for class in part(self.head.classes, thread, context.threads) {
@@ -142,7 +139,7 @@ impl PlannedHead {
             stride: self.width,
             layout: self.layout,
             panels: part(self.layout.count(), thread, context.threads),
-            weights: context.pointer(self.weights),
+            weights: context.packed(),
             next: None,
             bias: Some(context.pointer(self.bias)),
             bounds: UNBOUNDED,
@@ -243,17 +240,23 @@ impl PlannedHead {
         needs_input: bool,
         thread: usize,
     ) {
+        if needs_input {
+            let (layout, weights) = (&self.transposed_layout, self.weights(context));
+            context.clear_packed(layout, layout.values(), thread);
+            context.pack_rows(layout, 0, weights, self.channels, thread);
+        }
         self.weight_gradient(simd, context, thread);
         if !needs_input {
             return;
         }
+        context.wait();
         let product = Product {
             input: &[context.pointer(self.logits)],
             length: self.head.classes,
             stride: self.class_width,
             layout: self.transposed_layout,
             panels: part(self.transposed_layout.count(), thread, context.threads),
-            weights: context.pointer(self.transposed),
+            weights: context.packed(),
             next: None,
             bias: None,
             bounds: UNBOUNDED,

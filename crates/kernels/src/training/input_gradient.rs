@@ -7,7 +7,7 @@
 
 use super::context::PassContext;
 use super::network::{TrainingLayer, TrainingOptions};
-use super::offsets::{Offsets, Vectors};
+use super::offsets::Vectors;
 use super::patches::{MapPatches, Side};
 use super::planned_layer::PlannedLayer;
 use super::source::{Branch, MapGradient, gate_gradient};
@@ -26,8 +26,7 @@ pub(super) struct InputGradient {
     depth: usize,
     row: usize,
     /// Packed weights, with a column per input channel and a row per value of a patch.
-    layout: PanelLayout,
-    weights: usize,
+    pub(super) layout: PanelLayout,
     /// Number of blocks of input pixels, and number of pixels of the largest.
     blocks: usize,
     block: usize,
@@ -39,7 +38,6 @@ impl InputGradient {
         before: &PlannedLayer,
         vectors: Vectors,
         options: &TrainingOptions,
-        offsets: &mut Offsets,
     ) -> Self {
         let taps: usize = layer.geometry.kernel.iter().product();
         let depth = taps * vectors.width(layer.out_channels);
@@ -50,7 +48,6 @@ impl InputGradient {
             depth,
             row: depth + gap(depth),
             layout,
-            weights: offsets.take(layout.len()),
             blocks,
             block: before.pixels.div_ceil(blocks),
         }
@@ -72,7 +69,7 @@ impl InputGradient {
                 false => 0.0,
             }
         };
-        context.pack(&self.layout, self.weights, weight, thread);
+        context.pack(&self.layout, weight, thread);
     }
 
     /// Computes the gradient of the thread's share of the input.
@@ -107,7 +104,7 @@ impl InputGradient {
                 stride: self.row,
                 layout: self.layout,
                 panels: 0..self.layout.count(),
-                weights: context.pointer(self.weights),
+                weights: context.packed(),
                 next: None,
                 bias: None,
                 bounds: UNBOUNDED,

@@ -102,6 +102,8 @@ pub(super) struct SharedBuffers {
     /// Sums of weight gradients: a copy per thread, or one copy whose panels the threads divide.
     pub(super) weight_sums: PerThread,
     pub(super) scratch: PerThread,
+    /// The packed weights of the layer that is computed.
+    pub(super) packed: usize,
     /// Means and deviations of a layer's input, its covariance, and what its gradient gets at every
     /// pixel.
     pub(super) input_means: PerThread,

@@ -62,7 +62,7 @@ impl PlannedNetwork {
         let [mut height, mut width, _] = network.image;
         let first_trained = options.frozen_layers.min(network.layers.len());
         let (mut scratch, mut largest_map, mut largest_width) = (0, 0, 0);
-        let mut weight_sums = 0;
+        let (mut weight_sums, mut packed) = (0, 0);
         let (mut covariances, mut input_means) = (0, 0);
         for (index, &layer) in network.layers.iter().enumerate() {
             let size = layer.geometry.resolve(options.batch, height, width)?;
@@ -109,6 +109,7 @@ impl PlannedNetwork {
                         &mut offsets,
                     );
                     scratch = scratch.max(matrix.scratch());
+                    packed = packed.max(matrix.packed());
                     let of_thread = match matrix.splits_panels {
                         true => matrix.weight_sums().div_ceil(threads),
                         false => matrix.weight_sums(),
@@ -185,6 +186,7 @@ impl PlannedNetwork {
             partials: PerThread::take(&mut offsets, threads, partial),
             weight_sums: PerThread::take(&mut offsets, threads, weight_sums),
             scratch: PerThread::take(&mut offsets, threads, scratch),
+            packed: offsets.take(packed.max(head.packed())),
             input_means: PerThread::take(&mut offsets, threads, input_means),
             covariance: offsets.take(covariances),
             input_bias: offsets.take(input_means / 2),

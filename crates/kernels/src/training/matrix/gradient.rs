@@ -201,7 +201,7 @@ impl MatrixLayer {
             stride: S::LANES,
             layout: self.transposed_layout,
             panels: 0..self.transposed_layout.count(),
-            weights: context.pointer(self.transposed),
+            weights: context.packed(),
             next: None,
             bias: layer.covariance.as_ref().map(|_| bias),
             bounds: UNBOUNDED,

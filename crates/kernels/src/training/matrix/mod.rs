@@ -55,9 +55,7 @@ pub(in crate::training) struct MatrixLayer {
     /// Packed weights, with a column per output channel; and transposed, with a column per value of
     /// a patch.
     layout: PanelLayout,
-    weights: usize,
     transposed_layout: PanelLayout,
-    transposed: usize,
     /// Layout of the sums of the weight gradient.
     sums: PanelLayout,
     /// Number of blocks of pixels, and number of pixels of the largest.
@@ -118,14 +116,12 @@ impl MatrixLayer {
             width,
             branches,
             layout,
-            weights: offsets.take(layout.len()),
             transposed_layout,
-            transposed: offsets.take(transposed_layout.len()),
             sums,
             blocks,
             block: pixels.div_ceil(blocks),
             input_gradient: of_map
-                .map(|before| InputGradient::new(layer, before, vectors, options, offsets)),
+                .map(|before| InputGradient::new(layer, before, vectors, options)),
             splits_panels: splits_panels(&sums, options.threads),
             bytes,
         }
@@ -142,6 +138,13 @@ impl MatrixLayer {
         };
         let in_floats = self.block * forward.max(backward);
         in_floats.max(of_input).max(in_bytes) + 64
+    }
+
+    /// Values of packed weights.
+    pub(in crate::training) fn packed(&self) -> usize {
+        let of_input = self.input_gradient.as_ref();
+        let backward = of_input.map_or(self.transposed_layout, |of_input| of_input.layout);
+        self.layout.len().max(backward.len())
     }
 
     /// Values in the sums of the weight gradient.
@@ -190,22 +193,25 @@ impl MatrixLayer {
                     _ => 0.0,
                 }
             };
-            context.pack(&self.layout, self.weights, weight, thread);
+            context.pack(&self.layout, weight, thread);
             if let Some(covariance) = Covariance::of(context, layer) {
                 covariance.order_weights(|k| self.weight(&layer.spec, k), thread);
             }
             return;
         }
+        let in_bytes = usize::from(self.bytes.is_some());
+        let values = (self.branches - in_bytes) * layer.spec.out_channels * self.depth;
+        context.clear_packed(&self.layout, values, thread);
         for (branch, weights) in sources.into_iter().take(self.branches).enumerate() {
             let first = branch * self.width;
             let columns = (weights, self.depth);
             match &self.bytes {
                 Some(bytes) if branch == 0 => bytes.pack(context, layer, thread),
                 Some(_) => {
-                    context.pack_columns(simd, &self.layout, 0, columns, self.weights, thread);
+                    context.pack_columns(simd, &self.layout, 0, columns, thread);
                 }
                 None => {
-                    context.pack_columns(simd, &self.layout, first, columns, self.weights, thread);
+                    context.pack_columns(simd, &self.layout, first, columns, thread);
                 }
             }
         }
@@ -222,10 +228,13 @@ impl MatrixLayer {
         if let Some(of_input) = &self.input_gradient {
             return of_input.pack(context, layer, thread);
         }
+        let layout = &self.transposed_layout;
+        let through_covariance = layout.depth() - self.branches * self.width;
+        let rows = self.branches * layer.spec.out_channels + through_covariance;
+        context.clear_packed(layout, rows * self.depth, thread);
         let sources = [context.weights(layer), context.plain_weights(layer)];
         for (branch, weights) in sources.into_iter().take(self.branches).enumerate() {
-            let (layout, to) = (&self.transposed_layout, self.transposed);
-            context.pack_rows(layout, branch * self.width, weights, self.depth, to, thread);
+            context.pack_rows(layout, branch * self.width, weights, self.depth, thread);
         }
     }
 
@@ -296,7 +305,7 @@ impl MatrixLayer {
             stride,
             layout: self.layout,
             panels: 0..self.layout.count(),
-            weights: context.pointer(self.weights),
+            weights: context.packed(),
             next: None,
             bias: None,
             bounds: UNBOUNDED,
@@ -415,8 +424,7 @@ impl MatrixLayer {
         thread: usize,
     ) {
         if let Some(covariance) = Covariance::of(context, layer) {
-            let to = context.pointer(self.transposed);
-            let packed = (to, self.transposed_layout, self.width);
+            let packed = (context.packed(), self.transposed_layout, self.width);
             covariance.pack_gradient(simd, packed, thread);
         }
     }
