@@ -117,6 +117,7 @@ impl Grid {
     }
 
     /// The integer that represents the nearest value.
+    #[inline(always)]
     pub fn level(&self, x: f32) -> u8 {
         (self.steps_from_zero(x) + self.zero_point) as u8
     }
@@ -126,6 +127,7 @@ impl Grid {
         self.steps_from_zero(x) * self.steps.scale
     }
 
+    #[inline(always)]
     fn steps_from_zero(&self, x: f32) -> f32 {
         let Steps {
             low,

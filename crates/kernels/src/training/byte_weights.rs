@@ -116,7 +116,7 @@ impl PlannedBytes {
         let pack = Pack {
             planned: self,
             context,
-            weights: context.weights(layer),
+            weights: rounded,
             grids: &rounded.grids(),
             thread,
         };
@@ -127,7 +127,7 @@ impl PlannedBytes {
 struct Pack<'a> {
     planned: &'a PlannedBytes,
     context: &'a PassContext<'a>,
-    weights: &'a [f32],
+    weights: RoundedWeights<'a>,
     grids: &'a WeightGrids<'a>,
     thread: usize,
 }
@@ -164,8 +164,8 @@ impl IntegerKernel for Pack<'_> {
             let to = to.wrapping_add(first * stride);
             for lane in 0..lanes.min(planned.outputs - first) {
                 let grid = grids.get(first + lane);
-                let (inverse, zero) = (inverse(&grid), i32::from(grid.zero_point()) - MIDDLE);
-                let row = &weights[(first + lane) * depth..][..depth];
+                let factor = weights.factor(first + lane);
+                let row = weights.of_channel(first + lane);
                 let to = to.wrapping_add(lane / S::LANES * S::LANES * S::DEPTH);
                 let mut sum = 0i32;
                 let mut start = 0;
@@ -174,8 +174,7 @@ impl IntegerKernel for Pack<'_> {
                     let mut levels = [0i32; SOME];
                     // Loops without iterators, which are compiled for the instruction set.
                     for k in 0..count {
-                        let steps = (row[start + k] * inverse).round_ties_even();
-                        levels[k] = steps as i32 + zero;
+                        levels[k] = i32::from(grid.level(row[start + k] * factor)) - MIDDLE;
                         sum += levels[k];
                     }
                     // What follows the last weight is 0.

@@ -1,6 +1,7 @@
 //! What a thread needs during a pass: the arena, the caller's slices, and the barrier with the
 //! other threads.
 
+use super::layer_weights::LayerWeights;
 use super::network::MapGradient;
 use super::offsets::{SharedBuffers, Vectors};
 use super::planned_layer::{Coefficient, PlannedLayer};
@@ -34,6 +35,14 @@ pub(super) struct PassContext<'a> {
     pub(super) entering: &'a [MapGradient<'a>],
 }
 
+/// Channels whose rows are packed at a time.
+const ROWS: usize = 16;
+
+/// Values of scratch that packing needs, for weights with some number of values in each channel.
+pub(super) fn packing_scratch(lanes: usize, depth: usize) -> usize {
+    ROWS.max(lanes) * depth
+}
+
 /// The caller's gradients. Every thread writes its own part.
 #[derive(Clone, Copy)]
 pub(super) struct GradientPointer(pub(super) *mut f32);
@@ -46,14 +55,6 @@ impl PassContext<'_> {
     #[inline(always)]
     pub(super) fn pointer(&self, offset: usize) -> *mut f32 {
         self.arena.pointer(offset)
-    }
-
-    /// The weights of a layer's `y`, in the order of the parameters.
-    pub(super) fn weights(&self, layer: &PlannedLayer) -> &[f32] {
-        match &layer.rounded {
-            Some(planned) => planned.values(self.arena),
-            None => self.plain_weights(layer),
-        }
     }
 
     /// The weights of a layer as they are.
@@ -115,7 +116,11 @@ impl PassContext<'_> {
         for index in part(layout.count(), thread, self.threads) {
             let panel = layout.panel(index);
             // SAFETY: the panel is this thread's, and there is room for the whole matrix.
-            unsafe { self.packed().add(panel.offset()).write_bytes(0, panel.len()) }
+            unsafe {
+                self.packed()
+                    .add(panel.offset())
+                    .write_bytes(0, panel.len())
+            }
         }
     }
 
@@ -137,51 +142,79 @@ impl PassContext<'_> {
         }
     }
 
-    /// The same for columns of `depth` contiguous values, which become the panels' columns from
-    /// `first` on. Others stay as they are.
+    /// The same with a column for each channel, which become the panels' columns from `first` on.
+    /// Others stay as they are.
     #[inline(always)]
     pub(super) fn pack_columns<S: Simd>(
         &self,
         simd: S,
         layout: &PanelLayout,
         first: usize,
-        (columns, depth): (&[f32], usize),
+        weights: &LayerWeights<'_>,
         thread: usize,
     ) {
-        let end = first + columns.len() / depth;
-        let columns = Columns::new(columns, depth);
+        let (end, depth) = (first + weights.channels(), weights.depth);
+        // SAFETY: scratch is this thread's, and has room for a vector of columns.
+        let buffer = unsafe { self.buffer(S::LANES * depth, thread) };
         for index in part(layout.count(), thread, self.threads) {
             let panel = layout.panel(index);
             let own = first.max(panel.first)..end.min(panel.first + panel.columns);
-            if own.is_empty() {
-                continue;
+            for start in own.clone().step_by(S::LANES) {
+                let columns = start..own.end.min(start + S::LANES);
+                let target = panel.offset() + start - panel.first;
+                let target = self.packed().wrapping_add(target);
+                let channels = columns.start - first..columns.end - first;
+                let rows = weights.rows(simd, channels, 0..depth, buffer);
+                let columns = Columns::new(rows.values, depth);
+                // SAFETY: the panel is this thread's, and it has these columns.
+                unsafe { columns.transpose(simd, 0..depth, |_| 1.0, target, panel.width) }
             }
-            let target = panel.offset() + own.start - panel.first;
-            let target = self.packed().wrapping_add(target);
-            let own = columns.part(own.start - first..own.end - first);
-            // SAFETY: the panel is this thread's, and it has these columns.
-            unsafe { own.transpose(simd, 0..depth, |_| 1.0, target, panel.width) }
         }
     }
 
-    /// The same for rows of `columns` values, which become the panels' rows from `first` on.
-    pub(super) fn pack_rows(
+    /// The same with a row for each channel, which become the panels' rows from `first` on.
+    #[inline(always)]
+    pub(super) fn pack_rows<S: Simd>(
         &self,
+        simd: S,
         layout: &PanelLayout,
         first: usize,
-        rows: &[f32],
-        columns: usize,
+        weights: &LayerWeights<'_>,
         thread: usize,
     ) {
-        for index in part(layout.count(), thread, self.threads) {
-            let panel = layout.panel(index);
-            for (k, row) in rows.chunks_exact(columns).enumerate() {
-                let source = &row[panel.first..][..panel.columns];
-                let target = panel.offset() + panel.row(first + k).start;
-                let target = self.packed().wrapping_add(target);
-                // SAFETY: the panel is this thread's, and it has these rows.
-                unsafe { target.copy_from_nonoverlapping(source.as_ptr(), panel.columns) }
+        // SAFETY: scratch is this thread's, and has room for these rows.
+        let buffer = unsafe { self.buffer(ROWS * weights.depth, thread) };
+        let panels = part(layout.count(), thread, self.threads);
+        let panels = panels.map(|index| layout.panel(index));
+        let columns = panels
+            .clone()
+            .map(|panel| panel.first..panel.first + panel.columns);
+        let Some(columns) = columns.reduce(|all, next| all.start..next.end) else {
+            return;
+        };
+        for start in (0..weights.channels()).step_by(ROWS) {
+            let channels = start..weights.channels().min(start + ROWS);
+            let rows = weights.rows(simd, channels.clone(), columns.clone(), buffer);
+            for panel in panels.clone() {
+                for (row, channel) in channels.clone().enumerate() {
+                    let from = row * rows.stride + panel.first - columns.start;
+                    let from = &rows.values[from..][..panel.columns];
+                    let to = panel.offset() + panel.row(first + channel).start;
+                    let to = self.packed().wrapping_add(to);
+                    // SAFETY: the panel is this thread's, and it has these rows.
+                    unsafe { to.copy_from_nonoverlapping(from.as_ptr(), from.len()) }
+                }
             }
         }
+    }
+
+    /// A part of the thread's scratch.
+    ///
+    /// # Safety
+    /// Scratch must have that many values, and nothing else may use them meanwhile.
+    #[expect(clippy::mut_from_ref, reason = "they are behind a pointer")]
+    unsafe fn buffer(&self, values: usize, thread: usize) -> &mut [f32] {
+        // SAFETY: the caller's guarantee.
+        unsafe { std::slice::from_raw_parts_mut(self.scratch(thread), values) }
     }
 }

@@ -3,6 +3,7 @@
 //! `z`, which is not kept: that costs more time than to compute it again for its gradient.
 
 use super::context::PassContext;
+use super::layer_weights::LayerWeights;
 use super::network::{TrainingLayer, TrainingOptions};
 use super::offsets::{Offsets, Vectors};
 use super::planned_layer::{Coefficient, PlannedLayer};
@@ -69,16 +70,31 @@ impl DepthwiseLayer {
     }
 
     /// Packs the thread's share of the weights.
-    pub(super) fn pack(&self, context: &PassContext<'_>, layer: &PlannedLayer, thread: usize) {
-        let taps = self.bands.taps();
-        let sources = [context.weights(layer), context.plain_weights(layer)];
-        for (branch, weights) in sources.into_iter().take(self.branches).enumerate() {
-            let weight = |channel: usize, tap: usize| match channel < layer.spec.out_channels {
-                true => weights[channel * taps + tap],
+    #[inline(always)]
+    pub(super) fn pack<S: Simd>(
+        &self,
+        simd: S,
+        context: &PassContext<'_>,
+        layer: &PlannedLayer,
+        thread: usize,
+    ) {
+        let (taps, lanes) = (self.bands.taps(), context.vectors.lanes);
+        let vectors = part(layer.vectors, thread, context.threads);
+        let [start, end] =
+            [vectors.start, vectors.end].map(|v| layer.spec.out_channels.min(v * lanes));
+        let channels = start..end;
+        let sources = [
+            LayerWeights::of(context, layer),
+            LayerWeights::plain(context, layer),
+        ];
+        for (branch, weights) in sources.iter().take(self.branches).enumerate() {
+            let weights = weights.of_channels(simd, channels.clone());
+            let weight = |channel: usize, tap: usize| match channel < channels.end {
+                true => weights[(channel - channels.start) * taps + tap],
                 false => 0.0,
             };
-            let (lanes, to) = (context.vectors.lanes, context.pointer(self.weights(branch)));
-            for vector in part(layer.vectors, thread, context.threads) {
+            let to = context.pointer(self.weights(branch));
+            for vector in vectors.clone() {
                 // SAFETY: the vector is this thread's, and the arena has room for all packed
                 // weights.
                 unsafe {

@@ -7,7 +7,8 @@
 //! ```
 
 use super::activation_range;
-use super::context::PassContext;
+use super::context::{PassContext, packing_scratch};
+use super::layer_weights::LayerWeights;
 use super::network::TrainingHead;
 use super::offsets::{Offsets, Vectors};
 use super::planned_layer::PlannedLayer;
@@ -86,14 +87,15 @@ impl PlannedHead {
         self.layout.len().max(self.transposed_layout.len())
     }
 
-    fn weights<'a>(&self, context: &PassContext<'a>) -> &'a [f32] {
-        match &self.rounded {
-            Some(planned) => planned.values(context.arena),
-            None => {
-                let count = self.head.classes * self.channels;
-                &context.parameters[self.head.weights..][..count]
-            }
-        }
+    /// Values of scratch per thread, for vectors of some lanes.
+    pub(super) fn scratch(&self, lanes: usize) -> usize {
+        packing_scratch(lanes, self.channels)
+    }
+
+    fn weights<'a>(&'a self, context: &'a PassContext<'a>) -> LayerWeights<'a> {
+        let count = self.head.classes * self.channels;
+        let weights = &context.parameters[self.head.weights..][..count];
+        LayerWeights::new(weights, self.channels).rounded(context, self.rounded.as_ref())
     }
 
     /// Packs the thread's share of the weights.
@@ -105,9 +107,9 @@ impl PlannedHead {
         last: Option<&PlannedLayer>,
         thread: usize,
     ) {
-        let columns = (self.weights(context), self.channels);
+        let weights = self.weights(context);
         context.clear_packed(&self.layout, self.layout.values(), thread);
-        context.pack_columns(simd, &self.layout, 0, columns, thread);
+        context.pack_columns(simd, &self.layout, 0, &weights, thread);
         let biases = self.rounded.as_ref();
         let biases = biases.and_then(|planned| RoundedBiases::new(context, planned, last));
         for class in part(self.head.classes, thread, context.threads) {
@@ -243,7 +245,7 @@ impl PlannedHead {
         if needs_input {
             let (layout, weights) = (&self.transposed_layout, self.weights(context));
             context.clear_packed(layout, layout.values(), thread);
-            context.pack_rows(layout, 0, weights, self.channels, thread);
+            context.pack_rows(simd, layout, 0, &weights, thread);
         }
         self.weight_gradient(simd, context, thread);
         if !needs_input {

@@ -6,6 +6,7 @@
 //! ```
 
 use super::context::PassContext;
+use super::layer_weights::LayerWeights;
 use super::network::{TrainingLayer, TrainingOptions};
 use super::offsets::Vectors;
 use super::patches::{MapPatches, Side};
@@ -59,8 +60,16 @@ impl InputGradient {
     }
 
     /// Packs the thread's share of the weights.
-    pub(super) fn pack(&self, context: &PassContext<'_>, layer: &PlannedLayer, thread: usize) {
-        let (values, spec) = (context.weights(layer), &layer.spec);
+    #[inline(always)]
+    pub(super) fn pack<S: Simd>(
+        &self,
+        simd: S,
+        context: &PassContext<'_>,
+        layer: &PlannedLayer,
+        thread: usize,
+    ) {
+        let spec = &layer.spec;
+        let values = LayerWeights::of(context, layer).of_channels(simd, 0..spec.out_channels);
         let taps = self.depth / layer.width;
         let weight = |input: usize, k: usize| {
             let (tap, output) = (k / layer.width, k % layer.width);

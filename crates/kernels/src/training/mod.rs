@@ -55,6 +55,7 @@ mod covariance;
 mod depthwise;
 mod head;
 mod input_gradient;
+mod layer_weights;
 mod matrix;
 mod network;
 mod offsets;

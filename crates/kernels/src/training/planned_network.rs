@@ -176,6 +176,7 @@ impl PlannedNetwork {
             batch,
             &mut offsets,
         );
+        scratch = scratch.max(head.scratch(vectors.lanes));
         let needs_gradients = first_trained < layers.len();
         let gradient = if needs_gradients { largest_map } else { 0 };
         let rows = if options.quantization.is_some() { 4 } else { 2 };
@@ -223,29 +224,23 @@ impl PlannedNetwork {
         gradients[end..].fill(0.0);
     }
 
-    /// Rounds the weights of all layers, if they are to be rounded: the thread's share of them.
+    /// Finds the ranges of the weights of layer `index`, or after the last layer, of the head, if they are
+    /// to be rounded: of the thread's share.
     #[inline(always)]
-    pub(super) fn round<S: Simd>(&self, simd: S, context: &PassContext<'_>, thread: usize) {
-        let layers = self
-            .layers
-            .iter()
-            .filter_map(|layer| layer.rounded.as_ref());
-        let all = layers.chain(&self.head.rounded);
-        let all = all.map(|planned| RoundedWeights { context, planned });
-        for weights in all.clone() {
-            weights.measure(thread);
+    pub(super) fn measure(&self, context: &PassContext<'_>, index: usize, thread: usize) {
+        let rounded = match self.layers.get(index) {
+            Some(layer) => &layer.rounded,
+            None => &self.head.rounded,
+        };
+        if let Some(planned) = rounded {
+            RoundedWeights { context, planned }.measure(thread);
         }
-        context.wait();
-        for weights in all {
-            weights.round(simd, thread);
-        }
-        context.wait();
     }
 
-    /// Packs the thread's share of what layer `index` multiplies by, or after the last layer, the head.
-    /// It is used next, so that it is still in cache then.
+    /// Packs the thread's share of what the same multiplies by. It is used next, so that it is still in
+    /// cache then.
     #[inline(always)]
-    pub(super) fn pack_next<S: Simd>(
+    pub(super) fn pack<S: Simd>(
         &self,
         simd: S,
         context: &PassContext<'_>,
@@ -258,14 +253,15 @@ impl PlannedNetwork {
         };
         match &self.convolutions[index] {
             Convolution::Matrix(matrix) => matrix.pack(simd, context, layer, thread),
-            Convolution::Depthwise(depthwise) => depthwise.pack(context, layer, thread),
+            Convolution::Depthwise(depthwise) => depthwise.pack(simd, context, layer, thread),
         }
     }
 
     /// The same for what the layer's gradient is multiplied by.
     #[inline(always)]
-    pub(super) fn pack_transposed(
+    pub(super) fn pack_transposed<S: Simd>(
         &self,
+        simd: S,
         context: &PassContext<'_>,
         layer: &PlannedLayer,
         thread: usize,
@@ -273,7 +269,7 @@ impl PlannedNetwork {
         if let (Convolution::Matrix(matrix), true) =
             (&self.convolutions[layer.index], self.needs_input(layer))
         {
-            matrix.pack_transposed(context, layer, thread);
+            matrix.pack_transposed(simd, context, layer, thread);
         }
     }
 

@@ -3,7 +3,6 @@
 use super::network::TrainingLayer;
 use super::offsets::Offsets;
 use crate::fake_quantization::WeightScheme;
-use crate::simd::SharedBuffer;
 
 /// Batch normalisation that is folded into weights, as offsets of parameters.
 #[derive(Debug, Clone, Copy)]
@@ -21,8 +20,6 @@ pub(super) struct PlannedWeights {
     pub(super) channels: usize,
     pub(super) depth: usize,
     pub(super) fold: Option<Fold>,
-    /// Offset of the rounded weights in the arena, in the order of the parameters.
-    pub(super) rounded: usize,
     /// Offsets of the smallest and the largest folded weight of each channel.
     pub(super) least: usize,
     pub(super) most: usize,
@@ -42,7 +39,6 @@ impl PlannedWeights {
             channels,
             depth,
             fold: None,
-            rounded: offsets.take(channels * depth),
             least: offsets.take(channels),
             most: offsets.take(channels),
         }
@@ -62,13 +58,5 @@ impl PlannedWeights {
             }),
             ..Self::new(scheme, layer.weights, shape, offsets)
         }
-    }
-
-    /// The rounded weights, in the order of the parameters, after all threads have rounded theirs.
-    pub(super) fn values<'a>(&self, arena: &'a SharedBuffer) -> &'a [f32] {
-        let start = arena.pointer(self.rounded).cast_const();
-        // SAFETY: the arena has these values. All threads have written them before the barrier, and
-        // none does later in this pass.
-        unsafe { std::slice::from_raw_parts(start, self.channels * self.depth) }
     }
 }

@@ -41,27 +41,25 @@ impl Kernel for Forward<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self(plan, context, thread) = self;
-        if plan.head.rounded.is_some() {
-            plan.round(simd, context, thread);
-        }
-        plan.pack_next(simd, context, 0, thread);
+        plan.measure(context, 0, thread);
+        context.wait();
+        plan.pack(simd, context, 0, thread);
         context.wait();
         for layer in &plan.layers {
             plan.forward(simd, context, layer, thread);
             context.wait();
-            plan.pack_next(simd, context, layer.index + 1, thread);
+            plan.measure(context, layer.index + 1, thread);
             if let Some(covariance) = Covariance::of(context, layer) {
                 covariance.finish(simd, thread);
             }
             let before = layer.index.checked_sub(1).map(|index| &plan.layers[index]);
             statistics::finish(context, layer, before, thread);
             context.wait();
-            if layer.range.is_some() {
-                if thread == 0 {
-                    activation_range::finish(context, layer);
-                }
-                context.wait();
+            plan.pack(simd, context, layer.index + 1, thread);
+            if layer.range.is_some() && thread == 0 {
+                activation_range::finish(context, layer);
             }
+            context.wait();
         }
         if let Some(last) = plan.layers.last() {
             plan.head.forward(simd, context, last, thread);
@@ -96,7 +94,7 @@ impl Kernel for Backward<'_> {
         }
         for layer in plan.layers[layers].iter().rev() {
             statistics::finish_gradient(context, layer, thread);
-            plan.pack_transposed(context, layer, thread);
+            plan.pack_transposed(simd, context, layer, thread);
             context.wait();
             if plan.packs_gradient(layer) {
                 plan.pack_gradient(simd, context, layer, thread);

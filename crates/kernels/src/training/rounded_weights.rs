@@ -6,6 +6,8 @@
 //! rounded = round(w * factor)
 //! ```
 
+use std::ops::Range;
+
 use super::context::PassContext;
 use super::covariance::dot;
 use super::planned_weights::PlannedWeights;
@@ -28,7 +30,7 @@ pub(super) enum WeightGrids<'a> {
 
 impl<'a> RoundedWeights<'a> {
     /// The factor of a channel.
-    fn factor(&self, channel: usize) -> f32 {
+    pub(super) fn factor(&self, channel: usize) -> f32 {
         self.planned.fold.map_or(1.0, |fold| {
             let gamma = fold
                 .gamma
@@ -38,7 +40,8 @@ impl<'a> RoundedWeights<'a> {
         })
     }
 
-    fn of_channel(&self, channel: usize) -> &'a [f32] {
+    /// The weights of a channel as they are.
+    pub(super) fn of_channel(&self, channel: usize) -> &'a [f32] {
         &self.context.parameters[self.planned.weights + channel * self.planned.depth..]
             [..self.planned.depth]
     }
@@ -98,18 +101,18 @@ impl<'a> RoundedWeights<'a> {
         }
     }
 
-    /// Rounds the weights of the thread's channels.
+    /// Rounds values `k` of a channel to its grid.
     #[inline(always)]
-    pub(super) fn round<S: Simd>(&self, simd: S, thread: usize) {
-        let grids = self.grids();
-        for channel in part(self.planned.channels, thread, self.context.threads) {
-            let (factor, grid) = (self.factor(channel), grids.get(channel));
-            let first = self.planned.rounded + channel * self.planned.depth;
-            let to = self.context.pointer(first);
-            // SAFETY: the arena has room for the channel's weights, and they are this thread's.
-            let to = unsafe { std::slice::from_raw_parts_mut(to, self.planned.depth) };
-            rounding::round_scaled(simd, self.of_channel(channel), factor, to, grid.steps());
-        }
+    pub(super) fn round<S: Simd>(
+        &self,
+        simd: S,
+        grid: &Grid,
+        channel: usize,
+        k: Range<usize>,
+        to: &mut [f32],
+    ) {
+        let (factor, weights) = (self.factor(channel), &self.of_channel(channel)[k]);
+        rounding::round_scaled(simd, weights, factor, to, grid.steps());
     }
 
     /// Replaces the gradients of a channel's rounded weights by those of the weights, and adds to that

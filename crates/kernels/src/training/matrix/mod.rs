@@ -28,9 +28,10 @@ use crate::partition::{part, parts};
 use crate::simd::Simd;
 use crate::training::byte_product::ByteProduct;
 use crate::training::byte_weights::PlannedBytes;
-use crate::training::context::PassContext;
+use crate::training::context::{PassContext, packing_scratch};
 use crate::training::covariance::Covariance;
 use crate::training::input_gradient::InputGradient;
+use crate::training::layer_weights::LayerWeights;
 use crate::training::network::{TrainingLayer, TrainingOptions};
 use crate::training::offsets::{Offsets, Vectors, splits_panels};
 use crate::training::patches::{MapPatches, Side};
@@ -52,6 +53,7 @@ pub(in crate::training) struct MatrixLayer {
     /// Output channels in whole vectors, and the number of branches that have as many.
     width: usize,
     branches: usize,
+    lanes: usize,
     /// Packed weights, with a column per output channel; and transposed, with a column per value of
     /// a patch.
     layout: PanelLayout,
@@ -115,6 +117,7 @@ impl MatrixLayer {
             depth_width,
             width,
             branches,
+            lanes: vectors.lanes,
             layout,
             transposed_layout,
             sums,
@@ -137,7 +140,8 @@ impl MatrixLayer {
             None => 0,
         };
         let in_floats = self.block * forward.max(backward);
-        in_floats.max(of_input).max(in_bytes) + 64
+        let packing = packing_scratch(self.lanes, self.depth);
+        in_floats.max(of_input).max(in_bytes).max(packing) + 64
     }
 
     /// Values of packed weights.
@@ -181,8 +185,13 @@ impl MatrixLayer {
         layer: &PlannedLayer,
         thread: usize,
     ) {
-        let sources = [context.weights(layer), context.plain_weights(layer)];
+        let sources = [
+            LayerWeights::of(context, layer),
+            LayerWeights::plain(context, layer),
+        ];
         if self.taps > 1 {
+            let sources =
+                sources.map(|weights| weights.of_channels(simd, 0..layer.spec.out_channels));
             let weight = |column: usize, k| {
                 let branch = usize::from(column >= self.width);
                 let channel = column - branch * self.width;
@@ -204,14 +213,13 @@ impl MatrixLayer {
         context.clear_packed(&self.layout, values, thread);
         for (branch, weights) in sources.into_iter().take(self.branches).enumerate() {
             let first = branch * self.width;
-            let columns = (weights, self.depth);
             match &self.bytes {
                 Some(bytes) if branch == 0 => bytes.pack(context, layer, thread),
                 Some(_) => {
-                    context.pack_columns(simd, &self.layout, 0, columns, thread);
+                    context.pack_columns(simd, &self.layout, 0, &weights, thread);
                 }
                 None => {
-                    context.pack_columns(simd, &self.layout, first, columns, thread);
+                    context.pack_columns(simd, &self.layout, first, &weights, thread);
                 }
             }
         }
@@ -219,22 +227,26 @@ impl MatrixLayer {
 
     /// Packs the thread's share of the weights for the gradient of the input.
     #[inline(always)]
-    pub(in crate::training) fn pack_transposed(
+    pub(in crate::training) fn pack_transposed<S: Simd>(
         &self,
+        simd: S,
         context: &PassContext<'_>,
         layer: &PlannedLayer,
         thread: usize,
     ) {
         if let Some(of_input) = &self.input_gradient {
-            return of_input.pack(context, layer, thread);
+            return of_input.pack(simd, context, layer, thread);
         }
         let layout = &self.transposed_layout;
         let through_covariance = layout.depth() - self.branches * self.width;
         let rows = self.branches * layer.spec.out_channels + through_covariance;
         context.clear_packed(layout, rows * self.depth, thread);
-        let sources = [context.weights(layer), context.plain_weights(layer)];
+        let sources = [
+            LayerWeights::of(context, layer),
+            LayerWeights::plain(context, layer),
+        ];
         for (branch, weights) in sources.into_iter().take(self.branches).enumerate() {
-            context.pack_rows(layout, branch * self.width, weights, self.depth, thread);
+            context.pack_rows(simd, layout, branch * self.width, &weights, thread);
         }
     }
 
