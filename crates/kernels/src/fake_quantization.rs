@@ -117,9 +117,18 @@ impl Grid {
     }
 
     /// The integer that represents the nearest value.
-    #[inline(always)]
     pub fn level(&self, x: f32) -> u8 {
         (self.steps_from_zero(x) + self.zero_point) as u8
+    }
+
+    /// The same, without the conversion of floats to integers: that saturates, and is not vectorised. Of
+    /// NaN, it is any level.
+    #[inline(always)]
+    pub(crate) fn level_by_bits(&self, x: f32) -> i32 {
+        // Its last bit is worth 1, and stays so with 255 added.
+        const UNIT: f32 = 1.5 * (1 << 23) as f32;
+        let bits = (self.steps_from_zero(x) + self.zero_point + UNIT).to_bits();
+        (bits & 0xff) as i32
     }
 
     /// The nearest value of the grid. It is the specification of [`fake_quantize`], bit for bit.

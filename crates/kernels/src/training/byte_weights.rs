@@ -171,17 +171,19 @@ impl IntegerKernel for Pack<'_> {
                 let mut start = 0;
                 while start < depth {
                     let count = (depth - start).min(SOME);
-                    let mut levels = [0i32; SOME];
+                    let mut levels = [S::Weight::nearest(0); SOME];
+                    let row = &row[start..start + count];
                     // Loops without iterators, which are compiled for the instruction set.
                     for k in 0..count {
-                        levels[k] = i32::from(grid.level(row[start + k] * factor)) - MIDDLE;
-                        sum += levels[k];
+                        let level = grid.level_by_bits(row[k] * factor) - MIDDLE;
+                        levels[k] = S::Weight::nearest(level);
+                        sum += level;
                     }
                     // What follows the last weight is 0.
                     for step in 0..count.div_ceil(S::DEPTH) {
                         let to = to.wrapping_add((start / S::DEPTH + step) * lanes * S::DEPTH);
                         for k in 0..S::DEPTH {
-                            let weight = S::Weight::nearest(levels[step * S::DEPTH + k]);
+                            let weight = levels[step * S::DEPTH + k];
                             // SAFETY: the arena has room for the panel, which is this thread's.
                             unsafe { to.add(S::packed(lane % S::LANES, k)).write(weight) }
                         }
