@@ -9,7 +9,7 @@ use mobilenet_benches::min_and_median;
 use serde::Deserialize;
 
 use super::environment::{Environment, Peer, PeerKind};
-use super::machine::hold;
+use super::hold::hold;
 use super::network::Network;
 use super::raw::rounded;
 use super::results::{Measurement, Scenario};
@@ -151,7 +151,7 @@ impl Engine {
                 command
             }
         };
-        Self::spawn(peer.name, command)
+        Self::spawn(environment, peer.name, command)
     }
 
     /// Starts PyTorch's training step, or ours.
@@ -185,7 +185,7 @@ impl Engine {
                 command
             }
         };
-        Self::spawn(name, command)
+        Self::spawn(environment, name, command)
     }
 
     /// Starts one of the engines on a network of integers.
@@ -220,7 +220,7 @@ impl Engine {
                 command
             }
         };
-        Self::spawn(name, command)
+        Self::spawn(environment, name, command)
     }
 
     /// Starts one of the engines on a detector: in `f32` the network of a folder, or `model.tflite` there.
@@ -252,11 +252,11 @@ impl Engine {
                 command
             }
         };
-        Self::spawn(name, command)
+        Self::spawn(environment, name, command)
     }
 
-    fn spawn(name: &str, mut command: Command) -> Result<Self> {
-        hold(&mut command)?;
+    fn spawn(environment: &Environment, name: &str, mut command: Command) -> Result<Self> {
+        hold(&mut command, environment.hold())?;
         let mut process = Process::start(name, command)?;
         let ready: Ready = process.answer()?;
         Ok(Self {

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use mobilenet::kernels::simd::Isa;
+
+use super::hold::holds_all;
 
 /// An engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +58,8 @@ pub(super) struct Environment {
     target: PathBuf,
     /// A Python that may have packages of peers.
     python: Option<PathBuf>,
+    /// The library that holds engines to AVX2, where it is needed and the machine lets it.
+    hold: Option<PathBuf>,
 }
 
 impl Environment {
@@ -62,11 +67,12 @@ impl Environment {
     pub(super) fn new(root: &Path, python: Option<PathBuf>) -> Result<Self> {
         let target = std::env::var_os("CARGO_TARGET_DIR");
         let target = target.map_or(root.join("target"), PathBuf::from);
-        let environment = Self {
+        let mut environment = Self {
             sources: root.join("benches/peers"),
             built: target.join("peers"),
             target,
             python,
+            hold: None,
         };
         std::fs::create_dir_all(&environment.built)?;
         // The second is the program that users install, which has no candle.
@@ -79,6 +85,10 @@ impl Environment {
             cargo.arg("--target-dir").arg(&environment.target);
             cargo.current_dir(root);
             run(cargo)?;
+        }
+        if holds_all(Isa::best()?) {
+            let built = environment.outside("hold")?;
+            environment.hold = Some(built.join("libhold.so"));
         }
         Ok(environment)
     }
@@ -135,15 +145,27 @@ impl Environment {
 
     /// The program of tract and rten, which is built on first use.
     pub(super) fn rust(&self) -> Result<PathBuf> {
-        let target = self.built.join("rust");
+        let built = self.outside("rust")?;
+        Ok(built.join("rust-peers"))
+    }
+
+    /// The library that holds engines, if there is one.
+    pub(super) fn hold(&self) -> Option<&Path> {
+        self.hold.as_deref()
+    }
+
+    /// Builds a package of `benches/peers`, which is outside the workspace. Returns the folder of what was
+    /// built.
+    fn outside(&self, package: &str) -> Result<PathBuf> {
+        let target = self.built.join(package);
         let mut cargo = Command::new("cargo");
         cargo.args(["build", "--release", "--quiet", "--manifest-path"]);
         cargo
-            .arg(self.sources.join("rust/Cargo.toml"))
+            .arg(self.sources.join(package).join("Cargo.toml"))
             .arg("--target-dir")
             .arg(&target);
-        run(cargo).context("cannot build tract and rten")?;
-        Ok(target.join("release/rust-peers"))
+        run(cargo).with_context(|| format!("cannot build benches/peers/{package}"))?;
+        Ok(target.join("release"))
     }
 }
 

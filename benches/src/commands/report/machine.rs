@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use super::hold::{holds_all, is_held};
 use anyhow::Result;
 use mobilenet::kernels::simd::{IntegerIsa, Isa, measure_bandwidth, measure_peak};
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,9 @@ pub(super) struct Machine {
     /// Whether `MOBILENET_ISA` named less than the machine has.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) is_held: bool,
+    /// Whether all other engines were held to the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    holds_all: bool,
     /// Measured multiply-add peak of one core, in GFLOP/s.
     pub(super) peak_gflops: f64,
     /// Measured speed at which one core reads memory, in GB/s.
@@ -61,6 +65,7 @@ impl Machine {
             isa: isa.to_string(),
             integer_isa: IntegerIsa::best()?.to_string(),
             is_held: is_held(isa),
+            holds_all: holds_all(isa),
             peak_gflops: measure_peak(isa),
             memory_gbs: Some(measure_bandwidth(isa, 1 << 30)),
             cache_gbs: Some(measure_bandwidth(isa, 1 << 20)),
@@ -102,7 +107,7 @@ impl Machine {
     /// Whether an engine may use more of the machine than we.
     pub(super) fn has_more(&self, engine: &str) -> bool {
         let ours = ["plan", "eager", "train", "integers"].contains(&engine);
-        self.is_held && !ours && !HELD.contains(&engine)
+        self.is_held && !self.holds_all && !ours && !HELD.contains(&engine)
     }
 
     /// The mark of such an engine in tables.
@@ -115,6 +120,13 @@ impl Machine {
         if !self.is_held {
             return String::new();
         }
+        if self.holds_all {
+            return format!(
+                "\n\nThe machine has more than {0}: `MOBILENET_ISA` held this project to it, and \
+                 `benches/peers/hold` all other engines: it answers for the processor.",
+                self.isa
+            );
+        }
         format!(
             "\n\nThe machine has more than {0}: `MOBILENET_ISA` held this project to it. So were \
              held PyTorch and OpenVINO by `ONEDNN_MAX_CPU_ISA`, for what they compute by oneDNN, and \
@@ -123,24 +135,6 @@ impl Machine {
             self.isa
         )
     }
-}
-
-/// Whether this machine has more than the instruction set in use.
-fn is_held(isa: Isa) -> bool {
-    let best = Isa::ALL.into_iter().rev().find(|isa| isa.is_available());
-    best != Some(isa)
-}
-
-/// Holds an engine to the instruction set that this process is held to, where it has a switch.
-pub(super) fn hold(command: &mut Command) -> Result<()> {
-    let isa = Isa::best()?;
-    if isa == Isa::Avx2 && is_held(isa) {
-        command
-            .env("ONEDNN_MAX_CPU_ISA", "AVX2")
-            .env("OV_CPU_MAX_ISA", "AVX2")
-            .env("ATEN_CPU_CAPABILITY", "avx2");
-    }
-    Ok(())
 }
 
 /// Output of a command in one line; empty if it fails.
@@ -253,5 +247,8 @@ pub(super) mod tests {
             ("", "\\*")
         );
         assert!(machine.footnote().contains("more than avx2"));
+        machine.holds_all = true;
+        assert_eq!(machine.mark("litert"), "");
+        assert!(machine.footnote().contains("all other engines"));
     }
 }

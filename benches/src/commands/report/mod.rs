@@ -20,6 +20,7 @@ mod detection;
 mod engine;
 mod environment;
 mod first_answer;
+mod hold;
 mod inference;
 mod integers;
 mod machine;
