@@ -210,3 +210,27 @@ impl Kernel for Round<'_> {
         rounding::round(simd, values, grid.steps());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_by_bits_are_the_same() {
+        for scheme in [WeightScheme::PerTensor, WeightScheme::PerChannel] {
+            for (min, max) in [
+                (-1.0, 3.0),
+                (-0.4, 0.3),
+                (0.0, 1e-6),
+                (-1e30, 1e20),
+                (0.0, 0.0),
+            ] {
+                let grid = Grid::of_weights(scheme, min, max);
+                for index in -20..=120 {
+                    let x = min + (max - min) * index as f32 / 100.0;
+                    assert_eq!(grid.level_by_bits(x), i32::from(grid.level(x)), "{x}");
+                }
+            }
+        }
+    }
+}

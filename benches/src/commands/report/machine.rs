@@ -104,10 +104,15 @@ impl Machine {
         }
     }
 
-    /// Whether an engine may use more of the machine than we.
+    /// Whether some engines may use more of the machine than we.
+    pub(super) fn some_have_more(&self) -> bool {
+        self.is_held && !self.holds_all
+    }
+
+    /// Whether an engine may.
     pub(super) fn has_more(&self, engine: &str) -> bool {
         let ours = ["plan", "eager", "train", "integers"].contains(&engine);
-        self.is_held && !self.holds_all && !ours && !HELD.contains(&engine)
+        self.some_have_more() && !ours && !HELD.contains(&engine)
     }
 
     /// The mark of such an engine in tables.

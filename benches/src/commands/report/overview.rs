@@ -31,7 +31,7 @@ pub(super) fn page(machines: &[(String, Stored)]) -> Result<String> {
         let Some(machine) = stored.machine() else {
             continue;
         };
-        any_held |= machine.is_held;
+        any_held |= machine.some_have_more();
         let Machine {
             processor, cores, ..
         } = &machine;
@@ -114,7 +114,10 @@ fn ratio_of(rows: &[&Measurement], ours: &str, machine: &Machine) -> String {
     };
     let all = best_peer(rows.iter().copied(), |_| true);
     let held = best_peer(rows.iter().copied(), |engine| !machine.has_more(engine));
-    match (all.is_finite(), held.is_finite() && machine.is_held) {
+    match (
+        all.is_finite(),
+        held.is_finite() && machine.some_have_more(),
+    ) {
         (false, _) => String::new(),
         (_, false) => format!("{:.2}", ours.min_ms / all),
         _ => format!("{:.2} ({:.2})", ours.min_ms / all, ours.min_ms / held),

@@ -7,10 +7,11 @@
 //! ```
 
 use super::activation_range;
-use super::context::{PassContext, packing_scratch};
+use super::context::PassContext;
 use super::layer_weights::LayerWeights;
 use super::network::TrainingHead;
 use super::offsets::{Offsets, Vectors};
+use super::packing;
 use super::planned_layer::PlannedLayer;
 use super::planned_weights::PlannedWeights;
 use super::rounded_biases::RoundedBiases;
@@ -89,7 +90,7 @@ impl PlannedHead {
 
     /// Values of scratch per thread, for vectors of some lanes.
     pub(super) fn scratch(&self, lanes: usize) -> usize {
-        packing_scratch(lanes, self.channels)
+        packing::scratch(lanes, self.channels)
     }
 
     fn weights<'a>(&'a self, context: &'a PassContext<'a>) -> LayerWeights<'a> {

@@ -59,6 +59,7 @@ mod layer_weights;
 mod matrix;
 mod network;
 mod offsets;
+mod packing;
 mod pass;
 mod patches;
 mod planned_covariance;

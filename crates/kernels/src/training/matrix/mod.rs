@@ -28,12 +28,13 @@ use crate::partition::{part, parts};
 use crate::simd::Simd;
 use crate::training::byte_product::ByteProduct;
 use crate::training::byte_weights::PlannedBytes;
-use crate::training::context::{PassContext, packing_scratch};
+use crate::training::context::PassContext;
 use crate::training::covariance::Covariance;
 use crate::training::input_gradient::InputGradient;
 use crate::training::layer_weights::LayerWeights;
 use crate::training::network::{TrainingLayer, TrainingOptions};
 use crate::training::offsets::{Offsets, Vectors, splits_panels};
+use crate::training::packing;
 use crate::training::patches::{MapPatches, Side};
 use crate::training::planned_covariance::PlannedCovariance;
 use crate::training::planned_layer::PlannedLayer;
@@ -140,7 +141,7 @@ impl MatrixLayer {
             None => 0,
         };
         let in_floats = self.block * forward.max(backward);
-        let packing = packing_scratch(self.lanes, self.depth);
+        let packing = packing::scratch(self.lanes, self.depth);
         in_floats.max(of_input).max(in_bytes).max(packing) + 64
     }
 
