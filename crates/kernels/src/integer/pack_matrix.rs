@@ -165,12 +165,17 @@ impl IntegerKernel for PackMatrix<'_> {
                     if panel.rest.is_empty() {
                         panel.rest.resize(lanes * stride, 0);
                     }
-                    let rest = lane * stride + block;
-                    let values = steps * S::DEPTH;
-                    panel.rest[rest..][..values].copy_from_slice(&row[..values]);
                     for step in 0..steps {
-                        let index = block / S::DEPTH + step;
+                        let row = &row[step * S::DEPTH..][..S::DEPTH];
                         let to = &mut to[step * lanes * S::DEPTH..];
+                        // Nothing is left of most, whose magnitudes every set's weights hold.
+                        if S::least_steps(row) <= 1 && largest(row) <= i8::MAX.into() {
+                            put::<S>(lane, row, to);
+                            continue;
+                        }
+                        let rest = lane * stride + block + step * S::DEPTH;
+                        panel.rest[rest..][..S::DEPTH].copy_from_slice(row);
+                        let index = block / S::DEPTH + step;
                         left[index] |= panel.take(lane, index, to);
                     }
                 }
