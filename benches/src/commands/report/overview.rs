@@ -148,7 +148,9 @@ const REST: &str = "
 compiling, and keeps the other parts of the machine's folder: `inference` (single images), `batches` (of
 8), `integers`, `detection`, `training`, `busy` (pauses, one core taken), `first-answer`. Without
 `--quick` there are three times as many turns, without `--part` all parts are measured.
-`MOBILENET_ISA=avx2` measures AVX2 on a machine that has AVX-512, and has a folder of its own.
+`MOBILENET_ISA=avx2` measures AVX2 on a machine that has AVX-512, and has a folder of its own. Where the
+processor can refuse to say what it has (`cpuid_fault` in `/proc/cpuinfo`), all engines are held to AVX2
+then, by `benches/peers/hold`; elsewhere only those that have a switch.
 
 ## Other measurements
 
