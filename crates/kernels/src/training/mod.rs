@@ -18,6 +18,7 @@
 //!   gradient computes them too, block by block, and takes the gradient through the activation. The
 //!   next layer can then turn the gradient into `dz` while it loads it.
 //! * Two buffers hold the gradients of all maps, in turn.
+//! * One buffer holds the packed weights of the layer that is computed (`packing`).
 //!
 //! A full convolution is a product of patches, which are gathered block by block: forward those of
 //! the input, and for the gradient of the input those of `dz`.
@@ -41,7 +42,8 @@
 //! * A depthwise layer computes both, and `z` again in its backward pass.
 //!
 //! Weights are rounded after batch normalisation is folded into them with the running variance;
-//! `scale` corrects that to the batch's variance. A layer with fixed statistics needs no `z`.
+//! `scale` corrects that to the batch's variance. That is done where they are packed (`layer_weights`);
+//! rounded ones are not kept. A layer with fixed statistics needs no `z`.
 //!
 //! Each thread has a fixed share of every layer, and the sums of the threads are added in order. So
 //! the same number of threads gives the same bits.
